@@ -1,0 +1,67 @@
+# Everything a newcomer, a developer and CI need. `make run` to use it, `make test` to prove it.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes
+COVERED := accounts engine jobs pixian pixian_web conftest.py manage.py
+
+.PHONY: run setup test check format lock browser messages
+.DEFAULT_GOAL := run
+
+# Ctrl-C reaches honcho, which ends all three processes.
+run: setup
+	@$(BIN)/python manage.py prepare
+	@port=$$($(BIN)/python -m pixian_web.ports) && exec $(BIN)/honcho start --port $$port
+
+setup: .venv/.run
+	@$(BIN)/python -m engine.weights
+
+test: .venv/.dev browser
+	@$(BIN)/python -m engine.weights fast standard
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(COVERED)
+	$(BIN)/djlint --quiet --check --lint templates
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m pytest -q -m house -p no:randomly
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	-$(BIN)/djlint --quiet --reformat templates
+
+lock: .venv/.dev
+	@for name in pip run dev; do \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-annotate --no-emit-index-url --no-emit-package openvino-telemetry --allow-unsafe \
+	    requirements/$$name.in -o requirements/$$name.txt $(ARGS) || exit 1; \
+	done
+
+# Debian splits ensurepip off its Python, so the environment is made without pip, and the machine's
+# own pip puts the pinned one in.
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@echo "Setting up .venv"
+	@$(PYTHON) -m venv --without-pip .venv
+
+.venv/.run: .venv/bin/python requirements/pip.txt requirements/run.txt
+	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python -q install --require-hashes -r requirements/pip.txt
+	@$(PIP) -r requirements/run.txt
+	@touch $@
+
+.venv/.dev: .venv/.run requirements/dev.txt
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+# The browser tests drive Debian's Chromium. Where it can't be installed they are left out, and the
+# test run says so at its end.
+browser:
+	@command -v chromium >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo="sudo -n"; fi; \
+	if command -v apt-get >/dev/null && $$sudo true 2>/dev/null; then \
+	  echo "Installing Debian's chromium for the browser tests"; \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	fi; \
+	command -v chromium >/dev/null || echo "LEFT OUT: the browser tests, since chromium is missing and can't be installed here"

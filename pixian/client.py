@@ -1,0 +1,130 @@
+"""The one way to a server that speaks the contract: Pixian, the embedded engine, another instance."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from pixian import errors
+from pixian.credentials import Credentials
+from pixian.limits import IDLE_TIMEOUT_SECONDS
+from pixian.options import Options
+
+CONNECT_TIMEOUT_SECONDS = 10
+API_PATH = "/api/v2"
+MAX_ERROR_BYTES = 65_536
+CHUNK_BYTES = 65_536
+
+
+def api_base(url: str) -> str:
+    """The address that the contract's paths are added to. An address without a path, such as
+    ``https://api.pixian.ai``, is given the contract's own."""
+    url = url.rstrip("/")
+    return url if urlsplit(url).path else url + API_PATH
+
+
+class Answer:
+    """A status line and headers that have arrived; the body is still on the wire."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers = response.headers.multi_items()
+
+    def header(self, name: str) -> str | None:
+        """A header's text, verbatim."""
+        text: str | None = self._response.headers.get(name)
+        return text
+
+    def stream(self) -> Iterator[bytes]:
+        """The body in chunks; raises BodyLost where it breaks off."""
+        try:
+            yield from self._response.iter_bytes(CHUNK_BYTES)
+        except httpx.HTTPError as error:
+            raise errors.BodyLost(str(error) or type(error).__name__) from error
+
+    def error(self) -> errors.ApiError:
+        """What an answer other than 200 says went wrong; reads a bounded part of the body."""
+        return errors.from_answer(
+            self.status, self._payload(), f"The answer was HTTP {self.status}.", self.retry_after
+        )
+
+    @property
+    def retry_after(self) -> int | None:
+        """Seconds; None where absent or given as a date."""
+        text = self.header("Retry-After") or ""
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
+
+    def _payload(self) -> object:
+        body = b""
+        try:
+            for chunk in self.stream():
+                body += chunk
+                if len(body) > MAX_ERROR_BYTES:
+                    return None
+            return httpx.Response(self.status, content=body).json()
+        except (errors.BodyLost, ValueError):
+            return None
+
+
+class Client:
+    """Calls of one account at one address. Safe to share between threads."""
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        idle_timeout: float = IDLE_TIMEOUT_SECONDS,
+    ) -> None:
+        """``idle_timeout``: seconds without a byte, not a deadline for the whole call.
+
+        Redirects are not followed: httpx would turn the POST into a GET.
+        """
+        self._http = httpx.Client(
+            base_url=api_base(url),
+            auth=(credentials.api_id, credentials.api_secret),
+            timeout=httpx.Timeout(idle_timeout, connect=CONNECT_TIMEOUT_SECONDS, pool=None),
+            # A connection kept alive may be dropped by the server just as a call is written to it, which
+            # can't be told from a call that was lost on the way. A fresh one each time leaves no doubt.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            headers={"User-Agent": "pixian-web"},
+            transport=transport,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    @contextmanager
+    def remove_background(self, picture: BinaryIO, name: str, options: Options) -> Iterator[Answer]:
+        """One call, entered when its status line and headers have arrived, whatever the status.
+
+        Raises Unreachable where nothing was sent, and Unanswered where the request may have been
+        processed but no answer came.
+        """
+        request = self._http.build_request(
+            "POST", "remove-background", data=options.form(), files={"image": (name, picture)}
+        )
+        response = self._send(request)
+        try:
+            yield Answer(response)
+        finally:
+            response.close()
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return self._http.send(request, stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+            raise errors.Unreachable(str(error)) from error
+        except httpx.HTTPError as error:
+            raise errors.Unanswered(str(error) or type(error).__name__) from error

@@ -1,0 +1,118 @@
+"""Everything that can go wrong with a call, by what the caller may do about it.
+
+::
+
+    PixianError
+    ├── ApiError         an answer in the contract's envelope: status, code, message
+    │   ├── Refused      4xx: permanent, nothing is charged
+    │   │   └── SlowDown 429: not processed, wait and send again
+    │   └── ServerFailed 5xx: may pass, probably not charged
+    ├── Unreachable      no connection: nothing was sent
+    ├── Unanswered       sent, and no answer came: charged or not, nobody here knows
+    └── BodyLost         the headers came, the body broke: charged as they say
+
+A server raises ApiErrors and a client rebuilds them from the answer. Match on ``code``, never on the
+text: § 4 of the contract.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+
+class Code(IntEnum):
+    """The contract's error codes that are in use here."""
+
+    OVERLOADED = -3
+    TIMED_OUT = -10
+    ID_UNKNOWN = 1001
+    SECRET_WRONG = 1004
+    NO_IMAGE = 1005
+    UNREADABLE = 1006
+    TOO_MANY_BYTES = 1012
+    TOO_MANY_PIXELS = 1013
+    SLOW_DOWN = 1015
+    IMAGE_AS_TEXT = 1016
+    BAD_PARAMETER = 1019
+
+
+class PixianError(Exception):
+    """Base of every failure of a call."""
+
+
+class ApiError(PixianError):
+    """An error answer. ``code`` is 0 where the answer wasn't in the contract's envelope."""
+
+    def __init__(self, status: int, code: int, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(f"{status}/{int(code)}: {message}")
+        self.status = status
+        self.code = int(code)
+        self.message = message
+        self.retry_after = retry_after
+
+    def envelope(self) -> dict[str, Any]:
+        """The JSON body that carries it."""
+        return {"error": {"status": self.status, "code": self.code, "message": self.message}}
+
+
+class Refused(ApiError):  # noqa: N818 - a refusal is an answer, not a malfunction
+    """4xx: the same request would be refused again."""
+
+
+class SlowDown(Refused):
+    """429: too many calls; wait, then send again."""
+
+
+class ServerFailed(ApiError):  # noqa: N818
+    """5xx, or an answer that makes no sense: a later attempt may succeed."""
+
+
+class Unreachable(PixianError):  # noqa: N818
+    """No connection was made, so nothing was processed."""
+
+
+class Unanswered(PixianError):  # noqa: N818
+    """The request went out and no status line came back."""
+
+
+class BodyLost(PixianError):  # noqa: N818
+    """The status and headers arrived, the body did not arrive whole."""
+
+
+def from_answer(status: int, payload: object, fallback: str, retry_after: int | None = None) -> ApiError:
+    """The error that an answer of this status means.
+
+    ``payload`` is the parsed JSON body, or anything else where it wasn't JSON; ``fallback`` is the
+    message then.
+    """
+    match payload:
+        case {"error": {"code": int(code), "message": str(message)}}:
+            pass
+        case _:
+            code, message = 0, fallback
+    kind: type[ApiError] = ServerFailed
+    if status == 429:
+        kind = SlowDown
+    elif 400 <= status < 500:
+        kind = Refused
+    return kind(status, code, message, retry_after=retry_after)
+
+
+def unreadable_picture() -> Refused:
+    return Refused(400, Code.UNREADABLE, "The picture can't be read: it is damaged or of an unknown format.")
+
+
+def too_many_bytes(actual: int, cap: int) -> Refused:
+    return Refused(413, Code.TOO_MANY_BYTES, f"The upload has {actual:,} bytes; {cap:,} are allowed.")
+
+
+def too_many_pixels(width: int, height: int, cap: int, shrink_to: tuple[int, int]) -> Refused:
+    return Refused(
+        413,
+        Code.TOO_MANY_PIXELS,
+        f"The picture is {width} × {height}, {width * height:,} pixels; {cap:,} are allowed. "
+        f"Shrink it to {shrink_to[0]} × {shrink_to[1]} or less.",
+    )
+
+
+def bad_parameter(name: str, value: str, allowed: str) -> Refused:
+    return Refused(400, Code.BAD_PARAMETER, f"{name} is {value[:80]!r}; it must be {allowed}.")
