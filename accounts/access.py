@@ -1,0 +1,43 @@
+"""The tenancy gate: the first line of every view of a team."""
+
+from typing import Any
+
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from accounts.models import Membership, Role
+
+
+def enter(request: HttpRequest, team_slug: str, at_least: Role = Role.VIEWER) -> Membership:
+    """The reader's membership of the team, with the team at hand.
+
+    Http404 for outsiders, as for a team that doesn't exist: its existence is nobody else's business.
+    PermissionDenied for a member whose role doesn't reach.
+    """
+    memberships = Membership.objects.select_related("team", "user")
+    try:
+        membership = memberships.get(team__slug=team_slug, user=request.user.pk)
+    except Membership.DoesNotExist as error:
+        raise Http404 from error
+    if membership.role < at_least:
+        raise PermissionDenied(
+            _("Your role in this team is %(role)s, which doesn't allow this. Ask an owner of the team.")
+            % {"role": membership.get_role_display()}
+        )
+    return membership
+
+
+class SignInMiddleware(LoginRequiredMiddleware):
+    """Every page asks for a log-in unless it is marked otherwise.
+
+    A script's request is told so with a 401, since a redirect would hand it the log-in page as if that
+    were its answer.
+    """
+
+    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponse:  # type: ignore[override]
+        if request.headers.get("HX-Request"):
+            message = _("You are logged out. Log in again in another tab, then try once more.")
+            return HttpResponse(message, status=401, content_type="text/plain; charset=utf-8")
+        return super().handle_no_permission(request, view_func)

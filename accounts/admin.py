@@ -1,0 +1,72 @@
+"""Users, teams and the books in Django's admin. The books can be read there, never written."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+
+from accounts.models import LedgerAccount, Membership, Team, Transfer, User
+from accounts.money import to_credits
+
+
+def never(*_args: Any, **_kwargs: Any) -> bool:
+    return False
+
+
+class BooksAdmin(admin.ModelAdmin):
+    """Only ``accounts.ledger`` writes the books."""
+
+    has_add_permission = has_change_permission = has_delete_permission = never
+
+
+class MembershipInline(admin.TabularInline):
+    model = Membership
+    extra = 0
+    autocomplete_fields = ("user", "team")
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    ordering = ("email",)
+    list_display = ("email", "first_name", "last_name", "is_active", "is_staff", "last_login")
+    search_fields = ("email", "first_name", "last_name")
+    inlines = (MembershipInline,)
+    fieldsets = (
+        (None, {"fields": ("email", "password")}),
+        ("Person", {"fields": ("first_name", "last_name")}),
+        ("May", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("When", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "password1", "password2")}),)
+
+
+@admin.register(Team)
+class TeamAdmin(admin.ModelAdmin):
+    list_display = ("name", "slug", "created_at")
+    search_fields = ("name", "slug")
+    prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012
+    inlines = (MembershipInline,)
+
+
+@admin.register(LedgerAccount)
+class LedgerAccountAdmin(BooksAdmin):
+    list_display = ("team", "kind", "credits")
+    list_filter = ("kind",)
+    search_fields = ("team__name",)
+
+    @admin.display(description="credits", ordering="balance_microcredits")
+    def credits(self, account: LedgerAccount) -> str:
+        return str(to_credits(account.balance_microcredits))
+
+
+@admin.register(Transfer)
+class TransferAdmin(BooksAdmin):
+    list_display = ("id", "created_at", "kind", "credits", "debit", "credit", "reference", "actor", "memo")
+    list_filter = ("kind",)
+    list_select_related = ("debit__team", "credit__team", "actor")
+    search_fields = ("reference", "idempotency_key", "memo", "debit__team__name")
+    date_hierarchy = "created_at"
+
+    @admin.display(description="credits", ordering="amount_microcredits")
+    def credits(self, transfer: Transfer) -> str:
+        return str(to_credits(transfer.amount_microcredits))

@@ -1,0 +1,32 @@
+"""One-time log-in links, for the first owner and for people without a password."""
+
+from django.conf import settings
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
+from django.urls import reverse
+from django.utils.http import base36_to_int, int_to_base36
+
+from accounts.models import User
+
+
+class _LoginTokens(PasswordResetTokenGenerator):
+    """Tokens that a log-in uses up, since they are made from the time of the last one."""
+
+    key_salt = "accounts.links"
+
+
+_tokens = _LoginTokens()
+
+
+def login_link(user: User) -> str:
+    """The full address that logs this user in, once, within ``LOGIN_LINK_SECONDS``."""
+    path = reverse("login_link", args=[int_to_base36(user.pk), _tokens.make_token(user)])
+    return f"{settings.PUBLIC_URL}{path}"
+
+
+def user_of_link(number: str, token: str) -> User | None:
+    """Whom the link is for; None where it was used, is too old or was never ours."""
+    try:
+        user = User.objects.filter(pk=base36_to_int(number), is_active=True).first()
+    except (ValueError, OverflowError):
+        return None
+    return user if user and _tokens.check_token(user, token) else None

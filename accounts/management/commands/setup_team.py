@@ -1,0 +1,62 @@
+"""``manage.py setup_team NAME --owner EMAIL [--password P] [--credits N]``: a team, for scripts."""
+
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from django.core.validators import validate_email
+from django.db import transaction
+
+from accounts.links import login_link
+from accounts.models import Team, User
+from accounts.money import to_credits, to_microcredits
+from accounts.teams import open_team
+
+
+def credits_argument(text: str) -> int:
+    """Micro-credits of ``--credits 12.5``."""
+    try:
+        micro = to_microcredits(Decimal(text))
+    except (InvalidOperation, ValueError) as error:
+        raise ArgumentTypeError(f"{text!r} is no number with at most six decimals") from error
+    if not 0 <= micro < 2**53:
+        raise ArgumentTypeError(f"{text!r} is out of range")
+    return micro
+
+
+class Command(BaseCommand):
+    help = "Opens a team and prints it as JSON. An owner who doesn't exist yet is made."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument("--owner", required=True, metavar="EMAIL")
+        parser.add_argument("--password", help="for a new owner; without it, only the link logs in")
+        parser.add_argument("--credits", type=credits_argument, default=0, metavar="N")
+
+    @transaction.atomic
+    def handle(self, *_: Any, name: str, owner: str, password: str | None, **options: Any) -> None:
+        if Team.objects.filter(name=name).exists():
+            raise CommandError(f"There is a team called {name!r} already.")
+        user = self._owner(owner, password)
+        team = open_team(name, user, options["credits"])
+        answer = {
+            "team": team.name,
+            "slug": team.slug,
+            "owner": user.email,
+            "credits": str(to_credits(options["credits"])),
+            "login_link": login_link(user),
+        }
+        self.stdout.write(json.dumps(answer, ensure_ascii=False))
+
+    def _owner(self, email: str, password: str | None) -> User:
+        try:
+            validate_email(email)
+        except ValidationError as error:
+            raise CommandError(f"{email!r} is no e-mail address.") from error
+        user = User.objects.filter(email__iexact=email).first()
+        if user and password:
+            raise CommandError(f"{email} exists already; leave --password out, theirs stays.")
+        return user or User.objects.create_user(email, password)

@@ -1,0 +1,24 @@
+"""Opening a team: its slug, its owner and its first credits."""
+
+from uuid import uuid4
+
+from django.db import transaction
+from django.utils.text import slugify
+
+from accounts import ledger
+from accounts.models import Membership, Role, Team, User
+
+
+@transaction.atomic
+def open_team(name: str, owner: User, microcredits: int = 0) -> Team:
+    """A new team with one owner, and credits if there are any."""
+    team = Team.objects.create(name=name, slug=_free_slug(name))
+    Membership.objects.create(team=team, user=owner, role=Role.OWNER)
+    if microcredits:
+        ledger.grant(team, microcredits, key=f"opening:{team.pk}", actor=owner, memo="opening credits")
+    return team
+
+
+def _free_slug(name: str) -> str:
+    slug = slugify(name)[:40] or "team"
+    return f"{slug}-{uuid4().hex[:6]}" if Team.objects.filter(slug=slug).exists() else slug

@@ -1,0 +1,34 @@
+"""Coming in: the one-time link and the way to one's team."""
+
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+
+from accounts import links
+from accounts.models import Team
+
+
+@never_cache
+@login_not_required
+def login_link(request: HttpRequest, number: str, token: str) -> HttpResponse:
+    """Logs in whoever holds the link that the start-up printed, once."""
+    user = links.user_of_link(number, token)
+    if user is None:
+        messages.error(
+            request, _("This link was used or is too old. Start the program again, it prints a new one.")
+        )
+        return redirect("account_login")
+    login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    return redirect("home")
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """The reader's first team, or a page that says there is none."""
+    team = Team.objects.filter(memberships__user=request.user.pk).order_by("memberships__pk").first()
+    if team is None:
+        return render(request, "accounts/no_team.html")
+    return redirect("atelier", team=team.slug)

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class PixianWebConfig(AppConfig):
+    name = "pixian_web"
