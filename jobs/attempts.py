@@ -1,0 +1,114 @@
+"""The life of an attempt, and its hold's with it: every change of an Attempt's state is here.
+
+Each function states the state that it expects and raises WrongStateError, so that a step can't be taken
+twice. All but ``prepare`` run inside ``queue.owned``.
+"""
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import ledger
+from accounts.models import User
+from jobs.models import Attempt, Job
+from pixian.client import Answer
+from pixian.credits import UnreadableCreditsError, parse_credits
+from pixian.errors import ApiError
+
+State = Attempt.State
+CHARGE_HEADER = "X-Credits-Charged"
+MAX_HEADER_TEXT = 200
+
+
+class WrongStateError(Exception):
+    """The attempt isn't where this step starts."""
+
+
+@transaction.atomic
+def prepare(job: Job, actor: User | None) -> Attempt:
+    """The next call of a job with its own hold; raises what ``ledger.hold`` raises."""
+    number = job.attempts.count() + 1
+    hold = ledger.hold(
+        job.team,
+        job.estimated_microcredits,
+        key=f"hold:job:{job.pk}:{number}",
+        reference=f"job:{job.pk}:{number}",
+        actor=actor,
+    )
+    return Attempt.objects.create(job=job, number=number, hold=hold)
+
+
+def send(attempt: Attempt) -> None:
+    """The call may leave the house from here on."""
+    _move(attempt, State.PREPARED, State.SENT, sent_at=timezone.now())
+
+
+def answer(attempt: Attempt, came: Answer) -> None:
+    """The status line and headers, verbatim, before the body is read."""
+    header = came.header(CHARGE_HEADER)
+    _move(
+        attempt,
+        State.SENT,
+        State.ANSWERED,
+        answered_at=timezone.now(),
+        status=came.status,
+        headers=came.headers,
+        charged_header=header if header is None else header[:MAX_HEADER_TEXT],
+        charged_microcredits=_charged(header),
+    )
+
+
+def unsend(attempt: Attempt) -> None:
+    """The upstream didn't process it (429, or no connection): the same attempt may go again."""
+    _move(attempt, attempt.state, State.PREPARED, sent_at=None)
+
+
+def book(attempt: Attempt, error: ApiError | None = None) -> None:
+    """Settle the hold by what was charged, whatever the answer was."""
+    if attempt.charged_microcredits is None:
+        raise WrongStateError(f"{attempt} names no charge")
+    _move(attempt, State.ANSWERED, State.BOOKED, ended_at=timezone.now(), **_told(error))
+    ledger.settle(attempt.hold, attempt.charged_microcredits)
+
+
+def release(attempt: Attempt, error: ApiError | None = None, memo: str = "") -> None:
+    """Nothing was charged: the hold goes back."""
+    _move(attempt, attempt.state, State.RELEASED, ended_at=timezone.now(), **_told(error))
+    ledger.release(attempt.hold, memo=memo)
+
+
+def doubt(attempt: Attempt) -> None:
+    """Nobody here knows what was charged: the hold stays."""
+    _move(attempt, attempt.state, State.IN_DOUBT)
+
+
+def _move(attempt: Attempt, expected: str, state: str, **changes: Any) -> None:
+    here = Attempt.objects.filter(pk=attempt.pk, state=expected)
+    if expected not in _LEADS_TO[state] or not here.update(state=state, **changes):
+        raise WrongStateError(f"{attempt} can't become {state}")
+    for name, value in {"state": state, **changes}.items():
+        setattr(attempt, name, value)
+
+
+_LEADS_TO: dict[str, tuple[str, ...]] = {
+    State.PREPARED: (State.SENT, State.ANSWERED),
+    State.SENT: (State.PREPARED,),
+    State.ANSWERED: (State.SENT,),
+    State.BOOKED: (State.ANSWERED,),
+    State.RELEASED: (State.PREPARED, State.SENT, State.ANSWERED),
+    State.IN_DOUBT: (State.SENT, State.ANSWERED),
+}
+
+
+def _charged(header: str | None) -> int | None:
+    try:
+        return None if header is None else parse_credits(header)
+    except UnreadableCreditsError:
+        return None
+
+
+def _told(error: ApiError | None) -> dict[str, Any]:
+    if error is None:
+        return {}
+    return {"error_code": error.code, "error_message": error.message[:400]}

@@ -1,0 +1,87 @@
+"""What a valid upload is; nothing invalid passes."""
+
+from pathlib import PurePath
+from typing import Any, BinaryIO, cast
+from uuid import uuid4
+
+from django import forms
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from jobs.submit import Upload
+from pixian import picture
+from pixian.errors import Code, Refused
+from pixian.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
+
+MAX_NAME = 255
+STATUS_OF = {"too_large": 413}
+
+
+class UploadForm(forms.Form):
+    """One picture. ``request_id`` and ``batch`` come from the page's script; a plain form has none."""
+
+    image = forms.FileField(
+        error_messages={
+            "required": gettext_lazy("Choose a picture first."),
+            "empty": gettext_lazy("The file is empty."),
+        }
+    )
+    request_id = forms.UUIDField(required=False)
+    batch = forms.UUIDField(required=False)
+
+    def clean_image(self) -> TemporaryUploadedFile:
+        file: TemporaryUploadedFile = self.cleaned_data["image"]
+        size = file.size or 0
+        if size > MAX_UPLOAD_BYTES:
+            message = _("The file has %(size)s; %(limit)s are allowed.")
+            raise forms.ValidationError(
+                message,
+                "too_large",
+                {"size": filesizeformat(size), "limit": filesizeformat(MAX_UPLOAD_BYTES)},
+            )
+        try:
+            self.header = picture.check(cast("BinaryIO", file))
+        except Refused as error:
+            raise _told(error) from error
+        return file
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of an invalid form."""
+        codes = [error.code for errors in self.errors.as_data().values() for error in errors]
+        return max((STATUS_OF.get(code or "", 400) for code in codes), default=400)
+
+    @property
+    def message(self) -> str:
+        """Everything that is wrong, as one text."""
+        return " ".join(str(message) for messages in self.errors.values() for message in messages)
+
+    def upload(self) -> Upload:
+        """The valid upload; ids that the sender left out are made here."""
+        clean: dict[str, Any] = self.cleaned_data
+        return Upload(
+            file=clean["image"],
+            header=self.header,
+            name=clean_name(clean["image"].name),
+            request_id=clean["request_id"] or uuid4(),
+            batch=clean["batch"] or uuid4(),
+        )
+
+
+def clean_name(text: str) -> str:
+    """A file's own name, printable and short enough for its column, its ending kept."""
+    name = "".join(character for character in text if character.isprintable()).strip()
+    ending = PurePath(name).suffix[:20]
+    return name if len(name) <= MAX_NAME else name[: MAX_NAME - len(ending)] + ending
+
+
+def _told(error: Refused) -> forms.ValidationError:
+    """The contract's refusal in the reader's language."""
+    if error.code == Code.TOO_MANY_PIXELS:
+        message = _("The picture has too many pixels; %(limit)s megapixels are allowed.")
+        return forms.ValidationError(message, "too_large", {"limit": MAX_UPLOAD_PIXELS // 1_000_000})
+    return forms.ValidationError(
+        _("This is no picture that we can read. JPEG, PNG, WebP, TIFF, GIF and BMP are fine, if undamaged.")
+    )

@@ -1,0 +1,27 @@
+"""``manage.py worker [--threads N]``: works off the queue until it is told to stop."""
+
+import signal
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from jobs.upstream import connect
+from jobs.worker import Worker
+
+
+class Command(BaseCommand):
+    help = "Works off the queue. SIGTERM and Ctrl-C let each thread finish the job in hand."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--threads", type=int, default=settings.WORKER_THREADS, metavar="N")
+
+    def handle(self, *_: Any, threads: int, **_options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        upstream = connect()
+        with upstream.client:
+            Worker(upstream, threads, stop).run()

@@ -1,0 +1,170 @@
+"""A photo on its way, and each paid call made for it.
+
+Who changes what: ``jobs.queue`` a Job's state, ``jobs.attempts`` an Attempt's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import PurePath
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from accounts.models import Team, Transfer, User
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def claimable(self, now: datetime) -> Self:
+        """Due, or left behind by a worker whose lease ran out."""
+        due = Q(state=Job.State.QUEUED, run_after__lte=now)
+        left_behind = Q(state=Job.State.RUNNING, lease_until__lt=now)
+        return self.filter(due | left_behind)
+
+    def unfinished(self) -> Self:
+        return self.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])
+
+    def with_books(self) -> Self:
+        """With all that ``reconcile.books`` reads."""
+        return self.prefetch_related("attempts__hold__resolutions")
+
+
+class Job(models.Model):
+    class State(models.TextChoices):
+        QUEUED = "queued", _("waiting")
+        RUNNING = "running", _("being cut out")
+        DONE = "done", pgettext_lazy("a job", "done")
+        FAILED = "failed", _("failed")
+        IN_DOUBT = "in_doubt", _("in doubt")
+
+    class Reason(models.TextChoices):
+        """Why a job waits or ended as it did."""
+
+        SLOW_DOWN = "slow_down", _("Pixian asked us to wait.")
+        UNREACHABLE = "unreachable", _("The service can't be reached. We keep trying.")
+        SERVER_FAILED = "server_failed", _("The service failed. We try again.")
+        REPEATED = "repeated", _("The engine was interrupted. We start this picture again.")
+        REFUSED = "refused", _("The service refused the picture.")
+        GAVE_UP = "gave_up", _("The service failed several times, so we stopped trying.")
+        NO_CREDITS = "no_credits", _("There weren't enough credits to try again.")
+        RESULT_LOST = "result_lost", _("The result was charged, but got lost on its way to us.")
+        SOURCE_LOST = "source_lost", _("The picture's file is gone from the storage.")
+        UNANSWERED = "unanswered", _("The service never answered, so we don't know whether it charged.")
+
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="jobs")
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="jobs")
+    request_id = models.UUIDField()  # made by the sender: the same one again is the same job
+    batch = models.UUIDField()
+
+    name = models.CharField(max_length=255)
+    source = models.FileField(max_length=200)
+    source_sha256 = models.CharField(max_length=64)
+    source_bytes = models.PositiveBigIntegerField()
+    content_type = models.CharField(max_length=40)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    estimated_microcredits = models.BigIntegerField()
+
+    state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
+    reason = models.CharField(max_length=13, choices=Reason, blank=True)
+    priority = models.SmallIntegerField(default=0)
+    run_after = models.DateTimeField(default=timezone.now)
+    lease_until = models.DateTimeField(null=True)
+    fence = models.PositiveIntegerField(default=0)
+    worker = models.CharField(max_length=120, blank=True)
+
+    result = models.FileField(max_length=200, blank=True)
+    result_sha256 = models.CharField(max_length=64, blank=True)
+    result_bytes = models.PositiveBigIntegerField(null=True)
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["team", "request_id"], name="job_request_once"),
+            models.CheckConstraint(
+                condition=~Q(state="running") | Q(lease_until__isnull=False), name="job_runs_on_a_lease"
+            ),
+            models.CheckConstraint(condition=~Q(state="done") | ~Q(result=""), name="job_done_has_result"),
+        )
+        indexes = (
+            models.Index(fields=["team", "-id"], name="job_history"),
+            models.Index(fields=["team", "batch"], name="job_batch"),
+            models.Index(
+                fields=["-priority", "run_after", "id"],
+                condition=Q(state__in=["queued", "running"]),
+                name="job_unfinished",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.name}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("job", args=[self.team.slug, self.pk])
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state not in (self.State.QUEUED, self.State.RUNNING)
+
+    @property
+    def result_name(self) -> str:
+        """What a download is called."""
+        return f"{PurePath(self.name).stem or 'picture'}-cutout.png"
+
+    @property
+    def last_attempt(self) -> Attempt:
+        return max(self.attempts.all(), key=lambda attempt: attempt.number)
+
+
+class Attempt(models.Model):
+    """One call to the upstream, at most one charge.
+
+    ``prepared → sent → answered → booked``, or *released* where nothing was charged, or *in doubt*. Its
+    hold is open in every state but *booked* and *released*.
+    """
+
+    class State(models.TextChoices):
+        PREPARED = "prepared", _("prepared")
+        SENT = "sent", _("sent")
+        ANSWERED = "answered", _("answered")
+        BOOKED = "booked", _("booked")
+        RELEASED = "released", _("released")
+        IN_DOUBT = "in_doubt", _("in doubt")
+
+    job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=8, choices=State, default=State.PREPARED)
+    hold = models.OneToOneField(Transfer, on_delete=models.PROTECT, related_name="attempt")
+
+    prepared_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    status = models.PositiveSmallIntegerField(null=True)
+    headers = models.JSONField(default=list)  # [[name, value], …] as they came
+    charged_header = models.CharField(max_length=200, null=True)  # noqa: DJ001 - absent isn't empty
+    charged_microcredits = models.BigIntegerField(null=True)  # null where the header can't be read
+    error_code = models.IntegerField(null=True)
+    error_message = models.CharField(max_length=400, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["job", "number"], name="attempt_number_unique"),
+            models.CheckConstraint(
+                condition=~Q(state__in=["sent", "answered"]) | Q(sent_at__isnull=False),
+                name="attempt_sent_at_known",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.job_id}/{self.number} {self.state}"

@@ -1,0 +1,35 @@
+"""How a job's state looks: a tone stands for a colour and an icon, and the word is always beside it."""
+
+from django import template
+
+from jobs.models import Job
+from jobs.reconcile import Verdict
+
+register = template.Library()
+
+TONE_OF_STATE = {
+    Job.State.QUEUED: "wait",
+    Job.State.RUNNING: "run",
+    Job.State.DONE: "ok",
+    Job.State.FAILED: "fail",
+    Job.State.IN_DOUBT: "doubt",
+}
+TONE_OF_VERDICT = {
+    Verdict.IN_DOUBT: "doubt",
+    Verdict.NO_HEADER: "doubt",
+    Verdict.MISMATCH: "fail",
+    Verdict.OVERAGE: "doubt",
+    Verdict.OPEN: "wait",
+    Verdict.MATCHED: "ok",
+    Verdict.RELEASED: "ok",
+}
+
+
+@register.filter
+def tone(job: Job) -> str:
+    return TONE_OF_STATE[Job.State(job.state)]
+
+
+@register.filter
+def verdict_tone(verdict: Verdict) -> str:
+    return TONE_OF_VERDICT[verdict]

@@ -1,0 +1,18 @@
+"""Receiving a file without letting it fill the disk."""
+
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+
+from pixian.limits import MAX_UPLOAD_BYTES
+
+
+class BoundedUploadHandler(TemporaryFileUploadHandler):
+    """Keeps each file on disk up to the contract's limit, and only counts what comes beyond.
+
+    The form then refuses it by its size, with a message; breaking the connection off would leave the
+    sender without one.
+    """
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
+        if start + len(raw_data) <= MAX_UPLOAD_BYTES:
+            super().receive_data_chunk(raw_data, start)
+        return None

@@ -1,0 +1,18 @@
+from django.urls import path, re_path
+
+from jobs.views import atelier, history, job, pictures
+
+urlpatterns = [
+    path("", atelier.atelier, name="atelier"),
+    path("upload/", atelier.upload, name="upload"),
+    path("batches/<uuid:batch>/", atelier.batch, name="batch"),
+    path("history/", history.history, name="history"),
+    path("jobs/<int:pk>/", job.job, name="job"),
+    path("jobs/<int:pk>/again/", job.again, name="again"),
+    path("jobs/<int:pk>/cutout.png", pictures.download, name="download"),
+    re_path(
+        r"^jobs/(?P<pk>[0-9]{1,18})/(?P<side>before|after)-(?P<size>tile|page)\.webp$",
+        pictures.shown,
+        name="shown",
+    ),
+]

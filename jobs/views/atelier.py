@@ -1,0 +1,115 @@
+"""The workbench: drop pictures, watch them, take them away."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts import ledger
+from accounts.access import enter
+from accounts.models import Membership, Role
+from accounts.money import display
+from jobs.forms import UploadForm, clean_name
+from jobs.models import Job
+from jobs.submit import RequestReusedError, estimate, submit
+from jobs.views import live
+
+BATCH_SHOWN = 200
+MEGAPIXEL = 1_000_000
+CREATED, PAYMENT_REQUIRED, CONFLICT = 201, 402, 409
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One file of a drop that was not accepted, and why."""
+
+    name: str
+    message: str
+    status: int
+
+
+@require_GET
+def atelier(request: HttpRequest, team: str) -> HttpResponse:
+    """The drop area, and the batch that is named in the address or begun by this page."""
+    member = enter(request, team)
+    batch = _uuid(request.GET.get("batch")) or uuid4()
+    return render(request, "jobs/atelier.html", _page(member, batch))
+
+
+@require_GET
+def batch(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
+    """The batch's grid alone, for polling: nothing where nothing has changed."""
+    member = enter(request, team)
+    shown = {"team": member.team} | _grid(member, batch)
+    return live.fragment(request, "jobs/_grid.html", shown)
+
+
+@require_POST
+def upload(request: HttpRequest, team: str) -> HttpResponse:
+    """Take in the dropped files, each on its own: one that is refused doesn't hold up the others.
+
+    The page's script sends one file a request and is answered with a status and a text; a plain form
+    sends all at once and is shown the page again.
+    """
+    member = enter(request, team, Role.MEMBER)
+    batch = _uuid(request.POST.get("batch")) or uuid4()
+    outcomes = [_take(request, member, file, batch) for file in request.FILES.getlist("image")]
+    outcomes = outcomes or [Refusal("", _("Choose a picture first."), 400)]
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+    if request.headers.get("HX-Request"):
+        status, text = (refusals[0].status, refusals[0].message) if refusals else (CREATED, "")
+        return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
+    if not refusals:
+        return redirect(f"{reverse('atelier', args=[team])}?batch={batch}")
+    shown = _page(member, batch) | {"refusals": refusals}
+    return render(request, "jobs/atelier.html", shown, status=max(refusal.status for refusal in refusals))
+
+
+def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", batch: UUID) -> Job | Refusal:
+    data = {"batch": batch, "request_id": request.POST.get("request_id")}
+    form = UploadForm(data, MultiValueDict({"image": [file]}))
+    name = clean_name(file.name or "")
+    if not form.is_valid():
+        return Refusal(name, form.message, form.status)
+    try:
+        return submit(member.team, member.user, form.upload())
+    except ledger.InsufficientCreditsError as error:
+        return Refusal(name, _short_of(error), PAYMENT_REQUIRED)
+    except ledger.OwingError as error:
+        message = _("The team owes %(credits)s credits. New pictures wait until they are covered.")
+        return Refusal(name, message % {"credits": display(error.owed_microcredits)}, PAYMENT_REQUIRED)
+    except RequestReusedError:
+        return Refusal(name, _("Another picture was sent under this number before."), CONFLICT)
+
+
+def _short_of(error: ledger.InsufficientCreditsError) -> str:
+    message = _("This picture may cost %(asked)s credits, and %(available)s are available.")
+    return message % {
+        "asked": display(error.asked_microcredits),
+        "available": display(error.available_microcredits),
+    }
+
+
+def _page(member: Membership, batch: UUID) -> dict[str, object]:
+    may_spend = member.role >= Role.MEMBER
+    shown = {"team": member.team, "may_spend": may_spend, "batch": batch, "price": estimate(MEGAPIXEL)}
+    return shown | _grid(member, batch)
+
+
+def _grid(member: Membership, batch: UUID) -> dict[str, object]:
+    jobs = Job.objects.with_books().filter(team=member.team, batch=batch).order_by("-pk")[:BATCH_SHOWN]
+    return live.context(jobs, reverse("batch", args=[member.team.slug, batch]))
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None

@@ -1,0 +1,53 @@
+"""One picture: judge it, take it away, see what it cost and why."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.access import enter
+from accounts.ledger import LedgerError
+from accounts.models import Membership, Role
+from jobs.models import Job
+from jobs.reconcile import booked, verdict
+from jobs.submit import NotFailedError, submit_again
+from jobs.views import live
+
+
+@require_GET
+def job(request: HttpRequest, team: str, pk: int) -> HttpResponse:
+    member = enter(request, team)
+    shown = _shown(member, pk)
+    if request.headers.get("HX-Request"):
+        return live.fragment(request, "jobs/_picture.html", shown)
+    return render(request, "jobs/job.html", shown)
+
+
+@require_POST
+def again(request: HttpRequest, team: str, pk: int) -> HttpResponse:
+    """Try a failed job once more, with a hold of its own."""
+    member = enter(request, team, Role.MEMBER)
+    found = get_object_or_404(Job, team=member.team, pk=pk)
+    try:
+        submit_again(found, member.user)
+    except NotFailedError:
+        messages.info(request, _("This picture is under way or done already."))
+    except LedgerError:
+        messages.error(request, _("There aren't enough credits to try again."))
+    return redirect("job", team=team, pk=pk)
+
+
+def _shown(member: Membership, pk: int) -> dict[str, object]:
+    jobs = Job.objects.with_books().select_related("created_by", "team")
+    found = get_object_or_404(jobs, team=member.team, pk=pk)
+    attempts = [(a, booked(a), verdict(a)) for a in sorted(found.attempts.all(), key=lambda a: a.number)]
+    shown = live.context([found], reverse("job", args=[member.team.slug, pk]))
+    may_spend = member.role >= Role.MEMBER
+    return shown | {
+        "team": member.team,
+        "row": shown["rows"][0],
+        "attempts": attempts,
+        "may_spend": may_spend,
+    }

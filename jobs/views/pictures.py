@@ -1,0 +1,39 @@
+"""The bytes of a job's pictures, after the team check."""
+
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET
+
+from accounts.access import enter
+from jobs.models import Job
+from jobs.renditions import Side, Size, preview
+
+# A job's source never changes, and each attempt's result has a name of its own.
+UNCHANGING = "private, max-age=31536000, immutable"
+
+
+@require_GET
+def shown(request: HttpRequest, team: str, pk: int, side: str, size: str) -> FileResponse:
+    """A small WebP for a page."""
+    job = _job(request, team, pk)
+    if side == Side.AFTER and not job.result:
+        raise Http404
+    file = default_storage.open(preview(job, Side(side), Size(size)))
+    return FileResponse(file, content_type="image/webp", headers={"Cache-Control": UNCHANGING})
+
+
+@require_GET
+def download(request: HttpRequest, team: str, pk: int) -> FileResponse:
+    """The cut-out as it came, under the original's name."""
+    job = _job(request, team, pk)
+    if not job.result:
+        raise Http404
+    return FileResponse(
+        job.result.open(), as_attachment=True, filename=job.result_name, content_type="image/png"
+    )
+
+
+def _job(request: HttpRequest, team: str, pk: int) -> Job:
+    member = enter(request, team)
+    return get_object_or_404(Job, team=member.team, pk=pk)

@@ -1,0 +1,153 @@
+// Sends dropped, pasted or chosen pictures one by one, each with its own progress and its own answer.
+// Beside templates/jobs/atelier.html; without this script the form there sends everything at once.
+
+const AT_ONCE = 3;
+const form = document.querySelector("[data-upload]");
+const pending = document.querySelector("[data-pending]");
+const template = document.querySelector("#pending");
+const words = document.querySelector("[data-words]").dataset;
+const waiting = [];
+let sending = 0;
+
+// crypto.randomUUID exists on https and localhost only, and a team may run this on a plain http host.
+function uuid() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+function add(files) {
+  for (const file of files) {
+    const upload = { file, id: uuid(), tile: showTile(file) };
+    upload.tile.querySelector("[data-retry]").addEventListener("click", () => enqueue(upload));
+    upload.tile.querySelector("[data-dismiss]").addEventListener("click", () => dismiss(upload.tile));
+    enqueue(upload);
+  }
+}
+
+function showTile(file) {
+  const tile = template.content.firstElementChild.cloneNode(true);
+  tile.querySelector(".name").textContent = file.name;
+  const image = tile.querySelector("img");
+  image.addEventListener("error", () => image.remove());
+  image.src = URL.createObjectURL(file);
+  pending.append(tile);
+  return tile;
+}
+
+function dismiss(tile) {
+  const image = tile.querySelector("img");
+  if (image) URL.revokeObjectURL(image.src);
+  tile.remove();
+}
+
+function enqueue(upload) {
+  upload.tile.classList.remove("refused");
+  upload.tile.querySelector(".actions").hidden = true;
+  waiting.push(upload);
+  next();
+}
+
+function next() {
+  while (sending < AT_ONCE && waiting.length) {
+    sending += 1;
+    send(waiting.shift());
+  }
+}
+
+function send(upload) {
+  const request = new XMLHttpRequest();
+  const body = new FormData();
+  body.set("batch", form.elements.batch.value);
+  body.set("request_id", upload.id);
+  body.set("image", upload.file, upload.file.name);
+  request.open("POST", form.action);
+  request.setRequestHeader("HX-Request", "true");
+  request.setRequestHeader("X-CSRFToken", form.elements.csrfmiddlewaretoken.value);
+  request.upload.addEventListener("progress", (event) => showProgress(upload.tile, event));
+  request.addEventListener("loadend", () => finish(upload, request));
+  say(upload.tile, "run", words.sending);
+  request.send(body);
+}
+
+function showProgress(tile, { loaded, total }) {
+  const progress = tile.querySelector("progress");
+  progress.hidden = false;
+  progress.value = total ? loaded / total : 0;
+  if (loaded === total) say(tile, "run", words.checking);
+}
+
+function finish(upload, { status, responseText }) {
+  sending -= 1;
+  if (status === 201) {
+    dismiss(upload.tile);
+    refresh();
+  } else {
+    refuse(upload.tile, status, responseText);
+  }
+  next();
+}
+
+// The same picture may be sent again where the refusal wasn't about the picture itself: the server knows
+// it by its id, so that it can't become two jobs.
+function refuse(tile, status, text) {
+  const ours = status === 0 || status >= 500;
+  const message = status === 0 ? words.offline : ours || text.startsWith("<") ? words.failed : text;
+  tile.classList.add("refused");
+  tile.querySelector("progress").hidden = true;
+  tile.querySelector(".actions").hidden = false;
+  tile.querySelector("[data-retry]").hidden = ![401, 402, 403].includes(status) && !ours;
+  say(tile, "fail", message);
+}
+
+function say(tile, tone, text) {
+  const state = tile.querySelector(".state");
+  const use = state.querySelector("use");
+  state.className = `state ${tone}`;
+  use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${tone}`));
+  state.querySelector("[data-text]").textContent = text;
+}
+
+let refreshing = false;
+async function refresh() {
+  const { address } = document.querySelector("#batch").dataset;
+  history.replaceState(null, "", `?batch=${form.elements.batch.value}`);
+  if (refreshing) return;
+  refreshing = true;
+  await htmx.ajax("GET", address, { target: "#batch", swap: "outerHTML" });
+  refreshing = false;
+}
+
+function hasFiles(event) {
+  return event.dataTransfer?.types.includes("Files");
+}
+
+if (form) {
+  const input = form.elements.image;
+  form.classList.add("scripted");
+  form.addEventListener("submit", (event) => event.preventDefault());
+  input.addEventListener("change", () => {
+    add(input.files);
+    input.value = "";
+  });
+  document.addEventListener("dragover", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    document.body.classList.add("dropping");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) document.body.classList.remove("dropping");
+  });
+  document.addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    document.body.classList.remove("dropping");
+    add(event.dataTransfer.files);
+  });
+  document.addEventListener("paste", (event) => add(event.clipboardData.files));
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "u" && !event.ctrlKey && !event.metaKey && !event.altKey && event.target === document.body) input.click();
+  });
+}
