@@ -1,0 +1,96 @@
+"""Every setting of the embedded engine, from the environment or ``.env``.
+
+Django's settings read it too, to know the socket and the credentials, so nothing heavy is imported.
+"""
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import environ
+
+from pixian.credentials import Credentials, kept_secret
+from pixian.credits import UnreadableCreditsError, parse_credits
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_SOCKET_PATH_BYTES = 100
+"""Linux ends a Unix socket's path at 108 bytes, other systems at 104, the closing zero included."""
+
+
+class ConfigError(ValueError):
+    """A setting that can't be used; the message names it and says what is allowed."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What an engine process needs to know. Reading it touches no file but ``.env``.
+
+    data_dir: absolute; the socket, generated credentials and caches are kept in it.
+    models_dir: absolute; the weights lie in it.
+    model: name of the model that is served, as ``engine.model.find`` knows it.
+    microcredits_per_megapixel: price of 10^6 processed pixels.
+    """
+
+    data_dir: Path
+    models_dir: Path
+    model: str = "standard"
+    api_id: str = ""
+    api_secret: str = field(default="", repr=False)
+    microcredits_per_megapixel: int = 1_000_000
+
+    @classmethod
+    def from_env(cls, env_file: Path = ROOT / ".env") -> Self:
+        """The settings in force; the environment wins over ``env_file``. Raises ConfigError."""
+        environ.Env.read_env(env_file)
+        env = environ.Env()
+        return cls(
+            data_dir=_folder(env.str("DATA_DIR", default="data")),
+            models_dir=_folder(env.str("MODELS_DIR", default="models")),
+            model=env.str("ENGINE_MODEL", default="standard"),
+            api_id=env.str("ENGINE_API_ID", default=""),
+            api_secret=env.str("ENGINE_API_SECRET", default=""),
+            microcredits_per_megapixel=_price(env.str("ENGINE_CREDITS_PER_MEGAPIXEL", default="1")),
+        )
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """The configured Id and secret, or those generated once and kept in the data folder."""
+        if bool(self.api_id) != bool(self.api_secret):
+            raise ConfigError("ENGINE_API_ID and ENGINE_API_SECRET belong together: set both or neither")
+        if self.api_id:
+            return Credentials(self.api_id, self.api_secret)
+        kept = kept_secret(self.data_dir / "engine-credentials", _new_credentials)
+        api_id, _, api_secret = kept.strip().partition(":")
+        return Credentials(api_id, api_secret)
+
+    @property
+    def socket(self) -> Path:
+        """Where the engine listens; raises ConfigError where a socket's path can't be that long."""
+        path = self.data_dir / "engine.sock"
+        length = len(os.fsencode(path))
+        if length > MAX_SOCKET_PATH_BYTES:
+            raise ConfigError(
+                f"{path} has {length} bytes, but a socket's path may have {MAX_SOCKET_PATH_BYTES}: "
+                "set DATA_DIR to a folder with a shorter path"
+            )
+        return path
+
+
+def _folder(text: str) -> Path:
+    return ROOT / Path(text).expanduser()
+
+
+def _new_credentials() -> str:
+    made = Credentials.generate()
+    return f"{made.api_id}:{made.api_secret}"
+
+
+def _price(text: str) -> int:
+    try:
+        return parse_credits(text)
+    except UnreadableCreditsError as error:
+        raise ConfigError(
+            f"ENGINE_CREDITS_PER_MEGAPIXEL is {text!r}; it must be a number from 0, with at most six decimals"
+        ) from error

@@ -1,0 +1,31 @@
+"""Gunicorn's settings for the engine process.
+
+One process, so that the network is in memory once. Threads receive and send while another computes.
+"""
+
+import contextlib
+import socket
+
+from engine.config import Config
+
+SOCKET = Config.from_env().socket
+
+bind = f"unix:{SOCKET}"
+umask = 0o077
+workers = 1
+worker_class = "gthread"
+threads = 4
+timeout = 300
+graceful_timeout = 30
+# Callers make one call a connection, since a kept one may break in a way that leaves a call in doubt.
+keepalive = 0
+loglevel = "warning"
+control_socket_disable = True
+
+
+def on_starting(_arbiter: object) -> None:
+    """Before gunicorn takes the socket's path, which it would do without asking who listens there."""
+    SOCKET.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as other, contextlib.suppress(OSError):
+        other.connect(str(SOCKET))
+        raise SystemExit(f"An engine already listens at {SOCKET}: stop it, or set another DATA_DIR")

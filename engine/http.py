@@ -1,0 +1,117 @@
+"""The engine's face: the contract's ``POST /api/v2/remove-background`` as a WSGI application."""
+
+import json
+import logging
+import secrets
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
+
+from engine import model as models
+from engine import runtime
+from engine.config import Config
+from engine.cutout import CutOut, Cutter
+from engine.matte import Matter
+from engine.upload import UploadRequest, drain, read_form, read_picture
+from pixian.client import API_PATH
+from pixian.credentials import Credentials
+from pixian.credits import format_credits
+from pixian.errors import ApiError, Code, Refused, ServerFailed
+from pixian.options import Options
+
+URLS = Map(
+    [
+        Rule(f"{API_PATH}/remove-background", endpoint="remove_background", methods=["POST"]),
+        Rule("/healthz", endpoint="healthz", methods=["GET"]),
+    ]
+)
+
+logger = logging.getLogger(__name__)
+
+
+def create_application(config: Config) -> WSGIApplication:
+    """The application, its network loaded and ready; raises ModelError, ConfigError or FileNotFoundError."""
+    model = models.find(config.model, config.models_dir)
+    weights = model.path(config.models_dir)
+    if not weights.exists():
+        raise FileNotFoundError(f"{weights} is missing: run `python -m engine.weights {model.name}`")
+    model.check(weights)
+    loaded = runtime.load(weights, config.data_dir / "engine-cache")
+    return Face(Cutter(Matter(model, loaded), config.microcredits_per_megapixel), config.credentials)
+
+
+class Face:
+    """Answers requests; what it raises in between becomes the contract's envelope."""
+
+    def __init__(self, cutter: Cutter, credentials: Credentials) -> None:
+        self._cutter = cutter
+        self._credentials = credentials
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        with UploadRequest(environ) as request:
+            response = self._answer(request)
+            return list(response(environ, start_response))
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            endpoint, _ = URLS.bind_to_environ(request.environ).match()
+            if endpoint == "healthz":
+                return Response("ok\n", content_type="text/plain")
+            return self._remove_background(request)
+        except ApiError as error:
+            response = envelope(error)
+        except HTTPException as error:
+            response = envelope(_of_http(error))
+            if allowed := getattr(error, "valid_methods", None):
+                response.headers["Allow"] = ", ".join(allowed)
+        except Exception:
+            logger.exception("The call failed")
+            response = envelope(ServerFailed(500, 500, "The engine failed; its log says why."))
+        drain(request)
+        return response
+
+    def _remove_background(self, request: Request) -> Response:
+        authenticate(request, self._credentials)
+        options = Options.parse(read_form(request))
+        return answer(self._cutter.cut_out(read_picture(request), options), options)
+
+
+def authenticate(request: Request, known: Credentials) -> None:
+    """Raises Refused 401/1001 for an Id that isn't known, or none at all, and 401/1004 for a wrong secret."""
+    given = Credentials.from_header(request.headers.get("Authorization", ""))
+    if given is None or not _same(given.api_id, known.api_id):
+        raise Refused(401, Code.ID_UNKNOWN, "The API Id is unknown: send Id and secret as HTTP Basic.")
+    if not _same(given.api_secret, known.api_secret):
+        raise Refused(401, Code.SECRET_WRONG, "The API secret is wrong.")
+
+
+def answer(made: CutOut, options: Options) -> Response:
+    """200, with what the contract tells about a result in its headers (§ 3)."""
+    response = Response(made.png, content_type="image/png")
+    response.headers["X-Credits-Charged"] = format_credits(made.charged_microcredits)
+    if options.test:
+        response.headers["X-Credits-Calculated"] = format_credits(made.price_microcredits)
+    response.headers["X-Input-Size"] = "{} {}".format(*made.input_size)
+    response.headers["X-Result-Size"] = "{} {}".format(*made.result_size)
+    response.headers["X-Input-Orientation"] = str(made.orientation)
+    return response
+
+
+def envelope(error: ApiError) -> Response:
+    """An error answer (§ 4)."""
+    response = Response(json.dumps(error.envelope()), error.status, content_type="application/json")
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="pixian"'
+    return response
+
+
+def _of_http(error: HTTPException) -> ApiError:
+    """404, 405 and what else werkzeug itself refuses: the contract has no codes for them."""
+    status = error.code or 500
+    return Refused(status, status, error.name + ".")
+
+
+def _same(given: str, known: str) -> bool:
+    return secrets.compare_digest(given.encode(), known.encode())

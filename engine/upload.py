@@ -1,0 +1,94 @@
+"""What a call carries, read with bounds: the options and the picture."""
+
+import os
+from typing import IO, Any, BinaryIO, cast
+from wsgiref.types import WSGIEnvironment
+
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Request
+
+from pixian import errors
+from pixian.limits import MAX_UPLOAD_BYTES
+
+MAX_TEXT_BYTES = 1 << 20
+MAX_BODY_BYTES = MAX_UPLOAD_BYTES + 2 * MAX_TEXT_BYTES
+"""The largest picture, the largest text beside it, and the form around them."""
+
+CHUNK_BYTES = 1 << 16
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+
+
+class UploadRequest(Request):
+    """A request with bounds. werkzeug keeps files of more than half a megabyte on disk while it reads."""
+
+    max_content_length = MAX_BODY_BYTES
+    max_form_memory_size = MAX_TEXT_BYTES
+    max_form_parts = 100
+
+    def __init__(self, environ: WSGIEnvironment) -> None:
+        super().__init__(environ)
+        self._streams: list[IO[bytes]] = []
+
+    def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
+        self._streams.append(super()._get_file_stream(*args, **kwargs))
+        return self._streams[-1]
+
+    def close(self) -> None:
+        """werkzeug itself closes only the files of a form that was read to its end."""
+        for stream in self._streams:
+            stream.close()
+
+
+def read_form(request: Request) -> dict[str, str]:
+    """The parameters, those of the query string included, where the body's win.
+
+    Reads the whole body. Raises Refused 413/1012 for too many bytes, and 415 for what isn't a form.
+    """
+    length = request.content_length or 0
+    if length > MAX_BODY_BYTES:
+        raise errors.too_many_bytes(length, MAX_UPLOAD_BYTES)
+    if request.mimetype and request.mimetype not in FORMS:
+        raise errors.Refused(415, 415, f"The body is {request.mimetype}; it must be {FORMS[0]}.")
+    try:
+        fields = request.args.to_dict() | request.form.to_dict()
+    except RequestEntityTooLarge as error:
+        raise _too_large_a_form() from error
+    for file in request.files.values():
+        if (size := file.stream.seek(0, os.SEEK_END)) > MAX_UPLOAD_BYTES:
+            raise errors.too_many_bytes(size, MAX_UPLOAD_BYTES)
+    return fields
+
+
+def read_picture(request: Request) -> BinaryIO:
+    """The picture that came as a file; raises Refused 400/1005 for none, 400/1016 for text in its place,
+    and 400/1019 for several."""
+    # A browser sends an empty part without a name for a file field that was left empty.
+    files = [file for file in request.files.getlist("image") if file.filename]
+    if len(files) > 1:
+        raise errors.bad_parameter("image", f"{len(files)} files", "one file")
+    if files:
+        return cast(BinaryIO, files[0].stream)
+    if request.form.get("image"):
+        raise errors.Refused(400, errors.Code.IMAGE_AS_TEXT, "image came as text; send a file.")
+    raise errors.Refused(400, errors.Code.NO_IMAGE, "There is no picture: send it as the file part image.")
+
+
+def drain(request: Request) -> None:
+    """Reads what is left of a body that wasn't wanted, as far as any allowed one goes.
+
+    A caller who is still sending would otherwise see a broken connection instead of the answer.
+    """
+    stream, left = request.environ["wsgi.input"], MAX_BODY_BYTES
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        return
+    while left > 0 and (chunk := stream.read(min(left, CHUNK_BYTES))):
+        left -= len(chunk)
+
+
+def _too_large_a_form() -> errors.Refused:
+    return errors.Refused(
+        413,
+        errors.Code.TOO_MANY_BYTES,
+        f"The form is too large: {MAX_UPLOAD_BYTES:,} bytes are allowed for the picture, "
+        f"{MAX_TEXT_BYTES:,} for all texts together.",
+    )
