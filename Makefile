@@ -17,7 +17,7 @@ setup: .venv/.run
 
 test: .venv/.dev browser
 	@$(BIN)/python -m engine.weights fast standard
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: .venv/.dev
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """What every test can have: a world of people and teams, real photos, and a wire of its own."""
 
 import io
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,22 @@ from jobs.submit import submit
 
 ROOT = Path(__file__).parent
 PHOTOS = ROOT / "engine/tests/photos"
+
+
+LEFT_OUT = "LEFT OUT: the browser tests, since chromium is missing (`make browser` installs it)"
+CHROMIUM = shutil.which("chromium")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if CHROMIUM is None:
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason=LEFT_OUT))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if CHROMIUM is None:
+        terminalreporter.write_line(LEFT_OUT, yellow=True, bold=True)
 
 
 @pytest.fixture
@@ -72,7 +89,9 @@ class World:
 
     def job(self, picture: bytes | None = None, user: User | None = None, **ids: Any) -> Job:
         """A submitted job of the team."""
-        return submit(self.team, user or self.alice, upload(picture or small_png(), **ids).upload())
+        form = upload(picture or small_png(), **ids)
+        with form.files["image"]:
+            return submit(self.team, user or self.alice, form.upload())
 
 
 @pytest.fixture

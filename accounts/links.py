@@ -18,7 +18,7 @@ _tokens = _LoginTokens()
 
 
 def login_link(user: User) -> str:
-    """The full address that logs this user in, once, within ``LOGIN_LINK_SECONDS``."""
+    """The full address that logs this user in, once, within ``PASSWORD_RESET_TIMEOUT``."""
     path = reverse("login_link", args=[int_to_base36(user.pk), _tokens.make_token(user)])
     return f"{settings.PUBLIC_URL}{path}"
 

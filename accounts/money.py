@@ -18,11 +18,22 @@ def to_microcredits(credits_: Decimal) -> int:
 
 def to_credits(microcredits: int) -> Decimal:
     """Credits without trailing zeros: 1250000 → 1.25."""
-    amount = Decimal(microcredits) / MICROCREDITS
-    whole = amount.to_integral_value()
-    return whole if amount == whole else amount.normalize()
+    return _plain(Decimal(microcredits) / MICROCREDITS)
+
+
+def exact(microcredits: int) -> str:
+    """Credits in full, as the reader's language writes them: ``1,234.567891`` or ``1 234,567891``."""
+    return number_format(to_credits(microcredits), force_grouping=True)
 
 
 def display(microcredits: int) -> str:
-    """Credits as the reader's language writes them: ``1,234.5`` or ``1 234,5``."""
-    return number_format(to_credits(microcredits), force_grouping=True)
+    """Credits trimmed to what matters: two decimals, or three digits below one credit."""
+    amount = to_credits(microcredits)
+    decimals = 2 if abs(amount) >= 1 or not amount else min(2 - amount.adjusted(), DECIMALS)
+    return number_format(_plain(round(amount, decimals)), force_grouping=True)
+
+
+def _plain(amount: Decimal) -> Decimal:
+    """Without trailing zeros, and without an exponent in their place."""
+    whole = amount.to_integral_value()
+    return whole if amount == whole else amount.normalize()

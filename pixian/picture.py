@@ -9,7 +9,7 @@ from PIL import ExifTags, Image
 from pixian import errors
 from pixian.limits import MAX_UPLOAD_PIXELS
 
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 ORIENTATIONS_ON_THEIR_SIDE = (5, 6, 7, 8)
 
 # Pillow answers a hostile file with whichever error its parser stumbled over.
@@ -84,11 +84,20 @@ def _checked(image: Image.Image) -> Header:
         raise errors.too_many_pixels(
             width, height, MAX_UPLOAD_PIXELS, shrunk_size(width, height, MAX_UPLOAD_PIXELS)
         )
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if orientation not in range(1, 9):
-        orientation = 1
-    if orientation in ORIENTATIONS_ON_THEIR_SIDE:
+    orientation = _orientation(image)
+    # Pillow turns a TIFF itself, and tells its size as shown.
+    if orientation in ORIENTATIONS_ON_THEIR_SIDE and image.format != "TIFF":
         width, height = height, width
     # A phone's JPEG with a second picture inside calls itself MPO; it is a JPEG to everybody else.
     name = "JPEG" if image.format == "MPO" else str(image.format)
     return Header(name, width, height, orientation)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF value, 1 to 8. A PNG's is taken from what stands before its pixels: ``getexif`` would
+    decode them all to look behind."""
+    exif = image.getexif() if image.format != "PNG" else Image.Exif()
+    if image.format == "PNG":
+        exif.load(image.info.get("exif", b""))
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    return orientation if orientation in range(1, 9) else 1

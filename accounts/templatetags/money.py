@@ -2,17 +2,22 @@
 
 from django import template
 
-from accounts import ledger
+from accounts import ledger, money
 from accounts.models import Team
-from accounts.money import display
 
 register = template.Library()
 
 
 @register.filter
 def credits(microcredits: int | None) -> str:  # noqa: A001 - the word on the page
-    """``1.25`` of 1250000 micro-credits; a dash where there is no amount."""
-    return "–" if microcredits is None else display(microcredits)
+    """``1.25`` of 1250003 micro-credits; a dash where there is no amount."""
+    return "–" if microcredits is None else money.display(microcredits)
+
+
+@register.filter
+def exact(microcredits: int | None) -> str:
+    """The same amount in full, for a title."""
+    return "" if microcredits is None else money.exact(microcredits)
 
 
 @register.simple_tag

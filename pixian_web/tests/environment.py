@@ -11,6 +11,9 @@ import tempfile
 _folder = tempfile.mkdtemp(prefix="pixian-test-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 
+# WhiteNoise warns where its folder is missing, and warnings are errors here.
+os.mkdir(f"{_folder}/static")  # noqa: PTH102
+
 os.environ.update(
     DATA_DIR=_folder,
     ENGINE_MODEL="fast",

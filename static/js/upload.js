@@ -31,7 +31,7 @@ function showTile(file) {
   const tile = template.content.firstElementChild.cloneNode(true);
   tile.querySelector(".name").textContent = file.name;
   const image = tile.querySelector("img");
-  image.addEventListener("error", () => image.remove());
+  image.addEventListener("error", () => image.parentElement.remove());
   image.src = URL.createObjectURL(file);
   pending.append(tile);
   return tile;

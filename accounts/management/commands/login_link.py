@@ -1,0 +1,22 @@
+"""``manage.py login_link EMAIL``: a link that logs somebody in once, without a password."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts import links
+from accounts.models import User
+
+
+class Command(BaseCommand):
+    help = "Prints a link that logs this user in, once, within a day."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("email")
+
+    def handle(self, *_: Any, email: str, **_options: Any) -> None:
+        user = User.objects.filter(email=email.lower(), is_active=True).first()
+        if user is None:
+            raise CommandError(f"Nobody with the address {email} may log in.")
+        self.stdout.write(links.login_link(user))

@@ -1,0 +1,281 @@
+"""One paid call over a real wire: each row of the architecture's table of what can break."""
+
+from contextlib import nullcontext
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.files.storage import default_storage
+from django.db.models import prefetch_related_objects
+from django.utils import timezone
+
+from accounts import ledger
+from accounts.ledger import Balances
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import World, small_png
+from jobs import attempts, files, queue
+from jobs.models import Attempt, Job
+from jobs.process import MAX_ATTEMPTS, process
+from jobs.reconcile import books
+from jobs.tests import upstream as wire
+from jobs.tests.upstream import Server
+from jobs.upstream import Upstream
+from pixian.backoff import Backoff
+
+Reason = Job.Reason
+
+
+def run(server: Server, backoff: Backoff | None = None, charges: bool = True) -> tuple[Job, int]:
+    """Claim the one job there is, due or not, and process it once."""
+    Job.objects.unfinished().update(run_after=timezone.now(), lease_until=timezone.now() - timedelta(1))
+    job = queue.claim("test")
+    assert job
+    upstream = server.upstream
+    wait = process(job, Upstream(upstream.client, charges), backoff or Backoff())
+    job.refresh_from_db()
+    return job, wait
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+    """From here on, this step kills the process instead of happening."""
+
+    def die(*_args: Any, **_kwargs: Any) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(module, name, die)
+
+
+def content(job: Job) -> bytes:
+    with job.result.open() as file:
+        return file.read()
+
+
+def balances(world: World) -> Balances:
+    return ledger.balances(world.team)
+
+
+def test_a_call_is_booked_as_charged(world: World, server: Server) -> None:
+    world.job()
+    assert balances(world).held == CREDIT
+
+    server.script.append(wire.answer(b"the cut-out", charged="0.750000"))
+    job, wait = run(server)
+
+    assert (job.state, job.reason, wait) == ("done", "", 0)
+    assert content(job) == b"the cut-out"
+    assert balances(world) == Balances(available=99_250_000, spent=750_000)
+    story = books(Job.objects.with_books().get())
+    assert (story.estimated, story.held, story.charged, story.booked) == (CREDIT, CREDIT, 750_000, 750_000)
+    assert story.verdict == "matched"
+    attempt = job.last_attempt
+    assert attempt.charged_header == "0.750000"
+    assert ["content-type", "image/png"] in [list(pair) for pair in attempt.headers]
+
+
+def test_an_overage_is_booked_in_full(world: World, server: Server) -> None:
+    world.job()
+    server.script.append(wire.answer(charged="1.5"))
+    run(server)
+    assert balances(world) == Balances(available=98_500_000, spent=1_500_000)
+    assert books(Job.objects.with_books().get()).verdict == "overage"
+
+
+def test_429_waits_and_keeps_the_hold(world: World, server: Server) -> None:
+    world.job()
+    server.script.extend([wire.error(429, 1015), wire.error(429, 1015, Retry_After="30"), wire.answer()])
+    backoff = Backoff()
+    for expected in (5, 30):
+        job, wait = run(server, backoff)
+        assert (job.state, job.reason, wait) == ("queued", Reason.SLOW_DOWN, expected)
+        assert timedelta(0) < job.run_after - timezone.now() <= timedelta(seconds=expected)
+        assert balances(world).held == CREDIT
+    job, _ = run(server, backoff)
+    assert job.state == "done"
+    assert job.attempts.count() == 1
+    assert backoff.refusals == 0
+
+
+def test_an_unreachable_service_is_tried_again(world: World) -> None:
+    world.job()
+    with wire.serving() as gone:
+        pass
+    job, wait = run(gone)
+    assert (job.state, job.reason, wait) == ("queued", Reason.UNREACHABLE, 5)
+    assert job.last_attempt.state == Attempt.State.PREPARED
+
+
+def test_a_refusal_gives_the_hold_back_and_says_why(world: World, server: Server) -> None:
+    world.job()
+    server.script.append(wire.error(400, 1006, "Not a picture"))
+    job, _ = run(server)
+    assert (job.state, job.reason) == ("failed", Reason.REFUSED)
+    attempt = job.last_attempt
+    assert (attempt.status, attempt.error_code, attempt.error_message) == (400, 1006, "Not a picture")
+    assert balances(world) == Balances(available=100 * CREDIT)
+
+
+def test_a_server_error_is_tried_again_a_bounded_number_of_times(world: World, server: Server) -> None:
+    world.job()
+    server.script.extend([wire.error(500)] * MAX_ATTEMPTS)
+    for _ in range(MAX_ATTEMPTS - 1):
+        job, _ = run(server)
+        assert (job.state, job.reason) == ("queued", Reason.SERVER_FAILED)
+        assert balances(world).held == CREDIT
+    job, _ = run(server)
+    assert (job.state, job.reason) == ("failed", Reason.GAVE_UP)
+    assert [a.state for a in job.attempts.order_by("number")] == ["released"] * MAX_ATTEMPTS
+    assert balances(world) == Balances(available=100 * CREDIT)
+    assert server.calls == MAX_ATTEMPTS
+
+
+def test_an_error_that_was_charged_is_booked(world: World, server: Server) -> None:
+    world.job()
+    server.script.append(wire.error(500, X_Credits_Charged="0.5"))
+    job, _ = run(server)
+    assert job.state == "queued"
+    assert balances(world) == Balances(available=98_500_000, held=CREDIT, spent=500_000)
+
+
+def test_a_cut_line_leaves_the_call_in_doubt(world: World, server: Server) -> None:
+    world.job()
+    server.script.append(wire.no_answer)
+    job, _ = run(server)
+    assert (job.state, job.reason) == ("in_doubt", Reason.UNANSWERED)
+    assert books(Job.objects.with_books().get()).verdict == "in_doubt"
+    assert balances(world).held == CREDIT
+    assert queue.claim("test") is None
+    assert server.calls == 1
+
+
+def test_the_embedded_engine_is_asked_again(world: World, server: Server) -> None:
+    world.job()
+    server.script.append(wire.no_answer)
+    job, _ = run(server, charges=False)
+    assert (job.state, job.reason) == ("queued", Reason.REPEATED)
+    job, _ = run(server, charges=False)
+    assert job.state == "done"
+    assert balances(world) == Balances(available=99 * CREDIT, spent=CREDIT)
+
+
+def test_a_lost_body_was_charged_all_the_same(world: World, server: Server) -> None:
+    world.job()
+    server.script.append(wire.answer(cut=True))
+    job, _ = run(server)
+    assert (job.state, job.reason) == ("failed", Reason.RESULT_LOST)
+    assert balances(world) == Balances(available=99 * CREDIT, spent=CREDIT)
+
+
+@pytest.mark.parametrize("header", [None, "0.1234567", "many", "-1", "NaN"])
+def test_a_charge_that_cannot_be_read_waits_for_a_person(
+    world: World, server: Server, header: str | None
+) -> None:
+    world.job()
+    server.script.append(wire.answer(charged=header))
+    job, _ = run(server)
+    assert job.state == "done"
+    assert job.last_attempt.charged_header == header
+    assert books(Job.objects.with_books().get()).verdict == "no_header"
+    assert balances(world).held == CREDIT
+
+
+CRASHES: list[tuple[str, Any, str, str, int]] = [
+    # died before this step, of this module → the job after a restart, calls made in all
+    ("nothing was sent", attempts, "send", "done", 1),
+    ("sent, headers unrecorded", attempts, "answer", "in_doubt", 1),
+    ("headers recorded, body unread", files, "spool", "failed", 1),
+    ("body read, not stored", files, "put", "failed", 1),
+    ("stored, not booked", attempts, "book", "done", 1),
+    ("booked, job not finished", queue, "finish", "done", 1),
+]
+
+
+@pytest.mark.parametrize(("module", "step", "state", "calls"), [c[1:] for c in CRASHES], ids=lambda x: str(x))
+def test_a_restart_goes_on_from_the_rows(
+    world: World,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    step: str,
+    state: str,
+    calls: int,
+) -> None:
+    world.job()
+    with monkeypatch.context() as crash, pytest.raises(SystemExit):
+        stop_at(crash, module, step)
+        run(server)
+    job, _ = run(server)
+
+    assert (job.state, server.calls) == (state, calls)
+    settled = balances(world).spent
+    charged = CREDIT * len(server.charged)
+    in_doubt = CREDIT if state == "in_doubt" else 0
+    assert settled + in_doubt == charged
+    assert balances(world).held == in_doubt
+    if state == "done":
+        assert content(job) == b"a cut-out"
+
+
+@pytest.mark.parametrize("step", ["send", "answer", "book"])
+def test_the_embedded_engine_always_finishes_after_a_crash(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    world.job()
+    with monkeypatch.context() as crash, pytest.raises(SystemExit):
+        stop_at(crash, attempts, step)
+        run(server, charges=False)
+    while (job := run(server, charges=False)[0]).state == "queued":
+        pass
+    assert job.state == "done"
+    assert balances(world) == Balances(available=99 * CREDIT, spent=CREDIT)
+
+
+@pytest.fixture
+def frozen_job(world: World) -> Job:
+    """A job in the hands of a worker that was frozen just before its call, and woke up too late."""
+    world.job()
+    job = queue.claim("frozen")
+    assert job
+    prefetch_related_objects([job], "attempts__hold")
+    return job
+
+
+def test_a_stale_worker_changes_nothing(frozen_job: Job, server: Server) -> None:
+    job, _ = run(server)
+    with pytest.raises(queue.LostLeaseError):
+        process(frozen_job, server.upstream, Backoff())
+    assert (job.state, server.calls) == ("done", 1)
+
+
+def test_without_its_guards_a_stale_worker_calls_again(
+    frozen_job: Job, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: no fence, and no look at the attempt's state."""
+    monkeypatch.setattr(queue, "owned", nullcontext)
+    monkeypatch.setattr(attempts, "_move", move_blindly)
+    run(server)
+    with pytest.raises(ledger.AlreadyResolvedError):
+        process(frozen_job, server.upstream, Backoff())
+    assert server.calls == 2
+
+
+def move_blindly(attempt: Attempt, _expected: str, state: str, **changes: Any) -> None:
+    for name, value in {"state": state, **changes}.items():
+        setattr(attempt, name, value)
+    attempt.save()
+
+
+def test_a_source_that_is_gone_fails_without_a_call(world: World, server: Server) -> None:
+    default_storage.delete(world.job().source.name)
+    job, _ = run(server)
+    assert (job.state, job.reason, server.calls) == ("failed", Reason.SOURCE_LOST, 0)
+    assert balances(world) == Balances(available=100 * CREDIT)
+
+
+def test_no_credits_are_left_for_a_second_try(world: World, server: Server) -> None:
+    world.job(small_png(1000, 1000))
+    free = balances(world).available
+    ledger.hold(world.team, free, key="all the rest", reference="")
+    server.script.append(wire.error(500, X_Credits_Charged="1"))
+    job, _ = run(server)
+    assert (job.state, job.reason) == ("failed", Reason.NO_CREDITS)
+

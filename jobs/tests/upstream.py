@@ -1,0 +1,104 @@
+"""A real HTTP server on loopback that answers as a test tells it, and keeps its own log of charges."""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from jobs.upstream import Upstream
+from pixian.client import Client
+from pixian.credentials import Credentials
+
+CREDENTIALS = Credentials("px0123456789abc", "0" * 52)
+Step = Callable[["Handler"], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: "Server"
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.calls += 1
+        step = self.server.script.popleft() if self.server.script else answer()
+        step(self)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+        self.wfile.flush()
+        self.connection.shutdown(2)
+
+
+class Server(ThreadingHTTPServer):
+    """``script`` holds the next answers; when it is empty, every call succeeds."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script: deque[Step] = deque()
+        self.calls = 0
+        self.charged: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    @property
+    def upstream(self) -> Upstream:
+        return Upstream(Client(self.url, CREDENTIALS, idle_timeout=2), charges=True)
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def answer(body: bytes = b"a cut-out", charged: str | None = "1.000000", cut: bool = False) -> Step:
+    """200 with a charge; ``cut``: the body breaks off half-way."""
+
+    def step(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "image/png")
+        handler.send_header("Content-Length", str(len(body)))
+        if charged is not None:
+            handler.send_header("X-Credits-Charged", charged)
+            handler.server.charged.append(charged)
+        handler.end_headers()
+        handler.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            handler.hang_up()
+
+    return step
+
+
+def error(status: int, code: int = 0, message: str = "", **headers: str) -> Step:
+    """An error in the contract's envelope, or as plain text without a code."""
+
+    def step(handler: Handler) -> None:
+        envelope = {"error": {"status": status, "code": code, "message": message}}
+        body = json.dumps(envelope).encode() if code else b"<h1>Internal error</h1>"
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return step
+
+
+def no_answer(handler: Handler) -> None:
+    """The request was read whole, and the line is cut."""
+    handler.hang_up()

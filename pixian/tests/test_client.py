@@ -1,0 +1,116 @@
+"""The client against a wire that behaves in every way the contract knows."""
+
+import io
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from pixian import errors
+from pixian.client import Client, api_base
+from pixian.credentials import Credentials
+from pixian.options import Options
+
+CREDENTIALS = Credentials("px1", "secret")
+
+
+def client(answer: Callable[[httpx.Request], httpx.Response]) -> Client:
+    return Client("http://upstream", CREDENTIALS, transport=httpx.MockTransport(answer))
+
+
+def raising(error: Exception) -> Callable[[httpx.Request], httpx.Response]:
+    def answer(_request: httpx.Request) -> httpx.Response:
+        raise error
+
+    return answer
+
+
+def test_a_call_carries_the_picture_the_options_and_the_key() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        request.read()
+        seen.append(request)
+        return httpx.Response(200, headers={"X-Credits-Charged": "1.5"}, content=b"png")
+
+    with (
+        client(answer) as upstream,
+        upstream.remove_background(io.BytesIO(b"jpeg"), "été.jpg", Options(test=True)) as came,
+    ):
+        assert (came.status, came.header("x-credits-charged")) == (200, "1.5")
+        assert b"".join(came.stream()) == b"png"
+    request = seen[0]
+    assert str(request.url) == "http://upstream/api/v2/remove-background"
+    assert request.headers["Authorization"] == CREDENTIALS.authorization
+    assert b'name="image"' in request.content
+    assert b"jpeg" in request.content
+    assert b'name="test"\r\n\r\ntrue' in request.content
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://api.pixian.ai", "https://api.pixian.ai/api/v2"),
+        ("https://api.pixian.ai/", "https://api.pixian.ai/api/v2"),
+        ("https://proxy.example/pixian/v2/", "https://proxy.example/pixian/v2"),
+    ],
+)
+def test_a_bare_host_is_given_the_contracts_path(url: str, base: str) -> None:
+    assert api_base(url) == base
+
+
+@pytest.mark.parametrize(
+    ("broken", "kind"),
+    [
+        (httpx.ConnectError("refused"), errors.Unreachable),
+        (httpx.ConnectTimeout("slow"), errors.Unreachable),
+        (httpx.ReadTimeout("silence"), errors.Unanswered),
+        (httpx.WriteError("reset"), errors.Unanswered),
+        (httpx.RemoteProtocolError("hung up"), errors.Unanswered),
+    ],
+)
+def test_a_broken_line_is_told_by_what_may_have_happened(
+    broken: Exception, kind: type[errors.PixianError]
+) -> None:
+    with (
+        client(raising(broken)) as upstream,
+        pytest.raises(kind),
+        upstream.remove_background(io.BytesIO(), "x", Options()),
+    ):
+        pass
+
+
+def test_an_error_answer_becomes_an_error() -> None:
+    envelope = {"error": {"status": 429, "code": 1015, "message": "Slow down"}}
+    answer = httpx.Response(429, json=envelope, headers={"Retry-After": "7"})
+    with (
+        client(lambda _: answer) as upstream,
+        upstream.remove_background(io.BytesIO(), "x", Options()) as came,
+    ):
+        error = came.error()
+    assert isinstance(error, errors.SlowDown)
+    assert (error.code, error.message, error.retry_after) == (1015, "Slow down", 7)
+
+
+@pytest.mark.parametrize("body", [b"<h1>Oops</h1>", b"[" * 100_000, b""])
+def test_an_error_page_is_no_envelope(body: bytes) -> None:
+    with (
+        client(lambda _: httpx.Response(500, content=body)) as upstream,
+        upstream.remove_background(io.BytesIO(), "x", Options()) as came,
+    ):
+        error = came.error()
+    assert isinstance(error, errors.ServerFailed)
+    assert (error.code, error.message) == (0, "The answer was HTTP 500.")
+
+
+def test_a_body_that_breaks_off_is_lost() -> None:
+    def body() -> Iterator[bytes]:
+        yield b"half"
+        raise httpx.ReadError("reset")
+
+    with (
+        client(lambda _: httpx.Response(200, content=body())) as upstream,
+        upstream.remove_background(io.BytesIO(), "x", Options()) as came,
+        pytest.raises(errors.BodyLost),
+    ):
+        list(came.stream())

@@ -1,0 +1,77 @@
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from pixian_web.tests.instance import Instance, running
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def instance() -> Iterator[Instance]:
+    """One for all tests that don't mind what the others left in it."""
+    yield from fresh()
+
+
+@pytest.fixture
+def fresh_instance() -> Iterator[Instance]:
+    """One that has just been started for the first time."""
+    yield from fresh()
+
+
+def fresh() -> Iterator[Instance]:
+    # Not pytest's own tmp_path, whose length a Unix socket can't take.
+    with tempfile.TemporaryDirectory(prefix="pixian-") as folder, running(Path(folder)) as instance:
+        yield instance
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=20_000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def page_on(browser: Browser, instance: Instance, **settings: Any) -> Iterator[Page]:
+    """A page that nobody is logged in on. What its scripts trip over fails the test."""
+    context = browser.new_context(base_url=instance.url, **settings)
+    page = context.new_page()
+    tripped: list[str] = []
+    page.on("pageerror", lambda error: tripped.append(str(error)))
+    yield page
+    context.close()
+    assert tripped == []
+
+
+@pytest.fixture
+def page(browser: Browser, instance: Instance) -> Iterator[Page]:
+    with page_on(browser, instance) as page:
+        yield page
+
+
+@pytest.fixture
+def owner_page(page: Page, instance: Instance) -> Page:
+    """The same, logged in as the owner by a fresh link."""
+    page.goto(login_link(instance))
+    return page
+
+
+def login_link(instance: Instance) -> str:
+    return instance.manage("login_link", "owner@localhost").strip()

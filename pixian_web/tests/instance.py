@@ -1,0 +1,101 @@
+"""A whole instance, as ``make run`` starts it: prepare, then web, worker and engine from the Procfile."""
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+UP_WITHIN_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Instance:
+    """``link`` logs its owner in, once."""
+
+    data_dir: Path
+    url: str
+    link: str
+    env: dict[str, str]
+
+    def manage(self, *args: str) -> str:
+        """What a management command prints."""
+        command = [sys.executable, "manage.py", *args]
+        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Straight from the database, past all our code."""
+        with closing(sqlite3.connect(self.data_dir / "db.sqlite3")) as database:
+            return database.execute(query).fetchall()
+
+    def books_add_up(self) -> bool:
+        """All balances sum to zero, and each equals what its transfers say."""
+        (total,) = self.rows("SELECT SUM(balance_microcredits) FROM accounts_ledgeraccount")[0]
+        wrong = self.rows(
+            "SELECT a.id FROM accounts_ledgeraccount a WHERE a.balance_microcredits <> "
+            "(SELECT COALESCE(SUM(amount_microcredits), 0) FROM accounts_transfer WHERE credit_id = a.id) - "
+            "(SELECT COALESCE(SUM(amount_microcredits), 0) FROM accounts_transfer WHERE debit_id = a.id)"
+        )
+        return total == 0 and not wrong
+
+
+@contextmanager
+def running(data_dir: Path, **settings: str) -> Iterator[Instance]:
+    """An instance of its own, on a free port; everything it started has ended when this returns."""
+    port = free_port()
+    env = os.environ | {"DATA_DIR": str(data_dir), "PORT": str(port)} | settings
+    printed = subprocess.run(
+        [sys.executable, "manage.py", "prepare"],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    link = re.search(r"http://\S+", printed)
+    assert link, printed
+    instance = Instance(data_dir, f"http://127.0.0.1:{port}", link.group(), env)
+    command = [Path(sys.executable).with_name("honcho"), "start", "--port", str(port)]
+    with (data_dir / "log").open("wb") as log:
+        honcho = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            wait_until_up(instance)
+            yield instance
+        finally:
+            honcho.send_signal(signal.SIGINT)
+            honcho.wait(30)
+
+
+def wait_until_up(instance: Instance) -> None:
+    """Until web answers and the engine has loaded its network."""
+    engine = httpx.Client(transport=httpx.HTTPTransport(uds=str(instance.data_dir / "engine.sock")))
+    deadline = time.monotonic() + UP_WITHIN_SECONDS
+    with engine:
+        while time.monotonic() < deadline:
+            try:
+                httpx.get(f"{instance.url}/healthz", trust_env=False).raise_for_status()
+                engine.get("http://engine/healthz").raise_for_status()
+            except httpx.HTTPError:
+                time.sleep(0.1)
+            else:
+                return
+    raise TimeoutError((instance.data_dir / "log").read_text())
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,128 @@
+"""The main job, in a real browser on a whole instance: from the printed link to a settled cut-out."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from conftest import PHOTOS
+from pixian_web.tests.conftest import login_link, page_on
+from pixian_web.tests.instance import Instance
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+NAMES = ["astronaut", "chelsea", "coffee"]
+
+
+@pytest.fixture
+def drop(tmp_path: Path) -> list[Path]:
+    """Three real photos and a text file that calls itself one."""
+    notes = tmp_path / "notes.jpg"
+    notes.write_text("buy milk")
+    return [*(PHOTOS / f"{name}.jpg" for name in NAMES), notes]
+
+
+def test_from_the_link_to_the_cut_out(browser: Browser, fresh_instance: Instance, drop: list[Path]) -> None:
+    with page_on(browser, fresh_instance) as page:
+        cut_out_three(page, fresh_instance, drop)
+    assert fresh_instance.books_add_up()
+    settle = "SELECT SUM(amount_microcredits) FROM accounts_transfer WHERE kind = 'settle'"
+    assert fresh_instance.rows(settle) == [(262_144 + 451 * 300 + 240_000,)]
+    assert fresh_instance.rows("SELECT COUNT(*) FROM jobs_job") == [(3,)]
+
+
+def cut_out_three(page: Page, instance: Instance, drop: list[Path]) -> None:
+    page.goto(instance.link)
+    expect(page).to_have_url(re.compile("/t/my-team/$"))
+
+    page.set_input_files("#image", drop)
+    expect(page.locator("#batch .tile", has_text="done")).to_have_count(3)
+    refused = page.locator("[data-pending] .tile")
+    expect(refused).to_have_count(1)
+    expect(refused).to_contain_text("no picture that we can read")
+    expect(page.locator("#balance")).to_contain_text("99.36")
+
+    page.locator("#batch .tile", has_text="coffee.jpg").get_by_role("link", name="coffee.jpg").last.click()
+    slider = page.get_by_role("slider")
+    slider.focus()
+    for _ in range(10):
+        slider.press("ArrowRight")
+    expect(slider).to_have_value("60")
+    assert page.locator("[data-compare]").get_attribute("style") == "--cut: 60%;"
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the cut-out").click()
+    assert download.value.suggested_filename == "coffee-cutout.png"
+    has_a_real_matte(Path(download.value.path()).read_bytes())
+
+
+def has_a_real_matte(png: bytes) -> None:
+    """Corners transparent, subject opaque, and an edge in between that is neither."""
+    with Image.open(io.BytesIO(png)) as cut_out:
+        assert (cut_out.format, cut_out.mode, cut_out.size) == ("PNG", "RGBA", (600, 400))
+        alpha = cut_out.getchannel("A")
+        corners = [alpha.getpixel(at) for at in [(0, 0), (599, 0), (0, 399), (599, 399)]]
+        assert corners == [0, 0, 0, 0]
+        assert alpha.getpixel((280, 150)) == 255
+        shades = alpha.histogram()
+        assert 0 < sum(shades[1:255]) < 0.2 * sum(shades)
+
+
+def test_the_link_works_once(page: Page, instance: Instance) -> None:
+    link = login_link(instance)
+    page.goto(link)
+    page.get_by_role("button", name="Log out").click()
+    page.goto(link)
+    expect(page.get_by_role("status")).to_contain_text("was used or is too old")
+
+
+def test_a_log_in_that_ran_out_is_said_and_the_file_can_go_again(owner_page: Page, drop: list[Path]) -> None:
+    cookies = owner_page.context.cookies()
+    owner_page.context.clear_cookies(name=re.compile("session"))
+    owner_page.set_input_files("#image", drop[:1])
+    tile = owner_page.locator("[data-pending] .tile")
+    expect(tile).to_contain_text("logged out")
+    owner_page.context.add_cookies(cookies)  # type: ignore[arg-type]
+    tile.get_by_role("button", name="Try again").click()
+    expect(owner_page.locator("#batch .tile")).to_have_count(1)
+
+
+def test_without_scripts_a_form_does_the_same(browser: Browser, instance: Instance, drop: list[Path]) -> None:
+    with page_on(browser, instance, java_script_enabled=False) as page:
+        page.goto(login_link(instance))
+        page.set_input_files("#image", drop[2:])
+        page.get_by_role("button", name="Remove the backgrounds").click()
+        expect(page.locator("main")).to_contain_text("notes.jpg")
+        expect(page.locator("main")).to_contain_text("coffee.jpg")
+
+
+def test_pages_are_accessible(owner_page: Page, drop: list[Path]) -> None:
+    owner_page.set_input_files("#image", drop[1:])
+    expect(owner_page.locator("#batch .tile", has_text="done")).to_have_count(2)
+    for scheme in ("light", "dark"):
+        owner_page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for address in ("/t/my-team/", "/t/my-team/history/", "/t/my-team/jobs/1/", "/t/my-team/jobs/99999/"):
+            owner_page.goto(address)
+            passes_axe(owner_page)
+    owner_page.get_by_role("button", name="Log out").click()
+    passes_axe(owner_page)
+
+
+def passes_axe(page: Page) -> None:
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+    assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_nothing_sticks_out(owner_page: Page, width: int, drop: list[Path]) -> None:
+    owner_page.set_viewport_size({"width": width, "height": 800})
+    owner_page.set_input_files("#image", drop[:1])
+    expect(owner_page.locator("#batch .tile", has_text="done")).to_have_count(1)
+    for address in ("/t/my-team/", "/t/my-team/history/", "/t/my-team/jobs/1/"):
+        owner_page.goto(address)
+        wide = owner_page.locator("html").evaluate_handle("e => e.scrollWidth").json_value()
+        assert wide <= width, address
