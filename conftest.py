@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import connection
+from django.utils.datastructures import MultiValueDict
 from PIL import Image
 from pytest_django import Settings
 
@@ -71,7 +72,7 @@ def _tables_can_be_emptied() -> Iterator[None]:
         flush(self, sql)
         immutable.guard(self.connection)
 
-    operations.execute_sql_flush = unguarded  # type: ignore[method-assign]
+    operations.execute_sql_flush = unguarded  # type: ignore[method-assign,assignment]
     yield
     operations.execute_sql_flush = flush  # type: ignore[method-assign]
 
@@ -90,8 +91,9 @@ class World:
     def job(self, picture: bytes | None = None, user: User | None = None, **ids: Any) -> Job:
         """A submitted job of the team."""
         form = upload(picture or small_png(), **ids)
-        with form.files["image"]:
-            return submit(self.team, user or self.alice, form.upload())
+        sent = form.upload()
+        with sent.file:
+            return submit(self.team, user or self.alice, sent)
 
 
 @pytest.fixture
@@ -123,7 +125,7 @@ def upload(picture: bytes, name: str = "photo.png", **ids: Any) -> UploadForm:
     file.write(picture)
     file.seek(0)
     data = {"request_id": ids.get("request_id", uuid4()), "batch": ids.get("batch", uuid4())}
-    form = UploadForm(data, {"image": file})
+    form = UploadForm(data, MultiValueDict({"image": [file]}))
     assert form.is_valid(), form.errors
     return form
 

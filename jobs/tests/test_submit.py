@@ -109,9 +109,7 @@ def test_a_check_followed_by_a_write_oversells(
     leave_credit_for(world, 7)
     everyone_has_checked = threading.Barrier(20)
 
-    def check_then_write(
-        team: object, amount: int, *, key: str, reference: str, actor: object
-    ) -> Transfer:
+    def check_then_write(team: object, amount: int, *, key: str, reference: str, actor: object) -> Transfer:
         account = LedgerAccount.objects.get(team=world.team, kind="available")
         everyone_has_checked.wait()
         if account.balance_microcredits < amount:

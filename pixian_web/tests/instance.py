@@ -67,7 +67,7 @@ def running(data_dir: Path, **settings: str) -> Iterator[Instance]:
     link = re.search(r"http://\S+", printed)
     assert link, printed
     instance = Instance(data_dir, f"http://127.0.0.1:{port}", link.group(), env)
-    command = [Path(sys.executable).with_name("honcho"), "start", "--port", str(port)]
+    command = [str(Path(sys.executable).with_name("honcho")), "start", "--port", str(port)]
     with (data_dir / "log").open("wb") as log:
         honcho = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
         try:

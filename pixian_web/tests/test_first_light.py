@@ -3,6 +3,7 @@
 import io
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -103,8 +104,9 @@ def test_without_scripts_a_form_does_the_same(browser: Browser, instance: Instan
 def test_pages_are_accessible(owner_page: Page, drop: list[Path]) -> None:
     owner_page.set_input_files("#image", drop[1:])
     expect(owner_page.locator("#batch .tile", has_text="done")).to_have_count(2)
-    for scheme in ("light", "dark"):
-        owner_page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        owner_page.emulate_media(color_scheme=scheme)
         for address in ("/t/my-team/", "/t/my-team/history/", "/t/my-team/jobs/1/", "/t/my-team/jobs/99999/"):
             owner_page.goto(address)
             passes_axe(owner_page)
