@@ -39,6 +39,14 @@ lock: .venv/.dev
 	    requirements/$$name.in -o requirements/$$name.txt $(ARGS) || exit 1; \
 	done
 
+# Collects the pages' words into the catalogues (needs Debian's gettext) and compiles them. What is still
+# to be translated is said by `make check`.
+messages: .venv/.dev
+	@command -v xgettext >/dev/null || { echo "Install gettext first: apt install gettext"; exit 1; }
+	@$(BIN)/python manage.py makemessages --locale fr --no-location --no-wrap --no-obsolete \
+	  --ignore '.venv/*' --ignore 'data/*' --ignore '*/tests/*'
+	@$(BIN)/pybabel -q compile --directory locale --domain django
+
 # Debian splits ensurepip off its Python, so the environment is made without pip, and the machine's
 # own pip puts the pinned one in.
 .venv/bin/python:

@@ -1,0 +1,60 @@
+"""Every word on a page exists in French, and the compiled catalogue is the one that was written."""
+
+import ast
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from django.test import Client
+
+from conftest import World
+
+ROOT = Path(__file__).resolve().parents[2]
+CATALOGUE = ROOT / "locale/fr/LC_MESSAGES/django.po"
+MARKERS = {"_", "gettext", "gettext_lazy", "pgettext_lazy"}
+
+
+def words_of_templates() -> Iterator[str]:
+    for path in (ROOT / "templates").rglob("*.html"):
+        text = path.read_text()
+        yield from (quoted[1] for quoted in re.findall(r"{% translate (['\"])(.*?)\1", text))
+        blocks = re.findall(r"{% blocktranslate[^%]*%}(.*?){% endblocktranslate %}", text, re.DOTALL)
+        yield from (re.sub(r"{{ *(\w+) *}}", r"%(\1)s", block) for block in blocks)
+
+
+def words_of_code() -> Iterator[str]:
+    for package in ("accounts", "jobs", "pixian_web"):
+        for path in (ROOT / package).rglob("*.py"):
+            if {"tests", "migrations"} & set(path.parts):
+                continue
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MARKERS:
+                    last = node.args[-1]
+                    assert isinstance(last, ast.Constant), f"{path}:{node.lineno}"
+                    yield str(last.value)
+
+
+@pytest.mark.house
+def test_every_word_is_translated() -> None:
+    catalogue = read_po(io.BytesIO(CATALOGUE.read_bytes()))
+    translated = {message.id for message in catalogue if message.string and not message.fuzzy}
+    assert sorted({*words_of_templates(), *words_of_code()} - translated) == []
+
+
+@pytest.mark.house
+def test_the_compiled_catalogue_is_current() -> None:
+    compiled = io.BytesIO()
+    write_mo(compiled, read_po(io.BytesIO(CATALOGUE.read_bytes())))
+    assert CATALOGUE.with_suffix(".mo").read_bytes() == compiled.getvalue(), "run make messages"
+
+
+def test_a_page_speaks_french(client: Client, world: World) -> None:
+    client.force_login(world.alice)
+    page = client.get("/t/aurora/", headers={"Accept-Language": "fr"}).content.decode()
+    assert '<html lang="fr">' in page
+    assert "Déposez des images" in page
+    assert "crédits disponibles" in page
