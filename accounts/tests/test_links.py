@@ -1,0 +1,93 @@
+"""One-time log-in links: good once, for a day, for whom they were made."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils.http import int_to_base36
+from pytest_django import Settings
+
+from accounts.links import login_link, user_of_link
+from accounts.models import User
+from conftest import World
+
+
+def path_of(user: User, settings: Settings) -> str:
+    link = login_link(user)
+    assert link.startswith(settings.PUBLIC_URL)
+    return link.removeprefix(settings.PUBLIC_URL)
+
+
+def who(client: Client) -> int | None:
+    """Whom this browser is logged in as."""
+    number = client.session.get("_auth_user_id")
+    return int(number) if number else None
+
+
+def refused(client: Client, path: str) -> bool:
+    """Whether the link leads to the log-in page, with a message that says why."""
+    response = client.get(path, follow=True)
+    assert response.redirect_chain == [(reverse("account_login"), 302)]
+    assert "link was used or is too old" in response.content.decode()
+    return who(client) is None
+
+
+def test_a_link_logs_in(world: World, client: Client, settings: Settings) -> None:
+    response = client.get(path_of(world.alice, settings))
+    assert (response.status_code, response.headers["Location"]) == (302, reverse("home"))
+    assert who(client) == world.alice.pk
+    assert "no-store" in response.headers["Cache-Control"]
+    assert client.get(reverse("atelier", args=[world.team.slug])).status_code == 200
+
+
+def test_a_link_is_used_once(world: World, client: Client, settings: Settings) -> None:
+    path = path_of(world.alice, settings)
+    client.get(path)
+    assert refused(Client(), path)
+
+
+def test_any_log_in_uses_it_up(world: World, client: Client, settings: Settings) -> None:
+    path = path_of(world.alice, settings)
+    client.force_login(world.alice)
+    assert refused(Client(), path)
+
+
+def test_a_link_for_somebody_without_a_password_works(
+    world: World, client: Client, settings: Settings
+) -> None:
+    client.get(path_of(User.objects.create_user("dora@example.org"), settings))
+    assert who(client) == User.objects.get(email="dora@example.org").pk
+
+
+def test_a_link_changes_who_is_logged_in(world: World, client: Client, settings: Settings) -> None:
+    client.force_login(world.bob)
+    client.get(path_of(world.alice, settings))
+    assert who(client) == world.alice.pk
+
+
+def test_an_old_link_is_refused(world: World, client: Client, settings: Settings) -> None:
+    path = path_of(world.alice, settings)
+    settings.PASSWORD_RESET_TIMEOUT = -1
+    assert refused(client, path)
+
+
+def test_it_lasts_a_day(settings: Settings) -> None:
+    assert settings.PASSWORD_RESET_TIMEOUT == 24 * 60 * 60
+    assert not hasattr(settings, "LOGIN_LINK_SECONDS")
+
+
+def test_an_inactive_user_is_refused(world: World, client: Client, settings: Settings) -> None:
+    path = path_of(world.alice, settings)
+    User.objects.filter(pk=world.alice.pk).update(is_active=False)
+    assert refused(client, path)
+
+
+def test_a_token_is_for_one_person(world: World) -> None:
+    token = login_link(world.alice).rstrip("/").rpartition("/")[2]
+    assert user_of_link(int_to_base36(world.alice.pk), token) == world.alice
+    assert user_of_link(int_to_base36(world.bob.pk), token) is None
+
+
+@pytest.mark.parametrize("number", ["0", "1", "-1", "zzzzzzzzzzzzz", "z" * 40, "é", "%00", "..", "1 OR 1=1"])
+@pytest.mark.parametrize("token", ["x", "-", "0-0", "a-b-c", "zzzzzzzzzzzzz-0", "%00", "é-é"])
+def test_nonsense_is_refused(db: None, client: Client, number: str, token: str) -> None:
+    assert refused(client, f"/in/{number}/{token}/")

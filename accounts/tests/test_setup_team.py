@@ -1,0 +1,109 @@
+"""``setup_team``: one line of JSON for scripts, and errors that say what to change."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+
+from accounts import ledger
+from accounts.ledger import Balances
+from accounts.models import Membership, Role, Team, User
+from conftest import World
+
+
+def setup_team(*arguments: str) -> dict[str, Any]:
+    """What the command printed, which is one line of JSON."""
+    out = io.StringIO()
+    call_command("setup_team", *arguments, stdout=out)
+    (line,) = out.getvalue().splitlines()
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def test_a_team_with_a_new_owner(db: None, client: Client, settings: Settings) -> None:
+    answer = setup_team("Équipe Nord", "--owner", "Dora@Example.org", "--credits", "12.5")
+
+    link = answer.pop("login_link")
+    assert answer == {
+        "team": "Équipe Nord",
+        "slug": "equipe-nord",
+        "owner": "dora@example.org",
+        "credits": "12.5",
+    }
+    team = Team.objects.get(slug="equipe-nord")
+    assert ledger.balances(team) == Balances(available=12_500_000)
+    member = Membership.objects.get(team=team)
+    assert (member.user.email, member.role) == ("dora@example.org", Role.OWNER)
+    assert not member.user.has_usable_password()
+
+    client.get(link.removeprefix(settings.PUBLIC_URL))
+    assert client.get(reverse("atelier", args=[team.slug])).status_code == 200
+
+
+def test_a_new_owner_can_be_given_a_password(db: None) -> None:
+    setup_team("North", "--owner", "dora@example.org", "--password", "a long sentence")
+    assert User.objects.get(email="dora@example.org").check_password("a long sentence")
+
+
+def test_no_credits_are_fine(db: None) -> None:
+    assert setup_team("North", "--owner", "dora@example.org")["credits"] == "0"
+
+
+def test_somebody_who_exists_owns_the_new_team_too(world: World) -> None:
+    answer = setup_team("North", "--owner", "ALICE@example.org")
+    assert answer["owner"] == "alice@example.org"
+    assert world.alice.teams.count() == 2
+    assert User.objects.get(pk=world.alice.pk).check_password("correct horse")
+
+
+def refused(*arguments: str) -> str:
+    """What the refusal says; nothing may have been written."""
+    before = (Team.objects.count(), User.objects.count(), Membership.objects.count())
+    with pytest.raises(CommandError) as caught:
+        setup_team(*arguments)
+    assert (Team.objects.count(), User.objects.count(), Membership.objects.count()) == before
+    return str(caught.value)
+
+
+def test_a_name_is_taken_once(world: World) -> None:
+    assert "Aurora" in refused("Aurora", "--owner", "dora@example.org")
+
+
+def test_a_password_of_somebody_who_exists_is_left_alone(world: World) -> None:
+    assert "leave --password out" in refused(
+        "North", "--owner", "alice@example.org", "--password", "mine now"
+    )
+    assert User.objects.get(pk=world.alice.pk).check_password("correct horse")
+
+
+@pytest.mark.parametrize("email", ["", "dora", "dora@", "@example.org", "a b@example.org"])
+def test_an_owner_has_an_e_mail_address(db: None, email: str) -> None:
+    assert "no e-mail address" in refused("North", "--owner", email)
+
+
+def test_an_owner_is_needed(db: None) -> None:
+    assert "--owner" in refused("North")
+
+
+@pytest.mark.parametrize(
+    ("credits_", "complaint"),
+    [
+        ("", "no number"),
+        ("ten", "no number"),
+        ("1,5", "no number"),
+        ("0.0000001", "no number"),
+        ("NaN", "no number"),
+        ("sNaN", "no number"),
+        ("Infinity", "no number"),
+        ("-1", "out of range"),
+        ("1e12", "out of range"),
+        ("1e999999", "--credits"),
+    ],
+)
+def test_credits_are_a_plain_number(db: None, credits_: str, complaint: str) -> None:
+    assert complaint in refused("North", "--owner", "dora@example.org", f"--credits={credits_}")
