@@ -37,6 +37,10 @@ class User(AbstractUser):
     def __str__(self) -> str:
         return self.email
 
+    def clean(self) -> None:
+        super().clean()
+        self.email = self.email.lower()  # before a form looks for others with the same one
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.email = self.email.lower()  # one person, one address, however it was typed
         super().save(*args, **kwargs)

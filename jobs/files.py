@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -66,8 +67,9 @@ def sha256(file: "File[bytes]") -> str:
 def sweep_spool() -> None:
     """Remove temporary files that a killed process left behind a day ago or earlier."""
     for path in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
-        if path.is_file() and time.time() - path.stat().st_mtime > SPOOL_KEPT_SECONDS:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # put in place, or removed by whoever it belongs to
+            if path.is_file() and time.time() - path.stat().st_mtime > SPOOL_KEPT_SECONDS:
+                path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

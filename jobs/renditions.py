@@ -50,9 +50,14 @@ def _shrunk(file: object, edge: int) -> bytes:
         image.draft(None, (edge, edge))
         picture.decode(image)
         upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I;16"):
+            upright = upright.point(lambda level: level * (1 / 256) + 0).convert("L")
         mode = "RGBA" if upright.has_transparency_data else "RGB"
         small = upright.convert(mode)
         small.thumbnail((edge, edge), Image.Resampling.LANCZOS, reducing_gap=2.0)
     webp = io.BytesIO()
-    small.save(webp, "WEBP", quality=QUALITY, method=3)
+    profile = image.info.get("icc_profile", b"")
+    if profile[16:20] != b"RGB ":
+        profile = b""
+    small.save(webp, "WEBP", quality=QUALITY, method=3, icc_profile=profile)
     return webp.getvalue()

@@ -1,8 +1,9 @@
 """Credits as the wire writes them, and as integers: one credit is 10^6 micro-credits."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 MICROCREDITS = 1_000_000
+MAX_MICROCREDITS = 2**53
 
 
 class UnreadableCreditsError(ValueError):
@@ -16,9 +17,9 @@ def parse_credits(text: str) -> int:
     """Micro-credits in a header such as ``1.250000``; raises UnreadableCreditsError."""
     try:
         micro = Decimal(text.strip()) * MICROCREDITS
-    except InvalidOperation as error:
+    except ArithmeticError as error:
         raise UnreadableCreditsError(text) from error
-    if not micro.is_finite() or micro < 0 or micro != micro.to_integral_value():
+    if not micro.is_finite() or not 0 <= micro < MAX_MICROCREDITS or micro != micro.to_integral_value():
         raise UnreadableCreditsError(text)
     return int(micro)
 

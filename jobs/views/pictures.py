@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 from accounts.access import enter
 from jobs.models import Job
 from jobs.renditions import Side, Size, preview
+from pixian.errors import Refused
 
 # A job's source never changes, and each attempt's result has a name of its own.
 UNCHANGING = "private, max-age=31536000, immutable"
@@ -19,7 +20,10 @@ def shown(request: HttpRequest, team: str, pk: int, side: str, size: str) -> Fil
     job = _job(request, team, pk)
     if side == Side.AFTER and not job.result:
         raise Http404
-    file = default_storage.open(preview(job, Side(side), Size(size)))
+    try:
+        file = default_storage.open(preview(job, Side(side), Size(size)))
+    except (FileNotFoundError, Refused) as error:
+        raise Http404 from error
     return FileResponse(file, content_type="image/webp", headers={"Cache-Control": UNCHANGING})
 
 
@@ -29,8 +33,12 @@ def download(request: HttpRequest, team: str, pk: int) -> FileResponse:
     job = _job(request, team, pk)
     if not job.result:
         raise Http404
+    try:
+        file = job.result.open()
+    except FileNotFoundError as error:
+        raise Http404 from error
     return FileResponse(
-        job.result.open(), as_attachment=True, filename=job.result_name, content_type="image/png"
+        file, as_attachment=True, filename=job.result_name, content_type="image/png"
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -20,7 +20,7 @@ def credits_argument(text: str) -> int:
     """Micro-credits of ``--credits 12.5``."""
     try:
         micro = to_microcredits(Decimal(text))
-    except (InvalidOperation, ValueError) as error:
+    except (ArithmeticError, ValueError) as error:
         raise ArgumentTypeError(f"{text!r} is no number with at most six decimals") from error
     if not 0 <= micro < 2**53:
         raise ArgumentTypeError(f"{text!r} is out of range")

@@ -1,0 +1,323 @@
+"""Dropping pictures: who may, what is taken in, and what each refusal says and leaves behind."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from pytest_django import Settings
+
+from accounts import ledger
+from accounts.models import Transfer, User
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import World, small_png
+from jobs.models import Job
+from jobs.tests.test_process import run
+from jobs.tests.upstream import Server
+
+SCRIPT = {"HX-Request": "true"}
+
+
+def file(content: bytes | None = None, name: str = "photo.png") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, small_png() if content is None else content, "image/png")
+
+
+def page(world: World, name: str = "atelier", *args: Any) -> str:
+    return reverse(name, args=[world.team.slug, *args])
+
+
+def send(client: Client, world: World, user: User, *files: SimpleUploadedFile, **fields: Any) -> Any:
+    """An upload as the page's script makes it."""
+    client.force_login(user)
+    data = {"image": files, "request_id": uuid4(), "batch": uuid4()} | fields
+    return client.post(page(world, "upload"), data, headers=SCRIPT)
+
+
+def drop(client: Client, world: World, user: User, *files: SimpleUploadedFile, **fields: Any) -> Any:
+    """An upload as a plain form makes it."""
+    client.force_login(user)
+    return client.post(page(world, "upload"), {"image": files, "batch": uuid4()} | fields)
+
+
+def text(response: Any) -> str:
+    return str(response.content.decode())
+
+
+def assert_nothing_happened(settings: Settings) -> None:
+    assert not Job.objects.exists()
+    assert not Transfer.objects.filter(kind="hold").exists()
+    for folder in (settings.MEDIA_ROOT, settings.FILE_UPLOAD_TEMP_DIR):
+        assert not [path for path in Path(folder).rglob("*") if path.is_file()]
+
+
+def test_a_picture_is_taken_in(world: World, client: Client, photo: Callable[[str], bytes]) -> None:
+    batch = uuid4()
+    picture = file(photo("chelsea"), "Chloé.jpg")
+    response = send(client, world, world.bob, picture, batch=batch)
+
+    assert (response.status_code, text(response)) == (201, "")
+    job = Job.objects.get()
+    assert (job.team, job.created_by, job.batch) == (world.team, world.bob, batch)
+    assert (job.name, job.state) == ("Chloé.jpg", "queued")
+    hold = job.last_attempt.hold
+    assert (hold.amount_microcredits, hold.actor) == (451 * 300, world.bob)
+    assert ledger.balances(world.team).held == 451 * 300
+
+
+@pytest.mark.parametrize(
+    ("who", "status", "may_upload"),
+    [("alice", 200, True), ("bob", 200, True), ("vera", 200, False), ("charlie", 404, False)],
+)
+def test_who_sees_the_page(world: World, client: Client, who: str, status: int, may_upload: bool) -> None:
+    client.force_login(getattr(world, who))
+    response = client.get(page(world))
+    assert response.status_code == status
+    assert (f'action="{page(world, "upload")}"' in text(response)) == may_upload
+
+
+def test_no_team_is_like_a_team_of_others(world: World, client: Client) -> None:
+    client.force_login(world.charlie)
+    others, none = client.get(page(world)), client.get(reverse("atelier", args=["no-such-team"]))
+    assert (others.status_code, none.status_code) == (404, 404)
+    token = re.compile(r'value="\w{64}"')
+    assert token.sub("", text(others)) == token.sub("", text(none))
+
+
+@pytest.mark.parametrize("name", ["atelier", "upload", "batch"])
+def test_strangers_are_sent_to_the_log_in(world: World, client: Client, name: str) -> None:
+    address = page(world, name, *([uuid4()] if name == "batch" else []))
+    ask = client.post if name == "upload" else client.get
+    response = ask(address)
+    assert response.status_code == 302
+    assert response.headers["Location"] == f"{reverse('account_login')}?next={address}"
+    told = ask(address, headers=SCRIPT)
+    assert told.status_code == 401
+    assert "logged out" in text(told)
+
+
+@pytest.mark.parametrize(("name", "method"), [("atelier", "post"), ("upload", "get"), ("batch", "post")])
+def test_each_address_has_its_method(world: World, client: Client, name: str, method: str) -> None:
+    client.force_login(world.alice)
+    address = page(world, name, *([uuid4()] if name == "batch" else []))
+    assert getattr(client, method)(address).status_code == 405
+
+
+@pytest.mark.parametrize(("who", "status"), [("vera", 403), ("charlie", 404)])
+@pytest.mark.parametrize("way", [send, drop])
+def test_who_may_not_spend_leaves_nothing_behind(
+    world: World, client: Client, settings: Settings, who: str, status: int, way: Callable[..., Any]
+) -> None:
+    assert way(client, world, getattr(world, who), file()).status_code == status
+    assert_nothing_happened(settings)
+
+
+@pytest.mark.parametrize("header", [SCRIPT, {}], ids=["script", "form"])
+def test_a_forged_form_is_refused(world: World, settings: Settings, header: dict[str, str]) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(world.bob)
+    response = client.post(page(world, "upload"), {"image": file()}, headers=header)
+    assert response.status_code == 403
+    assert_nothing_happened(settings)
+
+
+def test_the_pages_own_form_is_taken(world: World) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(world.bob)
+    token = client.get(page(world)).context["csrf_token"]
+    data = {"image": file(), "csrfmiddlewaretoken": str(token)}
+    assert client.post(page(world, "upload"), data).status_code == 302
+    assert Job.objects.count() == 1
+
+
+def test_a_drop_is_shown_as_its_batch(world: World, client: Client) -> None:
+    batch = uuid4()
+    response = drop(client, world, world.bob, file(name="a.png"), file(name="b.png"), batch=batch)
+    assert response.status_code == 302
+    assert response.headers["Location"] == f"{page(world)}?batch={batch}"
+    shown = client.get(response.headers["Location"])
+    assert [shown_row.job.name for shown_row in shown.context["rows"]] == ["b.png", "a.png"]
+    assert set(Job.objects.values_list("batch", flat=True)) == {batch}
+
+
+def test_a_bad_file_does_not_hold_up_the_others(world: World, client: Client) -> None:
+    good, bad = (
+        [file(name="a.png"), file(name="b.png")],
+        [file(b"a letter", "letter.jpg"), file(b"", "no.jpg")],
+    )
+    response = drop(client, world, world.bob, good[0], *bad, good[1])
+    assert response.status_code == 400
+    assert sorted(Job.objects.values_list("name", flat=True)) == ["a.png", "b.png"]
+    for expected in ("letter.jpg", "no picture that we can read", "no.jpg", "The file is empty"):
+        assert expected in text(response)
+    assert [refusal.name for refusal in response.context["refusals"]] == ["letter.jpg", "no.jpg"]
+
+
+def test_a_hostile_name_is_shown_as_text(world: World, client: Client) -> None:
+    response = drop(client, world, world.bob, file(b"x", "<img src=x onerror=alert(1)>.png"))
+    assert response.status_code == 400
+    assert "<img src=x" not in text(response)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../..", "/"])
+def test_a_name_that_is_only_a_path_is_no_file(world: World, client: Client, name: str) -> None:
+    client.force_login(world.bob)
+    body = f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\nx\r\n--x--\r\n'
+    response = client.generic("POST", page(world, "upload"), body, "multipart/form-data; boundary=x")
+    assert response.status_code == 400
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("way", [send, drop])
+def test_no_file_is_asked_for(world: World, client: Client, way: Callable[..., Any]) -> None:
+    response = way(client, world, world.bob)
+    assert response.status_code == 400
+    assert "Choose a picture" in text(response)
+
+
+def test_a_refusal_is_a_plain_text_to_a_script(world: World, client: Client, settings: Settings) -> None:
+    response = send(client, world, world.bob, file(b"a letter"))
+    assert response.status_code == 400
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert text(response).startswith("This is no picture")
+    assert_nothing_happened(settings)
+
+
+@pytest.mark.parametrize("way", [send, drop])
+def test_too_few_credits_are_told_with_both_amounts(
+    world: World, client: Client, settings: Settings, way: Callable[..., Any]
+) -> None:
+    ledger.adjust(world.team, -99_250_000, key="rest", actor=world.alice, memo="for the test")
+    response = way(client, world, world.bob, file(small_png(1500, 1000)))
+    assert response.status_code == 402
+    assert "cost 1.5 credits, and 0.75 are available" in text(response)
+    assert_nothing_happened(settings)
+
+
+def test_credits_for_two_take_in_two_of_three(world: World, client: Client) -> None:
+    ledger.adjust(world.team, -98 * CREDIT, key="rest", actor=world.alice, memo="for the test")
+    response = drop(client, world, world.bob, *(file(name=f"{n}.png") for n in range(3)))
+    assert response.status_code == 402
+    assert sorted(Job.objects.values_list("name", flat=True)) == ["0.png", "1.png"]
+    assert [refusal.name for refusal in response.context["refusals"]] == ["2.png"]
+
+
+def test_nothing_new_until_what_is_owed_is_covered(world: World, client: Client) -> None:
+    held = ledger.hold(world.team, 99 * CREDIT, key="hold:1", reference="")
+    ledger.settle(held, 103_500_000)
+    response = send(client, world, world.bob, file())
+    assert response.status_code == 402
+    assert "owes 3.5 credits" in text(response)
+    assert not Job.objects.exists()
+
+
+def test_a_request_sent_twice_is_one_job(world: World, client: Client) -> None:
+    ids = {"request_id": uuid4(), "batch": uuid4()}
+    statuses = [send(client, world, world.bob, file(), **ids).status_code for _ in range(2)]
+    assert statuses == [201, 201]
+    assert Job.objects.get().request_id == ids["request_id"]
+    assert ledger.balances(world.team).held == CREDIT
+
+
+def test_a_requests_number_stands_for_one_picture(world: World, client: Client) -> None:
+    ids = {"request_id": uuid4()}
+    send(client, world, world.bob, file(), **ids)
+    response = send(client, world, world.bob, file(small_png(9, 9)), **ids)
+    assert response.status_code == 409
+    assert "Another picture" in text(response)
+    assert Job.objects.count() == 1
+    assert ledger.balances(world.team).held == CREDIT
+
+
+def test_a_number_belongs_to_its_team(world: World, client: Client) -> None:
+    ids = {"request_id": uuid4()}
+    send(client, world, world.bob, file(), **ids)
+    client.force_login(world.charlie)
+    address = reverse("upload", args=["outsiders"])
+    response = client.post(address, {"image": file(small_png(9, 9))} | ids, headers=SCRIPT)
+    assert response.status_code == 201
+    assert Job.objects.get(team__slug="outsiders").created_by == world.charlie
+
+
+@pytest.mark.parametrize("fields", [{"request_id": "x"}, {"request_id": "1" * 5000}])
+def test_a_nonsense_number_is_refused(world: World, client: Client, fields: dict[str, str]) -> None:
+    response = send(client, world, world.bob, file(), **fields)
+    assert response.status_code == 400
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("batch", ["", "x", "0", "' OR 1=1"])
+def test_a_nonsense_batch_begins_a_new_one(world: World, client: Client, batch: str) -> None:
+    assert send(client, world, world.bob, file(), batch=batch).status_code == 201
+    response = client.get(page(world), {"batch": batch})
+    assert response.status_code == 200
+    assert response.context["rows"] == []
+
+
+def grid(client: Client, world: World, batch: UUID, **query: str) -> Any:
+    return client.get(page(world, "batch", batch), query, headers=SCRIPT)
+
+
+def test_the_grid_shows_its_batch_of_its_team(world: World, client: Client) -> None:
+    batch = uuid4()
+    mine = world.job(batch=batch)
+    world.job(batch=uuid4())
+    client.force_login(world.charlie)
+    client.post(reverse("upload", args=["outsiders"]), {"image": file(), "batch": batch}, headers=SCRIPT)
+
+    client.force_login(world.vera)
+    response = grid(client, world, batch)
+    assert response.status_code == 200
+    assert [shown.job for shown in response.context["rows"]] == [mine]
+    assert f'id="job-{mine.pk}"' in text(response)
+    assert "<html" not in text(response)
+
+
+def test_the_grid_says_nothing_until_something_has_changed(
+    world: World, client: Client, server: Server
+) -> None:
+    batch = uuid4()
+    world.job(batch=batch)
+    client.force_login(world.bob)
+    before = grid(client, world, batch)
+    assert before.context["unfinished"]
+    seen = before.context["seen"]
+    assert grid(client, world, batch, seen=seen).status_code == 204
+
+    run(server)
+    after = grid(client, world, batch, seen=seen)
+    assert after.status_code == 200
+    assert not after.context["unfinished"]
+    assert grid(client, world, batch, seen=after.context["seen"]).status_code == 204
+
+
+def test_a_large_batch_costs_as_many_queries_as_a_small_one(world: World, client: Client) -> None:
+    batch = uuid4()
+    client.force_login(world.bob)
+    counts = []
+    for more in (2, 6):
+        for _ in range(more):
+            world.job(small_png(9, 9), batch=batch)
+        with CaptureQueriesContext(connection) as captured:
+            assert grid(client, world, batch).status_code == 200
+        counts.append(len(captured))
+    assert counts[0] == counts[1]
+
+
+def test_an_empty_grid_is_a_grid(world: World, client: Client) -> None:
+    client.force_login(world.bob)
+    response = grid(client, world, uuid4())
+    assert (response.status_code, response.context["rows"]) == (200, [])
+
+
+def test_the_grid_is_nobody_elses(world: World, client: Client) -> None:
+    batch = uuid4()
+    world.job(batch=batch)
+    client.force_login(world.charlie)
+    assert grid(client, world, batch).status_code == 404

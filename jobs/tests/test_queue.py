@@ -1,0 +1,243 @@
+"""Whose turn it is, whose job it is, and that it is nobody else's."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+from pytest_django import Settings
+
+from conftest import World, small_png
+from jobs import queue
+from jobs.models import Job
+from jobs.queue import LostLeaseError, Reason
+
+MINUTE = timedelta(minutes=1)
+
+
+def add(world: World, **changes: Any) -> Job:
+    """A small job, with these columns."""
+    job = world.job(small_png(9, 9))
+    Job.objects.filter(pk=job.pk).update(**changes)
+    job.refresh_from_db()
+    return job
+
+
+def claimed(worker: str = "test") -> Job:
+    job = queue.claim(worker)
+    assert job
+    return job
+
+
+def let_the_lease_run_out(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def row(job: Job) -> dict[str, Any]:
+    return dict(Job.objects.filter(pk=job.pk).values().get())
+
+
+def test_a_claimed_job_is_leased(world: World, settings: Settings) -> None:
+    added = add(world)
+    job = claimed("host:1:t1")
+    assert job == added
+    assert (job.state, job.worker, job.fence) == ("running", "host:1:t1", 1)
+    assert job.lease_until
+    left = job.lease_until - timezone.now()
+    assert timedelta(seconds=settings.LEASE_SECONDS - 5) < left <= timedelta(seconds=settings.LEASE_SECONDS)
+    assert job.updated_at > added.updated_at
+
+
+def test_turns_go_by_priority_then_by_time_then_by_number(world: World) -> None:
+    now = timezone.now()
+    last = add(world, priority=-1, run_after=now - 9 * MINUTE)
+    fourth, fifth = (add(world, run_after=now - MINUTE) for _ in range(2))
+    third = add(world, run_after=now - 2 * MINUTE)
+    first = add(world, priority=2, run_after=now)
+    second = add(world, priority=1, run_after=now - 5 * MINUTE)
+    assert [claimed() for _ in range(6)] == [first, second, third, fourth, fifth, last]
+
+
+def test_an_empty_queue_gives_nothing(world: World) -> None:
+    assert (queue.due(), queue.claim("test")) == (False, None)
+
+
+def test_what_is_postponed_is_not_due(world: World) -> None:
+    add(world, run_after=timezone.now() + MINUTE, priority=9)
+    assert (queue.due(), queue.claim("test")) == (False, None)
+
+
+@pytest.mark.parametrize("state", ["failed", "in_doubt", "done"])
+def test_what_has_ended_is_not_due(world: World, state: str) -> None:
+    add(world, state=state, result="x" if state == "done" else "")
+    assert (queue.due(), queue.claim("test")) == (False, None)
+
+
+def test_a_leased_job_is_not_due(world: World) -> None:
+    add(world)
+    claimed()
+    assert (queue.due(), queue.claim("other")) == (False, None)
+
+
+def test_a_lease_that_ran_out_is_claimed_with_a_higher_fence(world: World) -> None:
+    add(world)
+    stale = claimed("one")
+    let_the_lease_run_out(stale)
+    assert queue.due()
+    fresh = claimed("other")
+    assert (fresh.pk, fresh.worker, fresh.fence) == (stale.pk, "other", stale.fence + 1)
+
+
+def test_a_heartbeat_renews_the_lease(world: World) -> None:
+    add(world)
+    job = claimed()
+    let_the_lease_run_out(job)
+    assert queue.heartbeat(job.pk, job.fence)
+    assert not queue.due()
+
+
+def test_a_stale_heartbeat_renews_nothing(world: World) -> None:
+    add(world)
+    stale = claimed()
+    let_the_lease_run_out(stale)
+    fresh = claimed()
+    before = row(fresh)
+    assert not queue.heartbeat(stale.pk, stale.fence)
+    assert row(fresh) == before
+    queue.postpone(fresh, 0, Reason.SLOW_DOWN)
+    assert not queue.heartbeat(fresh.pk, fresh.fence)
+
+
+ENDINGS: dict[str, tuple[Callable[[Job], None], str, str]] = {
+    "postpone": (lambda job: queue.postpone(job, 30, Reason.SLOW_DOWN), "queued", "slow_down"),
+    "finish": (lambda job: queue.finish(job, name="a/b.png", sha256="0", size=3), "done", ""),
+    "fail": (lambda job: queue.fail(job, Reason.REFUSED), "failed", "refused"),
+    "doubt": (lambda job: queue.doubt(job, Reason.UNANSWERED), "in_doubt", "unanswered"),
+}
+
+
+@pytest.mark.parametrize(("end", "state", "reason"), ENDINGS.values(), ids=ENDINGS)
+def test_who_has_the_job_may_end_it_once(
+    world: World, end: Callable[[Job], None], state: str, reason: str
+) -> None:
+    add(world)
+    job = claimed()
+    end(job)
+    after = row(job)
+    assert (after["state"], after["reason"], after["lease_until"]) == (state, reason, None)
+    assert after["updated_at"] > job.updated_at
+    with pytest.raises(LostLeaseError):
+        end(job)
+    assert row(job) == after
+
+
+@pytest.mark.parametrize("end", [ending[0] for ending in ENDINGS.values()], ids=ENDINGS)
+def test_whoever_lost_the_job_changes_nothing(world: World, end: Callable[[Job], None]) -> None:
+    add(world)
+    stale = claimed()
+    let_the_lease_run_out(stale)
+    before = row(claimed())
+    with pytest.raises(LostLeaseError):
+        end(stale)
+    assert row(stale) == before
+
+
+def test_a_postponed_job_waits_as_long(world: World) -> None:
+    add(world)
+    job = claimed()
+    queue.postpone(job, 30, Reason.SLOW_DOWN)
+    job.refresh_from_db()
+    assert timedelta(seconds=25) < job.run_after - timezone.now() <= timedelta(seconds=30)
+    assert not queue.due()
+
+
+def test_owned_lets_in_who_has_the_job(world: World) -> None:
+    add(world)
+    job = claimed()
+    with queue.owned(job):
+        queue.fail(job, Reason.REFUSED)
+    with pytest.raises(LostLeaseError), queue.owned(job):
+        raise AssertionError("let in after the end")
+
+
+def test_owned_refuses_whoever_lost_it(world: World) -> None:
+    add(world)
+    stale = claimed()
+    let_the_lease_run_out(stale)
+    claimed()
+    with pytest.raises(LostLeaseError), queue.owned(stale):
+        raise AssertionError("let in with a stale fence")
+
+
+def test_what_breaks_off_inside_owned_is_undone(world: World) -> None:
+    add(world)
+    job = claimed()
+    before = row(job)
+
+    def fail_and_break() -> None:
+        with queue.owned(job):
+            queue.fail(job, Reason.REFUSED)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_and_break()
+    assert row(job) == before
+
+
+def test_only_a_failed_job_is_queued_again(world: World) -> None:
+    add(world)
+    job = claimed()
+    assert not queue.requeue(job)
+    queue.fail(job, Reason.REFUSED)
+    assert queue.requeue(job)
+    assert not queue.requeue(job)
+    again = claimed()
+    assert (again.pk, again.fence, again.reason) == (job.pk, job.fence + 1, "")
+
+
+def claims_at_once(threads: int, claim: Callable[[str], Job | None] = queue.claim) -> list[tuple[int, int]]:
+    """All that so many threads claim until there is nothing left, as (job, fence)."""
+    start = threading.Barrier(threads)
+
+    def work(number: int) -> list[tuple[int, int]]:
+        mine = []
+        try:
+            start.wait()
+            while job := claim(f"t{number}"):
+                mine.append((job.pk, job.fence))
+        finally:
+            connection.close()
+        return mine
+
+    with ThreadPoolExecutor(threads) as pool:
+        return [pair for mine in pool.map(work, range(threads)) for pair in mine]
+
+
+@pytest.mark.parametrize("threads", [2, 8])
+def test_no_two_threads_claim_the_same_job(committed_world: World, threads: int) -> None:
+    jobs = {add(committed_world).pk for _ in range(30)}
+    came = claims_at_once(threads)
+    assert sorted(came) == sorted((pk, 1) for pk in jobs)
+
+
+def test_a_look_followed_by_a_write_gives_a_job_to_two(committed_world: World) -> None:
+    """The control: without the lock, both have looked before either writes."""
+    add(committed_world)
+    both_have_looked = threading.Barrier(2)
+
+    def look_then_write(worker: str) -> Job | None:
+        job = Job.objects.claimable(timezone.now()).first()
+        if job:
+            both_have_looked.wait(timeout=20)
+            leased = {"state": "running", "lease_until": timezone.now() + MINUTE, "worker": worker}
+            Job.objects.filter(pk=job.pk).update(fence=F("fence") + 1, **leased)
+        return job
+
+    came = claims_at_once(2, look_then_write)
+    assert len(came) == 2
+    assert len({pk for pk, _ in came}) == 1

@@ -1,0 +1,142 @@
+"""One verdict per attempt, and a job's money over all its attempts."""
+
+import pytest
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts import ledger
+from accounts.models import Transfer
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import World
+from jobs.models import Attempt, Job
+from jobs.reconcile import Books, Verdict, books, verdict
+from jobs.templatetags.jobs import TONE_OF_STATE, TONE_OF_VERDICT
+from jobs.tests import upstream as wire
+from jobs.tests.test_process import run
+from jobs.tests.upstream import Server
+
+State = Attempt.State
+RELEASED = -1  # in place of a charge: the hold went back
+
+
+def attempt(world: World, state: str, status: int | None, header: int | None, booked: int | None) -> Attempt:
+    """An attempt with these rows, however they came about; the hold is one credit."""
+    found = world.job().last_attempt
+    if booked == RELEASED:
+        ledger.release(found.hold)
+    elif booked is not None:
+        ledger.settle(found.hold, booked)
+    rows = Attempt.objects.filter(pk=found.pk)
+    rows.update(state=state, status=status, charged_microcredits=header, sent_at=timezone.now())
+    return rows.get()
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "header", "booked", "expected"),
+    [
+        (State.BOOKED, 200, CREDIT, CREDIT, Verdict.MATCHED),
+        (State.BOOKED, 200, CREDIT // 2, CREDIT // 2, Verdict.MATCHED),
+        (State.BOOKED, 200, 0, 0, Verdict.MATCHED),
+        (State.BOOKED, 500, CREDIT, CREDIT, Verdict.MATCHED),
+        (State.BOOKED, 200, CREDIT + 1, CREDIT + 1, Verdict.OVERAGE),
+        (State.BOOKED, 200, CREDIT, CREDIT // 2, Verdict.MISMATCH),
+        (State.BOOKED, 200, CREDIT, CREDIT + 1, Verdict.MISMATCH),
+        (State.BOOKED, 200, CREDIT, RELEASED, Verdict.MISMATCH),
+        (State.BOOKED, 200, CREDIT, None, Verdict.MISMATCH),
+        (State.BOOKED, 200, None, CREDIT, Verdict.MISMATCH),
+        (State.RELEASED, 400, None, RELEASED, Verdict.RELEASED),
+        (State.RELEASED, 200, 0, RELEASED, Verdict.RELEASED),
+        (State.RELEASED, 400, None, CREDIT, Verdict.MISMATCH),
+        (State.IN_DOUBT, None, None, None, Verdict.IN_DOUBT),
+        (State.IN_DOUBT, 200, None, None, Verdict.NO_HEADER),
+        (State.PREPARED, None, None, None, Verdict.OPEN),
+        (State.SENT, None, None, None, Verdict.OPEN),
+        (State.ANSWERED, 200, CREDIT, None, Verdict.OPEN),
+    ],
+)
+def test_the_verdict(
+    world: World, state: str, status: int | None, header: int | None, booked: int | None, expected: Verdict
+) -> None:
+    assert verdict(attempt(world, state, status, header, booked)) == expected
+
+
+def test_every_state_and_verdict_has_a_tone() -> None:
+    assert set(TONE_OF_STATE) == set(Job.State)
+    assert set(TONE_OF_VERDICT) == set(Verdict)
+
+
+def story() -> Books:
+    return books(Job.objects.with_books().get())
+
+
+def test_a_new_job_has_a_hold_and_nothing_else(world: World) -> None:
+    world.job()
+    assert story() == Books(CREDIT, CREDIT, None, None, Verdict.OPEN)
+
+
+def test_charges_and_bookings_are_sums_over_all_attempts(world: World, server: Server) -> None:
+    world.job()
+    charges = ["0.25", "0.5"]
+    server.script.extend(wire.error(500, X_Credits_Charged=charge) for charge in charges)
+    server.script.append(wire.answer(charged="0.75"))
+    run(server)
+    assert story() == Books(CREDIT, CREDIT, CREDIT // 4, CREDIT // 4, Verdict.OPEN)
+    run(server)
+    job, _ = run(server)
+    assert job.state == "done"
+    assert story() == Books(CREDIT, CREDIT, CREDIT * 3 // 2, CREDIT * 3 // 2, Verdict.MATCHED)
+    assert ledger.balances(world.team).spent == CREDIT * 3 // 2
+
+
+def test_what_was_not_charged_is_booked_as_nothing(world: World, server: Server) -> None:
+    world.job()
+    server.script.append(wire.error(400, 1006, "no"))
+    run(server)
+    assert story() == Books(CREDIT, CREDIT, None, 0, Verdict.RELEASED)
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        (wire.error(500, X_Credits_Charged="2"), Verdict.OVERAGE),
+        (wire.error(500, X_Credits_Charged="many"), Verdict.NO_HEADER),
+        (wire.error(500), Verdict.MATCHED),
+    ],
+    ids=["overage", "unreadable", "released"],
+)
+def test_the_verdict_that_a_person_has_to_look_at_comes_first(
+    world: World, server: Server, first: wire.Step, expected: Verdict
+) -> None:
+    world.job()
+    server.script.append(first)
+    run(server)
+    job, _ = run(server)
+    assert job.state == "done"
+    assert story().verdict == expected
+
+
+@pytest.mark.parametrize("header", ["1e999999", "1e30", "10000000000000"])
+def test_a_charge_that_no_book_can_hold_waits_for_a_person(world: World, server: Server, header: str) -> None:
+    world.job()
+    server.script.append(wire.answer(charged=header))
+    job, _ = run(server)
+    assert (job.state, job.last_attempt.charged_header) == ("done", header)
+    assert story().verdict == Verdict.NO_HEADER
+    assert ledger.balances(world.team).held == CREDIT
+
+
+def test_the_books_of_many_jobs_are_read_at_once(
+    world: World, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(3):
+        world.job()
+    with django_assert_num_queries(4):
+        assert len([books(job) for job in Job.objects.with_books()]) == 3
+
+
+def test_a_refund_does_not_change_what_a_call_took(world: World, server: Server) -> None:
+    world.job()
+    run(server)
+    ledger.refund(world.team, CREDIT, key="refund:1", reference="job:1", actor=world.alice, memo="blank")
+    assert Transfer.objects.filter(kind="refund").exists()
+    assert story().verdict == Verdict.MATCHED

@@ -1,0 +1,312 @@
+"""A worker's threads, in this process and as real processes that are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from accounts import ledger
+from accounts.ledger import Balances
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import ROOT, World, small_png
+from engine import weights
+from engine.model import BUILT_IN
+from engine.tests.conftest import wait_until_ready
+from jobs import files, queue, worker
+from jobs.models import Attempt, Job
+from jobs.process import process
+from jobs.tests import upstream as wire
+from jobs.tests.upstream import CREDENTIALS, Handler, Server
+from jobs.upstream import Upstream
+from jobs.worker import Worker
+from pixian.client import Client
+from pixian_web.tests.instance import Instance
+
+
+def until(happened: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for it, or fail."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
+def states() -> list[str]:
+    return list(Job.objects.order_by("pk").values_list("state", flat=True))
+
+
+def all_done() -> bool:
+    return set(states()) == {"done"}
+
+
+@contextmanager
+def working(upstream: Upstream, threads: int = 1) -> Iterator[threading.Event]:
+    """A worker beside the test; it is told to stop and waited for at the end."""
+    stop = threading.Event()
+    runner = threading.Thread(target=Worker(upstream, threads, stop).run)
+    runner.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        runner.join(30)
+        assert not runner.is_alive()
+
+
+def add(world: World, count: int) -> None:
+    for _ in range(count):
+        world.job(small_png(9, 9))
+
+
+def test_the_queue_is_worked_off(committed_world: World, server: Server) -> None:
+    world = committed_world
+    for _ in range(6):
+        world.job()
+    with working(server.upstream, threads=2):
+        until(all_done)
+    assert (server.calls, Attempt.objects.filter(state="booked").count()) == (6, 6)
+    assert ledger.balances(world.team) == Balances(available=94 * CREDIT, spent=6 * CREDIT)
+    assert all(name.endswith((":t1", ":t2")) for name in Job.objects.values_list("worker", flat=True))
+
+
+def test_an_idle_worker_stops_at_once(committed_world: World, server: Server) -> None:
+    started = time.monotonic()
+    with working(server.upstream, threads=2):
+        pass
+    assert time.monotonic() - started < 5
+
+
+def test_what_a_killed_process_left_behind_is_swept_up(settings: Settings) -> None:
+    folder = Path(settings.FILE_UPLOAD_TEMP_DIR)
+    for name, age in (("old", files.SPOOL_KEPT_SECONDS + 60), ("young", 60)):
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - age,) * 2)
+    files.sweep_spool()
+    assert [path.name for path in folder.iterdir()] == ["young"]
+
+
+def test_files_that_come_and_go_do_not_keep_a_worker_from_starting(settings: Settings) -> None:
+    """The web process receives uploads into the same folder all the while."""
+    stop = threading.Event()
+    uploads = [Path(settings.FILE_UPLOAD_TEMP_DIR) / f"upload{number}" for number in range(50)]
+
+    def receive() -> None:
+        while not stop.is_set():
+            for path in uploads:
+                path.touch()
+            for path in uploads:
+                path.unlink()
+
+    web = threading.Thread(target=receive)
+    web.start()
+    try:
+        for _ in range(1000):
+            files.sweep_spool()
+    finally:
+        stop.set()
+        web.join()
+
+
+def holding(called: threading.Event, go_on: threading.Event) -> wire.Step:
+    """An answer that waits for the test."""
+
+    def step(handler: Handler) -> None:
+        called.set()
+        assert go_on.wait(20)
+        wire.answer()(handler)
+
+    return step
+
+
+def test_told_to_stop_it_finishes_the_job_in_hand(committed_world: World, server: Server) -> None:
+    add(committed_world, 2)
+    called, go_on = threading.Event(), threading.Event()
+    server.script.append(holding(called, go_on))
+    patient = Upstream(Client(server.url, CREDENTIALS, idle_timeout=20), charges=True)
+    with working(patient) as stop:
+        assert called.wait(20)
+        stop.set()
+        go_on.set()
+    assert states() == ["done", "queued"]
+    assert server.calls == 1
+
+
+def test_an_unexpected_error_costs_one_turn_and_no_thread(
+    committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.LEASE_SECONDS = 1
+    add(committed_world, 2)
+    unlucky = iter([True])
+
+    def stumble_once(*args: Any) -> int:
+        if next(unlucky, False):
+            raise ZeroDivisionError
+        return process(*args)
+
+    monkeypatch.setattr(worker, "process", stumble_once)
+    monkeypatch.setattr(worker, "STEP_SECONDS", 0)
+    with working(server.upstream):
+        until(all_done)
+    # The unlucky one came back when its lease had run out, by another claim.
+    assert sorted(Job.objects.values_list("fence", flat=True)) == [1, 2]
+    assert server.calls == 2
+
+
+def slow(seconds: float) -> wire.Step:
+    def step(handler: Handler) -> None:
+        time.sleep(seconds)
+        wire.answer()(handler)
+
+    return step
+
+
+@contextmanager
+def two_workers_and_a_slow_call(world: World, server: Server, settings: Settings) -> Iterator[None]:
+    """A call takes three times as long as a lease, while another worker looks for work. The upstream
+    charges nobody, so that a job that looks abandoned is called for once more."""
+    settings.LEASE_SECONDS = 1
+    add(world, 1)
+    server.script.append(slow(3))
+    with ExitStack() as workers:
+        for _ in range(2):
+            patient = Upstream(Client(server.url, CREDENTIALS, idle_timeout=20), charges=False)
+            workers.enter_context(working(patient))
+        until(all_done)
+        yield
+
+
+def test_a_heartbeat_keeps_a_long_call(committed_world: World, server: Server, settings: Settings) -> None:
+    with two_workers_and_a_slow_call(committed_world, server, settings):
+        assert server.calls == 1
+    job = Job.objects.get()
+    assert (job.fence, job.attempts.count()) == (1, 1)
+
+
+def test_without_a_heartbeat_the_call_is_made_twice(
+    committed_world: World, server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control; even so it is booked once."""
+    monkeypatch.setattr(queue, "heartbeat", lambda *_: True)
+    with two_workers_and_a_slow_call(committed_world, server, settings):
+        assert server.calls == 2
+    job = Job.objects.get()
+    assert job.fence > 1
+    assert [attempt.state for attempt in job.attempts.order_by("number")] == ["released", "booked"]
+    assert ledger.balances(committed_world.team).held == 0
+
+
+# Real processes -------------------------------------------------------------------------------------
+
+SUBMIT = """
+import django, sys
+django.setup()
+from django.core.management import call_command
+from conftest import PHOTOS, make_world
+call_command("migrate", verbosity=0)
+world = make_world()
+for name in sys.argv[1:]:
+    world.job((PHOTOS / f"{name}.jpg").read_bytes())
+"""
+ENGINE = ("-m", "gunicorn", "-c", "engine/gunicorn.py", "engine.wsgi")
+WORKER = ("manage.py", "worker", "--threads", "1")
+
+
+@pytest.fixture
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
+    """A data folder of its own, with a path short enough for a socket. Nothing runs on it yet."""
+    weights.put_in_place(BUILT_IN["fast"], ROOT / "models")
+    folder = tmp_path_factory.mktemp("w")
+    own = {"DATA_DIR": str(folder), "LEASE_SECONDS": "2", "DJANGO_SETTINGS_MODULE": "pixian_web.settings"}
+    return Instance(folder, "", "", os.environ | own)
+
+
+@contextmanager
+def running(instance: Instance, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a group of its own, ended when this returns, whatever became of it."""
+    with (instance.data_dir / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=instance.env,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGCONT)
+            process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def frozen_engine(instance: Instance, *photos: str) -> Iterator[Callable[[], None]]:
+    """The photos are queued, and an engine takes their calls but answers none before it is thawed."""
+    with running(instance, *ENGINE) as engine:
+        command = [sys.executable, "-c", SUBMIT, *photos]
+        subprocess.run(command, cwd=ROOT, env=instance.env, check=True)
+        wait_until_ready(instance.data_dir / "engine.sock")
+        os.killpg(engine.pid, signal.SIGSTOP)
+        yield lambda: os.killpg(engine.pid, signal.SIGCONT)
+
+
+def sent(instance: Instance) -> int:
+    return len(instance.rows("SELECT id FROM jobs_attempt WHERE state = 'sent'"))
+
+
+def finished(instance: Instance) -> bool:
+    return not instance.rows("SELECT id FROM jobs_job WHERE state IN ('queued', 'running')")
+
+
+def assert_booked_once(instance: Instance, jobs: int) -> None:
+    """Every job is done, paid for once, and has its picture; nothing is held any more."""
+    done = instance.rows("SELECT result FROM jobs_job WHERE state = 'done'")
+    assert len(done) == jobs
+    for (name,) in done:
+        assert (instance.data_dir / "files" / name).read_bytes().startswith(b"\x89PNG")
+    booked = instance.rows("SELECT job_id FROM jobs_attempt WHERE state = 'booked'")
+    assert len(booked) == len(set(booked)) == jobs
+    assert len(instance.rows("SELECT id FROM accounts_transfer WHERE kind = 'settle'")) == jobs
+    held = instance.rows("SELECT SUM(balance_microcredits) FROM accounts_ledgeraccount WHERE kind = 'held'")
+    assert held == [(0,)]
+    assert instance.books_add_up()
+
+
+def test_a_killed_workers_job_is_finished_by_another_and_booked_once(instance: Instance) -> None:
+    with frozen_engine(instance, "chelsea") as thaw:
+        with running(instance, *WORKER) as first:
+            until(lambda: sent(instance) == 1)
+            first.kill()
+        assert not finished(instance)
+        thaw()
+        with running(instance, *WORKER):
+            until(lambda: finished(instance))
+    attempts = instance.rows("SELECT state FROM jobs_attempt ORDER BY number")
+    assert attempts == [("released",), ("booked",)]
+    assert_booked_once(instance, jobs=1)
+
+
+def test_two_workers_never_run_one_job(instance: Instance) -> None:
+    photos = ["chelsea", "coffee", "rocket", "astronaut"] * 2
+    with (
+        frozen_engine(instance, *photos) as thaw,
+        running(instance, *WORKER),
+        running(instance, *WORKER),
+    ):
+        until(lambda: sent(instance) == 2)
+        thaw()
+        until(lambda: finished(instance), seconds=60)
+    assert instance.rows("SELECT COUNT(*), MAX(number) FROM jobs_attempt") == [(8, 1)]
+    assert instance.rows("SELECT MAX(fence), COUNT(DISTINCT worker) FROM jobs_job") == [(1, 2)]
+    assert_booked_once(instance, jobs=8)
