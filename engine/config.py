@@ -6,6 +6,7 @@ Django's settings read it too, to know the socket and the credentials, so nothin
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +14,7 @@ import environ
 
 from pixian.credentials import Credentials, kept_secret
 from pixian.credits import UnreadableCreditsError, parse_credits
+from pixian.fetch import PORTS, Network
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_SOCKET_PATH_BYTES = 100
@@ -31,6 +33,9 @@ class Config:
     models_dir: absolute; the weights lie in it.
     model: name of the model that is served, as ``engine.model.find`` knows it.
     microcredits_per_megapixel: price of 10^6 processed pixels.
+    queue: calls inside at once, at work or waiting; the next one is asked to slow down.
+    timeout: seconds that a call waits for its turn; below the 180 s that clients allow.
+    fetch_networks, fetch_ports: see ``pixian.fetch.Fetcher``.
     """
 
     data_dir: Path
@@ -39,6 +44,10 @@ class Config:
     api_id: str = ""
     api_secret: str = field(default="", repr=False)
     microcredits_per_megapixel: int = 1_000_000
+    queue: int = 16
+    timeout: float = 150
+    fetch_networks: tuple[Network, ...] = ()
+    fetch_ports: frozenset[int] = PORTS
 
     @classmethod
     def from_env(cls, env_file: Path = ROOT / ".env") -> Self:
@@ -52,6 +61,10 @@ class Config:
             api_id=env.str("ENGINE_API_ID", default=""),
             api_secret=env.str("ENGINE_API_SECRET", default=""),
             microcredits_per_megapixel=_price(env.str("ENGINE_CREDITS_PER_MEGAPIXEL", default="1")),
+            queue=env.int("ENGINE_QUEUE", default=cls.queue),
+            timeout=env.float("ENGINE_TIMEOUT", default=cls.timeout),
+            fetch_networks=_networks(env.list("FETCH_NETWORKS", default=[])),
+            fetch_ports=frozenset(env.list("FETCH_PORTS", cast=int, default=sorted(PORTS))),
         )
 
     @cached_property
@@ -80,6 +93,13 @@ class Config:
 
 def _folder(text: str) -> Path:
     return ROOT / Path(text).expanduser()
+
+
+def _networks(texts: list[str]) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(text.strip()) for text in texts)
+    except ValueError as error:
+        raise ConfigError(f"FETCH_NETWORKS must be networks such as 10.1.0.0/16: {error}") from error
 
 
 def _new_credentials() -> str:

@@ -1,4 +1,4 @@
-"""One picture's way: decoded, upright, shrunk, matted, encoded, priced."""
+"""One picture's way: decoded, upright, shrunk, matted, composed, encoded, priced."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,26 +12,40 @@ from engine.desk import Desk
 from engine.guided import Bytes
 from engine.matte import Matter
 from engine.pixels import eight_bit, rgb_profile, rgba, shrunk, upright
-from engine.png import encode
 from engine.watermark import stamped
+from pixian import delta_png
+from pixian.compose import compose, foreground_box
+from pixian.encode import encode
+from pixian.fields import Size
+from pixian.layout import Box, most_pixels
 from pixian.limits import MAX_UPLOAD_PIXELS
-from pixian.options import Options
-from pixian.picture import decode, open_picture
+from pixian.options import Format, Options
+from pixian.picture import Header, decode, open_picture, shrunk_size
 
-Size = tuple[int, int]
+
+@dataclass(frozen=True)
+class Finished:
+    """A picture in the format that was asked for, its size, and the box of the foreground in it; None where
+    there is none."""
+
+    content: bytes
+    size: Size
+    foreground: Box | None
 
 
 @dataclass(frozen=True)
 class CutOut:
-    """A PNG with straight alpha, and what is told about it. Sizes are width and height in pixels.
+    """A finished picture, and what is told about it. Sizes are width and height in pixels.
 
     input_size: as uploaded, orientation applied. orientation: the EXIF value that was applied, 1 to 8.
     price_microcredits: what it costs in production; charged_microcredits: what this call costs.
     """
 
-    png: bytes
+    content: bytes
+    content_type: str
     input_size: Size
     result_size: Size
+    foreground: Box | None
     orientation: int
     price_microcredits: int
     charged_microcredits: int
@@ -40,26 +54,30 @@ class CutOut:
 class Cutter:
     """Makes cut-outs. Safe to share between threads."""
 
-    def __init__(self, matter: Matter, microcredits_per_megapixel: int) -> None:
+    def __init__(self, matter: Matter, microcredits_per_megapixel: int, timeout: float) -> None:
         self._matter = matter
         self._rate = microcredits_per_megapixel
-        self._desk = Desk(MAX_UPLOAD_PIXELS)
+        self._desk = Desk(MAX_UPLOAD_PIXELS, timeout)
 
     def cut_out(self, file: BinaryIO, options: Options) -> CutOut:
-        """The foreground of the picture in ``file``; raises what pixian.picture raises for a bad one."""
+        """The foreground of the picture in ``file``; raises what pixian.picture raises for a bad one,
+        Refused 400/1023 where the result would be too large, and ServerFailed 503/-10 where its turn
+        doesn't come in time."""
+        options = options.heeded()
         image, header = open_picture(file)
-        with closing(image), self._desk.room_for(header.pixels):
+        with closing(image), self._desk.room_for(_pixels_at_work(header, options)):
             decode(image)
             pixels, size, profile = _working_copy(image, options.max_pixels)
             image.close()
-            _lay_under(self._matter.matte(pixels), pixels)
-            if options.test:
-                pixels = stamped(pixels)
             price = price_microcredits(pixels.shape[0] * pixels.shape[1], self._rate)
+            _lay_under(self._matter.matte(pixels), pixels)
+            made = _finished(pixels, options, profile)
             return CutOut(
-                png=encode(pixels, profile),
+                content=made.content,
+                content_type=options.content_type,
                 input_size=size,
-                result_size=(pixels.shape[1], pixels.shape[0]),
+                result_size=made.size,
+                foreground=made.foreground,
                 orientation=header.orientation,
                 price_microcredits=price,
                 charged_microcredits=0 if options.test else price,
@@ -72,6 +90,13 @@ def price_microcredits(pixels: int, microcredits_per_megapixel: int) -> int:
     return -(-pixels * microcredits_per_megapixel // 1_000_000)
 
 
+def _pixels_at_work(header: Header, options: Options) -> int:
+    """The larger of the picture and its result; raises Refused 400/1023 before any work is done on one
+    that must come out too large."""
+    worked_on = shrunk_size(header.width, header.height, options.max_pixels)
+    return max(header.pixels, most_pixels(worked_on, options))
+
+
 def _working_copy(image: Image.Image, max_pixels: int) -> tuple[Bytes, Size, bytes | None]:
     """RGBA uint8[H, W, 4], the size before it was shrunk, and the ICC profile."""
     profile = rgb_profile(image)
@@ -82,7 +107,22 @@ def _working_copy(image: Image.Image, max_pixels: int) -> tuple[Bytes, Size, byt
 
 def _lay_under(matte: Bytes, pixels: Bytes) -> None:
     """The matte becomes the picture's alpha, multiplied with its own; in place."""
-    alpha = cv2.multiply(np.ascontiguousarray(pixels[..., 3]), matte, scale=1 / 255)
-    pixels[..., 3] = alpha
-    # What is hidden needn't be sent: it takes half the bytes, and nobody can uncover it.
-    pixels.view(np.uint32)[..., 0] *= alpha > 0
+    pixels[..., 3] = cv2.multiply(np.ascontiguousarray(pixels[..., 3]), matte, scale=1 / 255)
+
+
+def _finished(pixels: Bytes, options: Options, profile: bytes | None) -> Finished:
+    """The picture as the options ask for it, out of a cut-out that is used up. It still has its colours
+    under alpha 0, which make it the original that a delta PNG refers to."""
+    if options.output_format is Format.DELTA_PNG:
+        return _delta(pixels, options, profile)
+    composed = compose(pixels, options, profile)
+    # Last, so that neither a crop nor a colour takes the mark away.
+    result = stamped(composed.pixels) if options.test else composed.pixels
+    size = result.shape[1], result.shape[0]
+    return Finished(encode(result, options, profile), size, composed.foreground)
+
+
+def _delta(pixels: Bytes, options: Options, profile: bytes | None) -> Finished:
+    cut_out = stamped(pixels) if options.test else pixels
+    content = delta_png.encode(pixels, cut_out, profile, test=options.test)
+    return Finished(content, (pixels.shape[1], pixels.shape[0]), foreground_box(pixels))

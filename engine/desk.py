@@ -1,29 +1,71 @@
 """How much is worked on at once, so that memory stays bounded however many callers there are."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition, Lock
+from threading import BoundedSemaphore, Condition
+
+from pixian.errors import Code, ServerFailed, SlowDown
+
+RETRY_AFTER_SECONDS = 5
+
+
+class Door:
+    """Lets a number of calls in; the next one is asked to slow down."""
+
+    def __init__(self, places: int) -> None:
+        self._places = BoundedSemaphore(places)
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        """Holds a place; raises SlowDown 429/1015 where none is free."""
+        if not self._places.acquire(blocking=False):
+            raise SlowDown(
+                429, Code.SLOW_DOWN, "Too many calls at once: wait a little.", retry_after=RETRY_AFTER_SECONDS
+            )
+        try:
+            yield
+        finally:
+            self._places.release()
 
 
 class Desk:
     """Room for a number of pixels: one of the largest pictures, or several small ones."""
 
-    def __init__(self, pixels: int) -> None:
+    def __init__(self, pixels: int, timeout: float) -> None:
         self._free = self._all = pixels
+        self._timeout = timeout
         self._changed = Condition()
-        self._next = Lock()
+        self._line: deque[object] = deque()
 
     @contextmanager
     def room_for(self, pixels: int) -> Iterator[None]:
-        """Waits for the room, and gives it back."""
+        """Waits for the room, and gives it back; raises ServerFailed 503/-10 after the time-out.
+
+        Served in the order of arrival: whoever waits for much would else be passed by for ever.
+        """
         pixels = min(pixels, self._all)
-        # Whoever waits for much keeps the others behind, who would else slip past for ever.
-        with self._next, self._changed:
-            self._changed.wait_for(lambda: self._free >= pixels)
+        with self._changed:
+            self._wait_in_line(pixels)
             self._free -= pixels
         try:
             yield
         finally:
             with self._changed:
                 self._free += pixels
-                self._changed.notify()
+                self._changed.notify_all()
+
+    def _wait_in_line(self, pixels: int) -> None:
+        place = object()
+        self._line.append(place)
+        try:
+            mine = self._changed.wait_for(
+                lambda: self._line[0] is place and self._free >= pixels, self._timeout
+            )
+        finally:
+            self._line.remove(place)
+            self._changed.notify_all()
+        if not mine:
+            raise ServerFailed(
+                503, Code.TIMED_OUT, "The engine is busy for too long.", retry_after=RETRY_AFTER_SECONDS
+            )

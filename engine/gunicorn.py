@@ -8,13 +8,15 @@ import socket
 
 from engine.config import Config
 
-SOCKET = Config.from_env().socket
+CONFIG = Config.from_env()
+SOCKET = CONFIG.socket
 
 bind = f"unix:{SOCKET}"
 umask = 0o077
 workers = 1
 worker_class = "gthread"
-threads = 4
+# More than may be inside at once, so that the one too many is told to slow down.
+threads = CONFIG.queue + 4
 timeout = 300
 graceful_timeout = 30
 # Callers make one call a connection, since a kept one may break in a way that leaves a call in doubt.

@@ -9,24 +9,36 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
+from engine import cors, runtime
 from engine import model as models
-from engine import runtime
 from engine.config import Config
 from engine.cutout import CutOut, Cutter
+from engine.desk import Door
 from engine.matte import Matter
-from engine.upload import UploadRequest, drain, read_form, read_picture
+from engine.sources import read_source
+from engine.upload import UploadRequest, drain, read_form
 from pixian.client import API_PATH
 from pixian.credentials import Credentials
 from pixian.credits import format_credits
 from pixian.errors import ApiError, Code, Refused, ServerFailed
+from pixian.fetch import Fetcher
 from pixian.options import Options
 
 URLS = Map(
     [
         Rule(f"{API_PATH}/remove-background", endpoint="remove_background", methods=["POST"]),
+        Rule(f"{API_PATH}/account", endpoint="account", methods=["GET"]),
         Rule("/healthz", endpoint="healthz", methods=["GET"]),
     ]
 )
+
+# The engine has no books: whoever calls it pays nobody outside this house.
+ACCOUNT = {
+    "creditPack": "none",
+    "state": "active",
+    "useBefore": "9999-12-31T23:59:59Z",
+    "credits": 1_000_000.0,
+}
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +51,19 @@ def create_application(config: Config) -> WSGIApplication:
         raise FileNotFoundError(f"{weights} is missing: run `python -m engine.weights {model.name}`")
     model.check(weights)
     loaded = runtime.load(weights, config.data_dir / "engine-cache")
-    return Face(Cutter(Matter(model, loaded), config.microcredits_per_megapixel), config.credentials)
+    cutter = Cutter(Matter(model, loaded), config.microcredits_per_megapixel, config.timeout)
+    fetcher = Fetcher(networks=config.fetch_networks, ports=config.fetch_ports)
+    return Face(cutter, config.credentials, fetcher, Door(config.queue))
 
 
 class Face:
     """Answers requests; what it raises in between becomes the contract's envelope."""
 
-    def __init__(self, cutter: Cutter, credentials: Credentials) -> None:
+    def __init__(self, cutter: Cutter, credentials: Credentials, fetcher: Fetcher, door: Door) -> None:
         self._cutter = cutter
         self._credentials = credentials
+        self._fetcher = fetcher
+        self._door = door
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         with UploadRequest(environ) as request:
@@ -56,10 +72,7 @@ class Face:
 
     def _answer(self, request: Request) -> Response:
         try:
-            endpoint, _ = URLS.bind_to_environ(request.environ).match()
-            if endpoint == "healthz":
-                return Response("ok\n", content_type="text/plain")
-            return self._remove_background(request)
+            return cors.opened(self._routed(request))
         except ApiError as error:
             response = envelope(error)
         except HTTPException as error:
@@ -70,12 +83,27 @@ class Face:
             logger.exception("The call failed")
             response = envelope(ServerFailed(500, 500, "The engine failed; its log says why."))
         drain(request)
-        return response
+        return cors.opened(response)
+
+    def _routed(self, request: Request) -> Response:
+        if cors.is_preflight(request):
+            return cors.preflight()
+        match URLS.bind_to_environ(request.environ).match()[0]:
+            case "healthz":
+                return Response("ok\n", content_type="text/plain")
+            case "account":
+                authenticate(request, self._credentials)
+                return Response(json.dumps(ACCOUNT), content_type="application/json")
+            case _:
+                return self._remove_background(request)
 
     def _remove_background(self, request: Request) -> Response:
         authenticate(request, self._credentials)
-        options = Options.parse(read_form(request))
-        return answer(self._cutter.cut_out(read_picture(request), options), options)
+        with self._door.passed():
+            fields = read_form(request)
+            options = Options.parse(fields)
+            with read_source(request, fields, self._fetcher) as picture:
+                return answer(self._cutter.cut_out(picture, options), options)
 
 
 def authenticate(request: Request, known: Credentials) -> None:
@@ -89,7 +117,7 @@ def authenticate(request: Request, known: Credentials) -> None:
 
 def answer(made: CutOut, options: Options) -> Response:
     """200, with what the contract tells about a result in its headers (§ 3)."""
-    response = Response(made.png, content_type="image/png")
+    response = Response(made.content, content_type=made.content_type)
     response.headers["X-Credits-Charged"] = format_credits(made.charged_microcredits)
     if options.test:
         response.headers["X-Credits-Calculated"] = format_credits(made.price_microcredits)
@@ -104,6 +132,8 @@ def envelope(error: ApiError) -> Response:
     response = Response(json.dumps(error.envelope()), error.status, content_type="application/json")
     if error.status == 401:
         response.headers["WWW-Authenticate"] = 'Basic realm="pixian"'
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 

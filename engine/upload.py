@@ -1,7 +1,7 @@
 """What a call carries, read with bounds: the options and the picture."""
 
 import os
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any
 from wsgiref.types import WSGIEnvironment
 
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -10,9 +10,11 @@ from werkzeug.wrappers import Request
 from pixian import errors
 from pixian.limits import MAX_UPLOAD_BYTES
 
-MAX_TEXT_BYTES = 1 << 20
-MAX_BODY_BYTES = MAX_UPLOAD_BYTES + 2 * MAX_TEXT_BYTES
-"""The largest picture, the largest text beside it, and the form around them."""
+MAX_TEXT_BYTES = 1 << 21
+"""All texts together; the longest allowed one, image.base64, may have half of that."""
+
+MAX_BODY_BYTES = MAX_UPLOAD_BYTES + MAX_TEXT_BYTES
+"""The largest picture, all texts beside it, and the form around them."""
 
 CHUNK_BYTES = 1 << 16
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
@@ -48,7 +50,7 @@ def read_form(request: Request) -> dict[str, str]:
     if length > MAX_BODY_BYTES:
         raise errors.too_many_bytes(length, MAX_UPLOAD_BYTES)
     if request.mimetype and request.mimetype not in FORMS:
-        raise errors.Refused(415, 415, f"The body is {request.mimetype}; it must be {FORMS[0]}.")
+        raise _not_a_form(request.mimetype)
     try:
         fields = request.args.to_dict() | request.form.to_dict()
     except RequestEntityTooLarge as error:
@@ -59,18 +61,11 @@ def read_form(request: Request) -> dict[str, str]:
     return fields
 
 
-def read_picture(request: Request) -> BinaryIO:
-    """The picture that came as a file; raises Refused 400/1005 for none, 400/1016 for text in its place,
-    and 400/1019 for several."""
-    # A browser sends an empty part without a name for a file field that was left empty.
-    files = [file for file in request.files.getlist("image") if file.filename]
-    if len(files) > 1:
-        raise errors.bad_parameter("image", f"{len(files)} files", "one file")
-    if files:
-        return cast(BinaryIO, files[0].stream)
-    if request.form.get("image"):
-        raise errors.Refused(400, errors.Code.IMAGE_AS_TEXT, "image came as text; send a file.")
-    raise errors.Refused(400, errors.Code.NO_IMAGE, "There is no picture: send it as the file part image.")
+def _not_a_form(mimetype: str) -> errors.Refused:
+    """JSON is what clients try, so it is named as a bad parameter (§ 2); anything else is 415."""
+    if mimetype == "application/json":
+        return errors.bad_parameter("Content-Type", mimetype, " or ".join(FORMS))
+    return errors.Refused(415, 415, f"The body is {mimetype}; it must be {FORMS[0]}.")
 
 
 def drain(request: Request) -> None:

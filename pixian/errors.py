@@ -33,6 +33,11 @@ class Code(IntEnum):
     SLOW_DOWN = 1015
     IMAGE_AS_TEXT = 1016
     BAD_PARAMETER = 1019
+    URL_NOT_200 = 1020
+    URL_NOT_IMAGE = 1021
+    URL_FAILED = 1022
+    RESULT_TOO_LARGE = 1023
+    URL_UNPARSEABLE = 1024
 
 
 class PixianError(Exception):
@@ -116,3 +121,30 @@ def too_many_pixels(width: int, height: int, cap: int, shrink_to: tuple[int, int
 
 def bad_parameter(name: str, value: str, allowed: str) -> Refused:
     return Refused(400, Code.BAD_PARAMETER, f"{name} is {value[:80]!r}; it must be {allowed}.")
+
+
+def result_too_large(width: int, height: int, allowed: str) -> Refused:
+    return Refused(
+        400, Code.RESULT_TOO_LARGE, f"The result would be {width} × {height}; it may have {allowed}."
+    )
+
+
+def url_unparseable(why: str) -> Refused:
+    return Refused(400, Code.URL_UNPARSEABLE, f"The URL can't be used: {why}.")
+
+
+def url_failed(why: str) -> Refused:
+    return Refused(400, Code.URL_FAILED, f"The URL couldn't be fetched: {why}.")
+
+
+def url_not_200(status: int) -> Refused:
+    return Refused(400, Code.URL_NOT_200, f"The URL answered HTTP {status}; it must be 200.")
+
+
+def url_not_image(content_type: str) -> Refused:
+    kind = repr(content_type[:80]) if content_type else "missing"
+    return Refused(400, Code.URL_NOT_IMAGE, f"The URL's content type is {kind}; it must be an image's.")
+
+
+def url_too_large(cap: int) -> Refused:
+    return Refused(413, Code.TOO_MANY_BYTES, f"The URL's file has more than the {cap:,} bytes allowed.")

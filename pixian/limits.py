@@ -9,6 +9,9 @@ MAX_UPLOAD_PIXELS = 32_000_000
 MAX_PROCESSED_PIXELS = 25_000_000
 """A picture between this and the upload limit is shrunk to it before work and price."""
 
+MAX_RESULT_PIXELS = MAX_PROCESSED_PIXELS
+"""Of a result with its margins or at its target size; more is refused with 400/1023 (G)."""
+
 IDLE_TIMEOUT_SECONDS = 200
 """The contract asks for at least 180 s of silence before a caller gives up; a little is added so that
 an answer that starts at 180 s is still heard."""

@@ -1,14 +1,32 @@
 """What a call asks for besides the picture: parsed by the server, written by the client."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Self
 
-from pixian import errors
-from pixian.limits import MAX_PROCESSED_PIXELS
+from pixian import errors, fields
+from pixian.fields import Color, Size
+from pixian.limits import MAX_PROCESSED_PIXELS, MAX_RESULT_PIXELS
+from pixian.margin import NO_MARGIN, Margin
 
-MIN_PIXELS_CAP = 100
-BOOLEANS = {"true": True, "false": False}
+PIXELS_CAP = 100, MAX_PROCESSED_PIXELS
+QUALITY = 1, 100
+DEFAULT_QUALITY = 75
+WHITE: Color = (255, 255, 255)
+
+
+class Alignment(StrEnum):
+    TOP = "top"
+    MIDDLE = "middle"
+    BOTTOM = "bottom"
+
+
+class Format(StrEnum):
+    AUTO = "auto"
+    PNG = "png"
+    JPEG = "jpeg"
+    DELTA_PNG = "delta_png"
 
 
 @dataclass(frozen=True)
@@ -16,41 +34,93 @@ class Options:
     """The options of ``POST /remove-background``, with the contract's defaults (§ 2).
 
     max_pixels: cap on width × height; a bigger picture is shrunk to it first.
-    test: free of charge, and the result carries a watermark.
+    background_color: red, green, blue, 0 to 255 each; None leaves the background transparent.
+    target_size: width and height of the whole result, margin included; None follows the picture.
+    format: as asked for; ``output_format`` says what it comes to.
+    jpeg_quality: 1 to 100. test: free of charge, and the result carries a watermark.
+
+    Raises Refused 400/1023 for a target size of too many pixels, and 400/1019 for one that the margin
+    leaves nothing of (G).
     """
 
     max_pixels: int = MAX_PROCESSED_PIXELS
+    background_color: Color | None = None
+    crop_to_foreground: bool = False
+    margin: Margin = NO_MARGIN
+    target_size: Size | None = None
+    vertical_alignment: Alignment = Alignment.MIDDLE
+    format: Format = Format.AUTO
+    jpeg_quality: int = DEFAULT_QUALITY
     test: bool = False
+
+    def __post_init__(self) -> None:
+        if self.target_size is None:
+            return
+        width, height = self.target_size
+        if width * height > MAX_RESULT_PIXELS:
+            raise errors.result_too_large(width, height, f"{MAX_RESULT_PIXELS:,} pixels")
+        edges = self.margin.edges(width, height)
+        if edges.across >= width or edges.down >= height:
+            raise errors.bad_parameter("result.margin", str(self.margin), "less than the target size")
 
     @classmethod
     def parse(cls, form: Mapping[str, str]) -> Self:
-        """Options out of form fields; raises Refused 400/1019. Unknown names are ignored, and an empty
-        field counts as absent."""
+        """Options out of form fields; raises Refused 400/1019 and 400/1023. Unknown names are ignored,
+        and an empty field counts as absent."""
         given = {name: value.strip() for name, value in form.items() if value.strip()}
         return cls(
-            max_pixels=_integer(given, "max_pixels", MIN_PIXELS_CAP, MAX_PROCESSED_PIXELS),
-            test=_boolean(given, "test"),
+            max_pixels=fields.integer(given, "max_pixels", *PIXELS_CAP, cls.max_pixels),
+            background_color=fields.color(given, "background.color"),
+            crop_to_foreground=fields.boolean(given, "result.crop_to_foreground"),
+            margin=fields.margin(given, "result.margin"),
+            target_size=fields.size(given, "result.target_size"),
+            vertical_alignment=fields.choice(given, "result.vertical_alignment", cls.vertical_alignment),
+            format=fields.choice(given, "output.format", cls.format),
+            jpeg_quality=fields.integer(given, "output.jpeg_quality", *QUALITY, cls.jpeg_quality),
+            test=fields.boolean(given, "test"),
         )
 
     def form(self) -> dict[str, str]:
         """The form fields that differ from the defaults."""
-        fields = {}
-        if self.max_pixels != MAX_PROCESSED_PIXELS:
-            fields["max_pixels"] = str(self.max_pixels)
-        if self.test:
-            fields["test"] = "true"
-        return fields
+        defaults = Options()._written()
+        return {name: text for name, text in self._written().items() if text != defaults[name]}
 
+    def heeded(self) -> Self:
+        """What counts of them: a delta PNG has its original's frame, whatever else was asked for."""
+        if self.output_format is not Format.DELTA_PNG:
+            return self
+        return replace(
+            self, background_color=None, crop_to_foreground=False, margin=NO_MARGIN, target_size=None
+        )
 
-def _boolean(given: Mapping[str, str], name: str) -> bool:
-    text = given.get(name, "false")
-    if text.lower() not in BOOLEANS:
-        raise errors.bad_parameter(name, text, "true or false")
-    return BOOLEANS[text.lower()]
+    @property
+    def output_format(self) -> Format:
+        """What the result is written as; never ``auto``, which is JPEG exactly where a colour is given."""
+        if self.format is not Format.AUTO:
+            return self.format
+        return Format.PNG if self.background_color is None else Format.JPEG
 
+    @property
+    def content_type(self) -> str:
+        return "image/jpeg" if self.output_format is Format.JPEG else "image/png"
 
-def _integer(given: Mapping[str, str], name: str, low: int, high: int) -> int:
-    text = given.get(name, str(high))
-    if not (text.isascii() and text.isdigit() and len(text) <= 12 and low <= int(text) <= high):
-        raise errors.bad_parameter(name, text, f"an integer from {low} to {high}")
-    return int(text)
+    @property
+    def ground(self) -> Color | None:
+        """What lies behind the foreground; None is transparency. A JPEG has none, so it is white (G)."""
+        if self.output_format is Format.JPEG:
+            return self.background_color or WHITE
+        return self.background_color
+
+    def _written(self) -> dict[str, str]:
+        color, size = self.background_color, self.target_size
+        return {
+            "max_pixels": str(self.max_pixels),
+            "background.color": "#{:02X}{:02X}{:02X}".format(*color) if color else "",
+            "result.crop_to_foreground": str(self.crop_to_foreground).lower(),
+            "result.margin": str(self.margin),
+            "result.target_size": "{} {}".format(*size) if size else "",
+            "result.vertical_alignment": self.vertical_alignment,
+            "output.format": self.format,
+            "output.jpeg_quality": str(self.jpeg_quality),
+            "test": str(self.test).lower(),
+        }

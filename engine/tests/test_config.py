@@ -11,6 +11,10 @@ NAMES = (
     "ENGINE_API_ID",
     "ENGINE_API_SECRET",
     "ENGINE_CREDITS_PER_MEGAPIXEL",
+    "ENGINE_QUEUE",
+    "ENGINE_TIMEOUT",
+    "FETCH_NETWORKS",
+    "FETCH_PORTS",
 )
 
 
@@ -77,4 +81,17 @@ def test_a_bad_price_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("ENGINE_CREDITS_PER_MEGAPIXEL", text)
 
     with pytest.raises(ConfigError, match="ENGINE_CREDITS_PER_MEGAPIXEL"):
+        Config.from_env(tmp_path / "none")
+
+
+def test_networks_and_ports_to_fetch_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FETCH_NETWORKS", "10.1.0.0/16,fd00::/8")
+    monkeypatch.setenv("FETCH_PORTS", "80,9000")
+
+    config = Config.from_env(tmp_path / "none")
+
+    assert [str(network) for network in config.fetch_networks] == ["10.1.0.0/16", "fd00::/8"]
+    assert config.fetch_ports == {80, 9000}
+    monkeypatch.setenv("FETCH_NETWORKS", "everything")
+    with pytest.raises(ConfigError, match="FETCH_NETWORKS"):
         Config.from_env(tmp_path / "none")

@@ -16,7 +16,7 @@ from pixian.options import Options
 
 @pytest.fixture
 def cutter(matter: Matter) -> Cutter:
-    return Cutter(matter, 1_000_000)
+    return Cutter(matter, 1_000_000, timeout=60)
 
 
 def opened(png: bytes) -> Image.Image:
@@ -34,7 +34,7 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> io.BytesI
 def test_a_photo_becomes_a_cut_out(cutter: Cutter) -> None:
     made = cutter.cut_out(io.BytesIO(photo("coffee")), Options())
 
-    image = opened(made.png)
+    image = opened(made.content)
     assert (image.format, image.mode, image.size) == ("PNG", "RGBA", (600, 400))
     assert image.getpixel((2, 2)) == (0, 0, 0, 0)
     pixels, original = np.asarray(image), np.asarray(Image.open(io.BytesIO(photo("coffee"))))
@@ -49,7 +49,7 @@ def test_a_test_is_free_and_marked(cutter: Cutter) -> None:
     test = cutter.cut_out(io.BytesIO(photo("coffee")), Options(test=True))
 
     assert (test.charged_microcredits, test.price_microcredits) == (0, 240_000)
-    difference = np.abs(np.asarray(opened(plain.png)).astype(int) - np.asarray(opened(test.png)))
+    difference = np.abs(np.asarray(opened(plain.content)).astype(int) - np.asarray(opened(test.content)))
     marked = difference.max(axis=2) > 20
     assert 0.02 < marked.mean() < 0.5
     quarters = [marked[y : y + 200, x : x + 300].mean() for y in (0, 200) for x in (0, 300)]
@@ -61,7 +61,7 @@ def test_max_pixels_shrinks_before_work_and_price(cutter: Cutter) -> None:
 
     assert (made.input_size, made.result_size) == ((600, 400), (300, 200))
     assert made.price_microcredits == 60_000
-    assert opened(made.png).size == (300, 200)
+    assert opened(made.content).size == (300, 200)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
@@ -73,7 +73,7 @@ def test_a_photo_on_its_side_comes_out_upright(cutter: Cutter, kind: str) -> Non
     made = cutter.cut_out(saved(side, kind, exif=exif), Options())
 
     assert (made.input_size, made.result_size, made.orientation) == ((600, 400), (600, 400), 6)
-    alpha = np.asarray(opened(made.png))[..., 3]
+    alpha = np.asarray(opened(made.content))[..., 3]
     assert (alpha[200, 300], alpha[5, 5]) == (255, 0)
 
 
@@ -82,7 +82,7 @@ def test_the_pictures_own_alpha_stays(cutter: Cutter) -> None:
     image.paste((0, 0, 0, 0), (250, 150, 300, 250))
     image.putalpha(image.getchannel("A").point(lambda value: value // 2))
 
-    alpha = np.asarray(opened(cutter.cut_out(saved(image), Options()).png))[..., 3]
+    alpha = np.asarray(opened(cutter.cut_out(saved(image), Options()).content))[..., 3]
 
     assert alpha[200, 275] == 0
     assert alpha[300, 250] == 127
@@ -97,7 +97,7 @@ def test_the_profile_stays_and_the_rest_is_dropped(cutter: Cutter) -> None:
 
     made = cutter.cut_out(saved(photo_with_place, "JPEG", exif=exif, icc_profile=profile), Options())
 
-    image = opened(made.png)
+    image = opened(made.content)
     assert image.info.pop("icc_profile") == profile
     assert not image.info
     assert not image.getexif()
@@ -106,7 +106,7 @@ def test_the_profile_stays_and_the_rest_is_dropped(cutter: Cutter) -> None:
 def test_16_bit_grey_is_cut_out(cutter: Cutter) -> None:
     grey = np.asarray(Image.open(io.BytesIO(photo("coffee"))).convert("L")).astype(np.uint16) * 257
 
-    image = opened(cutter.cut_out(saved(Image.fromarray(grey)), Options()).png)
+    image = opened(cutter.cut_out(saved(Image.fromarray(grey)), Options()).content)
 
     assert image.getpixel((2, 2)) == (0, 0, 0, 0)
     assert image.getpixel((300, 120))[0] == grey[120, 300] >> 8  # type: ignore[index]
@@ -116,7 +116,7 @@ def test_an_animation_gives_its_first_picture(cutter: Cutter) -> None:
     first = Image.open(io.BytesIO(photo("coffee"))).quantize(64)
     gif = saved(first, "GIF", save_all=True, append_images=[Image.new("P", first.size)])
 
-    assert np.asarray(opened(cutter.cut_out(gif, Options()).png))[200, 300, 3] == 255
+    assert np.asarray(opened(cutter.cut_out(gif, Options()).content))[200, 300, 3] == 255
 
 
 @pytest.mark.parametrize(
@@ -135,36 +135,3 @@ def test_what_is_no_whole_picture_is_refused(cutter: Cutter, content: bytes) -> 
 )
 def test_begun_microcredits_count_whole(pixels: int, rate: int, price: int) -> None:
     assert price_microcredits(pixels, rate) == price
-
-
-class TestDesk:
-    def test_small_ones_share_it(self) -> None:
-        desk, all_there = Desk(4), Barrier(4, timeout=10)
-
-        def sit() -> None:
-            with desk.room_for(1):
-                all_there.wait()
-
-        with ThreadPoolExecutor(4) as pool:
-            for done in [pool.submit(sit) for _ in range(4)]:
-                done.result()
-
-    def test_what_does_not_fit_waits(self) -> None:
-        desk, inside = Desk(4), Event()
-
-        def enter(pixels: int) -> None:
-            with desk.room_for(pixels):
-                inside.set()
-
-        with ThreadPoolExecutor(1) as pool:
-            with desk.room_for(3):
-                waiting = pool.submit(enter, 2)
-                assert not inside.wait(0.2)
-            waiting.result(timeout=10)
-
-    def test_the_larger_than_all_has_it_alone(self) -> None:
-        desk = Desk(4)
-        with desk.room_for(100):
-            pass
-        with desk.room_for(4):
-            pass

@@ -131,7 +131,7 @@ class TestRequests:
         assert refusal(http.post(REMOVE, files={"other": (None, "A" * 3_000_000)})) == (413, 1012)
 
     def test_no_form(self, http: httpx.Client) -> None:
-        assert refusal(http.post(REMOVE, json={"image": "x"})) == (415, 415)
+        assert refusal(http.post(REMOVE, json={"image": "x"})) == (400, 1019)
         assert refusal(http.post(REMOVE, content=CAT, headers={"Content-Type": "image/jpeg"})) == (415, 415)
 
     def test_other_addresses_and_methods(self, http: httpx.Client) -> None:

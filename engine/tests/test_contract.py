@@ -1,0 +1,89 @@
+"""The engine speaks the contract: in this process, and as a process of its own."""
+
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from engine.config import Config
+from engine.http import create_application
+from engine.tests.conftest import KNOWN, engine_process, wait_until_ready
+from pixian.tests.contract.service import Service, Web
+from pixian.tests.contract.suite import *  # noqa: F403
+
+
+class Pages(BaseHTTPRequestHandler):
+    server: Any
+
+    def do_GET(self) -> None:
+        status, kind, body = self.server.pages.get(self.path, (404, "text/plain", b"nothing"))
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[Web]:
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    server.pages = {}
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
+    yield Web(f"http://127.0.0.1:{server.server_address[1]}", server.pages)
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def settings_of_engine(
+    web: Web, models_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """An engine that may reach the test's own web server besides public addresses."""
+    return {
+        "DATA_DIR": str(tmp_path_factory.mktemp("c")),
+        "MODELS_DIR": str(models_dir),
+        "ENGINE_MODEL": "fast",
+        "ENGINE_API_ID": KNOWN.api_id,
+        "ENGINE_API_SECRET": KNOWN.api_secret,
+        "FETCH_NETWORKS": "127.0.0.0/8",
+        "FETCH_PORTS": f"{web.url.rpartition(':')[2]},80,443",
+    }
+
+
+@pytest.fixture(scope="module")
+def in_process(settings_of_engine: dict[str, str]) -> Iterator[httpx.BaseTransport]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings_of_engine.items():
+            patch.setenv(name, value)
+        yield httpx.WSGITransport(create_application(Config.from_env()))
+
+
+@pytest.fixture(scope="module")
+def gunicorn(settings_of_engine: dict[str, str]) -> Iterator[httpx.BaseTransport]:
+    path = Path(settings_of_engine["DATA_DIR"]) / "engine.sock"
+    with engine_process(os.environ | settings_of_engine):
+        wait_until_ready(path)
+        yield httpx.HTTPTransport(uds=str(path))
+
+
+@pytest.fixture(params=["in_process", "gunicorn"])
+def service(request: pytest.FixtureRequest, web: Web) -> Iterator[Service]:
+    transport = request.getfixturevalue(request.param)
+    web.pages.clear()
+    with httpx.Client(base_url="http://engine", transport=Unclosed(transport), timeout=60) as http:
+        yield Service(http, KNOWN, web)
+
+
+class Unclosed(httpx.BaseTransport):
+    """A transport that outlives the clients that use it."""
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        self.handle_request = transport.handle_request  # type: ignore[method-assign]
