@@ -14,7 +14,8 @@ import environ
 
 from pixian.credentials import Credentials, kept_secret
 from pixian.credits import UnreadableCreditsError, parse_credits
-from pixian.fetch import PORTS, Network
+from pixian.fetch import PORTS
+from pixian.guard import Network
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_SOCKET_PATH_BYTES = 100

