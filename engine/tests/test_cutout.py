@@ -1,13 +1,10 @@
 import io
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Event
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from engine.cutout import Cutter, price_microcredits
-from engine.desk import Desk
 from engine.matte import Matter
 from engine.tests.conftest import photo
 from pixian.errors import Refused
