@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes
-COVERED := accounts engine jobs pixian pixian_web conftest.py manage.py
+COVERED := accounts bench engine jobs pixian pixian_web conftest.py manage.py
 
-.PHONY: run setup test check format lock browser messages
+.PHONY: run setup test check bench-engine format lock browser messages
 .DEFAULT_GOAL := run
 
 # Ctrl-C reaches honcho, which ends all three processes.
@@ -38,6 +38,12 @@ lock: .venv/.dev
 	    --no-annotate --no-emit-index-url --no-emit-package openvino-telemetry --allow-unsafe \
 	    requirements/$$name.in -o requirements/$$name.txt $(ARGS) || exit 1; \
 	done
+
+# How true and how fast the cut-outs are; against rembg too where REMBG names a virtual environment that has
+# it. Run by hand on a quiet machine.
+bench-engine: .venv/.dev
+	@$(BIN)/python -m bench.fidelity $(if $(REMBG),--rembg $(REMBG)/bin/python)
+	@$(BIN)/python -m bench.engine_speed $(if $(REMBG),--rembg $(REMBG))
 
 # Collects the pages' words into the catalogues (needs Debian's gettext) and compiles them. What is still
 # to be translated is said by `make check`.

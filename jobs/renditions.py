@@ -9,10 +9,10 @@ from enum import StrEnum
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from PIL import Image, ImageOps
+from PIL import Image
 
 from jobs.models import Job
-from pixian import picture
+from pixian import picture, pixels
 
 QUALITY = 82
 
@@ -49,15 +49,9 @@ def _shrunk(file: object, edge: int) -> bytes:
     with image:
         image.draft(None, (edge, edge))
         picture.decode(image)
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16"):
-            upright = upright.point(lambda level: level * (1 / 256) + 0).convert("L")
-        mode = "RGBA" if upright.has_transparency_data else "RGB"
-        small = upright.convert(mode)
+        shown = pixels.eight_bit(pixels.upright(image))
+        small = shown.convert("RGBA" if shown.has_transparency_data else "RGB")
         small.thumbnail((edge, edge), Image.Resampling.LANCZOS, reducing_gap=2.0)
     webp = io.BytesIO()
-    profile = image.info.get("icc_profile", b"")
-    if profile[16:20] != b"RGB ":
-        profile = b""
-    small.save(webp, "WEBP", quality=QUALITY, method=3, icc_profile=profile)
+    small.save(webp, "WEBP", quality=QUALITY, method=3, icc_profile=pixels.rgb_profile(image) or b"")
     return webp.getvalue()

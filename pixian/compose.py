@@ -4,15 +4,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from pixian.fields import Color
 from pixian.ground import in_space_of
 from pixian.layout import Box, Layout, lay_out
 from pixian.options import Options
+from pixian.pixels import Pixels
 from pixian.scale import scaled
-
-Pixels = npt.NDArray[np.uint8]
 
 STRIP_ROWS = 128
 

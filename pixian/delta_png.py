@@ -26,8 +26,7 @@ from PIL import Image
 
 from pixian.encode import png
 from pixian.picture import PILLOW_ERRORS
-
-Pixels = npt.NDArray[np.uint8]
+from pixian.pixels import Pixels
 
 # Most of it is two flat colours, which runs describe best: on photos 0.25 of the ordinary PNG's bytes in
 # 0.47 of its time. Paeth's predictor in place of the row above would save a seventh more, and takes 0.65.

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from pixian.fields import Size
+from pixian.pixels import Pixels
 
-Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 STRIP_ROWS = 128

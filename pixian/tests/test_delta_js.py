@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixian.compose import Pixels
 from pixian.delta_png import decode, encode
 from pixian.encode import png
+from pixian.pixels import Pixels
 from pixian.tests.test_delta_png import photo
 
 MODULE = Path(__file__).parents[2] / "static/js/delta_png.js"

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from pixian.compose import Pixels, compose
+from pixian.compose import compose
 from pixian.delta_png import decode, encode
 from pixian.encode import encode as ordinary
 from pixian.options import Options
+from pixian.pixels import Pixels
 from pixian.tests.test_compose import SRGB
 
 PHOTOS = Path(__file__).parents[2] / "engine/tests/photos"

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixian.encode import Pixels, encode, jpeg, png
+from pixian.encode import encode, jpeg, png
 from pixian.options import Format, Options
+from pixian.pixels import Pixels
 from pixian.tests.test_compose import SRGB
 
 

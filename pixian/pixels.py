@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms
 
-from engine.guided import Bytes
 from pixian.picture import shrunk_size
+
+Pixels = npt.NDArray[np.uint8]
+"""uint8[H, W, channels], straight alpha."""
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -58,7 +60,7 @@ def shrunk(image: Image.Image, max_pixels: int) -> Image.Image:
     return image.convert("RGBA").resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def rgba(image: Image.Image) -> Bytes:
+def rgba(image: Image.Image) -> Pixels:
     """uint8[H, W, 4], straight alpha, the caller's own. In strips: the whole at once would be copied
     three times on the way."""
     pixels = np.empty((image.height, image.width, 4), np.uint8)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from engine.pixels import UPRIGHT, eight_bit, rgb_profile, rgba, shrunk, upright
+from pixian.pixels import UPRIGHT, eight_bit, rgb_profile, rgba, shrunk, upright
 
 RAMP = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
