@@ -10,8 +10,9 @@ import numpy as np
 
 from engine.guided import Bytes, Floats, enlarged
 
-WORKING_SIDE = 1024
-"""The local means are taken with the longer side at most this long; mixtures are undone at full size."""
+WORKING_SIDE = 512
+"""The local means are taken with the longer side at most this long (1,024 measures no better); mixtures are
+undone at full size."""
 
 REACH = 0.006
 """How far from an edge pixel pure colours are looked for, as a part of the longer side. Tried from 0.004 to
@@ -25,12 +26,12 @@ WIDE_WEIGHT = np.float32(0.02)
 
 SHARPNESS = 8
 """The power of alpha that a pixel's weight in the foreground's mean grows with, so that the nearly opaque
-decide it; for the background that of 1 - alpha."""
+decide it; for the background that of 1 - alpha. From 4 up little depends on it, but in edges out of focus."""
 
 EVERY_PIXELS_WEIGHT = np.float32(1e-4)
 """Gives the picture's own mean where no pure pixel lies within reach, as inside a veil."""
 
-TILE = 256
+TILE = 128
 
 
 def estimate(picture: Bytes, alpha: Bytes) -> Bytes:
@@ -44,8 +45,8 @@ def estimate(picture: Bytes, alpha: Bytes) -> Bytes:
 def decontaminate(picture: Bytes, alpha: Bytes) -> None:
     """``estimate`` in place, without a copy; a fourth channel stays as it is.
 
-    The work is done tile by tile, and only where there is an edge: a 12 megapixel photo has one in a
-    tenth of its tiles.
+    The work is done tile by tile, and only where there is an edge: in a portrait of 12 megapixels that is
+    a quarter of them.
     """
     height, width = alpha.shape
     pure: tuple[Floats, Floats] | None = None
@@ -66,8 +67,9 @@ def _pure(picture: Bytes, alpha: Bytes) -> tuple[Floats, Floats]:
     height, width = alpha.shape
     scale = min(1, WORKING_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)[..., :3].astype(np.float32)
-    opacity = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    # Samples rather than averages, of both alike: means are taken of them anyway, in a third of the time.
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)[..., :3].astype(np.float32)
+    opacity = cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR).astype(np.float32) / np.float32(255)
     reach = max(1, round(REACH * max(size)))
     return _mean(small, opacity, reach), _mean(small, 1 - opacity, reach)
 
