@@ -71,8 +71,10 @@ class Cutter:
             pixels, size, profile = _working_copy(image, options.max_pixels)
             image.close()
             price = price_microcredits(pixels.shape[0] * pixels.shape[1], self._rate)
-            _lay_under(self._matter.matte(pixels), pixels)
-            decontaminate(pixels, np.ascontiguousarray(pixels[..., 3]))
+            matte = self._matter.matte(pixels)
+            # Before the picture's own alpha comes in, whose colours are straight and not mixed.
+            decontaminate(pixels, matte)
+            _lay_under(matte, pixels)
             made = _finished(pixels, options, profile)
             return CutOut(
                 content=made.content,

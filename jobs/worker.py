@@ -18,7 +18,7 @@ from pixian.backoff import STEP_SECONDS, Backoff
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.2
 HEARTBEATS_PER_LEASE = 3
 
 
@@ -29,6 +29,7 @@ class Worker:
         self._upstream = upstream
         self._threads = [threading.Thread(target=self._work, name=f"t{n + 1}") for n in range(threads)]
         self._stop = stop
+        self._asking = threading.Lock()
         self._leases: dict[int, int] = {}  # job → fence, of the jobs in hand
 
     def run(self) -> None:
@@ -53,8 +54,8 @@ class Worker:
     def _turn(self, name: str, backoff: Backoff) -> float:
         """One job, if there is one; returns the seconds until this thread's next turn."""
         try:
-            job = queue.claim(name) if queue.due() else None
-            return POLL_SECONDS if job is None else self._process(job, backoff)
+            job = self._ask(name)
+            return 0 if job is None else self._process(job, backoff)
         except queue.LostLeaseError as error:
             log.warning("lease lost, another worker has the job", job=str(error))
             return 0
@@ -67,6 +68,16 @@ class Worker:
             return STEP_SECONDS
         finally:
             close_old_connections()
+
+    def _ask(self, name: str) -> Job | None:
+        """The next job; None when told to stop. One thread asks at a time and the others wait behind it,
+        so that a quiet worker costs one small query a turn, however many threads it has."""
+        with self._asking:
+            while not self._stop.is_set():
+                if queue.due() and (job := queue.claim(name)):
+                    return job
+                self._stop.wait(POLL_SECONDS)
+        return None
 
     def _process(self, job: Job, backoff: Backoff) -> int:
         with self._in_hand(job):

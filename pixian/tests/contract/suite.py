@@ -195,6 +195,8 @@ def test_2_input_alpha_multiplies_the_matte(service: Service, coffee: bytes) -> 
     image.putalpha(128)
     cut_out = decoded(service.call(encoded(image, "PNG")))
     assert abs(alpha_at(cut_out, 280, 150) - 128) <= 1
+    # Its colours are straight: nothing of a background is mixed into them.
+    assert cut_out.getpixel((280, 150))[:3] == image.getpixel((280, 150))[:3]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
