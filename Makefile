@@ -43,6 +43,8 @@ lock: .venv/.dev
 # it. Run by hand on a quiet machine.
 bench-engine: .venv/.dev
 	@$(BIN)/python -m bench.fidelity $(if $(REMBG),--rembg $(REMBG)/bin/python)
+	@$(BIN)/python -m bench.delta
+	@$(BIN)/python -m bench.refusals
 	@$(BIN)/python -m bench.engine_speed $(if $(REMBG),--rembg $(REMBG))
 
 # Collects the pages' words into the catalogues (needs Debian's gettext) and compiles them. What is still

@@ -1,0 +1,74 @@
+"""``python -m bench.delta``: delta PNGs beside the plain PNGs of the same results, bytes and encode time."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from statistics import median
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from bench import material
+from engine import model as models
+from engine import runtime
+from engine.config import Config
+from engine.foreground import decontaminate
+from engine.matte import Matter
+from pixian import delta_png
+from pixian.compose import compose
+from pixian.encode import encode
+from pixian.options import Options
+from pixian.pixels import Pixels
+
+SCALES = (1, 3, 6)
+REPEATS = 5
+
+
+def cut_outs(matter: Matter) -> Iterator[tuple[str, Pixels]]:
+    """Real photos and their enlargements with the matte as alpha, colours still under all of it."""
+    for path in sorted(material.PHOTOS.glob("*.jpg")):
+        with Image.open(path) as photo:
+            picture = np.asarray(photo.convert("RGBA"))
+        for scale in SCALES:
+            enlarged = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+            pixels = np.asarray(enlarged, np.uint8)
+            matte = matter.matte(pixels)
+            decontaminate(pixels, matte)
+            pixels[..., 3] = matte
+            yield f"{path.stem} × {scale}", pixels
+
+
+def seconds(work: Callable[[], bytes]) -> tuple[float, int]:
+    """The median time, and the bytes made."""
+    took = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        made = work()
+        took.append(time.perf_counter() - started)
+    return median(took), len(made)
+
+
+def ordinary(pixels: Pixels) -> bytes:
+    """What the engine does for a plain PNG once the matte is there. Composing uses its input up."""
+    return encode(compose(pixels.copy(), Options(), None).pixels, Options(), None)
+
+
+def main() -> None:
+    config = Config.from_env()
+    model = models.find(config.model, config.models_dir)
+    matter = Matter(model, runtime.load(model.path(config.models_dir)))
+    sizes, times = [], []
+    for name, pixels in cut_outs(matter):
+        delta_time, delta_bytes = seconds(partial(delta_png.encode, pixels, pixels))
+        plain_time, plain_bytes = seconds(partial(ordinary, pixels))
+        sizes.append(delta_bytes / plain_bytes)
+        times.append(delta_time / plain_time)
+        sys.stdout.write(f"{name:16} bytes {sizes[-1]:.3f}  time {times[-1]:.2f}\n")
+    for what, ratios in (("bytes", sizes), ("time", times)):
+        sys.stdout.write(f"{what}: median {median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}\n")
+
+
+if __name__ == "__main__":
+    main()
