@@ -3,6 +3,7 @@
 import io
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
+from typing import Any
 from wsgiref.types import WSGIApplication
 
 import httpx
@@ -13,6 +14,7 @@ from engine.desk import RETRY_AFTER_SECONDS, Desk, Door
 from engine.http import create_application
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, refusal, upload
 from pixian.errors import Code, ServerFailed, SlowDown
+from pixian.limits import MAX_UPLOAD_PIXELS
 
 
 def test_small_ones_share_the_desk() -> None:
@@ -136,3 +138,14 @@ def test_a_full_engine_answers_429(narrow: WSGIApplication) -> None:
     assert answer.headers["Retry-After"] == str(RETRY_AFTER_SECONDS)
     assert refusal(wrong) == (401, 1001)
     assert after.status_code == 200
+
+
+def test_a_turn_that_does_not_come_is_told_over_http(config: Config) -> None:
+    hurried: Any = create_application(Config(**{**vars(config), "timeout": 0.05}))
+    with (
+        hurried._cutter._desk.room_for(MAX_UPLOAD_PIXELS),
+        httpx.Client(base_url="http://engine", transport=httpx.WSGITransport(hurried)) as http,
+    ):
+        answer = http.post(REMOVE, files=upload(photo("chelsea")), auth=auth(KNOWN))
+    assert refusal(answer) == (503, -10)
+    assert answer.headers["Retry-After"] == str(RETRY_AFTER_SECONDS)
