@@ -22,7 +22,6 @@ from typing import Any
 class Code(IntEnum):
     """The contract's error codes that are in use here."""
 
-    OVERLOADED = -3
     TIMED_OUT = -10
     ID_UNKNOWN = 1001
     SECRET_WRONG = 1004

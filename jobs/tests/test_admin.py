@@ -8,8 +8,7 @@ from accounts.models import User
 from conftest import World
 from jobs.models import Attempt, Job
 from jobs.tests import upstream as wire
-from jobs.tests.test_process import run
-from jobs.tests.upstream import Server
+from jobs.tests.upstream import Server, run
 
 MODELS = ["job", "attempt"]
 

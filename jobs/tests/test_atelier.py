@@ -19,8 +19,7 @@ from accounts.models import Transfer, User
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
 from jobs.models import Job
-from jobs.tests.test_process import run
-from jobs.tests.upstream import Server
+from jobs.tests.upstream import Server, run
 
 SCRIPT = {"HX-Request": "true"}
 

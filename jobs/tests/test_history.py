@@ -11,8 +11,7 @@ from django.urls import reverse
 from conftest import World, small_png
 from jobs.models import Job
 from jobs.tests import upstream as wire
-from jobs.tests.test_process import run
-from jobs.tests.upstream import Server
+from jobs.tests.upstream import Server, run
 from jobs.views import history
 
 SCRIPT = {"HX-Request": "true"}

@@ -14,8 +14,7 @@ from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 from jobs.models import Job
 from jobs.tests import upstream as wire
-from jobs.tests.test_process import run
-from jobs.tests.upstream import Server
+from jobs.tests.upstream import Server, run
 
 SCRIPT = {"HX-Request": "true"}
 MISSING = [0, 999_999, 10**30]

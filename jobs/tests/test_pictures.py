@@ -17,8 +17,7 @@ from conftest import World, small_png
 from jobs import renditions
 from jobs.models import Job
 from jobs.tests import upstream as wire
-from jobs.tests.test_process import run
-from jobs.tests.upstream import Server
+from jobs.tests.upstream import Server, run
 
 CUTOUT = io.BytesIO()
 Image.new("RGBA", (1000, 1000), (90, 140, 60, 120)).save(CUTOUT, "PNG")

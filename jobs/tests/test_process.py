@@ -18,22 +18,10 @@ from jobs.models import Attempt, Job
 from jobs.process import MAX_ATTEMPTS, process
 from jobs.reconcile import books
 from jobs.tests import upstream as wire
-from jobs.tests.upstream import Server
-from jobs.upstream import Upstream
+from jobs.tests.upstream import Server, run
 from pixian.backoff import Backoff
 
 Reason = Job.Reason
-
-
-def run(server: Server, backoff: Backoff | None = None, charges: bool = True) -> tuple[Job, int]:
-    """Claim the one job there is, due or not, and process it once."""
-    Job.objects.unfinished().update(run_after=timezone.now(), lease_until=timezone.now() - timedelta(1))
-    job = queue.claim("test")
-    assert job
-    upstream = server.upstream
-    wait = process(job, Upstream(upstream.client, charges), backoff or Backoff())
-    job.refresh_from_db()
-    return job, wait
 
 
 def crash_before(step: tuple[Any, str], server: Server, charges: bool = True) -> None:

@@ -12,8 +12,7 @@ from jobs.models import Attempt, Job
 from jobs.reconcile import Books, Verdict, books, verdict
 from jobs.templatetags.jobs import TONE_OF_STATE, TONE_OF_VERDICT
 from jobs.tests import upstream as wire
-from jobs.tests.test_process import run
-from jobs.tests.upstream import Server
+from jobs.tests.upstream import Server, run
 
 State = Attempt.State
 RELEASED = -1  # in place of a charge: the hold went back

@@ -13,8 +13,7 @@ from jobs import renditions
 from jobs.models import Job
 from jobs.renditions import Side, Size, preview
 from jobs.tests import upstream as wire
-from jobs.tests.test_process import run
-from jobs.tests.upstream import Server
+from jobs.tests.upstream import Server, run
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 

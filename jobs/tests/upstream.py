@@ -5,10 +5,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from django.utils import timezone
+
+from jobs import queue
+from jobs.models import Job
+from jobs.process import process
 from jobs.upstream import Upstream
+from pixian.backoff import Backoff
 from pixian.client import Client
 from pixian.credentials import Credentials
 
@@ -102,3 +109,14 @@ def error(status: int, code: int = 0, message: str = "", **headers: str) -> Step
 def no_answer(handler: Handler) -> None:
     """The request was read whole, and the line is cut."""
     handler.hang_up()
+
+
+def run(server: Server, backoff: Backoff | None = None, charges: bool = True) -> tuple[Job, int]:
+    """Claim the one job there is, due or not, and process it once."""
+    Job.objects.unfinished().update(run_after=timezone.now(), lease_until=timezone.now() - timedelta(1))
+    job = queue.claim("test")
+    assert job
+    upstream = server.upstream
+    wait = process(job, Upstream(upstream.client, charges), backoff or Backoff())
+    job.refresh_from_db()
+    return job, wait
