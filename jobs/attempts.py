@@ -6,12 +6,14 @@ twice. All but ``prepare`` run inside ``queue.owned``.
 
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import ledger
 from accounts.models import User
-from jobs.models import Attempt, Job
+from jobs import price
+from jobs.models import Attempt, Job, Price
 from pixian.client import Answer
 from pixian.credits import UnreadableCreditsError, parse_credits
 from pixian.errors import ApiError
@@ -19,10 +21,19 @@ from pixian.errors import ApiError
 State = Attempt.State
 CHARGE_HEADER = "X-Credits-Charged"
 MAX_HEADER_TEXT = 200
+MAX_MESSAGE = 400
 
 
 class WrongStateError(Exception):
     """The attempt isn't where this step starts."""
+
+
+def estimate(pixels: int) -> int:
+    """Micro-credits that a call for so many pixels is expected to cost at most, by what the upstream has
+    charged so far and never below the floor of the settings."""
+    floor = parse_credits(settings.HOLD_CREDITS_PER_MEGAPIXEL)
+    seen = Price.objects.highest(settings.PIXIAN_API_URL, price.lowest_band(pixels))
+    return price.ceiling(pixels, max(floor, seen))
 
 
 @transaction.atomic
@@ -31,7 +42,7 @@ def prepare(job: Job, actor: User | None) -> Attempt:
     number = job.attempts.count() + 1
     hold = ledger.hold(
         job.team,
-        job.estimated_microcredits,
+        max(job.estimated_microcredits, estimate(job.width * job.height)),
         key=f"hold:job:{job.pk}:{number}",
         reference=f"job:{job.pk}:{number}",
         actor=actor,
@@ -41,7 +52,7 @@ def prepare(job: Job, actor: User | None) -> Attempt:
 
 def send(attempt: Attempt) -> None:
     """The call may leave the house from here on."""
-    _move(attempt, State.PREPARED, State.SENT, sent_at=timezone.now())
+    _move(attempt, State.PREPARED, State.SENT, sent_at=timezone.now(), sends=attempt.sends + 1)
 
 
 def answer(attempt: Attempt, came: Answer) -> None:
@@ -56,12 +67,18 @@ def answer(attempt: Attempt, came: Answer) -> None:
         headers=came.headers,
         charged_header=header if header is None else header[:MAX_HEADER_TEXT],
         charged_microcredits=_charged(header),
+        **_told(None),
     )
 
 
-def unsend(attempt: Attempt) -> None:
+def is_answered(attempt: Attempt) -> bool:
+    """Whether the database has the answer."""
+    return Attempt.objects.filter(pk=attempt.pk, state=State.ANSWERED).exists()
+
+
+def unsend(attempt: Attempt, error: ApiError | None = None) -> None:
     """The upstream didn't process it (429, or no connection): the same attempt may go again."""
-    _move(attempt, attempt.state, State.PREPARED, sent_at=None)
+    _move(attempt, attempt.state, State.PREPARED, sent_at=None, **_told(error))
 
 
 def book(attempt: Attempt, error: ApiError | None = None) -> None:
@@ -70,6 +87,7 @@ def book(attempt: Attempt, error: ApiError | None = None) -> None:
         raise WrongStateError(f"{attempt} names no charge")
     _move(attempt, State.ANSWERED, State.BOOKED, ended_at=timezone.now(), **_told(error))
     ledger.settle(attempt.hold, attempt.charged_microcredits)
+    _learn(attempt.job, attempt.charged_microcredits)
 
 
 def release(attempt: Attempt, error: ApiError | None = None, memo: str = "") -> None:
@@ -78,9 +96,18 @@ def release(attempt: Attempt, error: ApiError | None = None, memo: str = "") -> 
     ledger.release(attempt.hold, memo=memo)
 
 
-def doubt(attempt: Attempt) -> None:
+def doubt(attempt: Attempt, error: ApiError | None = None) -> None:
     """Nobody here knows what was charged: the hold stays."""
-    _move(attempt, attempt.state, State.IN_DOUBT)
+    _move(attempt, attempt.state, State.IN_DOUBT, **_told(error))
+
+
+def resolve(attempt: Attempt, charged: int, actor: User, why: str) -> None:
+    """Somebody found out what an attempt in doubt was charged, in micro-credits; 0 for nothing."""
+    now = timezone.now()
+    review = {"reviewed_by": actor, "reviewed_at": now, "review_note": why, "resolved_microcredits": charged}
+    ended = State.BOOKED if charged else State.RELEASED
+    _move(attempt, State.IN_DOUBT, ended, ended_at=now, **review)
+    ledger.settle(attempt.hold, charged, actor=actor, memo=why)
 
 
 def _move(attempt: Attempt, expected: str, state: str, **changes: Any) -> None:
@@ -92,13 +119,18 @@ def _move(attempt: Attempt, expected: str, state: str, **changes: Any) -> None:
 
 
 _LEADS_TO: dict[str, tuple[str, ...]] = {
-    State.PREPARED: (State.SENT, State.ANSWERED),
+    State.PREPARED: (State.PREPARED, State.SENT, State.ANSWERED),
     State.SENT: (State.PREPARED,),
     State.ANSWERED: (State.SENT,),
-    State.BOOKED: (State.ANSWERED,),
-    State.RELEASED: (State.PREPARED, State.SENT, State.ANSWERED),
+    State.BOOKED: (State.ANSWERED, State.IN_DOUBT),
+    State.RELEASED: (State.PREPARED, State.SENT, State.ANSWERED, State.IN_DOUBT),
     State.IN_DOUBT: (State.SENT, State.ANSWERED),
 }
+
+
+def _learn(job: Job, charged: int) -> None:
+    pixels = job.width * job.height
+    Price.objects.learn(settings.PIXIAN_API_URL, price.band(pixels), price.rate(charged, pixels))
 
 
 def _charged(header: str | None) -> int | None:
@@ -110,5 +142,5 @@ def _charged(header: str | None) -> int | None:
 
 def _told(error: ApiError | None) -> dict[str, Any]:
     if error is None:
-        return {}
-    return {"error_code": error.code, "error_message": error.message[:400]}
+        return {"error_code": None, "error_message": ""}
+    return {"error_code": error.code, "error_message": error.message[:MAX_MESSAGE]}

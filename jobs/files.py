@@ -1,11 +1,14 @@
 """Where a job's files lie, and how one gets there so that it survives a power cut."""
 
+import errno
 import hashlib
 import os
+import shutil
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO, cast
 from uuid import uuid4
 
 from django.conf import settings
@@ -14,8 +17,18 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from jobs.models import Job
+from pixian import picture
+from pixian.errors import BodyLost
+from pixian.limits import MAX_PROCESSED_PIXELS
 
 SPOOL_KEPT_SECONDS = 24 * 60 * 60
+BYTES_PER_PIXEL = 5  # four channels, and what a PNG adds to noise
+ROOM_TO_SPARE = 16 * 1024 * 1024  # for the database and the other files of this job
+MAX_RESULT_BYTES = 2 * BYTES_PER_PIXEL * MAX_PROCESSED_PIXELS
+
+
+class NoRoomError(Exception):
+    """The disk has no room for a result. Nothing was sent."""
 
 
 def new_source_name(team_slug: str, extension: str) -> str:
@@ -29,16 +42,37 @@ def result_name(job: Job, attempt_number: int) -> str:
     return f"{folder}/result-{attempt_number}.png"
 
 
-def spool(chunks: Iterable[bytes]) -> TemporaryUploadedFile:
-    """The chunks in a temporary file; the caller closes it."""
-    file = TemporaryUploadedFile("spool", None, 0, None)
+@contextmanager
+def reserved(pixels: int) -> Iterator[TemporaryUploadedFile]:
+    """A temporary file with room on the disk for any picture of so many pixels, before it is paid for;
+    raises NoRoomError where the disk is too full."""
+    file = TemporaryUploadedFile("result", None, 0, None)
+    with file:
+        try:
+            _allocate(file.fileno(), pixels * BYTES_PER_PIXEL + ROOM_TO_SPARE)
+        except OSError as error:
+            raise NoRoomError(str(error)) from error
+        yield file
+
+
+def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes]) -> None:
+    """Write the chunks and give back what was reserved beyond them. Raises BodyLost for a body that never
+    ends."""
+    for chunk in chunks:
+        file.write(chunk)
+        if file.tell() > MAX_RESULT_BYTES:
+            raise BodyLost(f"more than {MAX_RESULT_BYTES} bytes")
+    file.flush()
+    file.truncate()
+
+
+def check_picture(file: TemporaryUploadedFile) -> None:
+    """Raises Refused where the file isn't a picture by its header; leaves it at its end."""
+    file.seek(0)
     try:
-        for chunk in chunks:
-            file.write(chunk)
-    except BaseException:
-        file.close()
-        raise
-    return file
+        picture.open_picture(cast("BinaryIO", file))
+    finally:
+        file.seek(0, os.SEEK_END)
 
 
 def put(name: str, file: TemporaryUploadedFile) -> str:
@@ -79,3 +113,11 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    """Where the system can't reserve, the room that is there now has to do."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    elif shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -5,9 +5,14 @@ the answer's headers before its body is read, and the body is on the disk before
 claims the job next reads from the rows how far it came.
 """
 
+import time
+from collections.abc import Callable
 from typing import BinaryIO, cast
 
+import structlog
 from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db import InterfaceError, OperationalError, connection
 
 from accounts.ledger import LedgerError
 from jobs import attempts, files, queue
@@ -16,13 +21,17 @@ from jobs.queue import Reason
 from jobs.upstream import Upstream
 from pixian import errors
 from pixian.backoff import STEP_SECONDS, Backoff
-from pixian.client import Answer
+from pixian.client import OK, Answer
 from pixian.options import Options
 
+log = structlog.get_logger(__name__)
+
 MAX_ATTEMPTS = 3
-OK = 200
-SLOW_DOWN = 429
 UNREACHABLE_WAIT_SECONDS = 60
+OPERATOR_WAIT_SECONDS = 60
+"""Between two looks whether an operator has mended what only an operator can."""
+INSIST_SECONDS = 600
+INSIST_STEP_SECONDS = 1
 
 
 def process(job: Job, upstream: Upstream, backoff: Backoff) -> int:
@@ -37,7 +46,7 @@ def process(job: Job, upstream: Upstream, backoff: Backoff) -> int:
         case Attempt.State.SENT:
             _lose(job, attempt, upstream)
         case Attempt.State.ANSWERED:
-            _resume(job, attempt, upstream)
+            return _resume(job, attempt, upstream)
         case _:
             raise attempts.WrongStateError(f"{attempt} has ended, and its job was queued")
     return 0
@@ -45,45 +54,63 @@ def process(job: Job, upstream: Upstream, backoff: Backoff) -> int:
 
 def _call(job: Job, attempt: Attempt, upstream: Upstream, backoff: Backoff) -> int:
     try:
+        upstream.vouch()
         _exchange(job, attempt, upstream)
-    except errors.SlowDown as error:
-        return _wait(job, attempt, Reason.SLOW_DOWN, backoff.refused(error.retry_after))
-    except errors.Unreachable:
-        wait = min(backoff.refused(), UNREACHABLE_WAIT_SECONDS)
-        return _wait(job, attempt, Reason.UNREACHABLE, wait)
     except errors.ApiError as error:
-        _turn_down(job, attempt, error)
+        return _answered_no(job, attempt, error, upstream, backoff)
+    except errors.Unreachable as error:
+        log.warning("the upstream can't be reached", error=str(error))
+        return _wait(job, attempt, Reason.UNREACHABLE, min(backoff.refused(), UNREACHABLE_WAIT_SECONDS))
     except (errors.Unanswered, errors.BodyLost):
         _lose(job, attempt, upstream)
     except FileNotFoundError:
         with queue.owned(job):
             attempts.release(attempt)
             queue.fail(job, Reason.SOURCE_LOST)
+    except files.NoRoomError as error:
+        log.error("no room for a result", error=str(error))  # noqa: TRY400 - the place says nothing
+        return _wait(job, attempt, Reason.DISK_FULL, OPERATOR_WAIT_SECONDS)
     else:
         backoff.served()
     return 0
 
 
 def _exchange(job: Job, attempt: Attempt, upstream: Upstream) -> None:
-    """The call itself. The source is opened first: a missing one must not look like a sent call."""
-    with job.source.open("rb") as picture:
+    """The call itself. The source is opened and room is made for the result first: what is missing here
+    must not look like a sent call."""
+    with job.source.open("rb") as picture, files.reserved(job.width * job.height) as body:
         with queue.owned(job):
             attempts.send(attempt)
         call = upstream.client.remove_background(cast("BinaryIO", picture), job.name, Options())
         with call as answer:
-            with queue.owned(job):
-                attempts.answer(attempt, answer)
+            _record(job, attempt, answer)
             if answer.status != OK:
                 raise answer.error()
-            _keep(job, attempt, answer)
+            files.fill(body, answer.stream())
+            _keep(job, attempt, body, upstream)
 
 
-def _keep(job: Job, attempt: Attempt, answer: Answer) -> None:
+def _record(job: Job, attempt: Attempt, answer: Answer) -> None:
+    """The headers to the database, however long it is away: they name the charge."""
+
+    def record() -> None:
+        with queue.owned(job):
+            attempts.answer(attempt, answer)
+
+    _insist(record, lambda: attempts.is_answered(attempt))
+
+
+def _keep(job: Job, attempt: Attempt, body: TemporaryUploadedFile, upstream: Upstream) -> None:
     """The body to the disk, and only then to the books."""
-    with files.spool(answer.stream()) as body:
-        digest, size = files.sha256(body), body.tell()
-        name = files.put(files.result_name(job, attempt.number), body)
-    _finish(job, attempt, name, digest, size)
+    try:
+        files.check_picture(body)
+    except errors.Refused:
+        upstream.suspect()
+        _spoil(job, attempt, f"The answer was no picture: {_content_type(attempt)}, {body.tell()} bytes.")
+        return
+    digest, size = files.sha256(body), body.tell()
+    name = files.put(files.result_name(job, attempt.number), body)
+    _insist(lambda: _finish(job, attempt, name, digest, size), lambda: queue.is_done(job))
 
 
 def _finish(job: Job, attempt: Attempt, name: str, digest: str, size: int) -> None:
@@ -96,25 +123,75 @@ def _finish(job: Job, attempt: Attempt, name: str, digest: str, size: int) -> No
         queue.finish(job, name=name, sha256=digest, size=size)
 
 
-def _resume(job: Job, attempt: Attempt, upstream: Upstream) -> None:
+def _insist(step: Callable[[], None], done: Callable[[], bool]) -> None:
+    """Commit what would otherwise leave a charge unknown, also while the database restarts.
+
+    done: tells after a failure whether the commit had gone through and only its confirmation was lost.
+    """
+    end = time.monotonic() + INSIST_SECONDS
+    failed = False
+    while True:
+        try:
+            if not (failed and done()):
+                step()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > end:
+                raise
+            log.warning("the database doesn't answer; an upstream's answer waits", error=str(error).strip())
+            failed = True
+            connection.close()
+            time.sleep(INSIST_STEP_SECONDS)
+        else:
+            return
+
+
+def _resume(job: Job, attempt: Attempt, upstream: Upstream) -> int:
     """An answer was recorded, and the process died before it was dealt with."""
     name = files.result_name(job, attempt.number)
-    if attempt.status == SLOW_DOWN:
-        _wait(job, attempt, Reason.SLOW_DOWN, STEP_SECONDS)
-    elif attempt.status != OK:
-        fallback = f"The answer was HTTP {attempt.status}."
-        _turn_down(job, attempt, errors.from_answer(attempt.status or 0, None, fallback))
-    elif default_storage.exists(name):
+    if attempt.status != OK:
+        error = errors.from_answer(attempt.status or 0, None, f"The answer was HTTP {attempt.status}.")
+        return _answered_no(job, attempt, error, upstream, Backoff())
+    if default_storage.exists(name):
         with default_storage.open(name) as file:
             _finish(job, attempt, name, files.sha256(file), file.size)
     else:
         _lose(job, attempt, upstream)
+    return 0
 
 
-def _wait(job: Job, attempt: Attempt, reason: Reason, seconds: int) -> int:
+NOT_PROCESSED = {
+    errors.SlowDown: Reason.SLOW_DOWN,
+    errors.AccountRefused: Reason.ACCOUNT,
+    errors.Misdirected: Reason.NOT_PIXIAN,
+}
+
+
+def _answered_no(
+    job: Job, attempt: Attempt, error: errors.ApiError, upstream: Upstream, backoff: Backoff
+) -> int:
+    """Wait where the picture wasn't looked at; else the answer is about the picture, or the last of this
+    attempt."""
+    reason = NOT_PROCESSED.get(type(error))
+    if reason is None or _was_charged(attempt):
+        _turn_down(job, attempt, error)
+        return 0
+    if reason is Reason.SLOW_DOWN:
+        return _wait(job, attempt, reason, backoff.refused(error.retry_after), error)
+    log.error("calls wait for an operator", reason=reason.value, upstream=str(error))
+    upstream.suspect()
+    return _wait(job, attempt, reason, OPERATOR_WAIT_SECONDS, error)
+
+
+def _was_charged(attempt: Attempt) -> bool:
+    return bool(attempt.charged_header) and attempt.charged_microcredits != 0
+
+
+def _wait(
+    job: Job, attempt: Attempt, reason: Reason, seconds: int, error: errors.ApiError | None = None
+) -> int:
     """Not processed: the same attempt goes again later, its hold stays."""
     with queue.owned(job):
-        attempts.unsend(attempt)
+        attempts.unsend(attempt, error)
         queue.postpone(job, seconds, reason)
     return seconds
 
@@ -122,16 +199,28 @@ def _wait(job: Job, attempt: Attempt, reason: Reason, seconds: int) -> int:
 def _turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> None:
     """An error answer. A charge is booked if one came, against all expectation."""
     with queue.owned(job):
-        if not attempt.charged_header or attempt.charged_microcredits == 0:
+        if not _was_charged(attempt):
             attempts.release(attempt, error)
         elif attempt.charged_microcredits is None:
-            attempts.doubt(attempt)
+            attempts.doubt(attempt, error)
         else:
             attempts.book(attempt, error)
         if isinstance(error, errors.Refused):
             queue.fail(job, Reason.REFUSED)
         else:
             _try_again(job, Reason.SERVER_FAILED, STEP_SECONDS * attempt.number)
+
+
+def _spoil(job: Job, attempt: Attempt, message: str) -> None:
+    """A 200 without a picture: what it charged is booked, and a person looks where it doesn't say."""
+    error = errors.ServerFailed(OK, 0, message)
+    with queue.owned(job):
+        if attempt.charged_microcredits is None:
+            attempts.doubt(attempt, error)
+            queue.doubt(job, Reason.NOT_A_PICTURE)
+        else:
+            attempts.book(attempt, error)
+            queue.fail(job, Reason.NOT_A_PICTURE)
 
 
 def _lose(job: Job, attempt: Attempt, upstream: Upstream) -> None:
@@ -160,3 +249,8 @@ def _try_again(job: Job, reason: Reason, seconds: int) -> None:
         queue.fail(job, Reason.NO_CREDITS)
     else:
         queue.postpone(job, seconds, reason)
+
+
+def _content_type(attempt: Attempt) -> str:
+    """As it came; the headers are recorded by now."""
+    return next((value for name, value in attempt.headers if name.lower() == "content-type"), "no type")

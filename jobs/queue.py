@@ -2,22 +2,29 @@
 
 A worker owns a job by its *lease*, which a heartbeat renews, and by its *fence*, a number that rises with
 each claim: whoever was frozen past its lease finds the fence moved on, and changes nothing any more.
+
+Teams take turns, so that 5,000 jobs of one don't delay one job of another; within a team programs go before
+batches. The ramp bounds the calls in flight over all workers and hosts.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
-from jobs.models import Job
+from accounts.models import Team
+from jobs.models import Job, Ramp, Turn
+from pixian.ramp import STEP_SECONDS, allowed
 
 State = Job.State
 Reason = Job.Reason
+
+TEAMS_TRIED = 5
 
 
 class LostLeaseError(Exception):
@@ -30,13 +37,15 @@ def due() -> bool:
 
 
 def claim(worker: str) -> Job | None:
-    """Take the job whose turn it is, or None. One short transaction."""
+    """Take the job whose turn it is, or None: nothing is due, or enough calls are in flight.
+
+    One short transaction. The ramp's row is locked first, so that two claims can't both take the last
+    free call, nor the same turn.
+    """
     now = timezone.now()
     with transaction.atomic():
-        ready = Job.objects.claimable(now).order_by("-priority", "run_after", "pk")
-        job = ready.select_for_update(
-            skip_locked=connection.features.has_select_for_update_skip_locked
-        ).first()
+        ramp = _locked_ramp(now)
+        job = _next(now) if _free_calls(ramp, now) > 0 else None
         if job is None:
             return None
         Job.objects.filter(pk=job.pk).update(
@@ -46,7 +55,49 @@ def claim(worker: str) -> Job | None:
             lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),
             updated_at=now,
         )
+        Turn.objects.update_or_create(team_id=job.team_id, defaults={"served_at": now})
+        ramp.claimed_at = now
+        ramp.save()
     return Job.objects.select_related("team", "created_by").get(pk=job.pk)
+
+
+def free_calls() -> int:
+    """Calls that may be begun now; zero or below where enough are in flight."""
+    now = timezone.now()
+    return _free_calls(_resumed(Ramp.objects.first() or Ramp(), now), now)
+
+
+def _locked_ramp(now: datetime) -> Ramp:
+    """The ramp, locked to the end of the transaction."""
+    ramp, _ = Ramp.objects.select_for_update().get_or_create(pk=1)
+    return _resumed(ramp, now)
+
+
+def _resumed(ramp: Ramp, now: datetime) -> Ramp:
+    """After a break as long as one of its steps the ramp begins anew."""
+    if now - ramp.claimed_at > timedelta(seconds=STEP_SECONDS):
+        ramp.began_at = now
+    return ramp
+
+
+def _free_calls(ramp: Ramp, now: datetime) -> int:
+    since = (now - ramp.began_at).total_seconds()
+    return allowed(since, settings.CALLS_IN_FLIGHT) - Job.objects.in_flight(now).count()
+
+
+def _next(now: datetime) -> Job | None:
+    """The most urgent job of the team that has waited longest, locked."""
+    theirs = Job.objects.claimable(now).filter(team=OuterRef("pk"))
+    served = F("turn__served_at").asc(nulls_first=True)
+    for team in Team.objects.filter(Exists(theirs)).order_by(served, "pk")[:TEAMS_TRIED]:
+        ready = Job.objects.claimable(now).filter(team=team).order_by("-priority", "run_after", "pk")
+        # Locked by others: a job that its stale worker is just ending, after its lease ran out.
+        job = ready.select_for_update(
+            skip_locked=connection.features.has_select_for_update_skip_locked
+        ).first()
+        if job:
+            return job
+    return None
 
 
 def heartbeat(job_pk: int, fence: int) -> bool:
@@ -67,6 +118,11 @@ def owned(job: Job) -> Iterator[None]:
         if not mine.exists():
             raise LostLeaseError(str(job.pk))
         yield
+
+
+def is_done(job: Job) -> bool:
+    """Whether the database has this claim's result."""
+    return Job.objects.filter(pk=job.pk, fence=job.fence, state=State.DONE).exists()
 
 
 def postpone(job: Job, seconds: float, reason: Reason) -> None:
@@ -94,6 +150,14 @@ def requeue(job: Job) -> bool:
     failed = Job.objects.filter(pk=job.pk, state=State.FAILED)
     now = timezone.now()
     return bool(failed.update(state=State.QUEUED, reason="", run_after=now, updated_at=now))
+
+
+def decided(job: Job, *, charged: bool) -> None:
+    """Somebody found out what a job in doubt has cost; it can be tried again from now on. A job that has
+    its result stays done."""
+    in_doubt = Job.objects.filter(pk=job.pk, state=State.IN_DOUBT)
+    reason = Reason.RESULT_LOST if charged else Reason.NOT_CHARGED
+    in_doubt.update(state=State.FAILED, reason=reason, updated_at=timezone.now())
 
 
 def _leave(job: Job, state: State, reason: Reason | None, **changes: Any) -> None:

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import IntegrityError, transaction
 
 from accounts.models import Team, User
-from jobs import attempts, files, price, queue
+from jobs import attempts, files, queue
 from jobs.models import Job
-from pixian.credits import parse_credits
 from pixian.picture import Header
 
 
@@ -29,6 +27,7 @@ class Upload:
 
     request_id: made by the sender before the first try, so that a repeated request is one job.
     batch: groups what was dropped together.
+    priority: among the team's own jobs.
     """
 
     file: TemporaryUploadedFile
@@ -36,6 +35,7 @@ class Upload:
     name: str
     request_id: UUID
     batch: UUID
+    priority: Job.Priority = Job.Priority.BATCH
 
 
 def submit(team: Team, user: User, upload: Upload) -> Job:
@@ -67,11 +67,6 @@ def submit_again(job: Job, user: User) -> None:
     attempts.prepare(job, user)
 
 
-def estimate(pixels: int) -> int:
-    """Micro-credits that a picture of so many pixels is expected to cost at most."""
-    return price.ceiling(pixels, parse_credits(settings.HOLD_CREDITS_PER_MEGAPIXEL))
-
-
 @transaction.atomic
 def _queue(team: Team, user: User, upload: Upload, name: str, digest: str) -> Job:
     job = Job.objects.create(
@@ -79,6 +74,7 @@ def _queue(team: Team, user: User, upload: Upload, name: str, digest: str) -> Jo
         created_by=user,
         request_id=upload.request_id,
         batch=upload.batch,
+        priority=upload.priority,
         name=upload.name,
         source=name,
         source_sha256=digest,
@@ -86,7 +82,7 @@ def _queue(team: Team, user: User, upload: Upload, name: str, digest: str) -> Jo
         content_type=upload.header.content_type,
         width=upload.header.width,
         height=upload.header.height,
-        estimated_microcredits=estimate(upload.header.pixels),
+        estimated_microcredits=attempts.estimate(upload.header.pixels),
     )
     attempts.prepare(job, user)
     return job

@@ -1,7 +1,5 @@
 """The one upstream that this instance pays: Pixian, the embedded engine, or whatever else speaks v2."""
 
-from dataclasses import dataclass
-
 import httpx
 from django.conf import settings
 
@@ -11,15 +9,28 @@ from pixian.credentials import Credentials
 EMBEDDED_URL = "http://engine"
 
 
-@dataclass(frozen=True)
 class Upstream:
-    """A client, and whether a call costs money outside this house.
+    """A client, whether a call costs money outside this house, and whether the address has proven itself.
 
-    The embedded engine's calls don't, so that one of them whose answer was lost may be repeated.
+    charges: the embedded engine's calls don't, so that one of them whose answer was lost may be repeated.
     """
 
-    client: Client
-    charges: bool
+    def __init__(self, client: Client, *, charges: bool) -> None:
+        self.client = client
+        self.charges = charges
+        self._trusted = False
+
+    def vouch(self) -> None:
+        """Before the first call, and after an answer that made no sense, ask for the account: it costs
+        nothing and tells whether address and secret are right. So a wrong setting leaves at most the calls
+        in flight in doubt, and not a whole queue. Raises what ``Client.account`` raises."""
+        if self.charges and not self._trusted:
+            self.client.account()
+            self._trusted = True
+
+    def suspect(self) -> None:
+        """Something odd came: no further call before ``vouch`` has asked."""
+        self._trusted = False
 
 
 def connect() -> Upstream:
@@ -28,4 +39,5 @@ def connect() -> Upstream:
     if settings.PIXIAN_EMBEDDED:
         transport = httpx.HTTPTransport(uds=str(settings.PIXIAN_SOCKET), trust_env=False)
         return Upstream(Client(EMBEDDED_URL, credentials, transport=transport), charges=False)
-    return Upstream(Client(settings.PIXIAN_API_URL, credentials), charges=True)
+    timeout = settings.PIXIAN_TIMEOUT
+    return Upstream(Client(settings.PIXIAN_API_URL, credentials, idle_timeout=timeout), charges=True)

@@ -1,18 +1,24 @@
 """The one way to a server that speaks the contract: Pixian, the embedded engine, another instance."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Self
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, BinaryIO, Self
 from urllib.parse import urlsplit
 
 import httpx
 
 from pixian import errors
 from pixian.credentials import Credentials
+from pixian.credits import MAX_MICROCREDITS, MICROCREDITS
 from pixian.limits import IDLE_TIMEOUT_SECONDS
 from pixian.options import Options
 
 CONNECT_TIMEOUT_SECONDS = 10
+ACCOUNT_TIMEOUT_SECONDS = 20
+OK = 200
 API_PATH = "/api/v2"
 MAX_ERROR_BYTES = 65_536
 CHUNK_BYTES = 65_536
@@ -48,7 +54,7 @@ class Answer:
     def error(self) -> errors.ApiError:
         """What an answer other than 200 says went wrong; reads a bounded part of the body."""
         return errors.from_answer(
-            self.status, self._payload(), f"The answer was HTTP {self.status}.", self.retry_after
+            self.status, self.payload(), f"The answer was HTTP {self.status}.", self.retry_after
         )
 
     @property
@@ -57,16 +63,25 @@ class Answer:
         text = self.header("Retry-After") or ""
         return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
 
-    def _payload(self) -> object:
+    def payload(self, **parsing: Any) -> object:
+        """The body as parsed JSON; None where it isn't JSON, breaks off or is longer than an envelope."""
         body = b""
         try:
             for chunk in self.stream():
                 body += chunk
                 if len(body) > MAX_ERROR_BYTES:
                     return None
-            return httpx.Response(self.status, content=body).json()
+            return json.loads(body, **parsing)
         except (errors.BodyLost, ValueError):
             return None
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the account endpoint says. balance: in micro-credits, rounded down; answer: all of it."""
+
+    balance: int
+    answer: dict[str, Any]
 
 
 class Client:
@@ -121,6 +136,23 @@ class Client:
         finally:
             response.close()
 
+    def account(self) -> Account:
+        """The account's state, which costs nothing to ask. Raises Unreachable, for 5xx too, SlowDown and
+        AccountRefused, and Misdirected for all that isn't an account's answer."""
+        request = self._http.build_request("GET", "account", timeout=ACCOUNT_TIMEOUT_SECONDS)
+        try:
+            response = self._send(request)
+            try:
+                answer = Answer(response)
+                body = answer.payload(parse_float=Decimal)
+            finally:
+                response.close()
+        except errors.Unanswered as error:
+            raise errors.Unreachable(str(error)) from error
+        if answer.status == OK:
+            return _account(body)
+        raise _about_the_account(answer, body)
+
     def _send(self, request: httpx.Request) -> httpx.Response:
         try:
             return self._http.send(request, stream=True)
@@ -128,3 +160,22 @@ class Client:
             raise errors.Unreachable(str(error)) from error
         except httpx.HTTPError as error:
             raise errors.Unanswered(str(error) or type(error).__name__) from error
+
+
+def _account(body: object) -> Account:
+    if isinstance(body, dict) and isinstance(body.get("credits"), int | Decimal):
+        balance = Decimal(body["credits"]) * MICROCREDITS
+        if abs(balance) < MAX_MICROCREDITS:
+            as_text = {key: str(v) if isinstance(v, Decimal) else v for key, v in body.items()}
+            return Account(int(balance), as_text)
+    raise errors.Misdirected(OK, 0, "The account's answer can't be read.")
+
+
+def _about_the_account(answer: Answer, body: object) -> errors.PixianError:
+    error = errors.from_answer(answer.status, body, f"The answer was HTTP {answer.status}.")
+    match error:
+        case errors.ServerFailed():
+            return errors.Unreachable(str(error))
+        case errors.SlowDown() | errors.AccountRefused():
+            return error
+    return errors.Misdirected(error.status, error.code, error.message)

@@ -5,7 +5,9 @@
     PixianError
     ├── ApiError         an answer in the contract's envelope: status, code, message
     │   ├── Refused      4xx: permanent, nothing is charged
-    │   │   └── SlowDown 429: not processed, wait and send again
+    │   │   ├── SlowDown 429: not processed, wait and send again
+    │   │   └── AccountRefused 401, 402, 403: every call would be refused until a person acts
+    │   ├── Misdirected  what no server of the contract answers: the address is wrong
     │   └── ServerFailed 5xx: may pass, probably not charged
     ├── Unreachable      no connection: nothing was sent
     ├── Unanswered       sent, and no answer came: charged or not, nobody here knows
@@ -66,6 +68,15 @@ class SlowDown(Refused):
     """429: too many calls; wait, then send again."""
 
 
+class AccountRefused(Refused):
+    """401, 402, 403: the credentials are wrong or the account is out of credits, whatever the picture."""
+
+
+class Misdirected(ApiError):  # noqa: N818
+    """A redirect, a 404, a success that isn't 200, an account that can't be read: something else than a
+    server of the contract answers at this address, or answers for it."""
+
+
 class ServerFailed(ApiError):  # noqa: N818
     """5xx, or an answer that makes no sense: a later attempt may succeed."""
 
@@ -93,12 +104,17 @@ def from_answer(status: int, payload: object, fallback: str, retry_after: int | 
             pass
         case _:
             code, message = 0, fallback
-    kind: type[ApiError] = ServerFailed
+    return _kind(status)(status, code, message, retry_after=retry_after)
+
+
+def _kind(status: int) -> type[ApiError]:
     if status == 429:
-        kind = SlowDown
-    elif 400 <= status < 500:
-        kind = Refused
-    return kind(status, code, message, retry_after=retry_after)
+        return SlowDown
+    if status in (401, 402, 403):
+        return AccountRefused
+    if status in (404, 405, 407, 421, 426) or status < 400:
+        return Misdirected
+    return Refused if status < 500 else ServerFailed
 
 
 def unreadable_picture() -> Refused:

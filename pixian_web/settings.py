@@ -58,6 +58,12 @@ elif not (PIXIAN_API_ID and PIXIAN_API_SECRET):
 HOLD_CREDITS_PER_MEGAPIXEL = env.str("HOLD_CREDITS_PER_MEGAPIXEL", default="1")
 """The least that is held for a megapixel before a call; the embedded engine charges 1 by default."""
 
+PIXIAN_TIMEOUT = env.int("PIXIAN_TIMEOUT", default=200)
+"""Seconds without a byte, after which a call is in doubt. Pixian asks for 180 at least."""
+
+CALLS_IN_FLIGHT = env.int("CALLS_IN_FLIGHT", default=100)
+"""The ramp's ceiling over all workers. Pixian wants to be asked before more than 100."""
+
 WORKER_THREADS = env.int("WORKER_THREADS", default=2)
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=60)
 

@@ -49,11 +49,11 @@ def test_a_call_is_booked_as_charged(world: World, server: Server) -> None:
     world.job()
     assert balances(world).held == CREDIT
 
-    server.script.append(wire.answer(b"the cut-out", charged="0.750000"))
+    server.script.append(wire.answer(wire.picture("red"), charged="0.750000"))
     job, wait = run(server)
 
     assert (job.state, job.reason, wait) == ("done", "", 0)
-    assert content(job) == b"the cut-out"
+    assert content(job) == wire.picture("red")
     assert balances(world) == Balances(available=99_250_000, spent=750_000)
     story = books(Job.objects.with_books().get())
     assert (story.estimated, story.held, story.charged, story.booked) == (CREDIT, CREDIT, 750_000, 750_000)
@@ -173,7 +173,7 @@ def test_a_charge_that_cannot_be_read_waits_for_a_person(
 CRASHES: dict[str, tuple[tuple[Any, str], str, int]] = {
     "nothing was sent": ((attempts, "send"), "done", 1),
     "sent, headers unrecorded": ((attempts, "answer"), "in_doubt", 1),
-    "headers recorded, body unread": ((files, "spool"), "failed", 1),
+    "headers recorded, body unread": ((files, "fill"), "failed", 1),
     "body read, not stored": ((files, "put"), "failed", 1),
     "stored, not booked": ((attempts, "book"), "done", 1),
     "in the middle of booking": ((queue, "finish"), "done", 1),
@@ -193,7 +193,7 @@ def test_a_restart_goes_on_from_the_rows(
     assert balances(world).spent + in_doubt == CREDIT * len(server.charged)
     assert balances(world).held == in_doubt
     if state == "done":
-        assert content(job) == b"a cut-out"
+        assert content(job) == wire.CUT_OUT
 
 
 @pytest.mark.parametrize("step", ["send", "answer", "book"])

@@ -1,5 +1,6 @@
 """A real HTTP server on loopback that answers as a test tells it, and keeps its own log of charges."""
 
+import io
 import json
 import threading
 from collections import deque
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from django.utils import timezone
+from PIL import Image
 
 from jobs import queue
 from jobs.models import Job
@@ -23,6 +25,16 @@ CREDENTIALS = Credentials("px0123456789abc", "0" * 52)
 Step = Callable[["Handler"], None]
 
 
+def picture(colour: str) -> bytes:
+    """A small one, to be told from others."""
+    file = io.BytesIO()
+    Image.new("RGBA", (4, 4), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+CUT_OUT = picture("green")
+
+
 class Handler(BaseHTTPRequestHandler):
     server: "Server"
     protocol_version = "HTTP/1.1"
@@ -32,6 +44,14 @@ class Handler(BaseHTTPRequestHandler):
         self.server.calls += 1
         step = self.server.script.popleft() if self.server.script else answer()
         step(self)
+
+    def do_GET(self) -> None:
+        """The account."""
+        body = b'{"credits": 100.000000, "creditPack": "none", "state": "active"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -72,7 +92,7 @@ def serving() -> Iterator[Server]:
         server.server_close()
 
 
-def answer(body: bytes = b"a cut-out", charged: str | None = "1.000000", cut: bool = False) -> Step:
+def answer(body: bytes = CUT_OUT, charged: str | None = "1.000000", cut: bool = False) -> Step:
     """200 with a charge; ``cut``: the body breaks off half-way."""
 
     def step(handler: Handler) -> None:
@@ -117,6 +137,6 @@ def run(server: Server, backoff: Backoff | None = None, charges: bool = True) ->
     job = queue.claim("test")
     assert job
     upstream = server.upstream
-    wait = process(job, Upstream(upstream.client, charges), backoff or Backoff())
+    wait = process(job, Upstream(upstream.client, charges=charges), backoff or Backoff())
     job.refresh_from_db()
     return job, wait

@@ -16,9 +16,10 @@ from accounts import ledger
 from accounts.access import enter
 from accounts.models import Membership, Role
 from accounts.money import display
+from jobs.attempts import estimate
 from jobs.forms import UploadForm, clean_name
 from jobs.models import Job
-from jobs.submit import RequestReusedError, estimate, submit
+from jobs.submit import RequestReusedError, submit
 from jobs.views import live
 
 BATCH_SHOWN = 200

@@ -9,11 +9,17 @@ ENVELOPE = {"error": {"status": 400, "code": 1006, "message": "no"}}
     ("status", "kind"),
     [
         (400, errors.Refused),
-        (401, errors.Refused),
+        (401, errors.AccountRefused),
+        (402, errors.AccountRefused),
+        (403, errors.AccountRefused),
+        (404, errors.Misdirected),
+        (405, errors.Misdirected),
+        (413, errors.Refused),
         (429, errors.SlowDown),
         (500, errors.ServerFailed),
         (503, errors.ServerFailed),
-        (302, errors.ServerFailed),
+        (302, errors.Misdirected),
+        (204, errors.Misdirected),
     ],
 )
 def test_the_status_decides_what_may_be_done(status: int, kind: type[errors.ApiError]) -> None:

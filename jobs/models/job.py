@@ -26,12 +26,27 @@ class JobQuerySet(models.QuerySet["Job"]):
         left_behind = Q(state=Job.State.RUNNING, lease_until__lt=now)
         return self.filter(due | left_behind)
 
+    def in_flight(self, now: datetime) -> Self:
+        """In the hands of a worker that is alive, as far as anybody knows."""
+        return self.filter(state=Job.State.RUNNING, lease_until__gte=now)
+
     def unfinished(self) -> Self:
         return self.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])
 
     def with_books(self) -> Self:
         """With all that ``reconcile.books`` reads."""
         return self.prefetch_related("attempts__hold__resolutions")
+
+
+class AttemptQuerySet(models.QuerySet["Attempt"]):
+    def for_review(self) -> Self:
+        """What a person has to look at: in doubt, or charged above its hold and not looked at yet."""
+        overage = Q(hold__resolutions__kind=Transfer.Kind.OVERAGE, reviewed_at=None)
+        return self.filter(Q(state=Attempt.State.IN_DOUBT) | overage)
+
+    def charging(self) -> Self:
+        """Calls that may have cost something: all that left the house, but for what wasn't processed."""
+        return self.filter(sent_at__isnull=False)
 
 
 class Job(models.Model):
@@ -48,13 +63,24 @@ class Job(models.Model):
         SLOW_DOWN = "slow_down", _("Pixian asked us to wait.")
         UNREACHABLE = "unreachable", _("The service can't be reached. We keep trying.")
         SERVER_FAILED = "server_failed", _("The service failed. We try again.")
+        ACCOUNT = "account", _("The service refuses our account. An operator has to look; we keep trying.")
+        NOT_PIXIAN = "not_pixian", _("Something else than the service answers. An operator has to look.")
+        DISK_FULL = "disk_full", _("The disk is full. An operator has to make room; we keep trying.")
         REPEATED = "repeated", _("The engine was interrupted. We start this picture again.")
         REFUSED = "refused", _("The service refused the picture.")
         GAVE_UP = "gave_up", _("The service failed several times, so we stopped trying.")
         NO_CREDITS = "no_credits", _("There weren't enough credits to try again.")
         RESULT_LOST = "result_lost", _("The result was charged, but got lost on its way to us.")
+        NOT_A_PICTURE = "not_a_picture", _("The service answered, but not with a picture.")
+        NOT_CHARGED = "not_charged", _("The call got lost and wasn't charged.")
         SOURCE_LOST = "source_lost", _("The picture's file is gone from the storage.")
         UNANSWERED = "unanswered", _("The service never answered, so we don't know whether it charged.")
+
+    class Priority(models.IntegerChoices):
+        """Within a team; between teams turns are taken."""
+
+        BATCH = 0, _("batch")
+        API = 10, _("API")  # somebody's program is waiting
 
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="jobs")
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="jobs")
@@ -72,7 +98,7 @@ class Job(models.Model):
 
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     reason = models.CharField(max_length=13, choices=Reason, blank=True)
-    priority = models.SmallIntegerField(default=0)
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.BATCH)
     run_after = models.DateTimeField(default=timezone.now)
     lease_until = models.DateTimeField(null=True)
     fence = models.PositiveIntegerField(default=0)
@@ -99,10 +125,11 @@ class Job(models.Model):
             models.Index(fields=["team", "-id"], name="job_history"),
             models.Index(fields=["team", "batch"], name="job_batch"),
             models.Index(
-                fields=["-priority", "run_after", "id"],
+                fields=["team", "-priority", "run_after", "id"],
                 condition=Q(state__in=["queued", "running"]),
                 name="job_unfinished",
             ),
+            models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_running"),
         )
 
     def __str__(self) -> str:
@@ -143,6 +170,7 @@ class Attempt(models.Model):
     job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=8, choices=State, default=State.PREPARED)
+    sends = models.PositiveIntegerField(default=0)  # more than one after a 429 or without a connection
     hold = models.OneToOneField(Transfer, on_delete=models.PROTECT, related_name="attempt")
 
     prepared_at = models.DateTimeField(auto_now_add=True)
@@ -157,6 +185,14 @@ class Attempt(models.Model):
     error_code = models.IntegerField(null=True)
     error_message = models.CharField(max_length=400, blank=True)
 
+    # What a person, or the upstream's balance, decided where the headers don't say.
+    resolved_microcredits = models.BigIntegerField(null=True)
+    reviewed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="reviews")
+    reviewed_at = models.DateTimeField(null=True)
+    review_note = models.CharField(max_length=400, blank=True)
+
+    objects = AttemptQuerySet.as_manager()
+
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["job", "number"], name="attempt_number_unique"),
@@ -165,6 +201,19 @@ class Attempt(models.Model):
                 name="attempt_sent_at_known",
             ),
         )
+        indexes = (
+            models.Index(
+                fields=["state", "sent_at"],
+                condition=~Q(state__in=["booked", "released"]),
+                name="attempt_open",
+            ),
+            models.Index(fields=["sent_at"], name="attempt_in_time"),
+        )
 
     def __str__(self) -> str:
         return f"{self.job_id}/{self.number} {self.state}"
+
+    @property
+    def known_microcredits(self) -> int | None:
+        """What it cost: as a person decided, else as the header said; None where nobody knows yet."""
+        return self.charged_microcredits if self.resolved_microcredits is None else self.resolved_microcredits

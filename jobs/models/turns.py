@@ -1,0 +1,50 @@
+"""Whose turn it is, and who is at work. ``jobs.queue`` writes the first two, workers the others."""
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Team
+
+
+class Turn(models.Model):
+    """When a team was last served. The team that has waited longest is next, however much others have
+    queued."""
+
+    team = models.OneToOneField(Team, on_delete=models.CASCADE, primary_key=True, related_name="turn")
+    served_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.team_id}: {self.served_at}"
+
+
+class Ramp(models.Model):
+    """One row, which every claim locks: since when calls have been made without a long break, from which
+    follows how many may be in flight over all workers (``pixian.ramp``)."""
+
+    began_at = models.DateTimeField(default=timezone.now)
+    claimed_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"since {self.began_at}"
+
+
+class Presence(models.Model):
+    """A worker process that renews its leases, for the health page."""
+
+    worker = models.CharField(max_length=120, primary_key=True)
+    threads = models.PositiveSmallIntegerField()
+    started_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.worker
+
+
+class Chore(models.Model):
+    """Something to do now and then by one worker of all: whoever moves ``due_at`` on does it."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    due_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.due_at}"
