@@ -36,6 +36,12 @@ def due() -> bool:
     return Job.objects.claimable(timezone.now()).exists()
 
 
+def worth_a_look() -> int:
+    """How many jobs a claim could be had for now."""
+    free = max(0, free_calls())
+    return Job.objects.claimable(timezone.now())[:free].count()
+
+
 def claim(worker: str) -> Job | None:
     """Take the job whose turn it is, or None: nothing is due, or enough calls are in flight.
 

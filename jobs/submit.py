@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import IntegrityError, transaction
 
 from accounts.models import Team, User
-from jobs import attempts, files, queue
+from jobs import attempts, files, queue, wake
 from jobs.models import Job
 from pixian.picture import Header
 
@@ -65,6 +65,7 @@ def submit_again(job: Job, user: User) -> None:
     if not queue.requeue(job):
         raise NotFailedError(str(job.pk))
     attempts.prepare(job, user)
+    wake.after_commit()
 
 
 @transaction.atomic
@@ -85,6 +86,7 @@ def _queue(team: Team, user: User, upload: Upload, name: str, digest: str) -> Jo
         estimated_microcredits=attempts.estimate(upload.header.pixels),
     )
     attempts.prepare(job, user)
+    wake.after_commit()
     return job
 
 

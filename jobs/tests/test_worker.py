@@ -21,7 +21,7 @@ from conftest import ROOT, World, small_png
 from engine import weights
 from engine.model import BUILT_IN
 from engine.tests.conftest import wait_until_ready
-from jobs import files, queue, worker
+from jobs import files, hands, queue
 from jobs.models import Attempt, Job
 from jobs.process import process
 from jobs.tests import upstream as wire
@@ -152,8 +152,8 @@ def test_an_unexpected_error_costs_one_turn_and_no_thread(
             raise ZeroDivisionError
         return process(*args)
 
-    monkeypatch.setattr(worker, "process", stumble_once)
-    monkeypatch.setattr(worker, "STEP_SECONDS", 0)
+    monkeypatch.setattr(hands, "process", stumble_once)
+    monkeypatch.setattr(hands, "STEP_SECONDS", 0)
     with working(server.upstream):
         until(all_done)
     # The unlucky one came back when its lease had run out, by another claim.

@@ -1,0 +1,60 @@
+"""Celery on Redis as a wake-up, for workers on several hosts.
+
+::
+
+    celery -A pixian_web.celery worker      on each host
+    celery -A pixian_web.celery beat        somewhere, once
+
+A message says only "look": what is done is claimed from the database. Results aren't kept, delays lie in
+the rows and not in messages, and beat announces anew what is due, so a broker that loses all it has loses
+nothing.
+"""
+
+import os
+
+from celery import Celery
+from django.conf import settings
+from kombu.exceptions import OperationalError
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pixian_web.settings")
+
+LOOK, LOOK_AGAIN, CHORES = "jobs.look", "jobs.look_again", "jobs.chores"
+LOOK_AGAIN_SECONDS = 2
+CHORES_SECONDS = 60
+LONGER_THAN_ANY_TURN_SECONDS = 12 * 60 * 60
+
+app = Celery("pixian_web", broker=settings.CELERY_BROKER_URL)
+app.conf.update(
+    # A turn mostly waits, for the network or for back-off, and the heartbeat needs its process's memory.
+    worker_pool="threads",
+    worker_concurrency=settings.WORKER_THREADS,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    task_acks_late=True,
+    task_ignore_result=True,
+    task_default_queue="jobs",
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={
+        # Below a turn's length, Redis would hand the message to a second worker meanwhile.
+        "visibility_timeout": LONGER_THAN_ANY_TURN_SECONDS,
+        # An upload waits so long for a broker that is away.
+        "socket_connect_timeout": 2,
+        "socket_timeout": 10,
+    },
+    beat_schedule_filename=str(settings.DATA_DIR / "beat"),
+    # A message that waits longer than until the next one is thrown away, so that they never pile up.
+    beat_schedule={
+        name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
+        for name, seconds in ((LOOK_AGAIN, LOOK_AGAIN_SECONDS), (CHORES, CHORES_SECONDS))
+    },
+)
+app.autodiscover_tasks(["pixian_web"])
+
+
+def wake(times: int, expires: float | None = None) -> None:
+    """Send so many looks; raises ConnectionError where the broker doesn't answer."""
+    try:
+        for _ in range(times):
+            app.send_task(LOOK, retry=False, expires=expires)
+    except OperationalError as error:
+        raise ConnectionError(str(error)) from error
