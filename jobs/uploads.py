@@ -14,5 +14,12 @@ class BoundedUploadHandler(TemporaryFileUploadHandler):
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
         if start + len(raw_data) <= MAX_UPLOAD_BYTES:
-            super().receive_data_chunk(raw_data, start)
+            self._write(raw_data, start)
         return None
+
+    def _write(self, raw_data: bytes, start: int) -> None:
+        try:
+            super().receive_data_chunk(raw_data, start)
+        except OSError:
+            self.file.close()  # and with it what was written: a full disk needs the room
+            raise

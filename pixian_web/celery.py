@@ -58,3 +58,13 @@ def wake(times: int, expires: float | None = None) -> None:
             app.send_task(LOOK, retry=False, expires=expires)
     except OperationalError as error:
         raise ConnectionError(str(error)) from error
+
+
+def ping() -> str:
+    """The broker's address without its password; raises ConnectionError where it doesn't answer."""
+    try:
+        with app.connection_for_write() as broker:
+            broker.ensure_connection(max_retries=1, timeout=2)
+            return str(broker.as_uri())
+    except OperationalError as error:
+        raise ConnectionError(str(error)) from error

@@ -9,9 +9,12 @@ from pixian_web import views
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
+    path("health/", views.health_page, name="health"),
     path("language/", login_not_required(set_language), name="set_language"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("", include("accounts.urls")),
     path("t/<slug:team>/", include("jobs.urls")),
 ]
+
+handler500 = views.broken

@@ -1,13 +1,71 @@
 """Pages that belong to the site as a whole."""
 
+import errno
+import sys
+
+import structlog
 from django.contrib.auth.decorators import login_not_required
-from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from pixian_web import health
+
+log = structlog.get_logger(__name__)
+
+SERVER_ERROR, UNAVAILABLE, INSUFFICIENT_STORAGE = 500, 503, 507
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @login_not_required
 def healthz(_request: HttpRequest) -> HttpResponse:
     """200 once web is up and its database answers; for probes."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        text = f"the database doesn't answer: {str(error).strip()}\n"
+        return HttpResponse(text, status=UNAVAILABLE, content_type="text/plain")
     return HttpResponse("ok\n", content_type="text/plain")
+
+
+@require_GET
+def health_page(request: HttpRequest) -> HttpResponse:
+    """What an operator has to know: each part of the instance, and what is wrong with it. For staff."""
+    if not getattr(request.user, "is_staff", False):
+        raise Http404
+    checks = health.checks()
+    return render(request, "health.html", {"checks": checks, "healthy": all(c.fine for c in checks)})
+
+
+@login_not_required
+def broken(request: HttpRequest) -> HttpResponse:
+    """Where a view failed. What an operator can mend is said plainly, and scripts are told in plain text."""
+    status, heading, meaning = _what_broke(sys.exc_info()[1])
+    if request.headers.get("HX-Request"):
+        return HttpResponse(meaning, status=status, content_type="text/plain; charset=utf-8")
+    # Without the request's own context, which would ask the database who is there.
+    page = render_to_string("500.html", {"heading": heading, "meaning": meaning})
+    return HttpResponse(page, status=status)
+
+
+def _what_broke(error: BaseException | None) -> tuple[int, str, str]:
+    full = isinstance(error, OSError) and error.errno in FULL
+    if full or (isinstance(error, OperationalError) and "disk is full" in str(error)):
+        log.error("the disk is full", error=str(error))
+        text = _(
+            "The server's disk is full, so nothing was stored and no credits were held. Tell its operator."
+        )
+        return INSUFFICIENT_STORAGE, _("There is no room left"), text
+    if isinstance(error, OperationalError | InterfaceError):
+        log.error("the database doesn't answer", error=str(error).strip())
+        text = _("The database doesn't answer. Try again in a minute; what was accepted before is safe.")
+        return UNAVAILABLE, _("Out of order for a moment"), text
+    text = _(
+        "Pictures that were accepted are safe and their credits accounted for. Load the page again; if it "
+        "happens once more, tell the person who runs this site when it happened."
+    )
+    return SERVER_ERROR, _("Something broke on our side"), text

@@ -33,6 +33,12 @@ class JobQuerySet(models.QuerySet["Job"]):
     def unfinished(self) -> Self:
         return self.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])
 
+    def before(self, job: Job) -> Self:
+        """The team's jobs whose turn comes before this waiting one's."""
+        sooner = Q(run_after__lt=job.run_after) | Q(run_after=job.run_after, pk__lt=job.pk)
+        urgent = Q(priority__gt=job.priority) | (Q(priority=job.priority) & sooner)
+        return self.filter(urgent, team=job.team_id, state=Job.State.QUEUED)
+
     def with_books(self) -> Self:
         """With all that ``reconcile.books`` reads."""
         return self.prefetch_related("attempts__hold__resolutions")
@@ -141,6 +147,13 @@ class Job(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state not in (self.State.QUEUED, self.State.RUNNING)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Its worker hasn't been heard of for a whole lease; another one takes it up."""
+        return self.state == self.State.RUNNING and bool(
+            self.lease_until and self.lease_until < timezone.now()
+        )
 
     @property
     def result_name(self) -> str:

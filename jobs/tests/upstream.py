@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """The account."""
         body = b'{"credits": 100.000000, "creditPack": "none", "state": "active"}'
-        self.send_response(200)
+        self.send_response(self.server.account_status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -71,6 +71,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: deque[Step] = deque()
         self.calls = 0
+        self.account_status = 200
         self.charged: list[str] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 

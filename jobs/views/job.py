@@ -49,5 +49,6 @@ def _shown(member: Membership, pk: int) -> dict[str, object]:
         "team": member.team,
         "row": shown["rows"][0],
         "attempts": attempts,
+        "before": Job.objects.before(found).count() if found.state == Job.State.QUEUED else 0,
         "may_spend": may_spend,
     }

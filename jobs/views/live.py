@@ -27,7 +27,7 @@ def context(jobs: Iterable[Job], address: str) -> dict[str, Any]:
     rows = [Row(job, books(job)) for job in jobs]
     seen = blake2b(digest_size=8)
     for row in rows:
-        seen.update(f"{row.job.pk} {row.job.updated_at.timestamp()};".encode())
+        seen.update(f"{row.job.pk} {row.job.updated_at.timestamp()} {row.job.is_stalled};".encode())
     unfinished = any(not row.job.is_finished for row in rows)
     return {"rows": rows, "address": address, "seen": seen.hexdigest(), "unfinished": unfinished}
 

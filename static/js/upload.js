@@ -94,7 +94,8 @@ function finish(upload, { status, responseText }) {
 // it by its id, so that it can't become two jobs.
 function refuse(tile, status, text) {
   const ours = status === 0 || status >= 500;
-  const message = status === 0 ? words.offline : ours || text.startsWith("<") ? words.failed : text;
+  const page = text === "" || text.startsWith("<");
+  const message = status === 0 ? words.offline : page ? words.failed : text;
   tile.classList.add("refused");
   tile.querySelector("progress").hidden = true;
   tile.querySelector(".actions").hidden = false;

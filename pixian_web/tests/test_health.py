@@ -1,0 +1,167 @@
+"""What an operator sees: each part by itself, whatever is wrong with the others."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from conftest import World
+from jobs import presence, queue
+from jobs.models import Verification
+from jobs.tests.upstream import CREDENTIALS, Server, serving
+from pixian_web import health
+
+
+def said(name: str) -> health.Check:
+    return next(check for check in health.checks() if check.name == name)
+
+
+@pytest.fixture(autouse=True)
+def paid_upstream(settings: Settings) -> Any:
+    """A server of the contract, which the settings point at."""
+    with serving() as server:
+        settings.PIXIAN_EMBEDDED = False
+        settings.PIXIAN_API_URL = server.url
+        settings.PIXIAN_API_ID, settings.PIXIAN_API_SECRET = CREDENTIALS.api_id, CREDENTIALS.api_secret
+        yield server
+
+
+def test_staff_see_every_part_and_nobody_else_does(client: Client, world: World) -> None:
+    client.force_login(world.alice)
+    assert client.get("/health/").status_code == 404
+    world.alice.is_staff = True
+    world.alice.save()
+    page = client.get("/health/").content.decode()
+    for part in ("Database", "Upstream", "Workers", "Queue", "Disk", "For review", "Books and files"):
+        assert part in page
+    assert "Something wants an operator" in page
+
+
+def test_a_worker_that_is_there_is_named(world: World) -> None:
+    assert not said("Workers").fine
+    presence.show("host:1", 4)
+    check = said("Workers")
+    assert check.fine
+    assert "host:1 (4)" in check.says
+
+
+def test_the_balance_at_the_upstream_is_shown(world: World, paid_upstream: Server) -> None:
+    check = said("Upstream")
+    assert check.fine
+    assert "100 credits" in check.says
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(401, "Look at PIXIAN_API_ID"), (404, "isn't Pixian"), (503, "can't be reached")]
+)
+def test_a_wrong_upstream_is_told_by_what_to_look_at(
+    world: World, paid_upstream: Server, status: int, says: str
+) -> None:
+    paid_upstream.account_status = status
+    check = said("Upstream")
+    assert not check.fine
+    assert says in check.says
+
+
+def test_an_upstream_that_is_away_is_a_red_line(world: World, paid_upstream: Server) -> None:
+    paid_upstream.shutdown()
+    paid_upstream.server_close()
+    assert "can't be reached" in said("Upstream").says
+
+
+def test_a_broker_that_is_away_is_a_red_line(world: World, settings: Settings) -> None:
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    check = said("Broker")
+    assert not check.fine
+    assert check.says
+
+
+def test_a_queue_that_stands_still_is_told(world: World) -> None:
+    assert said("Queue").fine
+    job = world.job()
+    assert said("Queue").fine
+    type(job).objects.update(run_after=timezone.now() - 2 * health.SLOW_QUEUE)
+    check = said("Queue")
+    assert not check.fine
+    assert "1 waiting" in check.says
+    assert queue.claim("test")
+    assert said("Queue").fine
+
+
+def test_what_was_found_wrong_is_told(world: World) -> None:
+    assert said("Books and files").fine
+    Verification.objects.create(findings=[[2, "account 7 is off by 3"]])
+    check = said("Books and files")
+    assert not check.fine
+    assert "account 7 is off by 3" in check.says
+
+
+# Where a view fails -----------------------------------------------------------------------------------
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Client:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("jobs.views.history.enter", fail)
+    return Client(raise_request_exception=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (OperationalError("connection refused"), 503, "The database doesn&#x27;t answer"),
+        (OperationalError("database or disk is full"), 507, "disk is full"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 507, "disk is full"),
+        (ZeroDivisionError(), 500, "Something broke on our side"),
+    ],
+)
+def test_a_broken_page_says_what_it_can(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, says: str
+) -> None:
+    client = failing(monkeypatch, error)
+    client.force_login(world.bob)
+    response = client.get("/t/aurora/history/")
+    assert response.status_code == status
+    assert says in response.content.decode()
+    told = client.get("/t/aurora/history/", headers={"HX-Request": "true"})
+    assert (told.status_code, told.headers["Content-Type"]) == (status, "text/plain; charset=utf-8")
+
+
+def test_healthz_tells_a_probe_that_the_database_is_away(
+    client: Client, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OperationalError("connection refused")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(connection, "cursor", refuse)
+        response = client.get("/healthz")
+    assert response.status_code == 503
+    assert b"connection refused" in response.content
+
+
+def test_an_upload_on_a_full_disk_is_told_so(
+    world: World, monkeypatch: pytest.MonkeyPatch, photo: Any, tmp_path: Path
+) -> None:
+    """The file's own bytes don't fit, before any view has begun."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("django.core.files.uploadhandler.TemporaryFileUploadHandler.receive_data_chunk", full)
+    client = Client(raise_request_exception=False)
+    client.force_login(world.bob)
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(photo("chelsea"))
+    with path.open("rb") as file:
+        response = client.post("/t/aurora/upload/", {"image": file}, headers={"HX-Request": "true"})
+    assert response.status_code == 507
+    assert "disk is full" in response.content.decode()
+    assert not world.team.jobs.exists()
