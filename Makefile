@@ -7,10 +7,10 @@ COVERED := accounts bench engine jobs pixian pixian_web conftest.py manage.py
 .PHONY: run setup test check bench-engine format lock browser messages
 .DEFAULT_GOAL := run
 
-# Ctrl-C reaches honcho, which ends all three processes.
+# Ctrl-C reaches honcho, which ends all processes.
 run: setup
 	@$(BIN)/python manage.py prepare
-	@port=$$($(BIN)/python -m pixian_web.ports) && exec $(BIN)/honcho start --port $$port
+	@processes=$$($(BIN)/python -m pixian_web.processes) && exec $(BIN)/honcho start $$processes
 
 setup: .venv/.run
 	@$(BIN)/python -m engine.weights

@@ -24,6 +24,8 @@ from pixian.limits import MAX_PROCESSED_PIXELS
 SPOOL_KEPT_SECONDS = 24 * 60 * 60
 BYTES_PER_PIXEL = 5  # four channels, and what a PNG adds to noise
 ROOM_TO_SPARE = 16 * 1024 * 1024  # for the database and the other files of this job
+PNG_END = b"IEND\xaeB`\x82"
+TAIL_BYTES = 1024  # the end may have something behind it
 MAX_RESULT_BYTES = 2 * BYTES_PER_PIXEL * MAX_PROCESSED_PIXELS
 
 
@@ -64,13 +66,18 @@ def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes]) -> None:
             raise BodyLost(f"more than {MAX_RESULT_BYTES} bytes")
     file.flush()
     file.truncate()
+    file.size = file.tell()
 
 
 def check_picture(file: TemporaryUploadedFile) -> None:
-    """Raises Refused where the file isn't a picture by its header; leaves it at its end."""
+    """Raises Refused where the file isn't a picture by its header, and BodyLost for a PNG without its end,
+    as a line cut in a body of unknown length leaves it. The file is left at its end."""
     file.seek(0)
     try:
-        picture.open_picture(cast("BinaryIO", file))
+        _image, header = picture.open_picture(cast("BinaryIO", file))
+        file.seek(max(0, (file.size or 0) - TAIL_BYTES))
+        if header.format == "PNG" and PNG_END not in file.read():
+            raise BodyLost("the picture has no end")
     finally:
         file.seek(0, os.SEEK_END)
 

@@ -171,6 +171,9 @@ def _answered_no(
 ) -> int:
     """Wait where the picture wasn't looked at; else the answer is about the picture, or the last of this
     attempt."""
+    if isinstance(error, errors.GatewayTimedOut) and not _was_charged(attempt):
+        _lose(job, attempt, upstream)
+        return 0
     reason = NOT_PROCESSED.get(type(error))
     if reason is None or _was_charged(attempt):
         _turn_down(job, attempt, error)

@@ -174,7 +174,7 @@ def _account(body: object) -> Account:
 def _about_the_account(answer: Answer, body: object) -> errors.PixianError:
     error = errors.from_answer(answer.status, body, f"The answer was HTTP {answer.status}.")
     match error:
-        case errors.ServerFailed():
+        case errors.ServerFailed() | errors.GatewayTimedOut():
             return errors.Unreachable(str(error))
         case errors.SlowDown() | errors.AccountRefused():
             return error

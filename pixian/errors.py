@@ -8,6 +8,7 @@
     │   │   ├── SlowDown 429: not processed, wait and send again
     │   │   └── AccountRefused 401, 402, 403: every call would be refused until a person acts
     │   ├── Misdirected  what no server of the contract answers: the address is wrong
+    │   ├── GatewayTimedOut  504, 524: something between gave up waiting; charged or not, nobody knows
     │   └── ServerFailed 5xx: may pass, probably not charged
     ├── Unreachable      no connection: nothing was sent
     ├── Unanswered       sent, and no answer came: charged or not, nobody here knows
@@ -77,6 +78,10 @@ class Misdirected(ApiError):  # noqa: N818
     server of the contract answers at this address, or answers for it."""
 
 
+class GatewayTimedOut(ApiError):  # noqa: N818
+    """504, 524: a proxy on the way gave up waiting, while the server may have gone on and charged."""
+
+
 class ServerFailed(ApiError):  # noqa: N818
     """5xx, or an answer that makes no sense: a later attempt may succeed."""
 
@@ -114,6 +119,8 @@ def _kind(status: int) -> type[ApiError]:
         return AccountRefused
     if status in (404, 405, 407, 421, 426) or status < 400:
         return Misdirected
+    if status in (504, 524):
+        return GatewayTimedOut
     return Refused if status < 500 else ServerFailed
 
 

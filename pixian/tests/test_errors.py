@@ -18,6 +18,7 @@ ENVELOPE = {"error": {"status": 400, "code": 1006, "message": "no"}}
         (429, errors.SlowDown),
         (500, errors.ServerFailed),
         (503, errors.ServerFailed),
+        (504, errors.GatewayTimedOut),
         (302, errors.Misdirected),
         (204, errors.Misdirected),
     ],

@@ -67,7 +67,15 @@ def running(data_dir: Path, **settings: str) -> Iterator[Instance]:
     link = re.search(r"http://\S+", printed)
     assert link, printed
     instance = Instance(data_dir, f"http://127.0.0.1:{port}", link.group(), env)
-    command = [str(Path(sys.executable).with_name("honcho")), "start", "--port", str(port)]
+    honcho_starts = subprocess.run(
+        [sys.executable, "-m", "pixian_web.processes"],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    command = [str(Path(sys.executable).with_name("honcho")), "start", *honcho_starts]
     with (data_dir / "log").open("wb") as log:
         honcho = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
         try:
