@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes
-COVERED := accounts bench engine jobs pixian pixian_web conftest.py manage.py
+COVERED := accounts bench engine experiments jobs pixian pixian_web conftest.py manage.py
 
 .PHONY: run setup test check bench-engine format lock browser messages
 .DEFAULT_GOAL := run

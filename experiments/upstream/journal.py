@@ -1,0 +1,145 @@
+"""The second witness: JSON lines that are only ever added to, and what they say when read.
+
+::
+
+    {"what": "call", "n": 7, "at": 1700000000.5, "fault": "ok", "status": 200, "sha256": "…", "bytes": 5120}
+    {"what": "charge", "call": 7, "at": …, "sha256": "…", "microcredits": 1000000, "header": "1.000000"}
+    {"what": "purchase", "at": …, "microcredits": 50000000}
+
+A call's line is written when its upload is in (or has broken off, then ``sha256`` is null), its charge's
+line when it is charged. Both are synced before a byte of the answer leaves, so whatever a client has seen
+stands here, even after a kill -9.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that arrived. at: Unix time at which its head was in. status: None where none was told.
+    sha256, bytes: of the image part; None where it didn't arrive whole or wasn't waited for."""
+
+    n: int
+    at: float
+    fault: str
+    status: int | None
+    sha256: str | None
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class Charge:
+    """header: what X-Credits-Charged told, several joined by a comma; None where it didn't."""
+
+    call: int
+    at: float
+    sha256: str
+    microcredits: int
+    header: str | None
+
+
+@dataclass(frozen=True)
+class Purchase:
+    at: float
+    microcredits: int
+
+
+Line = Call | Charge | Purchase
+KINDS: dict[str, type[Line]] = {"call": Call, "charge": Charge, "purchase": Purchase}
+NAMES = {kind: name for name, kind in KINDS.items()}
+
+
+@dataclass(frozen=True)
+class Log:
+    """All that a log says, in its order."""
+
+    calls: list[Call] = field(default_factory=list)
+    charges: list[Charge] = field(default_factory=list)
+    purchases: list[Purchase] = field(default_factory=list)
+
+    @cached_property
+    def total_microcredits(self) -> int:
+        """What was charged altogether."""
+        return sum(charge.microcredits for charge in self.charges)
+
+    @cached_property
+    def purchased_microcredits(self) -> int:
+        return sum(purchase.microcredits for purchase in self.purchases)
+
+    def charges_of(self, sha256: str) -> list[Charge]:
+        """Those for one picture."""
+        return [charge for charge in self.charges if charge.sha256 == sha256]
+
+    def calls_of(self, sha256: str) -> list[Call]:
+        return [call for call in self.calls if call.sha256 == sha256]
+
+
+def read_log(path: Path) -> Log:
+    """What stands in the log now, also while it is being written. A torn last line counts as not written;
+    any other line that can't be read raises ValueError."""
+    log = Log()
+    for line in _lines(path):
+        match line:
+            case Call():
+                log.calls.append(line)
+            case Charge():
+                log.charges.append(line)
+            case Purchase():
+                log.purchases.append(line)
+    return log
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    for text in whole.splitlines():
+        values: dict[str, Any] = json.loads(text)
+        yield KINDS[values.pop("what")](**values)
+
+
+class Journal:
+    """The log's one writer. Raises BlockingIOError where another process writes it.
+
+    last_call: the highest number of a call so far. balance_microcredits: purchases − charges so far.
+    """
+
+    def __init__(self, path: Path, *, fsync: bool = True) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self._fsync = fsync
+        # Two writers would give the same numbers away.
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._drop_torn_line(path)
+        log = read_log(path)
+        self.last_call = max((call.n for call in log.calls), default=0)
+        self.balance_microcredits = log.purchased_microcredits - log.total_microcredits
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def write(self, line: Line) -> None:
+        """Adds the line. It survives this process from here on, and the machine from ``sync`` on."""
+        text = json.dumps({"what": NAMES[type(line)]} | asdict(line)).encode() + b"\n"
+        while text:
+            text = text[os.write(self._file, text) :]
+        if isinstance(line, Charge):
+            self.balance_microcredits -= line.microcredits
+        elif isinstance(line, Purchase):
+            self.balance_microcredits += line.microcredits
+
+    def sync(self) -> None:
+        if self._fsync:
+            os.fsync(self._file)
+
+    def _drop_torn_line(self, path: Path) -> None:
+        """What a crash left half written was never answered by; the next line must not continue it."""
+        written = path.read_bytes()
+        os.ftruncate(self._file, written.rfind(b"\n") + 1)
