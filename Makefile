@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes
 COVERED := accounts bench engine experiments jobs pixian pixian_web conftest.py manage.py
 
-.PHONY: run setup test check bench-engine format lock browser messages
+.PHONY: run setup test test-postgresql check bench-engine bench-ledger format lock browser servers messages
 .DEFAULT_GOAL := run
 
 # Ctrl-C reaches honcho, which ends all processes.
@@ -15,9 +15,15 @@ run: setup
 setup: .venv/.run
 	@$(BIN)/python -m engine.weights
 
-test: .venv/.dev browser
+# Everything on SQLite, then what the database matters to on PostgreSQL; with ARGS the first alone.
+test: .venv/.dev browser servers
 	@$(BIN)/python -m engine.weights fast standard
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(if $(ARGS),,$(MAKE) --no-print-directory test-postgresql)
+
+test-postgresql: .venv/.dev servers
+	@$(BIN)/python -m engine.weights fast
+	@TEST_DATABASE=postgresql $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser" $(or $(ARGS),accounts jobs)
 
 check: .venv/.dev
 	$(BIN)/ruff check .
@@ -47,6 +53,10 @@ bench-engine: .venv/.dev
 	@$(BIN)/python -m bench.refusals
 	@$(BIN)/python -m bench.engine_speed $(if $(REMBG),--rembg $(REMBG))
 
+# hold + settle of the ledger beside raw SQL, on a PostgreSQL of its own. Run by hand on a quiet machine.
+bench-ledger: .venv/.dev servers
+	@$(BIN)/python -m bench.ledger
+
 # Collects the pages' words into the catalogues (needs Debian's gettext) and compiles them. What is still
 # to be translated is said by `make check`.
 messages: .venv/.dev
@@ -71,13 +81,29 @@ messages: .venv/.dev
 	@$(PIP) -r requirements/dev.txt
 	@touch $@
 
+# Debian's packages where root or sudo may install them; whoever calls says what is left out otherwise.
+define apt_install
+if [ "$$(id -u)" = 0 ]; then sudo=; else sudo="sudo -n"; fi; \
+if command -v apt-get >/dev/null && $$sudo true 2>/dev/null; then \
+  echo "Installing Debian's $(1) for the tests"; \
+  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+fi
+endef
+
 # The browser tests drive Debian's Chromium. Where it can't be installed they are left out, and the
 # test run says so at its end.
 browser:
 	@command -v chromium >/dev/null && exit 0; \
-	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo="sudo -n"; fi; \
-	if command -v apt-get >/dev/null && $$sudo true 2>/dev/null; then \
-	  echo "Installing Debian's chromium for the browser tests"; \
-	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
-	fi; \
+	$(call apt_install,chromium); \
 	command -v chromium >/dev/null || echo "LEFT OUT: the browser tests, since chromium is missing and can't be installed here"
+
+# Tests start servers of their own (experiments/servers.py) and need Debian's programs for it. What the
+# packages may start by themselves is neither used nor stopped.
+servers:
+	@redis() { command -v redis-server >/dev/null; }; \
+	postgres() { command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; }; \
+	wanted="$$(redis || echo redis-server) $$(postgres || echo postgresql)"; \
+	[ "$$wanted" = " " ] && exit 0; \
+	$(call apt_install,$$wanted); \
+	redis || echo "LEFT OUT: the tests with Redis, since redis-server is missing and can't be installed here"; \
+	postgres || echo "LEFT OUT: the tests on PostgreSQL, since it is missing and can't be installed here"

@@ -28,11 +28,17 @@ GUARDS = {
             f"CREATE OR REPLACE TRIGGER {TABLE}_immutable BEFORE UPDATE OR DELETE ON {TABLE} "
             f"FOR EACH ROW EXECUTE FUNCTION {TABLE}_refuse()"
         ),
+        (
+            f"CREATE OR REPLACE TRIGGER {TABLE}_no_truncate BEFORE TRUNCATE ON {TABLE} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {TABLE}_refuse()"
+        ),
     ],
 }
 UNGUARDS = {
     "sqlite": [f"DROP TRIGGER IF EXISTS {TABLE}_no_{verb}" for verb in ("update", "delete")],
-    "postgresql": [f"DROP TRIGGER IF EXISTS {TABLE}_immutable ON {TABLE}"],
+    "postgresql": [
+        f"DROP TRIGGER IF EXISTS {TABLE}_{name} ON {TABLE}" for name in ("immutable", "no_truncate")
+    ],
 }
 
 

@@ -4,18 +4,28 @@ Below ``accounts.ledger``, which alone calls it and says what each kind of trans
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
-from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db import IntegrityError, connection, transaction
 
-from accounts.models import LedgerAccount, Team, Transfer, User
+from accounts.models import LedgerAccount, Transfer, User
 
 Account = LedgerAccount.Kind
 
 # Their balances never pass zero upwards: what a team owes, and what was ever issued.
 NEGATIVE = (Account.OWED, Account.ISSUED)
+
+# In plain SQL, since a busy team waits for each posting and most of it would be the making of these two.
+LOCK = """
+SELECT id, team_id, kind, balance_microcredits FROM accounts_ledgeraccount WHERE team_id = %s ORDER BY id
+"""
+MOVE = """
+UPDATE accounts_ledgeraccount SET balance_microcredits = balance_microcredits + moved.column2
+FROM (VALUES {rows}) AS moved
+WHERE id = moved.column1 AND (balance_microcredits + moved.column2) * moved.column3 >= 0
+"""
 
 
 class LedgerError(Exception):
@@ -41,7 +51,7 @@ class DuplicateKeyError(LedgerError):
 
 @dataclass(frozen=True)
 class Leg:
-    """One transfer to write. Amounts of zero are left out by ``post``."""
+    """One transfer to write; with a resolution it ends the hold. Amounts of zero are left out."""
 
     debit: LedgerAccount
     credit: LedgerAccount
@@ -52,79 +62,88 @@ class Leg:
     memo: str = ""
 
 
-@transaction.atomic
+Accounts = Mapping[str, LedgerAccount]
+"""A team's four, by kind."""
+
+Plan = Callable[[Accounts], Iterable[Leg]]
+"""From the accounts as they stand to what is to be posted."""
+
+
 def post(
-    legs: Iterable[Leg], *, held: Transfer | None = None, reference: str = "", actor: User | None = None
+    team_id: int, plan: Plan, *, held: Transfer | None = None, reference: str = "", actor: User | None = None
 ) -> list[Transfer]:
-    """Write the transfers and move the balances, or raise and leave everything as it was.
+    """Write the transfers that are planned and move the balances, or raise and leave all as it was.
 
-    The rows come first, so that a key or a resolution that exists already stops the posting before a
-    balance moves. Balances move in one order everywhere, a team's by primary key and *issued* last: two
-    postings that meet the same accounts can't lock them crosswise.
+    All of the team's accounts are locked before anything else: the plan may count on the balances it is
+    shown, and two postings can't lock each other crosswise, not even where a transaction posts twice. The
+    rows come before the balances, so that a key or a resolution that exists already stops the posting.
     """
-    legs = [leg for leg in legs if leg.amount]
-    written = [_write(leg, held, held.reference if held else reference, actor) for leg in legs]
-    moves: Counter[LedgerAccount] = Counter()
-    for leg in legs:
-        moves[leg.debit] -= leg.amount
-        moves[leg.credit] += leg.amount
-    for account in sorted(moves, key=lambda account: (account.kind == Account.ISSUED, account.pk)):
-        _move(account, moves[account])
-    return written
-
-
-def _write(leg: Leg, held: Transfer | None, reference: str, actor: User | None) -> Transfer:
-    row = Transfer(
-        debit=leg.debit,
-        credit=leg.credit,
-        amount_microcredits=leg.amount,
-        kind=leg.kind,
-        idempotency_key=leg.key,
-        hold=held,
-        resolution=leg.resolution,
-        reference=reference,
-        actor=actor,
-        memo=leg.memo,
-    )
+    legs: list[Leg] = []
     try:
         with transaction.atomic():
-            row.save(force_insert=True)
+            legs += [leg for leg in plan(_locked_accounts(team_id)) if leg.amount]
+            rows = Transfer.objects.bulk_create(_row(leg, held, reference, actor) for leg in legs)
+            if legs:
+                _move(legs)
     except IntegrityError as error:
         if held and held.resolutions.exists():
             raise AlreadyResolvedError(str(held.pk)) from error
-        if Transfer.objects.filter(idempotency_key=leg.key).exists():
-            raise DuplicateKeyError(leg.key) from error
+        keys = [leg.key for leg in legs]
+        if used := Transfer.objects.filter(idempotency_key__in=keys).first():
+            raise DuplicateKeyError(used.idempotency_key) from error
         raise
-    return row
-
-
-def _move(account: LedgerAccount, delta: int) -> None:
-    """One conditional UPDATE; its count says whether the balance allowed it."""
-    bound = "balance_microcredits__lte" if account.kind in NEGATIVE else "balance_microcredits__gte"
-    row = LedgerAccount.objects.filter(pk=account.pk)
-    if not row.filter(**{bound: -delta}).update(balance_microcredits=F("balance_microcredits") + delta):
-        raise InsufficientCreditsError(abs(delta), abs(row.get().balance_microcredits))
-
-
-def accounts(team: Team) -> dict[str, LedgerAccount]:
-    """The team's four accounts, opened on first use."""
-    found = {account.kind: account for account in team.ledger_accounts.all()}
-    missing = [kind for kind in Account if kind != Account.ISSUED and kind not in found]
-    if not missing:
-        return found
-    LedgerAccount.objects.bulk_create(
-        [LedgerAccount(team=team, kind=kind) for kind in missing], ignore_conflicts=True
-    )
-    return {account.kind: account for account in team.ledger_accounts.all()}
+    return rows
 
 
 def issued() -> LedgerAccount:
     return LedgerAccount.objects.get_or_create(team=None, kind=Account.ISSUED)[0]
 
 
-def locked_accounts(team: Team) -> dict[str, LedgerAccount]:
-    """The accounts as they stand, locked in order to the end of the transaction, for a posting whose
-    amounts follow from a balance. (SQLite locks the whole file instead.)"""
-    accounts(team)  # opens what is missing
-    rows = LedgerAccount.objects.select_for_update().filter(team=team).order_by("pk")
-    return {account.kind: account for account in rows}
+def _locked_accounts(team_id: int) -> dict[str, LedgerAccount]:
+    """The team's four accounts, opened on first use, and locked in one order everywhere to the end of the
+    transaction. (SQLite has locked the whole file by then.)"""
+    lock = LOCK + "FOR UPDATE" if connection.features.has_select_for_update else LOCK
+    accounts = {account.kind: account for account in LedgerAccount.objects.raw(lock, [team_id])}
+    missing = [kind for kind in Account if kind != Account.ISSUED and kind not in accounts]
+    if not missing:
+        return accounts
+    LedgerAccount.objects.bulk_create(
+        [LedgerAccount(team_id=team_id, kind=kind) for kind in missing], ignore_conflicts=True
+    )
+    return _locked_accounts(team_id)
+
+
+def _row(leg: Leg, held: Transfer | None, reference: str, actor: User | None) -> Transfer:
+    return Transfer(
+        debit=leg.debit,
+        credit=leg.credit,
+        amount_microcredits=leg.amount,
+        kind=leg.kind,
+        idempotency_key=leg.key,
+        hold=held if leg.resolution else None,
+        resolution=leg.resolution,
+        reference=held.reference if held else reference,
+        actor=actor,
+        memo=leg.memo,
+    )
+
+
+def _move(legs: list[Leg]) -> None:
+    """One conditional UPDATE; its count says whether every balance allowed it."""
+    moves: Counter[LedgerAccount] = Counter()
+    for leg in legs:
+        moves[leg.debit] -= leg.amount
+        moves[leg.credit] += leg.amount
+    rows = [(account.pk, delta, _sign(account)) for account, delta in moves.items()]
+    with connection.cursor() as cursor:
+        cursor.execute(MOVE.format(rows=", ".join(["(%s, %s, %s)"] * len(rows))), [*chain(*rows)])
+        if cursor.rowcount == len(rows):
+            return
+    for account, delta in moves.items():
+        if (account.balance_microcredits + delta) * _sign(account) < 0:
+            raise InsufficientCreditsError(abs(delta), abs(account.balance_microcredits))
+    raise LedgerError("a balance changed under its lock")
+
+
+def _sign(account: LedgerAccount) -> int:
+    return -1 if account.kind in NEGATIVE else 1

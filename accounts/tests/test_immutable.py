@@ -13,6 +13,8 @@ CHANGES = [
     "UPDATE accounts_transfer SET amount_microcredits = amount_microcredits + 1",
     "UPDATE accounts_transfer SET memo = 'another reason'",
 ]
+if connection.vendor == "postgresql":
+    CHANGES.append("TRUNCATE accounts_transfer CASCADE")  # no row's trigger sees it
 
 
 def run(sql: str) -> None:
@@ -21,7 +23,7 @@ def run(sql: str) -> None:
 
 
 @pytest.mark.parametrize("sql", CHANGES)
-def test_raw_sql_is_refused(world: World, sql: str) -> None:
+def test_raw_sql_is_refused(committed_world: World, sql: str) -> None:
     before = list(Transfer.objects.values())
     assert before
     with pytest.raises(DatabaseError, match="never changed or deleted"):

@@ -12,6 +12,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from pytest_django import DjangoAssertNumQueries
 
 from accounts import ledger
 from accounts.ledger import Balances
@@ -96,6 +97,22 @@ def test_a_key_is_used_once(world: World) -> None:
     with pytest.raises(ledger.DuplicateKeyError):
         ledger.grant(world.team, CREDIT, key="invoice 7")
     assert ledger.balances(world.team).available == 101 * CREDIT
+
+
+def test_a_posting_is_three_statements(
+    world: World, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """Lock, write, move, inside the savepoint of whoever posts. A busy team waits for each of them."""
+    with django_assert_num_queries(2 + 3):
+        held = hold(world.team, 3 * CREDIT)
+    with django_assert_num_queries(2 + 3):
+        ledger.settle(held, 2 * CREDIT)
+
+
+def test_nothing_is_no_transfer(world: World) -> None:
+    before = Transfer.objects.count()
+    ledger.grant(world.team, 0, key="nothing")
+    assert Transfer.objects.count() == before
 
 
 def test_the_database_refuses_to_overdraw(world: World) -> None:
