@@ -1,16 +1,36 @@
-"""Jobs and their attempts in Django's admin, to look at: their states are changed by the queue alone."""
+"""Jobs, their attempts and the account at the upstream in Django's admin: to look at, and to decide what
+nobody here can know. States are changed by ``jobs.queue`` and ``jobs.attempts`` alone."""
 
-from typing import Any
+from typing import Any, cast
 
+from django import forms
+from django.conf import settings
 from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
+from accounts.models import Transfer, User
 from accounts.money import to_credits
-from jobs.models import Attempt, Job
+from jobs import review
+from jobs.deciding import AcknowledgeForm, CreditsField, DecideForm, Page
+from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification
+from jobs.models.job import AttemptQuerySet
 from jobs.reconcile import verdict
 
 
 def never(*_args: Any, **_kwargs: Any) -> bool:
     return False
+
+
+def in_credits(microcredits: int | None) -> str:
+    return "–" if microcredits is None else str(to_credits(microcredits))
+
+
+class LookOnlyAdmin(admin.ModelAdmin):
+    has_add_permission = has_change_permission = has_delete_permission = never
+    show_full_result_count = False
 
 
 class AttemptInline(admin.TabularInline):
@@ -21,29 +41,154 @@ class AttemptInline(admin.TabularInline):
 
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin):
-    has_add_permission = has_change_permission = has_delete_permission = never
+class JobAdmin(LookOnlyAdmin):
     list_display = ("id", "team", "name", "state", "reason", "credits", "created_by", "created_at", "worker")
     list_filter = ("state", "reason", "team")
     list_select_related = ("team", "created_by")
     search_fields = ("name", "request_id", "source_sha256")
-    show_full_result_count = False
     inlines = (AttemptInline,)
 
     @admin.display(description="estimated", ordering="estimated_microcredits")
     def credits(self, job: Job) -> str:
-        return str(to_credits(job.estimated_microcredits))
+        return in_credits(job.estimated_microcredits)
+
+
+class ForReview(admin.SimpleListFilter):
+    title = "review"
+    parameter_name = "review"
+
+    def lookups(self, _request: HttpRequest, _admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "For review")]
+
+    def queryset(self, _request: HttpRequest, attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
+        return cast("AttemptQuerySet", attempts).for_review() if self.value() else attempts
 
 
 @admin.register(Attempt)
-class AttemptAdmin(admin.ModelAdmin):
-    has_add_permission = has_change_permission = has_delete_permission = never
-    list_display = ("job", "number", "state", "sent_at", "status", "charged_header", "verdict")
-    list_filter = ("state", "status")
+class AttemptAdmin(LookOnlyAdmin):
+    list_display = ("job", "number", "state", "sent_at", "status", "held", "header", "charged", "verdict")
+    list_filter = (ForReview, "state", "status")
     list_select_related = ("job", "hold")
     search_fields = ("job__name", "job__id")
-    show_full_result_count = False
+    actions = ("decide", "acknowledge")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
+        return super().get_queryset(request).prefetch_related("hold__resolutions")
+
+    @admin.display(description="held", ordering="hold__amount_microcredits")
+    def held(self, attempt: Attempt) -> str:
+        return in_credits(attempt.hold.amount_microcredits)
+
+    @admin.display(description="X-Credits-Charged", ordering="charged_header", empty_value="–")
+    def header(self, attempt: Attempt) -> str | None:
+        return attempt.charged_header
+
+    @admin.display(description="charged")
+    def charged(self, attempt: Attempt) -> str:
+        return in_credits(attempt.known_microcredits)
 
     @admin.display(description="verdict")
     def verdict(self, attempt: Attempt) -> str:
         return str(verdict(attempt).label)
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.change_attempt")
+
+    @admin.action(description="Decide what calls in doubt were charged", permissions=["decide"])
+    def decide(self, request: HttpRequest, chosen: QuerySet[Attempt]) -> HttpResponse | None:
+        def book(attempt: Attempt, form: DecideForm) -> None:
+            review.resolve(attempt, form.charged, cast("User", request.user), form.cleaned_data["reason"])
+
+        in_doubt = chosen.filter(state=Attempt.State.IN_DOUBT)
+        return Page(self, request, "decide", DecideForm, book).show(in_doubt)
+
+    @admin.action(description="Acknowledge overages", permissions=["decide"])
+    def acknowledge(self, request: HttpRequest, chosen: QuerySet[Attempt]) -> HttpResponse | None:
+        def note(attempt: Attempt, form: AcknowledgeForm) -> None:
+            review.acknowledge(attempt, cast("User", request.user), form.cleaned_data["reason"])
+
+        above = chosen.filter(hold__resolutions__kind=Transfer.Kind.OVERAGE, reviewed_at=None)
+        return Page(self, request, "acknowledge", AcknowledgeForm, note).show(above)
+
+
+class PurchaseForm(forms.ModelForm):
+    credits = CreditsField(help_text="Below zero for what left the account otherwise than by a call.")
+
+    class Meta:
+        model = Purchase
+        fields = ("bought_at", "credits", "note")
+
+    def clean_credits(self) -> int:
+        amount: int = self.cleaned_data["credits"]
+        if not amount:
+            raise forms.ValidationError("A purchase of nothing changes nothing.")
+        self.instance.microcredits = amount
+        return amount
+
+
+@admin.register(Purchase)
+class PurchaseAdmin(admin.ModelAdmin):
+    """Entered once; a mistake is corrected by another entry."""
+
+    has_change_permission = has_delete_permission = never
+    form = PurchaseForm
+    list_display = ("bought_at", "credits", "note", "upstream", "entered_by", "entered_at")
+    list_filter = ("upstream",)
+    list_select_related = ("entered_by",)
+
+    def get_fields(self, _request: HttpRequest, purchase: Purchase | None = None) -> tuple[str, ...]:
+        return self.list_display if purchase else PurchaseForm.Meta.fields
+
+    @admin.display(description="credits", ordering="microcredits")
+    def credits(self, purchase: Purchase) -> str:
+        return in_credits(purchase.microcredits)
+
+    def save_model(self, request: HttpRequest, purchase: Purchase, form: Any, change: bool) -> None:  # noqa: FBT001
+        purchase.upstream = settings.PIXIAN_API_URL
+        purchase.entered_by = cast("User", request.user)
+        super().save_model(request, purchase, form, change)
+
+
+@admin.register(BalanceSnapshot)
+class BalanceSnapshotAdmin(LookOnlyAdmin):
+    list_display = ("came_at", "credits", "upstream")
+    list_filter = ("upstream",)
+    ordering = ("-came_at",)
+
+    @admin.display(description="credits", ordering="microcredits")
+    def credits(self, snapshot: BalanceSnapshot) -> str:
+        return in_credits(snapshot.microcredits)
+
+
+@admin.register(Price)
+class PriceAdmin(LookOnlyAdmin):
+    list_display = ("upstream", "band", "pixels", "credits", "since")
+    ordering = ("upstream", "band")
+    actions = ("forget",)
+
+    @admin.display(description="pixels below")
+    def pixels(self, price: Price) -> str:
+        return f"{2**price.band:,}"
+
+    @admin.display(description="credits per megapixel", ordering="microcredits_per_megapixel")
+    def credits(self, price: Price) -> str:
+        return in_credits(price.microcredits_per_megapixel)
+
+    def has_forget_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.change_price")
+
+    @admin.action(description="Forget what was learned", permissions=["forget"])
+    @transaction.atomic
+    def forget(self, _request: HttpRequest, chosen: QuerySet[Price]) -> None:
+        """The time is taken once the rows are locked, so that no booking falls between."""
+        locked = [price.pk for price in chosen.select_for_update()]
+        Price.objects.filter(pk__in=locked).update(microcredits_per_megapixel=0, since=timezone.now())
+
+
+@admin.register(Verification)
+class VerificationAdmin(LookOnlyAdmin):
+    list_display = ("at", "found")
+
+    @admin.display(description="findings")
+    def found(self, verification: Verification) -> int:
+        return len(verification.findings)

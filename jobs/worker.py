@@ -2,18 +2,21 @@
 
 import threading
 
-from django.db import connection
+from django.db import close_old_connections, connection
 
-from jobs import files
+from jobs import chores, files
 from jobs.hands import Hands
 from jobs.upstream import Upstream
 from pixian.backoff import Backoff
+
+HEARS_EVERY_SECONDS = 1
 
 
 class Worker:
     """Some threads that work until ``stop`` is set; each then finishes the job in hand."""
 
     def __init__(self, upstream: Upstream, threads: int, stop: threading.Event) -> None:
+        self._upstream = upstream
         self._hands = Hands(upstream, threads, stop)
         self._threads = [threading.Thread(target=self._work, name=f"t{n + 1}") for n in range(threads)]
         self._stop = stop
@@ -21,14 +24,25 @@ class Worker:
     def run(self) -> None:
         """Returns when ``stop`` is set and every thread has finished its job."""
         files.sweep_spool()
+        housekeeper = threading.Thread(target=self._keep_house, name="chores")
         with self._hands.beating():
-            for thread in self._threads:
+            for thread in [housekeeper, *self._threads]:
                 thread.start()
             for thread in self._threads:
-                thread.join()
+                while thread.is_alive():
+                    # SIGTERM may come to another thread, and is heard when this one wakes.
+                    thread.join(HEARS_EVERY_SECONDS)
+        housekeeper.join()
 
     def _work(self) -> None:
         backoff = Backoff()
         while not self._stop.is_set():
             self._stop.wait(self._hands.turn(backoff, patient=True))
+        connection.close()
+
+    def _keep_house(self) -> None:
+        while not self._stop.is_set():
+            chores.do_what_is_due(self._upstream)
+            close_old_connections()
+            self._stop.wait(chores.EVERY_SECONDS)
         connection.close()

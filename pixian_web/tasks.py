@@ -1,19 +1,21 @@
 """What Celery's workers do with a message. The rows decide; see ``pixian_web.celery``."""
 
 import threading
+from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
 from celery import signals
 from django.db import close_old_connections
 
-from jobs import files, queue
+from jobs import chores, files, queue
 from jobs.hands import Hands
 from jobs.upstream import Upstream, connect
 from pixian.backoff import Backoff
-from pixian_web.celery import LOOK, LOOK_AGAIN, LOOK_AGAIN_SECONDS, app, wake
+from pixian_web.celery import CHORES, LOOK, LOOK_AGAIN, LOOK_AGAIN_SECONDS, app, wake
 
 stopping = threading.Event()
+of_this_process = ExitStack()
 of_this_thread = threading.local()
 
 
@@ -34,10 +36,27 @@ def look_again() -> None:
         close_old_connections()
 
 
+@app.task(name=CHORES)
+def keep_house() -> None:
+    chores.do_what_is_due(_upstream())
+
+
+@signals.worker_init.connect
+def begin(**_: Any) -> None:
+    """Before any message, so that a worker without work is seen too."""
+    _hands()
+
+
 @signals.worker_shutting_down.connect
 def stop(**_: Any) -> None:
     """The jobs in hand are finished, no other is begun."""
     stopping.set()
+
+
+@signals.worker_shutdown.connect
+def end(**_: Any) -> None:
+    """They are finished."""
+    of_this_process.close()
 
 
 @cache
@@ -47,8 +66,9 @@ def _upstream() -> Upstream:
 
 @cache
 def _hands() -> Hands:
-    """This process's, begun with its first message; the heartbeat ends with the process."""
+    """This process's. The heart beats until ``end``; a stack keeps it, since a context manager that nobody
+    holds is left at once."""
     files.sweep_spool()
     hands = Hands(_upstream(), app.conf.worker_concurrency, stopping)
-    hands.beating().__enter__()
+    of_this_process.enter_context(hands.beating())
     return hands

@@ -1,4 +1,4 @@
-"""One verdict per attempt, and a job's money over all its attempts."""
+"""One verdict per attempt, in Python and in SQL alike, and a job's money over all its attempts."""
 
 import pytest
 from django.utils import timezone
@@ -8,8 +8,10 @@ from accounts import ledger
 from accounts.models import Transfer
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
+from jobs import review
 from jobs.models import Attempt, Job
-from jobs.reconcile import Books, Verdict, books, verdict
+from jobs.reconcile import Books, Verdict, booked, books, verdict
+from jobs.reconcile.verdicts import Sums, judged, tally
 from jobs.templatetags.jobs import TONE_OF_STATE, TONE_OF_VERDICT
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
@@ -46,6 +48,7 @@ def attempt(world: World, state: str, status: int | None, header: int | None, bo
         (State.RELEASED, 400, None, RELEASED, Verdict.RELEASED),
         (State.RELEASED, 200, 0, RELEASED, Verdict.RELEASED),
         (State.RELEASED, 400, None, CREDIT, Verdict.MISMATCH),
+        (State.RELEASED, 500, CREDIT, RELEASED, Verdict.MISMATCH),
         (State.IN_DOUBT, None, None, None, Verdict.IN_DOUBT),
         (State.IN_DOUBT, 200, None, None, Verdict.NO_HEADER),
         (State.PREPARED, None, None, None, Verdict.OPEN),
@@ -56,7 +59,9 @@ def attempt(world: World, state: str, status: int | None, header: int | None, bo
 def test_the_verdict(
     world: World, state: str, status: int | None, header: int | None, booked: int | None, expected: Verdict
 ) -> None:
-    assert verdict(attempt(world, state, status, header, booked)) == expected
+    found = attempt(world, state, status, header, booked)
+    assert verdict(found) == expected
+    assert list(judged(Attempt.objects.all()).values_list("verdict", flat=True)) == [expected]
 
 
 def test_every_state_and_verdict_has_a_tone() -> None:
@@ -139,3 +144,63 @@ def test_a_refund_does_not_change_what_a_call_took(world: World, server: Server)
     ledger.refund(world.team, CREDIT, key="refund:1", reference="job:1", actor=world.alice, memo="blank")
     assert Transfer.objects.filter(kind="refund").exists()
     assert story().verdict == Verdict.MATCHED
+
+
+@pytest.mark.parametrize(
+    ("charged", "expected"),
+    [(0, Verdict.RELEASED), (CREDIT // 2, Verdict.MATCHED), (2 * CREDIT, Verdict.OVERAGE)],
+)
+def test_what_a_person_decided_counts_as_known(
+    world: World, server: Server, charged: int, expected: Verdict
+) -> None:
+    world.job()
+    server.script.append(wire.no_answer)
+    run(server)
+    review.resolve(Attempt.objects.get(), charged, world.alice, "asked")
+    assert story() == Books(CREDIT, CREDIT, charged, charged, expected)
+    assert tally(Attempt.objects.all()) == {expected: Sums(1, CREDIT, CREDIT, charged, charged)}
+
+
+def test_the_embedded_engines_charge_may_be_given_back(world: World, server: Server) -> None:
+    world.job()
+    server.script.append(wire.answer(cut=True))
+    run(server, charges=False)
+    first = Attempt.objects.get(number=1)
+    assert (first.charged_microcredits, verdict(first)) == (CREDIT, Verdict.RELEASED)
+    assert Verdict.RELEASED in tally(Attempt.objects.filter(number=1))
+
+
+def test_the_sums_of_many_are_those_of_each(world: World, server: Server) -> None:
+    """R10 in small: equal to the micro-credit."""
+    answers = [
+        wire.answer(charged="0.333333"),
+        wire.answer(charged="1.000001"),
+        wire.answer(charged=None),
+        wire.error(400, 1006, "no"),
+        wire.error(500, X_Credits_Charged="0.1"),
+        wire.answer(charged="0.7"),
+        wire.no_answer,
+    ]
+    for step in answers:
+        if not Job.objects.unfinished().exists():
+            world.job()
+        server.script.append(step)
+        run(server)
+    world.job()
+
+    attempts = list(Attempt.objects.prefetch_related("hold__resolutions").select_related("job"))
+    expected = {
+        kind: Sums(
+            len(some),
+            sum(a.job.estimated_microcredits for a in some),
+            sum(a.hold.amount_microcredits for a in some),
+            sum(a.known_microcredits or 0 for a in some),
+            sum(map(booked, some)),
+        )
+        for kind in Verdict
+        if (some := [a for a in attempts if verdict(a) == kind])
+    }
+    found = tally(Attempt.objects.all())
+    assert found == expected
+    assert set(found) == set(Verdict) - {Verdict.MISMATCH}
+    assert sum(sums.booked for sums in found.values()) == ledger.balances(world.team).spent

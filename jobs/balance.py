@@ -1,0 +1,33 @@
+"""The balance of the account at the upstream, asked for now and then; ``jobs.reconcile`` compares them."""
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from jobs.models import Attempt, BalanceSnapshot
+from jobs.reconcile.calls import SERVER_FAILED, longest
+from jobs.upstream import Upstream
+
+
+def take(upstream: Upstream) -> BalanceSnapshot | None:
+    """Ask and keep; None for an upstream that charges nobody. Raises what ``Client.account`` raises.
+
+    Kept under the address of the settings, by which purchases and prices are kept too.
+    """
+    if not upstream.charges:
+        return None
+    asked_at = timezone.now()
+    account = upstream.client.account()
+    return BalanceSnapshot.objects.create(
+        upstream=settings.PIXIAN_API_URL,
+        asked_at=asked_at,
+        came_at=timezone.now(),
+        microcredits=account.balance,
+        answer=account.answer,
+    )
+
+
+def is_quiet() -> bool:
+    """Whether a balance taken now could bound a period: no call is under way, or may still be charged."""
+    lately = Attempt.objects.filter(sent_at__gte=timezone.now() - longest())
+    return not lately.filter(Q(answered_at=None) | Q(status__gte=SERVER_FAILED)).exists()

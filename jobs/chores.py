@@ -1,0 +1,56 @@
+"""What is done now and then by one worker of all: the balance is asked for, the books are verified."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from django.db import DatabaseError
+from django.utils import timezone
+
+from jobs import balance, verify
+from jobs.models import Attempt, Chore
+from jobs.upstream import Upstream
+from pixian.errors import PixianError
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 60
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+def do_what_is_due(upstream: Upstream) -> None:
+    """One look at each chore. Nothing that goes wrong here stops a worker."""
+    for name, (first, every, do) in CHORES.items():
+        try:
+            if _mine(name, first, every):
+                do(upstream)
+        except (DatabaseError, OSError, PixianError) as error:
+            log.warning("a chore wasn't done", chore=name, error=str(error).strip())
+
+
+def _mine(name: str, first: timedelta, every: timedelta) -> bool:
+    """Whether it is due, and this process the one that does it."""
+    now = timezone.now()
+    Chore.objects.get_or_create(name=name, defaults={"due_at": now + first})
+    return bool(Chore.objects.filter(name=name, due_at__lte=now).update(due_at=now + every))
+
+
+def _ask_for_the_balance(upstream: Upstream) -> None:
+    """While no call is in flight, so that each charge surely falls before or after it."""
+    if Attempt.objects.filter(state=Attempt.State.SENT).exists():
+        Chore.objects.filter(name="balance").update(due_at=timezone.now())
+        return
+    balance.take(upstream)
+
+
+def _verify(_: Upstream) -> None:
+    found = verify.run().findings
+    if found:
+        log.error("manage.py verify finds the books or files wrong", findings=found)
+
+
+CHORES: dict[str, tuple[timedelta, timedelta, Callable[[Upstream], None]]] = {
+    "balance": (timedelta(0), HOUR, _ask_for_the_balance),
+    "verify": (DAY, DAY, _verify),
+}

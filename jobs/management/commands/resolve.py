@@ -1,0 +1,73 @@
+"""``manage.py resolve ATTEMPT --charged N | --not-charged --why TEXT --by EMAIL``: settle a call in doubt."""
+
+import re
+from argparse import ArgumentParser, ArgumentTypeError
+from decimal import Decimal
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts import ledger
+from accounts.money import to_credits, to_microcredits
+from jobs import attempts, review
+from jobs.models import Attempt
+
+
+def charge_argument(text: str) -> int:
+    """Micro-credits of ``--charged 1.25``."""
+    try:
+        micro = to_microcredits(Decimal(text))
+    except (ArithmeticError, ValueError) as error:
+        raise ArgumentTypeError(f"{text!r} is no number with at most six decimals") from error
+    if micro == 0:
+        raise ArgumentTypeError("say --not-charged where nothing was charged")
+    if not 0 < micro < review.MAX_CHARGE:
+        raise ArgumentTypeError(f"{text!r} is out of range")
+    return micro
+
+
+class Command(BaseCommand):
+    help = "Books what somebody found out about a call in doubt, as new transfers with author and reason."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("attempt", help="its number, or JOB/NUMBER")
+        charge = parser.add_mutually_exclusive_group(required=True)
+        charge.add_argument("--charged", type=charge_argument, metavar="N", help="credits")
+        charge.add_argument("--not-charged", action="store_const", const=0, dest="charged")
+        parser.add_argument("--why", required=True, metavar="TEXT")
+        parser.add_argument("--by", required=True, metavar="EMAIL")
+
+    def handle(self, *_: Any, attempt: str, charged: int, why: str, by: str, **_options: Any) -> None:
+        found = find_attempt(attempt)
+        try:
+            actor = review.find_person(by)
+            if not review.may_decide(actor, found.job.team):
+                raise CommandError(f"{actor} is neither staff nor a manager of {found.job.team}.")
+            review.resolve(found, charged, actor, why)
+        except (review.NobodyError, review.ReasonError) as error:
+            raise CommandError(str(error)) from error
+        except attempts.WrongStateError as error:
+            raise CommandError(f"Attempt {attempt} isn't in doubt, so nothing was booked.") from error
+        self._tell(found)
+
+    def _tell(self, attempt: Attempt) -> None:
+        team = attempt.job.team
+        for row in attempt.hold.resolutions.order_by("pk"):
+            self.stdout.write(f"{row.kind} {to_credits(row.amount_microcredits)}")
+        now = ledger.balances(team)
+        figures = {"available": now.available, "held": now.held, "spent": now.spent, "owed": now.owed}
+        self.stdout.write(
+            f"{team}: " + ", ".join(f"{name} {to_credits(amount)}" for name, amount in figures.items())
+        )
+
+
+def find_attempt(text: str) -> Attempt:
+    """By primary key, or as ``str(attempt)`` begins: ``12/1``. Raises CommandError."""
+    if not re.fullmatch(r"[0-9]{1,18}(/[0-9]{1,4})?", text):
+        raise CommandError(f"{text!r} is neither the number of an attempt nor JOB/NUMBER.")
+    first, _, number = text.partition("/")
+    wanted = {"job": first, "number": number} if number else {"pk": first}
+    found = Attempt.objects.select_related("job__team", "hold").filter(**wanted).first()
+    if found is None:
+        raise CommandError(f"There is no attempt {text}.")
+    return found

@@ -1,0 +1,68 @@
+"""What workers do on the side: once over all of them, and never at the cost of their work."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import LedgerAccount
+from conftest import World
+from jobs import attempts, chores, queue
+from jobs.models import BalanceSnapshot, Chore, Verification
+from jobs.tests.upstream import Server
+
+LONG_AGO = timezone.now() - timedelta(days=2)
+
+
+def test_the_balance_is_asked_for_once_an_hour_by_one_of_all(world: World, server: Server) -> None:
+    for _worker in range(3):
+        chores.do_what_is_due(server.upstream)
+    assert [s.microcredits for s in BalanceSnapshot.objects.all()] == [100_000_000]
+    Chore.objects.filter(name="balance").update(due_at=LONG_AGO)
+    chores.do_what_is_due(server.upstream)
+    assert BalanceSnapshot.objects.count() == 2
+
+
+def test_the_balance_waits_for_calls_in_flight(world: World, server: Server) -> None:
+    world.job()
+    job = queue.claim("test")
+    assert job
+    with queue.owned(job):
+        attempts.send(job.last_attempt)
+    chores.do_what_is_due(server.upstream)
+    assert not BalanceSnapshot.objects.exists()
+    with queue.owned(job):
+        attempts.release(job.attempts.get())
+        queue.fail(job, queue.Reason.REFUSED)
+    chores.do_what_is_due(server.upstream)
+    assert BalanceSnapshot.objects.exists()
+
+
+def test_an_engine_that_charges_nobody_has_no_balance(world: World, server: Server) -> None:
+    upstream = server.upstream
+    upstream.charges = False
+    chores.do_what_is_due(upstream)
+    assert not BalanceSnapshot.objects.exists()
+
+
+def test_the_books_are_verified_a_day_after_the_first_start_and_then_nightly(
+    world: World, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    chores.do_what_is_due(server.upstream)
+    assert not Verification.objects.exists()
+    Chore.objects.filter(name="verify").update(due_at=LONG_AGO)
+    LedgerAccount.objects.filter(kind="available").update(balance_microcredits=1)
+    chores.do_what_is_due(server.upstream)
+    assert Verification.objects.get().findings
+    assert "finds the books or files wrong" in caplog.text
+    assert Chore.objects.get(name="verify").due_at > timezone.now()
+
+
+def test_a_chore_that_goes_wrong_stops_nothing(
+    world: World, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.account_status = 401
+    Chore.objects.create(name="verify", due_at=LONG_AGO)
+    chores.do_what_is_due(server.upstream)
+    assert "a chore wasn't done" in caplog.text
+    assert Verification.objects.exists()

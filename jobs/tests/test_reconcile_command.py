@@ -1,0 +1,371 @@
+"""``manage.py reconcile``: verdicts, periods, decisions by the balance, and the upstream's own log."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import ledger
+from accounts.ledger import Balances
+from accounts.models import Transfer
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import World
+from jobs import review
+from jobs.models import Attempt, BalanceSnapshot, Job, Purchase
+from jobs.tests import upstream as wire
+from jobs.tests.account import charged_in_silence, paid_server
+from jobs.tests.upstream import Server, run
+
+__all__ = ["paid_server"]
+
+BY = ("--by", "alice@example.org")
+
+
+def reconcile(*arguments: str) -> tuple[int, str]:
+    """The exit status and what was printed."""
+    out = io.StringIO()
+    status = 0
+    try:
+        call_command("reconcile", *arguments, stdout=out)
+    except SystemExit as end:
+        status = int(end.code or 0)
+    return status, out.getvalue()
+
+
+def told(*arguments: str) -> dict[str, Any]:
+    """The same as data."""
+    found: dict[str, Any] = json.loads(reconcile("--json", *arguments)[1])
+    return found
+
+
+def call(world: World, server: Server, *steps: wire.Step) -> Attempt:
+    """The attempt of a new job that is answered so."""
+    job = world.job()
+    for step in steps:
+        server.script.append(step)
+        run(server)
+    return job.attempts.latest("number")
+
+
+def let_time_pass() -> None:
+    """All that has happened was a quarter of an hour earlier, so that no call can be charged any more."""
+    earlier = timedelta(minutes=15)
+    for attempt in Attempt.objects.exclude(sent_at=None):
+        answered = attempt.answered_at and attempt.answered_at - earlier
+        assert attempt.sent_at
+        changes = {"sent_at": attempt.sent_at - earlier, "answered_at": answered}
+        Attempt.objects.filter(pk=attempt.pk).update(**changes)
+    for snapshot in BalanceSnapshot.objects.all():
+        moved = {"asked_at": snapshot.asked_at - earlier, "came_at": snapshot.came_at - earlier}
+        BalanceSnapshot.objects.filter(pk=snapshot.pk).update(**moved)
+
+
+def test_all_is_explained(world: World, paid_server: Server) -> None:
+    reconcile()
+    call(world, paid_server, wire.answer(charged="0.75"))
+    call(world, paid_server, wire.error(400, 1006, "no"))
+    status, said = reconcile()
+    assert status == 0
+    lines = said.splitlines()
+    assert lines[0] == f"Balance: 999.25 credits at {paid_server.url}."
+    assert lines[2].split() == ["attempts", "estimated", "held", "charged", "booked"]
+    assert lines[3].split() == ["matched", "1", "1", "1", "0.75", "0.75"]
+    assert lines[4].split() == ["released", "1", "1", "1", "0", "0"]
+    assert "1000 − 0.75 charged by 2 calls + 0 bought, then 999.25" in said
+    assert "agrees: Nothing is missing." in said
+    assert lines[-1] == "Nothing is left to a person."
+
+
+def test_the_balance_tells_what_the_one_in_doubt_was_charged(world: World, paid_server: Server) -> None:
+    reconcile()
+    lost = call(world, paid_server, charged_in_silence("0.6"))
+    name = f"{lost.job_id}/1"
+    assert reconcile()[0] == 1  # too early for a quiet balance
+    let_time_pass()
+
+    status, said = reconcile()
+    assert status == 1
+    assert f"pinned: 0.6 is missing, and only {name} can have been charged that." in said
+    assert f"{name} in doubt: 1 estimated, 1 held, nobody knows what was charged, 0 booked; --settle" in said
+    assert "Balances not used, since something was under way just then: 1." in said
+
+    status, said = reconcile("--settle", *BY)
+    assert status == 0
+    assert f"{name} settled: 0.6 charged (balance 2" in said
+    assert "agrees: Nothing is missing." in said
+    assert ledger.balances(world.team) == Balances(available=99_400_000, spent=600_000)
+    settled = Transfer.objects.get(kind="settle")
+    assert settled.actor == world.alice
+    assert settled.memo.startswith("balance 2")
+    assert Job.objects.get().reason == Job.Reason.RESULT_LOST
+
+
+def test_where_nothing_is_missing_none_was_charged(world: World, paid_server: Server) -> None:
+    reconcile()
+    for _ in range(2):
+        call(world, paid_server, wire.no_answer)
+    let_time_pass()
+    status, said = reconcile("--settle", *BY)
+    assert status == 0
+    assert said.count("settled: not charged") == 2
+    assert ledger.balances(world.team) == Balances(available=100 * CREDIT)
+
+
+def test_one_of_two_is_left_to_a_person(world: World, paid_server: Server) -> None:
+    reconcile()
+    call(world, paid_server, charged_in_silence("1"))
+    call(world, paid_server, wire.no_answer)
+    let_time_pass()
+    status, said = reconcile("--settle", *BY)
+    assert status == 1
+    assert "for a person: 1 is missing, and it isn't certain what it went for" in said
+    assert "settled:" not in said
+    assert Attempt.objects.filter(state="in_doubt").count() == 2
+    assert ledger.balances(world.team).held == 2 * CREDIT
+
+
+def test_a_person_who_was_wrong_is_found_out(world: World, paid_server: Server) -> None:
+    reconcile()
+    lost = call(world, paid_server, charged_in_silence("1"))
+    let_time_pass()
+    review.resolve(lost, 0, world.alice, "a guess")
+    status, said = reconcile()
+    assert status == 1
+    assert f"{lost.job_id}/1 (decided by a person or an earlier balance)" in said
+
+
+def test_a_purchase_explains_what_came(world: World, paid_server: Server) -> None:
+    reconcile()
+    call(world, paid_server, wire.answer())
+    let_time_pass()
+    paid_server.charged.append("-50")
+    status, said = reconcile()
+    assert status == 1
+    assert "50 is there that nothing explains" in said
+
+    bought = timezone.now() - timedelta(minutes=5)
+    row = {"upstream": paid_server.url, "bought_at": bought, "microcredits": 50 * CREDIT}
+    Purchase.objects.create(note="a pack", entered_by=world.alice, **row)
+    status, said = reconcile("--no-snapshot")
+    assert status == 0
+    assert "+ 50 bought" in said
+
+
+@pytest.mark.parametrize(
+    ("account_status", "words"),
+    [(401, "refuses the account"), (503, "can't be reached"), (404, "didn't tell it")],
+)
+def test_an_account_that_does_not_answer_is_a_line(
+    world: World, paid_server: Server, account_status: int, words: str
+) -> None:
+    call(world, paid_server, wire.answer())
+    paid_server.account_status = account_status
+    status, said = reconcile()
+    assert status == 0
+    assert said.startswith("No balance: ")
+    assert words in said.splitlines()[0]
+    assert "matched" in said
+
+
+def test_nobody_at_home(world: World, settings: Settings) -> None:
+    settings.PIXIAN_EMBEDDED, settings.PIXIAN_API_URL = False, "http://127.0.0.1:9"
+    assert "can't be reached" in reconcile()[1]
+
+
+def test_the_embedded_engine_has_no_balance(world: World, server: Server) -> None:
+    call(world, server, wire.answer())
+    status, said = reconcile()
+    assert status == 0
+    assert said.startswith("The embedded engine charges nobody and has no balance.")
+    assert "No two balances to compare." in said
+
+
+def test_a_mismatch_needs_a_person(world: World, server: Server) -> None:
+    attempt = call(world, server, wire.answer())
+    Attempt.objects.update(charged_microcredits=CREDIT // 2)
+    status, said = reconcile()
+    assert status == 1
+    assert f"{attempt.job_id}/1 mismatch, HTTP 200: 1 estimated, 1 held, 0.5 charged" in said
+
+
+def test_an_overage_waits_for_a_look_and_alarms_nobody(world: World, server: Server) -> None:
+    attempt = call(world, server, wire.answer(charged="2"))
+    status, said = reconcile()
+    assert status == 0
+    assert f"{attempt.job_id}/1 overage, HTTP 200" in said
+    review.acknowledge(attempt, world.alice, "a large one")
+    assert "Nothing is left to a person." in reconcile()[1]
+
+
+def test_those_that_are_not_fine_are_listed(world: World, server: Server) -> None:
+    call(world, server, wire.answer())
+    odd = call(world, server, wire.answer(charged="many"))
+    world.job()
+    assert "X-Credits-Charged: many" in reconcile("--attempts")[1]
+    listed = told("--attempts")["listed"]
+    assert [(row["attempt"], row["verdict"]) for row in listed] == [
+        (f"{odd.job_id}/1", "no_header"),
+        (f"{odd.job_id + 1}/1", "open"),
+    ]
+    assert told()["listed"] == []
+
+
+def test_the_data_says_the_same(world: World, paid_server: Server) -> None:
+    reconcile()
+    call(world, paid_server, wire.answer(charged="0.123456"))
+    found = told()
+    sums = {"attempts": 1, "estimated": CREDIT, "held": CREDIT, "charged": 123_456, "booked": 123_456}
+    assert found["attempts"] == {"matched": sums}
+    (period,) = found["periods"]
+    assert (period["outcome"], period["missing"], period["charged"]) == ("agrees", 0, 123_456)
+    assert (found["needs_a_person"], found["waiting"], found["log"]) == (False, [], [])
+
+
+def test_only_the_days_that_are_asked_for(world: World, server: Server) -> None:
+    call(world, server, wire.answer())
+    call(world, server, wire.no_answer)
+    Attempt.objects.filter(state="in_doubt").update(sent_at=datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC))
+    Attempt.objects.filter(state="booked").update(sent_at=datetime(2026, 2, 2, tzinfo=UTC))
+    spans = {
+        ("--since", "2026-02-01"): {"matched"},
+        ("--until", "2026-01-31"): {"in_doubt"},
+        ("--since", "2026-01-31", "--until", "2026-02-01"): {"in_doubt"},
+        ("--since", "2026-02-02", "--until", "2026-02-02"): {"matched"},
+        ("--since", "2026-02-03"): set(),
+        (): {"matched", "in_doubt"},
+    }
+    for span, expected in spans.items():
+        assert set(told(*span)["attempts"]) == expected, span
+    assert reconcile("--since", "2026-02-01")[0] == 0
+    assert reconcile()[0] == 1
+
+
+def test_periods_of_other_days_are_left_out(world: World, paid_server: Server) -> None:
+    for day in (1, 2, 3):
+        moment = datetime(2026, 1, day, tzinfo=UTC)
+        BalanceSnapshot.objects.create(
+            upstream=paid_server.url, asked_at=moment, came_at=moment, microcredits=100 - day
+        )
+    assert len(told("--no-snapshot")["periods"]) == 2
+    assert len(told("--no-snapshot", "--since", "2026-01-03")["periods"]) == 1
+    assert len(told("--no-snapshot", "--until", "2026-01-01")["periods"]) == 1
+    assert told("--no-snapshot", "--since", "2026-01-04")["periods"] == []
+
+
+def test_many_periods_that_agree_are_counted(world: World, paid_server: Server) -> None:
+    for hour in range(40):
+        moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
+        BalanceSnapshot.objects.create(
+            upstream=paid_server.url, asked_at=moment, came_at=moment, microcredits=100 - (hour > 20)
+        )
+    said = reconcile("--no-snapshot")[1]
+    assert "Periods that agree, with nothing in doubt: 38." in said
+    assert said.count("for a person: 0.000001 is missing") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--settle"], "--settle needs --by EMAIL"),
+        (["--settle", "--by", "nobody@example.org"], "Nobody with the address"),
+        (["--since", "yesterday"], "--since"),
+        (["--log", "/nowhere/log"], "/nowhere/log"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    world: World, server: Server, arguments: list[str], complaint: str
+) -> None:
+    with pytest.raises(CommandError, match=complaint):
+        reconcile(*arguments)
+
+
+def test_a_member_does_not_settle(world: World, paid_server: Server) -> None:
+    reconcile()
+    call(world, paid_server, wire.no_answer)
+    let_time_pass()
+    with pytest.raises(CommandError, match="neither staff nor a manager of Aurora"):
+        reconcile("--settle", "--by", "bob@example.org")
+    assert Attempt.objects.get().state == "in_doubt"
+
+
+# The log --------------------------------------------------------------------------------------------
+
+
+def write_log(path: Path, charges: list[tuple[Attempt, int]]) -> Path:
+    """A charge for each, in the middle of the attempt's time."""
+    lines = [{"what": "call", "n": 1}, {"what": "purchase", "at": 1, "microcredits": 7}]
+    for attempt, microcredits in charges:
+        assert attempt.sent_at
+        at = attempt.sent_at.timestamp() + 0.001
+        sha256 = attempt.job.source_sha256
+        lines.append({"what": "charge", "at": at, "sha256": sha256, "microcredits": microcredits})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_a_true_log_finds_nothing(world: World, server: Server, tmp_path: Path) -> None:
+    attempts = [call(world, server, wire.answer(charged="0.5")) for _ in range(3)]
+    call(world, server, wire.error(500), wire.answer(charged="0"))
+    log = write_log(tmp_path / "log", [(attempt, CREDIT // 2) for attempt in attempts])
+    assert told("--log", str(log))["log"] == []
+    assert reconcile("--log", str(log))[0] == 0
+
+
+def test_four_faults_in_a_log_are_found_once(world: World, server: Server, tmp_path: Path) -> None:
+    """E10 in small, over real rows."""
+    attempts = [call(world, server, wire.answer()) for _ in range(6)]
+    in_doubt = [call(world, server, wire.no_answer) for _ in range(2)]
+    spread(attempts + in_doubt)
+    missing, doubled, wrong, *others = attempts
+    charges = [(attempt, CREDIT) for attempt in [doubled, doubled, *others, in_doubt[0]]]
+    log = write_log(tmp_path / "log", [*charges, (wrong, 2 * CREDIT)])
+    nobodys = {"what": "charge", "at": 5, "sha256": "f" * 64, "microcredits": 9}
+    log.write_text(log.read_text() + json.dumps(nobodys) + "\n")
+
+    found = told("--log", str(log))["log"]
+    assert sorted((one["kind"], one["attempt"] or "", one["charged"] or 0) for one in found) == [
+        ("charged", f"{in_doubt[0].job_id}/1", CREDIT),
+        ("doubled", f"{doubled.job_id}/1", CREDIT),
+        ("missing", f"{missing.job_id}/1", 0),
+        ("not charged", f"{in_doubt[1].job_id}/1", 0),
+        ("of nobody", "", 9),
+        ("wrong amount", f"{wrong.job_id}/1", 2 * CREDIT),
+    ]
+    status, said = reconcile("--log", str(log))
+    assert status == 1
+    assert f"  missing: {missing.job_id}/1: 1 booked, and the log has no charge" in said
+
+
+def spread(attempts: list[Attempt]) -> None:
+    """Half an hour apart each, since they are all of the same picture."""
+    for number, attempt in enumerate(attempts, 1):
+        attempt.refresh_from_db()
+        assert attempt.sent_at
+        earlier = timedelta(minutes=30 * number)
+        attempt.sent_at -= earlier
+        attempt.answered_at = attempt.answered_at and attempt.answered_at - earlier
+        attempt.save()
+
+
+def test_a_fault_in_the_log_alone_needs_a_person(world: World, server: Server, tmp_path: Path) -> None:
+    call(world, server, wire.answer())
+    assert reconcile("--log", str(write_log(tmp_path / "log", [])))[0] == 1
+
+
+def test_faults_of_other_days_are_left_out(world: World, server: Server, tmp_path: Path) -> None:
+    call(world, server, wire.answer())
+    log = str(write_log(tmp_path / "log", []))
+    assert told("--log", log, "--until", "2026-01-01")["log"] == []
+    assert len(told("--log", log, "--since", "2026-01-01")["log"]) == 1
+
+
+def test_a_log_that_cannot_be_read_is_told(world: World, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("not a log\n")
+    with pytest.raises(CommandError, match="line 1 can't be read"):
+        reconcile("--log", str(tmp_path / "log"))

@@ -1,0 +1,59 @@
+"""``manage.py verify``: what it prints, and its exit status."""
+
+import io
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from conftest import World
+from jobs.models import Job, Verification
+from jobs.tests.upstream import Server, run
+from jobs.verify import INVARIANTS
+
+
+def verify(*arguments: str) -> tuple[int, list[str]]:
+    """The exit status and the lines."""
+    out = io.StringIO()
+    status = 0
+    try:
+        call_command("verify", *arguments, stdout=out)
+    except SystemExit as end:
+        status = int(end.code or 0)
+    return status, out.getvalue().splitlines()
+
+
+@pytest.fixture
+def result(world: World, server: Server) -> Path:
+    """The file of the one job's result."""
+    world.job()
+    run(server)
+    return Path(Job.objects.get().result.path)
+
+
+def test_all_in_order(result: Path) -> None:
+    status, lines = verify()
+    assert status == 0
+    assert [line.split("  ")[-1] for line in lines[:-1]] == [
+        f"{title}: ok" for title, _ in INVARIANTS.values()
+    ]
+    assert lines[-1].startswith("Findings: 0, in ")
+    assert Verification.objects.get().findings == []
+
+
+def test_a_finding_is_printed_and_ends_with_1(result: Path) -> None:
+    result.write_bytes(b"other")
+    status, lines = verify()
+    assert status == 1
+    title, _find = INVARIANTS[5]
+    place = lines.index(f" 5  {title}: 1")
+    assert "isn't what came from the upstream" in lines[place + 1]
+    assert lines[-1].startswith("Findings: 1, in ")
+    assert len(Verification.objects.get().findings) == 1
+
+
+def test_quick_does_not_read_the_results(result: Path) -> None:
+    result.write_bytes(b"other")
+    status, lines = verify("--quick")
+    assert status == 0
+    assert not [line for line in lines if line.startswith(" 5")]

@@ -1,0 +1,29 @@
+"""Invariants 9 and 10: nothing gets stuck."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.utils import timezone
+
+from jobs import queue
+from jobs.models import Attempt, Job, Ramp
+
+UNDELIVERED = timedelta(minutes=5)
+UNANSWERED = timedelta(minutes=10)
+
+
+def all_delivered() -> Iterator[str]:
+    """9. A job that is due is claimed by somebody, unless enough calls are in flight, or others are."""
+    long_ago = timezone.now() - UNDELIVERED
+    ramp = Ramp.objects.first()
+    if (ramp and ramp.claimed_at > long_ago) or queue.free_calls() <= 0:
+        return
+    for job in Job.objects.claimable(long_ago).order_by("pk").values_list("pk", flat=True).iterator():
+        yield f"Job {job} has been due for more than 5 minutes, and nobody takes it."
+
+
+def all_answered() -> Iterator[str]:
+    """10. A call is answered, or in doubt, at last when its worker's lease has run out."""
+    sent = Attempt.objects.filter(state=Attempt.State.SENT, sent_at__lt=timezone.now() - UNANSWERED)
+    for job, number in sent.order_by("sent_at").values_list("job_id", "number").iterator():
+        yield f"Attempt {job}/{number} has been sent for more than 10 minutes."
