@@ -51,8 +51,25 @@ def prepare(job: Job, actor: User | None) -> Attempt:
 
 
 def send(attempt: Attempt) -> None:
-    """The call may leave the house from here on."""
-    _move(attempt, State.PREPARED, State.SENT, sent_at=timezone.now(), sends=attempt.sends + 1)
+    """The call may leave the house from here on. What a 429 answered before says nothing about it."""
+    _move(
+        attempt,
+        State.PREPARED,
+        State.SENT,
+        sent_at=timezone.now(),
+        sends=attempt.sends + 1,
+        answered_at=None,
+        status=None,
+        headers=[],
+        charged_header=None,
+        charged_microcredits=None,
+    )
+
+
+def is_sent(attempt: Attempt) -> bool:
+    """Whether the database has it as sent. If not, ``send`` can be taken again."""
+    attempt.refresh_from_db(fields=["state", "sends"])
+    return attempt.state == State.SENT
 
 
 def answer(attempt: Attempt, came: Answer) -> None:
@@ -74,6 +91,12 @@ def answer(attempt: Attempt, came: Answer) -> None:
 def is_answered(attempt: Attempt) -> bool:
     """Whether the database has the answer."""
     return Attempt.objects.filter(pk=attempt.pk, state=State.ANSWERED).exists()
+
+
+def has_ended(attempt: Attempt) -> bool:
+    """Whether somebody has ended it meanwhile, or put it in doubt: nobody goes on with its answer."""
+    under_way = (State.PREPARED, State.SENT, State.ANSWERED)
+    return not Attempt.objects.filter(pk=attempt.pk, state__in=under_way).exists()
 
 
 def unsend(attempt: Attempt, error: ApiError | None = None) -> None:
@@ -98,7 +121,9 @@ def release(attempt: Attempt, error: ApiError | None = None, memo: str = "") -> 
 
 def doubt(attempt: Attempt, error: ApiError | None = None) -> None:
     """Nobody here knows what was charged: the hold stays."""
-    _move(attempt, attempt.state, State.IN_DOUBT, **_told(error))
+    # Not by ``attempt.state``, which has moved on already where this step's commit failed and it is repeated.
+    before = State.SENT if attempt.status is None else State.ANSWERED
+    _move(attempt, before, State.IN_DOUBT, **_told(error))
 
 
 def resolve(attempt: Attempt, charged: int, actor: User, why: str) -> None:

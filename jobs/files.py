@@ -21,7 +21,7 @@ from pixian import picture
 from pixian.errors import BodyLost
 from pixian.limits import MAX_PROCESSED_PIXELS
 
-SPOOL_KEPT_SECONDS = 24 * 60 * 60
+SPOOL_KEPT_SECONDS = 60 * 60  # above any call, with a database that restarts meanwhile
 BYTES_PER_PIXEL = 5  # four channels, and what a PNG adds to noise
 ROOM_TO_SPARE = 16 * 1024 * 1024  # for the database and the other files of this job
 PNG_END = b"IEND\xaeB`\x82"
@@ -33,6 +33,10 @@ class NoRoomError(Exception):
     """The disk has no room for a result. Nothing was sent."""
 
 
+class SourceLostError(Exception):
+    """The storage hasn't got the picture any more. Nothing was sent."""
+
+
 def new_source_name(team_slug: str, extension: str) -> str:
     """A folder of its own for each job, so that no name is ever taken."""
     return f"{team_slug}/{uuid4().hex}/source.{extension}"
@@ -42,6 +46,14 @@ def result_name(job: Job, attempt_number: int) -> str:
     """Beside the source, one a call: after a crash its presence says that the body arrived whole."""
     folder = str(job.source.name).rpartition("/")[0]
     return f"{folder}/result-{attempt_number}.png"
+
+
+def opened(job: Job) -> "File[bytes]":
+    """The source, to read; raises SourceLostError."""
+    try:
+        return cast("File[bytes]", job.source.open("rb"))
+    except FileNotFoundError as error:
+        raise SourceLostError(str(error)) from error
 
 
 @contextmanager
@@ -106,7 +118,7 @@ def sha256(file: "File[bytes]") -> str:
 
 
 def sweep_spool() -> None:
-    """Remove temporary files that a killed process left behind a day ago or earlier."""
+    """Remove temporary files that a killed process left behind an hour ago or earlier."""
     for path in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
         with suppress(FileNotFoundError):  # put in place, or removed by whoever it belongs to
             if path.is_file() and time.time() - path.stat().st_mtime > SPOOL_KEPT_SECONDS:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from jobs import presence, queue
 from jobs.models import Job
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.2
 HEARTBEATS_PER_LEASE = 3
+BEAT_AGAIN_SECONDS = 1
 
 
 class Hands:
@@ -34,7 +35,8 @@ class Hands:
         self._upstream = upstream
         self._threads = threads
         self._asking = threading.Lock()
-        self._leases: dict[int, int] = {}  # job → fence
+        self._busy = False  # the last claim brought something
+        self._leases: set[tuple[int, int]] = set()  # (job, fence): a job may come back to another thread
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -75,41 +77,48 @@ class Hands:
         however many threads it has."""
         with self._asking:
             while not self.stop.is_set():
-                due = queue.due()
-                if due and queue.free_calls() > 0 and (job := queue.claim(name)):
-                    return job
-                if not (due or patient):
+                # While there is work a claim is all it takes; its transaction isn't worth it otherwise.
+                if self._busy or (queue.due() and queue.free_calls() > 0):
+                    job = queue.claim(name)
+                    self._busy = job is not None
+                    if job:
+                        return job
+                if not (patient or queue.due()):
                     break
                 self.stop.wait(POLL_SECONDS)
         return None
 
     def _process(self, job: Job, backoff: Backoff) -> int:
-        self._leases[job.pk] = job.fence
+        lease = (job.pk, job.fence)
+        self._leases.add(lease)
         try:
             wait = process(job, self._upstream, backoff)
         finally:
-            del self._leases[job.pk]
-        job.refresh_from_db(fields=["state", "reason"])
+            self._leases.remove(lease)
         log.info("job", job=job.pk, team=job.team.slug, state=job.state, reason=job.reason or None)
         return wait
 
     def _beat(self, done: threading.Event) -> None:
-        name = process_name()
-        self._renew(name)
-        while not done.wait(settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE):
-            self._renew(name)
+        name, pause = process_name(), 0.0
+        while not done.wait(pause):
+            renewed = self._renew(name)
+            # A database that is away answers late that it is, and the leases go on running out meanwhile.
+            pause = settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE if renewed else BEAT_AGAIN_SECONDS
         with suppress(DatabaseError):
             presence.leave(name)
         connection.close()
 
-    def _renew(self, name: str) -> None:
+    def _renew(self, name: str) -> bool:
         try:
-            presence.show(name, self._threads)
-            for job_pk, fence in list(self._leases.items()):
+            for job_pk, fence in list(self._leases):
                 queue.heartbeat(job_pk, fence)
-        except DatabaseError as error:
+            presence.show(name, self._threads)
+        except (DatabaseError, InterfaceError) as error:
             log.warning("leases could not be renewed", jobs=list(self._leases), error=str(error).strip())
-            connection.close()
+            return False
+        finally:
+            close_old_connections()
+        return True
 
 
 def process_name() -> str:

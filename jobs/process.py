@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 import structlog
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from accounts.ledger import LedgerError
 from jobs import attempts, files, queue
@@ -63,7 +63,7 @@ def _call(job: Job, attempt: Attempt, upstream: Upstream, backoff: Backoff) -> i
         return _wait(job, attempt, Reason.UNREACHABLE, min(backoff.refused(), UNREACHABLE_WAIT_SECONDS))
     except (errors.Unanswered, errors.BodyLost):
         _lose(job, attempt, upstream)
-    except FileNotFoundError:
+    except files.SourceLostError:
         with queue.owned(job):
             attempts.release(attempt)
             queue.fail(job, Reason.SOURCE_LOST)
@@ -78,9 +78,8 @@ def _call(job: Job, attempt: Attempt, upstream: Upstream, backoff: Backoff) -> i
 def _exchange(job: Job, attempt: Attempt, upstream: Upstream) -> None:
     """The call itself. The source is opened and room is made for the result first: what is missing here
     must not look like a sent call."""
-    with job.source.open("rb") as picture, files.reserved(job.width * job.height) as body:
-        with queue.owned(job):
-            attempts.send(attempt)
+    with files.opened(job) as picture, files.reserved(job.width * job.height) as body:
+        _send(job, attempt)
         call = upstream.client.remove_background(cast("BinaryIO", picture), job.name, Options())
         with call as answer:
             _record(job, attempt, answer)
@@ -88,6 +87,21 @@ def _exchange(job: Job, attempt: Attempt, upstream: Upstream) -> None:
                 raise answer.error()
             files.fill(body, answer.stream())
             _keep(job, attempt, body, upstream)
+
+
+def _send(job: Job, attempt: Attempt) -> None:
+    """*Sent* to the database, before anything leaves the house. Where only the confirmation was lost, no call
+    was made yet, and the next worker would have to doubt one."""
+
+    def send() -> None:
+        with queue.owned(job):
+            attempts.send(attempt)
+
+    def is_sent() -> bool:
+        with queue.owned(job):  # and so not by another worker
+            return attempts.is_sent(attempt)
+
+    _insist(send, is_sent)
 
 
 def _record(job: Job, attempt: Attempt, answer: Answer) -> None:
@@ -110,7 +124,12 @@ def _keep(job: Job, attempt: Attempt, body: TemporaryUploadedFile, upstream: Ups
         return
     digest, size = files.sha256(body), body.tell()
     name = files.put(files.result_name(job, attempt.number), body)
-    _insist(lambda: _finish(job, attempt, name, digest, size), lambda: queue.is_done(job))
+    try:
+        _insist(lambda: _finish(job, attempt, name, digest, size), lambda: queue.is_done(job))
+    except queue.LostLeaseError:
+        if attempts.has_ended(attempt) and not queue.has_result(job, name):
+            default_storage.delete(name)  # given up as lost before it was stored; nobody comes for it
+        raise
 
 
 def _finish(job: Job, attempt: Attempt, name: str, digest: str, size: int) -> None:
@@ -124,7 +143,7 @@ def _finish(job: Job, attempt: Attempt, name: str, digest: str, size: int) -> No
 
 
 def _insist(step: Callable[[], None], done: Callable[[], bool]) -> None:
-    """Commit what would otherwise leave a charge unknown, also while the database restarts.
+    """Commit what would otherwise leave a call or its charge unknown, also while the database restarts.
 
     done: tells after a failure whether the commit had gone through and only its confirmation was lost.
     """
@@ -137,9 +156,9 @@ def _insist(step: Callable[[], None], done: Callable[[], bool]) -> None:
         except (OperationalError, InterfaceError) as error:
             if time.monotonic() > end:
                 raise
-            log.warning("the database doesn't answer; an upstream's answer waits", error=str(error).strip())
+            log.warning("the database doesn't answer; a call waits for it", error=str(error).strip())
             failed = True
-            connection.close()
+            close_old_connections()
             time.sleep(INSIST_STEP_SECONDS)
         else:
             return

@@ -7,8 +7,9 @@ Teams take turns, so that 5,000 jobs of one don't delay one job of another; with
 batches. The ramp bounds the calls in flight over all workers and hosts.
 """
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,9 @@ State = Job.State
 Reason = Job.Reason
 
 TEAMS_TRIED = 5
+RAMP_RECORDED_EVERY = timedelta(seconds=1)
+
+_one_writer = threading.Lock()
 
 
 class LostLeaseError(Exception):
@@ -48,23 +52,26 @@ def claim(worker: str) -> Job | None:
     One short transaction. The ramp's row is locked first, so that two claims can't both take the last
     free call, nor the same turn.
     """
-    now = timezone.now()
-    with transaction.atomic():
-        ramp = _locked_ramp(now)
-        job = _next(now) if _free_calls(ramp, now) > 0 else None
+    with _writing():
+        ramp = _locked_ramp()
+        now = timezone.now()  # after the wait for the lock: a lease mustn't be half over when it begins
+        job = _next(now) if _free_calls(_resumed(ramp, now), now) > 0 else None
         if job is None:
             return None
-        Job.objects.filter(pk=job.pk).update(
+        _change(
+            job,
             state=State.RUNNING,
             worker=worker,
-            fence=F("fence") + 1,
+            fence=job.fence + 1,
             lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),
             updated_at=now,
         )
-        Turn.objects.update_or_create(team_id=job.team_id, defaults={"served_at": now})
-        ramp.claimed_at = now
-        ramp.save()
-    return Job.objects.select_related("team", "created_by").get(pk=job.pk)
+        if not Turn.objects.filter(team=job.team_id).update(served_at=now):
+            Turn.objects.create(team=job.team, served_at=now)
+        if now - ramp.claimed_at > RAMP_RECORDED_EVERY:
+            ramp.claimed_at = now
+            ramp.save()
+    return job
 
 
 def free_calls() -> int:
@@ -73,10 +80,9 @@ def free_calls() -> int:
     return _free_calls(_resumed(Ramp.objects.first() or Ramp(), now), now)
 
 
-def _locked_ramp(now: datetime) -> Ramp:
+def _locked_ramp() -> Ramp:
     """The ramp, locked to the end of the transaction."""
-    ramp, _ = Ramp.objects.select_for_update().get_or_create(pk=1)
-    return _resumed(ramp, now)
+    return Ramp.objects.select_for_update().get_or_create(pk=1)[0]
 
 
 def _resumed(ramp: Ramp, now: datetime) -> Ramp:
@@ -102,6 +108,7 @@ def _next(now: datetime) -> Job | None:
             skip_locked=connection.features.has_select_for_update_skip_locked
         ).first()
         if job:
+            job.team = team
             return job
     return None
 
@@ -119,7 +126,7 @@ def owned(job: Job) -> Iterator[None]:
 
     The row is locked, so nobody can claim it before the transaction ends.
     """
-    with transaction.atomic():
+    with _writing():
         mine = Job.objects.select_for_update().filter(pk=job.pk, fence=job.fence, state=State.RUNNING)
         if not mine.exists():
             raise LostLeaseError(str(job.pk))
@@ -129,6 +136,11 @@ def owned(job: Job) -> Iterator[None]:
 def is_done(job: Job) -> bool:
     """Whether the database has this claim's result."""
     return Job.objects.filter(pk=job.pk, fence=job.fence, state=State.DONE).exists()
+
+
+def has_result(job: Job, name: str) -> bool:
+    """Whether this file is the job's, whoever finished it."""
+    return Job.objects.filter(pk=job.pk, result=name).exists()
 
 
 def postpone(job: Job, seconds: float, reason: Reason) -> None:
@@ -168,6 +180,23 @@ def decided(job: Job, *, charged: bool) -> None:
 
 def _leave(job: Job, state: State, reason: Reason | None, **changes: Any) -> None:
     mine = Job.objects.filter(pk=job.pk, fence=job.fence, state=State.RUNNING)
-    now = timezone.now()
-    if not mine.update(state=state, reason=reason or "", lease_until=None, updated_at=now, **changes):
+    changes |= {"state": state, "reason": reason or "", "lease_until": None, "updated_at": timezone.now()}
+    if not mine.update(**changes):
         raise LostLeaseError(str(job.pk))
+    for name, value in changes.items():
+        setattr(job, name, value)
+
+
+def _change(job: Job, **changes: Any) -> None:
+    """Of a job whose row is locked."""
+    Job.objects.filter(pk=job.pk).update(**changes)
+    for name, value in changes.items():
+        setattr(job, name, value)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A transaction that writes. SQLite lets in one writer at a time, and those it keeps waiting sleep and
+    look again later and later; so the threads of a process queue up before it."""
+    with _one_writer if connection.vendor == "sqlite" else nullcontext(), transaction.atomic():
+        yield

@@ -7,6 +7,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import IntegrityError, transaction
 
+from accounts.ledger import LedgerError
 from accounts.models import Team, User
 from jobs import attempts, files, queue, wake
 from jobs.models import Job
@@ -42,7 +43,7 @@ def submit(team: Team, user: User, upload: Upload) -> Job:
     """The queued job, its credits held; the job of the first time where the request is a repetition.
 
     Raises what ``ledger.hold`` raises, and RequestReusedError; nothing is kept then. The file is stored
-    first, since nothing but a row may point at it, and a crash in between leaves a file that no row names.
+    first, so that no row is ever without its file; a crash in between leaves a file that no row names.
     """
     digest = files.sha256(upload.file)
     known = Job.objects.filter(team=team, request_id=upload.request_id)
@@ -51,7 +52,9 @@ def submit(team: Team, user: User, upload: Upload) -> Job:
     name = files.put(files.new_source_name(team.slug, upload.header.format.lower()), upload.file)
     try:
         return _queue(team, user, upload, name, digest)
-    except BaseException as error:
+    except (LedgerError, IntegrityError) as error:
+        # These were surely undone. After any other failure the row may be there, only its confirmation lost,
+        # and the sender comes back for it.
         default_storage.delete(name)
         if isinstance(error, IntegrityError) and (first := known.first()):
             return _same(first, digest)

@@ -21,6 +21,7 @@ ACCOUNT_TIMEOUT_SECONDS = 20
 OK = 200
 API_PATH = "/api/v2"
 MAX_ERROR_BYTES = 65_536
+MAX_CREDITS = MAX_MICROCREDITS // MICROCREDITS
 CHUNK_BYTES = 65_536
 
 
@@ -72,13 +73,14 @@ class Answer:
                 if len(body) > MAX_ERROR_BYTES:
                     return None
             return json.loads(body, **parsing)
-        except (errors.BodyLost, ValueError):
+        except (errors.BodyLost, ValueError, ArithmeticError, RecursionError):  # or beyond a parser's bounds
             return None
 
 
 @dataclass(frozen=True)
 class Account:
-    """What the account endpoint says. balance: in micro-credits, rounded down; answer: all of it."""
+    """What the account endpoint says. balance: in micro-credits, cut off below one; answer: all of it,
+    with fractions as text."""
 
     balance: int
     answer: dict[str, Any]
@@ -144,7 +146,7 @@ class Client:
             response = self._send(request)
             try:
                 answer = Answer(response)
-                body = answer.payload(parse_float=Decimal)
+                body = answer.payload(parse_float=Decimal, parse_constant=str)
             finally:
                 response.close()
         except errors.Unanswered as error:
@@ -163,11 +165,10 @@ class Client:
 
 
 def _account(body: object) -> Account:
-    if isinstance(body, dict) and isinstance(body.get("credits"), int | Decimal):
-        balance = Decimal(body["credits"]) * MICROCREDITS
-        if abs(balance) < MAX_MICROCREDITS:
-            as_text = {key: str(v) if isinstance(v, Decimal) else v for key, v in body.items()}
-            return Account(int(balance), as_text)
+    balance: Any = body.get("credits") if isinstance(body, dict) else None
+    if type(balance) in (int, Decimal) and -MAX_CREDITS < balance < MAX_CREDITS:
+        as_json = json.loads(json.dumps(body, default=str))
+        return Account(int(Decimal(balance) * MICROCREDITS), as_json)
     raise errors.Misdirected(OK, 0, "The account's answer can't be read.")
 
 

@@ -21,6 +21,9 @@ text: § 4 of the contract.
 from enum import IntEnum
 from typing import Any
 
+MAX_CODE = 2**31 - 1
+"""What is larger fits no column and is no code of the contract."""
+
 
 class Code(IntEnum):
     """The contract's error codes that are in use here."""
@@ -102,11 +105,12 @@ def from_answer(status: int, payload: object, fallback: str, retry_after: int | 
     """The error that an answer of this status means.
 
     ``payload`` is the parsed JSON body, or anything else where it wasn't JSON; ``fallback`` is the
-    message then.
+    message then. Of a message's characters those that can't be printed are left out, since neither logs nor
+    PostgreSQL take them.
     """
     match payload:
-        case {"error": {"code": int(code), "message": str(message)}}:
-            pass
+        case {"error": {"code": int(code), "message": str(message)}} if abs(code) <= MAX_CODE:
+            message = "".join(character if character.isprintable() else " " for character in message)
         case _:
             code, message = 0, fallback
     return _kind(status)(status, code, message, retry_after=retry_after)

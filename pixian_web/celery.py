@@ -37,9 +37,11 @@ app.conf.update(
     broker_transport_options={
         # Below a turn's length, Redis would hand the message to a second worker meanwhile.
         "visibility_timeout": LONGER_THAN_ANY_TURN_SECONDS,
-        # An upload waits so long for a broker that is away.
+        # An upload waits so long for a broker that is away. Trying again is left to beat; workers, which
+        # have a setting of their own for it, go on trying to connect.
         "socket_connect_timeout": 2,
         "socket_timeout": 10,
+        "max_retries": 0,
     },
     beat_schedule_filename=str(settings.DATA_DIR / "beat"),
     # A message that waits longer than until the next one is thrown away, so that they never pile up.

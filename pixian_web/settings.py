@@ -127,6 +127,8 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+# A worker's turn is short, and a connection to PostgreSQL costs as much as several queries.
+DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A transaction that begins as a reader and then writes fails at once when another has written in
     # between; IMMEDIATE makes it wait at its start. FULL: a booking that was acknowledged survives a

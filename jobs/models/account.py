@@ -21,14 +21,14 @@ class PriceQuerySet(models.QuerySet["Price"]):
     def learn(self, upstream: str, band: int, rate: int) -> None:
         """Keep a rate where it is higher than what was seen. Two who learn at once keep the higher one."""
         row = self.filter(upstream=upstream, band=band)
-        if row.filter(microcredits_per_megapixel__lt=rate).update(microcredits_per_megapixel=rate):
-            return
-        if not row.exists():
-            _row, new = self.get_or_create(
-                upstream=upstream, band=band, defaults={"microcredits_per_megapixel": rate}
-            )
-            if not new:
-                self.learn(upstream, band, rate)
+        seen = row.values_list("microcredits_per_megapixel", flat=True).first()
+        if seen is None:
+            values = {"microcredits_per_megapixel": rate}
+            seen = self.get_or_create(upstream=upstream, band=band, defaults=values)[
+                0
+            ].microcredits_per_megapixel
+        if seen < rate:
+            row.filter(microcredits_per_megapixel__lt=rate).update(microcredits_per_megapixel=rate)
 
 
 class Price(models.Model):

@@ -14,7 +14,7 @@ from PIL import Image
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import renditions
+from jobs import files, renditions
 from jobs.models import Job
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
@@ -196,7 +196,7 @@ def test_a_name_sent_with_line_breaks_stays_one_header(
 def test_a_result_that_is_no_picture_is_not_shown(world: World, bob: Client, server: Server) -> None:
     """The upstream is trusted with the bytes of a download, not with a decoder."""
     world.job()
-    server.script.append(wire.answer(wire.CUT_OUT[:50]))
+    server.script.append(wire.answer(wire.CUT_OUT[:50] + files.PNG_END))
     job, _ = run(server)
     assert job.state == "done"
     assert bob.get(reverse("shown", args=[world.team.slug, job.pk, "after", "tile"])).status_code == 404

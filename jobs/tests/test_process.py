@@ -1,39 +1,25 @@
 """One paid call over a real wire: each row of the architecture's table of what can break."""
 
-from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
-from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 from accounts import ledger
 from accounts.ledger import Balances
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
-from jobs import attempts, files, queue
+from jobs import files, queue
 from jobs.models import Attempt, Job
-from jobs.process import MAX_ATTEMPTS, process
+from jobs.process import MAX_ATTEMPTS
 from jobs.reconcile import books
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from pixian.backoff import Backoff
 
 Reason = Job.Reason
-
-
-def crash_before(step: tuple[Any, str], server: Server, charges: bool = True) -> None:
-    """Process once, and die where this function of this module would have been called."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(*step, die)
-        with pytest.raises(SystemExit):
-            run(server, charges=charges)
-
-
-def die(*_args: Any, **_kwargs: Any) -> None:
-    raise SystemExit
 
 
 def content(job: Job) -> bytes:
@@ -169,78 +155,6 @@ def test_a_charge_that_cannot_be_read_waits_for_a_person(
     assert balances(world).held == CREDIT
 
 
-# What the process was about to do when it died, the job after a restart, and the calls made in all.
-CRASHES: dict[str, tuple[tuple[Any, str], str, int]] = {
-    "nothing was sent": ((attempts, "send"), "done", 1),
-    "sent, headers unrecorded": ((attempts, "answer"), "in_doubt", 1),
-    "headers recorded, body unread": ((files, "fill"), "failed", 1),
-    "body read, not stored": ((files, "put"), "failed", 1),
-    "stored, not booked": ((attempts, "book"), "done", 1),
-    "in the middle of booking": ((queue, "finish"), "done", 1),
-}
-
-
-@pytest.mark.parametrize(("step", "state", "calls"), CRASHES.values(), ids=CRASHES)
-def test_a_restart_goes_on_from_the_rows(
-    world: World, server: Server, step: tuple[Any, str], state: str, calls: int
-) -> None:
-    world.job()
-    crash_before(step, server)
-    job, _ = run(server)
-
-    assert (job.state, server.calls) == (state, calls)
-    in_doubt = CREDIT if state == "in_doubt" else 0
-    assert balances(world).spent + in_doubt == CREDIT * len(server.charged)
-    assert balances(world).held == in_doubt
-    if state == "done":
-        assert content(job) == wire.CUT_OUT
-
-
-@pytest.mark.parametrize("step", ["send", "answer", "book"])
-def test_the_embedded_engine_always_finishes_after_a_crash(world: World, server: Server, step: str) -> None:
-    world.job()
-    crash_before((attempts, step), server, charges=False)
-    while (job := run(server, charges=False)[0]).state == "queued":
-        pass
-    assert job.state == "done"
-    assert balances(world) == Balances(available=99 * CREDIT, spent=CREDIT)
-
-
-@pytest.fixture
-def frozen_job(world: World) -> Job:
-    """A job in the hands of a worker that was frozen just before its call, and woke up too late."""
-    world.job()
-    job = queue.claim("frozen")
-    assert job
-    prefetch_related_objects([job], "attempts__hold")
-    return job
-
-
-def test_a_stale_worker_changes_nothing(frozen_job: Job, server: Server) -> None:
-    job, _ = run(server)
-    with pytest.raises(queue.LostLeaseError):
-        process(frozen_job, server.upstream, Backoff())
-    assert (job.state, server.calls) == ("done", 1)
-
-
-def test_without_its_guards_a_stale_worker_calls_again(
-    frozen_job: Job, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The control: no fence, and no look at the attempt's state."""
-    monkeypatch.setattr(queue, "owned", nullcontext)
-    monkeypatch.setattr(attempts, "_move", move_blindly)
-    run(server)
-    with pytest.raises(ledger.AlreadyResolvedError):
-        process(frozen_job, server.upstream, Backoff())
-    assert server.calls == 2
-
-
-def move_blindly(attempt: Attempt, _expected: str, state: str, **changes: Any) -> None:
-    for name, value in {"state": state, **changes}.items():
-        setattr(attempt, name, value)
-    attempt.save()
-
-
 def test_a_source_that_is_gone_fails_without_a_call(world: World, server: Server) -> None:
     default_storage.delete(str(world.job().source.name))
     job, _ = run(server)
@@ -255,3 +169,40 @@ def test_no_credits_are_left_for_a_second_try(world: World, server: Server) -> N
     server.script.append(wire.error(500, X_Credits_Charged="1"))
     job, _ = run(server)
     assert (job.state, job.reason) == ("failed", Reason.NO_CREDITS)
+
+
+def test_every_send_is_counted_and_only_the_last_answer_counts(world: World, server: Server) -> None:
+    """A 429 says nothing about the call that follows it, whatever its headers were."""
+    world.job()
+    slow_down = wire.error(429, 1015, "Slow down", X_Credits_Charged="0")
+    server.script.extend([slow_down, slow_down, wire.no_answer])
+    for sends in (1, 2):
+        attempt = run(server)[0].last_attempt
+        assert (attempt.sends, attempt.state, attempt.status) == (sends, "prepared", 429)
+    job, _ = run(server)
+    attempt = job.last_attempt
+    assert (job.state, attempt.state, attempt.sends) == ("in_doubt", "in_doubt", 3)
+    assert (attempt.status, attempt.charged_header, attempt.headers) == (None, None, [])
+    assert books(Job.objects.with_books().get()).verdict == "in_doubt"
+
+
+@pytest.mark.parametrize("charge", [None, "1.000000"])
+def test_a_file_missing_after_the_call_gives_no_charge_back(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch, charge: str | None
+) -> None:
+    """It is no missing source: whoever takes the job up goes by what the headers say."""
+
+    def vanish(*_: Any) -> None:
+        raise FileNotFoundError("the folder is gone")
+
+    world.job()
+    server.script.append(wire.answer(charged=charge))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "put", vanish)
+        with pytest.raises(FileNotFoundError):
+            run(server)
+    job, _ = run(server)
+    assert (job.state, server.calls) == ("failed" if charge else "in_doubt", 1)
+    assert balances(world) == (
+        Balances(99 * CREDIT, spent=CREDIT) if charge else Balances(99 * CREDIT, CREDIT)
+    )

@@ -129,12 +129,12 @@ ENDINGS: dict[str, tuple[Callable[[Job], None], str, str]] = {
 def test_who_has_the_job_may_end_it_once(
     world: World, end: Callable[[Job], None], state: str, reason: str
 ) -> None:
-    add(world)
+    added = add(world)
     job = claimed()
     end(job)
     after = row(job)
     assert (after["state"], after["reason"], after["lease_until"]) == (state, reason, None)
-    assert after["updated_at"] > job.updated_at
+    assert after["updated_at"] > added.updated_at
     with pytest.raises(LostLeaseError):
         end(job)
     assert row(job) == after

@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from accounts import ledger
@@ -53,6 +53,26 @@ def test_a_refusal_leaves_nothing_behind(world: World, settings: Settings) -> No
     assert Job.objects.count() == 4
     assert len(stored(settings)) == 4
     assert Transfer.objects.filter(kind="hold").count() == 4
+
+
+def test_a_commit_whose_confirmation_was_lost_keeps_its_file(
+    committed_world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender comes back with the same request, and finds the job it already has."""
+    request_id, commit = uuid4(), getattr(connection, "_commit")  # noqa: B009 - of every backend
+
+    def commit_and_lose() -> None:
+        commit()
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "_commit", commit_and_lose)
+        with pytest.raises(OperationalError):
+            committed_world.job(request_id=request_id)
+    job = committed_world.job(request_id=request_id)
+    assert (Job.objects.get(), len(stored(settings))) == (job, 1)
+    with job.source.open() as file:
+        assert file.read() == small_png()
 
 
 def test_a_failed_job_is_tried_again_with_a_hold_of_its_own(world: World) -> None:

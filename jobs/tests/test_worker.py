@@ -8,9 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 from pytest_django import Settings
 
@@ -21,6 +24,7 @@ from conftest import ROOT, World, small_png
 from engine import weights
 from engine.model import BUILT_IN
 from engine.tests.conftest import wait_until_ready
+from experiments.servers import create_database
 from jobs import files, hands, queue
 from jobs.models import Attempt, Job
 from jobs.process import process
@@ -220,12 +224,24 @@ ENGINE = ("-m", "gunicorn", "-c", "engine/gunicorn.py", "engine.wsgi")
 WORKER = ("manage.py", "worker", "--threads", "1")
 
 
+@dataclass(frozen=True)
+class OnPostgres(Instance):
+    """An instance with a database of its own on the server that the tests run on."""
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.env["DATABASE_URL"]) as database:
+            return database.execute(query.encode()).fetchall()
+
+
 @pytest.fixture
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
     """A data folder of its own, with a path short enough for a socket. Nothing runs on it yet."""
     weights.put_in_place(BUILT_IN["fast"], ROOT / "models")
     folder = tmp_path_factory.mktemp("w")
     own = {"DATA_DIR": str(folder), "LEASE_SECONDS": "2", "DJANGO_SETTINGS_MODULE": "pixian_web.settings"}
+    if server := os.environ.get("DATABASE_URL"):
+        url = create_database(server, f"instance_{uuid4().hex}")
+        return OnPostgres(folder, "", "", os.environ | own | {"DATABASE_URL": url})
     return Instance(folder, "", "", os.environ | own)
 
 

@@ -42,12 +42,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.calls += 1
-        step = self.server.script.popleft() if self.server.script else answer()
+        step = self.server.script.popleft() if self.server.script else self.server.otherwise
         step(self)
 
     def do_GET(self) -> None:
         """The account."""
-        body = b'{"credits": 100.000000, "creditPack": "none", "state": "active"}'
+        self.server.account_calls += 1
+        body = self.server.account_body
         self.send_response(self.server.account_status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -63,15 +64,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """``script`` holds the next answers; when it is empty, every call succeeds."""
+    """``script`` holds the next answers; when it is empty, every call is answered ``otherwise``: succeeds."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: deque[Step] = deque()
+        self.otherwise: Step = answer()
         self.calls = 0
+        self.account_calls = 0
         self.account_status = 200
+        self.account_body = b'{"credits": 100.000000, "creditPack": "none", "state": "active"}'
         self.charged: list[str] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
@@ -93,12 +97,14 @@ def serving() -> Iterator[Server]:
         server.server_close()
 
 
-def answer(body: bytes = CUT_OUT, charged: str | None = "1.000000", cut: bool = False) -> Step:
+def answer(
+    body: bytes = CUT_OUT, charged: str | None = "1.000000", cut: bool = False, kind: str = "image/png"
+) -> Step:
     """200 with a charge; ``cut``: the body breaks off half-way."""
 
     def step(handler: Handler) -> None:
         handler.send_response(200)
-        handler.send_header("Content-Type", "image/png")
+        handler.send_header("Content-Type", kind)
         handler.send_header("Content-Length", str(len(body)))
         if charged is not None:
             handler.send_header("X-Credits-Charged", charged)

@@ -44,11 +44,13 @@ def _shown(member: Membership, pk: int) -> dict[str, object]:
     found = get_object_or_404(jobs, team=member.team, pk=pk)
     attempts = [(a, booked(a), verdict(a)) for a in sorted(found.attempts.all(), key=lambda a: a.number)]
     shown = live.context([found], reverse("job", args=[member.team.slug, pk]))
+    before = Job.objects.before(found).count() if found.state == Job.State.QUEUED else 0
     may_spend = member.role >= Role.MEMBER
     return shown | {
         "team": member.team,
         "row": shown["rows"][0],
+        "seen": f"{shown['seen']}-{before}",  # others' turns change this page too
         "attempts": attempts,
-        "before": Job.objects.before(found).count() if found.state == Job.State.QUEUED else 0,
+        "before": before,
         "may_spend": may_spend,
     }

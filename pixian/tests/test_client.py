@@ -92,7 +92,7 @@ def test_an_error_answer_becomes_an_error() -> None:
     assert (error.code, error.message, error.retry_after) == (1015, "Slow down", 7)
 
 
-@pytest.mark.parametrize("body", [b"<h1>Oops</h1>", b"[" * 100_000, b""])
+@pytest.mark.parametrize("body", [b"<h1>Oops</h1>", b"[" * 100_000, b"[" * 60_000, b"", b"1e99"])
 def test_an_error_page_is_no_envelope(body: bytes) -> None:
     with (
         client(lambda _: httpx.Response(500, content=body)) as upstream,
@@ -114,3 +114,27 @@ def test_a_body_that_breaks_off_is_lost() -> None:
         pytest.raises(errors.BodyLost),
     ):
         list(came.stream())
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("7", 7),
+        ("0", 0),
+        ("-1", None),
+        ("1.5", None),
+        ("", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("9999999", None),
+        ("\u0667".encode().decode("latin-1"), None),
+    ],
+)
+def test_only_a_plain_number_says_how_long_to_wait(header: str | None, seconds: int | None) -> None:
+    headers = [] if header is None else [(b"Retry-After", header.encode("latin-1"))]
+    answer = httpx.Response(429, headers=headers)
+    with (
+        client(lambda _: answer) as upstream,
+        upstream.remove_background(io.BytesIO(), "x", Options()) as came,
+    ):
+        assert came.retry_after == seconds

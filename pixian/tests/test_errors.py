@@ -19,8 +19,21 @@ ENVELOPE = {"error": {"status": 400, "code": 1006, "message": "no"}}
         (500, errors.ServerFailed),
         (503, errors.ServerFailed),
         (504, errors.GatewayTimedOut),
+        (524, errors.GatewayTimedOut),
+        (501, errors.ServerFailed),
+        (502, errors.ServerFailed),
+        (599, errors.ServerFailed),
+        (407, errors.Misdirected),
+        (421, errors.Misdirected),
+        (426, errors.Misdirected),
         (302, errors.Misdirected),
+        (308, errors.Misdirected),
+        (304, errors.Misdirected),
         (204, errors.Misdirected),
+        (201, errors.Misdirected),
+        (408, errors.Refused),
+        (415, errors.Refused),
+        (451, errors.Refused),
     ],
 )
 def test_the_status_decides_what_may_be_done(status: int, kind: type[errors.ApiError]) -> None:
@@ -35,6 +48,34 @@ def test_the_envelope_goes_out_as_it_comes_in() -> None:
     assert error.envelope() == ENVELOPE
 
 
-@pytest.mark.parametrize("payload", [[], "text", {"error": "text"}, {"error": {"code": "1006"}}, None])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        [],
+        "text",
+        {"error": "text"},
+        {"error": {"code": "1006"}},
+        {"error": {"code": 1006}},
+        {"error": {"code": 1006.5, "message": "no"}},
+        {"error": {"code": 2**31, "message": "no"}},
+        {"error": {"code": 1006, "message": None}},
+        None,
+    ],
+)
 def test_anything_else_falls_back(payload: object) -> None:
-    assert errors.from_answer(400, payload, "fallback").message == "fallback"
+    error = errors.from_answer(400, payload, "fallback")
+    assert (error.code, error.message) == (0, "fallback")
+
+
+def test_a_message_can_be_logged_and_stored() -> None:
+    """PostgreSQL takes no NUL, UTF-8 no half of a surrogate pair, and a log no second line."""
+    envelope = {"error": {"status": 400, "code": 1, "message": "trop sombre\n…\x00\ud800\x1b[2J ✓"}}
+    assert errors.from_answer(400, envelope, "").message == "trop sombre …   [2J ✓"
+
+
+def test_a_refused_account_is_a_refusal_and_a_gateways_time_out_is_no_server_error() -> None:
+    """``process`` decides by these kinds in this order."""
+    assert issubclass(errors.AccountRefused, errors.Refused)
+    assert issubclass(errors.SlowDown, errors.Refused)
+    assert not issubclass(errors.GatewayTimedOut, errors.ServerFailed)
+    assert not issubclass(errors.Misdirected, errors.Refused)

@@ -1,0 +1,165 @@
+"""E6: credit for ten, asked for at once by browsers, by programs and by workers that try again."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+
+from accounts import ledger
+from accounts.ledger import Balances, InsufficientCreditsError
+from accounts.models import LedgerAccount, Transfer
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import World, small_png
+from jobs import attempts, process, queue, submit
+from jobs.models import Attempt, Job
+from jobs.tests import upstream as wire
+from jobs.tests.upstream import Server
+from jobs.upstream import Upstream
+from pixian.backoff import Backoff
+
+Ask = Callable[[], bool]
+ENOUGH = 10
+REQUESTS = 36
+RETRIES = REQUESTS // 3
+PICTURE = small_png()
+
+
+def by_browser(world: World, cookies: str) -> bool:
+    """An upload over the view; a refusal is a 402."""
+    client = Client(headers={"cookie": cookies, "HX-Request": "true"})
+    file = SimpleUploadedFile("photo.png", PICTURE, "image/png")
+    answer = client.post(reverse("upload", args=[world.team.slug]), {"image": file})
+    assert answer.status_code in (201, 402), answer.content
+    return answer.status_code == 201
+
+
+def by_program(world: World) -> bool:
+    """A submit without a page, as the gateway's."""
+    try:
+        world.job(PICTURE, user=world.bob)
+    except InsufficientCreditsError:
+        return False
+    return True
+
+
+def by_worker(job: Job) -> bool:
+    """What a worker does after a 500 that was charged: another attempt with a hold of its own."""
+    with queue.owned(job):
+        process._try_again(job, Job.Reason.SERVER_FAILED, 0)
+    job.refresh_from_db()
+    assert (job.state, job.reason) in (("queued", "server_failed"), ("failed", "no_credits"))
+    return job.state == "queued"
+
+
+@pytest.fixture
+def jobs_to_retry(committed_world: World, server: Server) -> list[Job]:
+    """In a worker's hands, each after a 500 that used up its hold."""
+    server.otherwise = wire.error(500, X_Credits_Charged="1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "_try_again", lambda *_: None)
+        patch.setattr(queue, "allowed", lambda *_: 100)
+        upstream = server.upstream
+        return [fail(committed_world, upstream) for _ in range(RETRIES)]
+
+
+def fail(world: World, upstream: Upstream) -> Job:
+    world.job(PICTURE)
+    job = queue.claim("test")
+    assert job
+    process.process(job, upstream, Backoff())
+    return job
+
+
+@pytest.fixture
+def requests(committed_world: World, jobs_to_retry: list[Job]) -> list[Ask]:
+    """Of the three kinds in turn, with credit left for ten of them."""
+    world = committed_world
+    client = Client()
+    client.force_login(world.bob)
+    cookies = "; ".join(f"{name}={cookie.value}" for name, cookie in client.cookies.items())
+    left = ledger.balances(world.team).available - ENOUGH * CREDIT
+    ledger.adjust(world.team, -left, key="rest", actor=world.alice, memo="for the test")
+    kinds: Iterator[Iterator[Ask]] = cycle(
+        [
+            cycle([partial(by_browser, world, cookies)]),
+            cycle([partial(by_program, world)]),
+            iter([partial(by_worker, job) for job in jobs_to_retry]),
+        ]
+    )
+    return [next(kind) for kind in islice(kinds, REQUESTS)]
+
+
+def ask_at_once(requests: list[Ask], connections: int) -> int:
+    """All of them over so many connections; returns how many were granted."""
+    start = threading.Barrier(connections)
+
+    def ask(mine: list[Ask]) -> int:
+        try:
+            start.wait()
+            return sum(request() for request in mine)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(connections) as pool:
+        return sum(pool.map(ask, [requests[n::connections] for n in range(connections)]))
+
+
+def stored(settings: Settings) -> int:
+    return sum(path.is_file() for path in Path(settings.MEDIA_ROOT).rglob("*"))
+
+
+@pytest.mark.parametrize("connections", [2, 8, 32])
+def test_ten_are_granted_however_many_ask_at_once(
+    committed_world: World, requests: list[Ask], connections: int, settings: Settings
+) -> None:
+    before = (Job.objects.count(), Attempt.objects.count(), Transfer.objects.filter(kind="hold").count())
+    assert ask_at_once(requests, connections) == ENOUGH
+
+    balances = ledger.balances(committed_world.team)
+    assert balances == Balances(available=0, held=ENOUGH * CREDIT, spent=RETRIES * CREDIT)
+    assert not LedgerAccount.objects.filter(balance_microcredits__lt=0).exclude(kind="issued").exists()
+    jobs, tries, holds = before
+    uploads = Job.objects.count() - jobs
+    retried = Attempt.objects.filter(number=2).count()
+    assert uploads + retried == ENOUGH
+    assert Attempt.objects.count() == tries + ENOUGH
+    assert Transfer.objects.filter(kind="hold").count() == holds + ENOUGH
+    assert stored(settings) == jobs + uploads
+    assert list(Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir()) == []
+
+
+def test_a_check_followed_by_a_write_grants_more(
+    committed_world: World, requests: list[Ask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: everybody has checked before anybody writes."""
+    all_have_checked = threading.Barrier(REQUESTS)
+
+    def check_then_write(team: object, amount: int, *, key: str, reference: str, actor: object) -> Transfer:
+        account = LedgerAccount.objects.get(team=committed_world.team, kind="available")
+        all_have_checked.wait(30)
+        if account.balance_microcredits < amount:
+            raise InsufficientCreditsError(amount, account.balance_microcredits)
+        account.balance_microcredits -= amount
+        account.save()
+        held = LedgerAccount.objects.get(team=committed_world.team, kind="held")
+        hold = Transfer(debit=account, credit=held, amount_microcredits=amount, kind="hold")
+        hold.idempotency_key = key
+        hold.save()
+        return hold
+
+    # No check may sit inside a write transaction, which SQLite lets in one at a time.
+    monkeypatch.setattr(ledger, "hold", check_then_write)
+    monkeypatch.setattr(queue, "owned", nullcontext)
+    monkeypatch.setattr(submit, "_queue", submit._queue.__wrapped__)  # type: ignore[attr-defined]
+    monkeypatch.setattr(attempts, "prepare", attempts.prepare.__wrapped__)  # type: ignore[attr-defined]
+    assert ask_at_once(requests, REQUESTS) == REQUESTS

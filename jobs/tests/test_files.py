@@ -1,0 +1,194 @@
+"""Room for a result before it is paid for, and a result that survives a power cut."""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.storage import FileSystemStorage, default_storage
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from pytest_django import Settings
+
+from accounts import ledger
+from accounts.ledger import Balances
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import World
+from jobs import files
+from jobs.files import NoRoomError
+from jobs.models import Job
+from jobs.tests import upstream as wire
+from jobs.tests.upstream import Server, run
+from pixian.errors import BodyLost, Refused
+
+MEGAPIXEL = 1_000_000
+
+
+def spool(settings: Settings) -> list[Path]:
+    return list(Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir())
+
+
+def fill_the_disk(patch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    patch.setattr(files, "_allocate", no_room)
+
+
+def test_room_is_made_and_what_was_not_needed_is_given_back(settings: Settings) -> None:
+    with files.reserved(MEGAPIXEL) as file:
+        on_disk = Path(file.temporary_file_path())
+        assert on_disk.stat().st_blocks * 512 >= MEGAPIXEL * files.BYTES_PER_PIXEL + files.ROOM_TO_SPARE
+        files.fill(file, [b"half ", b"and half"])
+        assert (on_disk.read_bytes(), file.size) == (b"half and half", 13)
+        assert on_disk.stat().st_blocks * 512 < MEGAPIXEL
+    assert spool(settings) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_without_room_it_says_so_and_leaves_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(NoRoomError, match=os.strerror(code)), files.reserved(MEGAPIXEL):
+        raise AssertionError("let in without room")
+    assert spool(settings) == []
+
+
+@pytest.mark.parametrize(("free", "enough"), [(10**9, True), (10**6, False)])
+def test_where_nothing_can_be_reserved_the_room_there_is_has_to_do(
+    monkeypatch: pytest.MonkeyPatch, free: int, enough: bool
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": free}))
+    if enough:
+        with files.reserved(MEGAPIXEL):
+            return
+    with pytest.raises(NoRoomError), files.reserved(MEGAPIXEL):
+        raise AssertionError("let in without room")
+
+
+def endless() -> Iterator[bytes]:
+    while True:
+        yield b"\0" * 1000
+
+
+def test_a_body_that_never_ends_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_RESULT_BYTES", 5000)
+    with files.reserved(1) as file:
+        with pytest.raises(BodyLost, match="more than 5000 bytes"):
+            files.fill(file, endless())
+        assert file.tell() <= 6000
+
+
+@pytest.fixture
+def body(settings: Settings) -> Iterator[TemporaryUploadedFile]:
+    with files.reserved(1) as file:
+        yield file
+
+
+@pytest.mark.parametrize("tail", [b"", b"\n", b"\0" * 500])
+def test_a_whole_picture_passes_and_its_size_can_be_told(body: TemporaryUploadedFile, tail: bytes) -> None:
+    files.fill(body, [wire.CUT_OUT, tail])
+    files.check_picture(body)
+    assert body.tell() == len(wire.CUT_OUT) + len(tail)
+
+
+def test_a_jpeg_is_a_picture_too(body: TemporaryUploadedFile, photo: Any) -> None:
+    files.fill(body, [photo("chelsea")])
+    files.check_picture(body)
+
+
+@pytest.mark.parametrize("content", [b"", b"<h1>Hello</h1>", b"\x89PNG\r\n\x1a\n", b"<svg/>"])
+def test_what_is_no_picture_is_refused(body: TemporaryUploadedFile, content: bytes) -> None:
+    files.fill(body, [content])
+    with pytest.raises(Refused):
+        files.check_picture(body)
+    assert body.tell() == len(content)
+
+
+def test_a_picture_without_its_end_is_lost(body: TemporaryUploadedFile) -> None:
+    files.fill(body, [wire.CUT_OUT[:-1]])
+    with pytest.raises(BodyLost, match="no end"):
+        files.check_picture(body)
+
+
+def test_a_result_is_on_the_disk_before_its_name_is_and_the_name_before_it_is_told(
+    body: TemporaryUploadedFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another order would let a power cut leave a name without its bytes, or a booking without a name."""
+    order: list[str] = []
+    sync, save = os.fsync, FileSystemStorage.save
+
+    def noting_sync(descriptor: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "bytes")
+        sync(descriptor)
+
+    def noting_save(*args: Any) -> str:
+        order.append("name")
+        return save(*args)
+
+    monkeypatch.setattr(os, "fsync", noting_sync)
+    monkeypatch.setattr(FileSystemStorage, "save", noting_save)
+    files.fill(body, [b"all of it"])
+    name = files.put("team/job/result-1.png", body)
+    assert order == ["bytes", "name", "folder"]
+    with default_storage.open(name) as stored:
+        assert stored.read() == b"all of it"
+
+
+# What becomes of a job ----------------------------------------------------------------------------------
+
+
+def test_a_full_disk_sends_nothing_and_goes_on_once_there_is_room(world: World, server: Server) -> None:
+    world.job()
+    with pytest.MonkeyPatch.context() as patch:
+        fill_the_disk(patch)
+        for _ in range(2):
+            job, wait = run(server)
+            assert (job.state, job.reason, wait) == ("queued", Job.Reason.DISK_FULL, 60)
+            assert (job.last_attempt.state, job.last_attempt.sends) == ("prepared", 0)
+    assert (server.calls, ledger.balances(world.team).held) == (0, CREDIT)
+    job, _ = run(server)
+    assert (job.state, job.reason, server.calls) == ("done", "", 1)
+    assert ledger.balances(world.team) == Balances(available=99 * CREDIT, spent=CREDIT)
+
+
+def test_without_room_made_first_a_full_disk_loses_what_was_paid(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: the disk turns out to be full once the result comes."""
+
+    def no_room(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    world.job()
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_allocate", lambda *_: None)
+        patch.setattr(files, "fill", no_room)
+        with pytest.raises(OSError, match="No space"):
+            run(server)
+    job, _ = run(server)
+    assert (job.state, job.reason, server.calls) == ("failed", Job.Reason.RESULT_LOST, 1)
+    assert ledger.balances(world.team).spent == CREDIT
+
+
+@pytest.mark.parametrize("header", ["1.000000", None])
+def test_a_result_that_is_far_too_long_is_booked_and_lost(
+    world: World, server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch, header: str | None
+) -> None:
+    world.job()
+    monkeypatch.setattr(files, "MAX_RESULT_BYTES", 1000)
+    server.script.append(wire.answer(b"\0" * 2_000_000, header))
+    job, _ = run(server)
+    lost, unknown = ("failed", Job.Reason.RESULT_LOST), ("in_doubt", Job.Reason.UNANSWERED)
+    assert (job.state, job.reason) == (lost if header else unknown)
+    balances = ledger.balances(world.team)
+    assert (balances.spent, balances.held) == ((CREDIT, 0) if header else (0, CREDIT))
+    assert (bool(job.result), spool(settings)) == (False, [])

@@ -1,0 +1,56 @@
+"""What a process has in hand: a job that slipped through one thread's fingers is in another's."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from conftest import World
+from jobs import hands, queue
+from jobs.hands import Hands
+from jobs.models import Job
+from jobs.process import process
+from jobs.tests.upstream import Server
+from pixian.backoff import Backoff
+
+
+def test_a_lease_lost_to_a_thread_of_the_same_process_goes_on_being_renewed(
+    committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was away for longer than a lease. The thread that had the job first gives up, and must
+    not take the second one's lease along."""
+    job = committed_world.job()
+    both = Hands(server.upstream, 2, threading.Event())
+    taken, given_up = threading.Event(), threading.Event()
+    renewed: list[tuple[int, int]] = []
+    monkeypatch.setattr(queue, "heartbeat", lambda *lease: renewed.append(lease))
+
+    def turn() -> None:
+        both.turn(Backoff(), patient=False)
+        connection.close()
+
+    other = threading.Thread(target=turn)
+
+    def first(*args: Any) -> int:
+        Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+        monkeypatch.setattr(hands, "process", second)
+        other.start()
+        assert taken.wait(20)
+        raise queue.LostLeaseError
+
+    def second(*args: Any) -> int:
+        taken.set()
+        assert given_up.wait(20)
+        both._renew("this process")
+        return process(*args)
+
+    monkeypatch.setattr(hands, "process", first)
+    turn()
+    given_up.set()
+    other.join(20)
+    assert renewed == [(job.pk, 2)]
+    job.refresh_from_db()
+    assert (job.state, job.fence, both._leases) == ("done", 2, set())

@@ -1,0 +1,69 @@
+"""Which workers are there: they show themselves while they renew their leases, and leave when they end."""
+
+from datetime import timedelta
+
+import pytest
+from pytest_django import Settings
+
+from conftest import World
+from jobs import presence
+from jobs.models import Presence
+from jobs.tests.clock import Clock
+from jobs.tests.test_worker import until, working
+from jobs.tests.upstream import Server
+
+
+@pytest.fixture
+def clock(db: None, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def names() -> list[str]:
+    return [there.worker for there in presence.at_work()]
+
+
+def test_a_worker_shows_itself_and_leaves(clock: Clock) -> None:
+    assert names() == []
+    presence.show("b:2", 4)
+    presence.show("a:1", 2)
+    assert [(there.worker, there.threads) for there in presence.at_work()] == [("a:1", 2), ("b:2", 4)]
+    presence.leave("a:1")
+    assert names() == ["b:2"]
+    presence.leave("a:1")
+
+
+def test_showing_itself_again_keeps_the_time_it_started(clock: Clock) -> None:
+    presence.show("a:1", 2)
+    clock.pass_by(50)
+    presence.show("a:1", 2)
+    there = Presence.objects.get()
+    assert there.seen_at - there.started_at == timedelta(seconds=50)
+
+
+def test_whoever_is_silent_for_longer_than_a_lease_is_gone(clock: Clock, settings: Settings) -> None:
+    presence.show("silent", 2)
+    clock.pass_by(settings.LEASE_SECONDS)
+    assert names() == ["silent"]
+    clock.pass_by(1)
+    assert names() == []
+    presence.show("silent", 2)
+    assert names() == ["silent"]
+
+
+def test_whoever_never_left_is_swept_up_when_another_comes(clock: Clock) -> None:
+    presence.show("killed", 2)
+    clock.pass_by(24 * 3600 - 1)
+    presence.show("new", 2)
+    assert Presence.objects.filter(pk="killed").exists()
+    clock.pass_by(2)
+    presence.show("new", 2)
+    assert Presence.objects.count() == 2  # no sweep with every heartbeat
+    presence.show("newer", 2)
+    assert set(Presence.objects.values_list("pk", flat=True)) == {"new", "newer"}
+
+
+def test_a_real_worker_comes_and_goes(committed_world: World, server: Server) -> None:
+    with working(server.upstream, threads=3):
+        until(lambda: len(names()) == 1)
+        assert presence.at_work().get().threads == 3
+    assert not Presence.objects.exists()

@@ -1,0 +1,154 @@
+"""What was charged raises what is held next time, by sizes of pictures and by upstream."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import World, small_png
+from jobs import price
+from jobs.attempts import estimate
+from jobs.models import Price
+from jobs.tests import upstream as wire
+from jobs.tests.upstream import Server, run
+
+MEGAPIXEL = 1_000_000
+CHARGES = st.lists(st.tuples(st.integers(1, 32 * MEGAPIXEL), st.integers(0, 10**9)), min_size=1, max_size=20)
+
+
+def pay(world: World, server: Server, charged: str, width: int = 1000, height: int = 1000) -> None:
+    world.job(small_png(width, height))
+    server.script.append(wire.answer(charged=charged))
+    assert run(server)[0].state == "done"
+
+
+def shown_price(world: World, client: Client) -> int:
+    client.force_login(world.bob)
+    shown: int = client.get(reverse("atelier", args=[world.team.slug])).context["price"]
+    return shown
+
+
+def test_a_charge_above_the_estimate_raises_the_next_one(
+    world: World, server: Server, client: Client
+) -> None:
+    assert (estimate(MEGAPIXEL), shown_price(world, client)) == (CREDIT, CREDIT)
+    pay(world, server, "1.750001")
+    assert (estimate(MEGAPIXEL), shown_price(world, client)) == (1_750_001, 1_750_001)
+    job = world.job()
+    assert job.estimated_microcredits == job.last_attempt.hold.amount_microcredits == 1_750_001
+
+
+def test_a_charge_below_it_lowers_nothing(world: World, server: Server) -> None:
+    pay(world, server, "0.1")
+    assert estimate(MEGAPIXEL) == CREDIT  # the floor
+    pay(world, server, "3")
+    pay(world, server, "2")
+    assert estimate(MEGAPIXEL) == 3 * CREDIT
+
+
+def test_a_second_try_is_held_by_what_was_learned_meanwhile(world: World, server: Server) -> None:
+    waiting = world.job()
+    server.script.append(wire.error(500, X_Credits_Charged="1.5"))
+    job, _ = run(server)
+    assert job.pk == waiting.pk
+    assert [a.hold.amount_microcredits for a in job.attempts.order_by("number")] == [CREDIT, 1_500_000]
+
+
+def test_a_thumbnails_minimum_charge_does_not_raise_a_large_pictures_estimate(
+    world: World, server: Server
+) -> None:
+    pay(world, server, "0.25", 10, 10)
+    assert estimate(100) == 250_000
+    assert estimate(12 * MEGAPIXEL) == 12 * CREDIT
+
+
+def test_a_large_pictures_rate_counts_for_smaller_ones(world: World, server: Server) -> None:
+    pay(world, server, "2", 1000, 1000)
+    assert estimate(MEGAPIXEL // 10) == CREDIT // 5
+    assert estimate(2 * MEGAPIXEL - 1) == 4 * CREDIT - 2  # and for one of the next band
+
+
+def test_each_upstream_has_its_own_prices(world: World, server: Server, settings: Settings) -> None:
+    pay(world, server, "5")
+    settings.PIXIAN_API_URL = "https://other.example"
+    assert estimate(MEGAPIXEL) == CREDIT
+
+
+def test_a_charge_that_cannot_be_read_teaches_nothing(world: World, server: Server) -> None:
+    pay(world, server, "a lot")
+    assert not Price.objects.exists()
+
+
+@given(CHARGES, st.integers(1, 3 * CREDIT))
+def test_no_picture_is_held_for_less_than_the_same_one_cost(
+    charges: list[tuple[int, int]], floor: int
+) -> None:
+    """As ``estimate`` and ``PriceQuerySet.highest`` do, without a database."""
+    seen: dict[int, int] = {}
+    for pixels, charged in charges:
+        band, rate = price.band(pixels), price.rate(charged, pixels)
+        seen[band] = max(rate, seen.get(band, 0))
+    for pixels, charged in charges:
+        rates = [rate for band, rate in seen.items() if band >= price.lowest_band(pixels)]
+        held = price.ceiling(pixels, max(floor, *rates))
+        assert held >= charged
+        assert held >= price.ceiling(pixels, floor)
+
+
+# Two who learn at once --------------------------------------------------------------------------------
+
+Learn = Callable[[int, int], None]
+
+
+def learn(band: int, rate: int) -> None:
+    Price.objects.learn("here", band, rate)
+
+
+def learn_at_once(rates: list[int], band: int, learn: Learn = learn) -> int:
+    """Each rate from a thread of its own; returns what is known afterwards."""
+    start = threading.Barrier(len(rates))
+
+    def one(rate: int) -> None:
+        try:
+            start.wait()
+            learn(band, rate)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(rates)) as pool:
+        list(pool.map(one, rates))
+    return Price.objects.get(upstream="here", band=band).microcredits_per_megapixel
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_of_those_who_learn_at_once_the_highest_stays(transactional_db: None, known: bool) -> None:
+    for band in range(5):
+        if known:
+            learn(band, 1)
+        assert learn_at_once([3, 8, 5, 2, 7, 1, 6, 4], band) == 8
+
+
+def test_a_look_followed_by_a_write_forgets_the_highest(transactional_db: None) -> None:
+    """The control: both have looked before the lower one writes last."""
+    learn(0, 1)
+    both_have_looked, higher_has_written = threading.Barrier(2), threading.Event()
+
+    def look_then_write(band: int, rate: int) -> None:
+        row = Price.objects.get(upstream="here", band=band)
+        both_have_looked.wait()
+        if rate == 2:
+            higher_has_written.wait()
+        if rate > row.microcredits_per_megapixel:
+            row.microcredits_per_megapixel = rate
+            row.save()
+        higher_has_written.set()
+
+    assert learn_at_once([9, 2], 0, look_then_write) == 2

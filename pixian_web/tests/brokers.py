@@ -1,0 +1,73 @@
+"""A Redis of the tests' own, what lies in its queue, and an app that is pointed at it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import pytest
+from kombu import pools
+from redis import Redis as Connection
+
+from experiments.servers import NotStartedError, Redis, redis
+from pixian_web import celery
+
+QUEUE = "jobs"
+
+
+@dataclass(frozen=True)
+class Message:
+    task: str
+    expires: datetime | None
+
+
+class Broker:
+    """``server`` may be killed and started again."""
+
+    def __init__(self, server: Redis) -> None:
+        self.server = server
+        self.url = server.url
+
+    def messages(self) -> list[Message]:
+        """Those that wait, the next one first."""
+        with Connection.from_url(self.url) as connection:
+            raw = [json.loads(text) for text in connection.lrange(QUEUE, 0, -1)]
+        return [_message(message["headers"]) for message in reversed(raw)]
+
+    def lose_all(self) -> None:
+        with Connection.from_url(self.url) as connection:
+            connection.flushall()
+
+
+def _message(headers: dict[str, str | None]) -> Message:
+    expires = headers["expires"]
+    return Message(str(headers["task"]), datetime.fromisoformat(expires) if expires else None)
+
+
+@contextmanager
+def pointed_at(url: str) -> Iterator[None]:
+    """The app's connections go to this broker. They are kept for as long as the process otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(celery.app.conf, "broker_url", url)
+        patch.setattr(celery.app.conf, "broker_write_url", url)
+        _forget_connections()
+        try:
+            yield
+        finally:
+            _forget_connections()
+
+
+def _forget_connections() -> None:
+    pools.reset()  # type: ignore[no-untyped-call]
+    celery.app._after_fork()
+
+
+@contextmanager
+def running() -> Iterator[Broker]:
+    """Skips the test where Redis can't be started."""
+    try:
+        with redis() as server, pointed_at(server.url):
+            yield Broker(server)
+    except NotStartedError as error:
+        pytest.skip(f"LEFT OUT: {error}")
