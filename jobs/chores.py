@@ -4,11 +4,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
+from django.core.files.storage import default_storage
 from django.db import DatabaseError
 from django.utils import timezone
 
 from jobs import balance, verify
-from jobs.models import Attempt, Chore
+from jobs.models import Chore
 from jobs.upstream import Upstream
 from pixian.errors import PixianError
 
@@ -38,13 +39,17 @@ def _mine(name: str, first: timedelta, every: timedelta) -> bool:
 
 def _ask_for_the_balance(upstream: Upstream) -> None:
     """While no call is in flight, so that each charge surely falls before or after it."""
-    if Attempt.objects.filter(state=Attempt.State.SENT).exists():
+    if balance.is_quiet():
+        balance.take(upstream)
+    else:
         Chore.objects.filter(name="balance").update(due_at=timezone.now())
-        return
-    balance.take(upstream)
 
 
 def _verify(_: Upstream) -> None:
+    """Files that no row names are what crashes left behind, and nothing is wrong with the books for it."""
+    for name in verify.strays():
+        log.warning("a file that no job names is removed", file=name)
+        default_storage.delete(name)
     found = verify.run().findings
     if found:
         log.error("manage.py verify finds the books or files wrong", findings=found)

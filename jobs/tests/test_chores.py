@@ -1,14 +1,17 @@
 """What workers do on the side: once over all of them, and never at the cost of their work."""
 
+import os
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts.models import LedgerAccount
 from conftest import World
 from jobs import attempts, chores, queue
-from jobs.models import BalanceSnapshot, Chore, Verification
+from jobs.models import Attempt, BalanceSnapshot, Chore, Verification
 from jobs.tests.upstream import Server
 
 LONG_AGO = timezone.now() - timedelta(days=2)
@@ -31,9 +34,7 @@ def test_the_balance_waits_for_calls_in_flight(world: World, server: Server) -> 
         attempts.send(job.last_attempt)
     chores.do_what_is_due(server.upstream)
     assert not BalanceSnapshot.objects.exists()
-    with queue.owned(job):
-        attempts.release(job.attempts.get())
-        queue.fail(job, queue.Reason.REFUSED)
+    Attempt.objects.update(state="released", answered_at=timezone.now(), status=400)
     chores.do_what_is_due(server.upstream)
     assert BalanceSnapshot.objects.exists()
 
@@ -56,6 +57,19 @@ def test_the_books_are_verified_a_day_after_the_first_start_and_then_nightly(
     assert Verification.objects.get().findings
     assert "finds the books or files wrong" in caplog.text
     assert Chore.objects.get(name="verify").due_at > timezone.now()
+
+
+def test_what_a_crash_left_behind_is_swept_before_the_books_are_verified(
+    world: World, server: Server, settings: Settings
+) -> None:
+    kept = Path(settings.MEDIA_ROOT) / str(world.job().source.name)
+    stray = kept.with_name("result-1.png")
+    stray.write_bytes(b"stored, and its worker died")
+    os.utime(stray, (LONG_AGO.timestamp(),) * 2)
+    Chore.objects.create(name="verify", due_at=LONG_AGO)
+    chores.do_what_is_due(server.upstream)
+    assert (kept.exists(), stray.exists()) == (True, False)
+    assert Verification.objects.get().findings == []
 
 
 def test_a_chore_that_goes_wrong_stops_nothing(

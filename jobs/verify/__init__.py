@@ -11,6 +11,9 @@ from django.db import connection, transaction
 
 from jobs.models import Verification
 from jobs.verify import books, moving, paid, stored
+from jobs.verify.stored import strays
+
+__all__ = ["INVARIANTS", "run", "strays"]
 
 Find = Callable[[], Iterator[str]]
 Tell = Callable[[int, list[str]], None]
