@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes
 COVERED := accounts bench engine experiments jobs pixian pixian_web conftest.py manage.py
 
-.PHONY: run setup test test-postgresql check bench-engine bench-ledger format lock browser servers messages
+.PHONY: run setup test test-postgresql check bench bench-engine soak format lock browser servers messages
 .DEFAULT_GOAL := run
 
 # Ctrl-C reaches honcho, which ends all processes.
@@ -53,9 +53,17 @@ bench-engine: .venv/.dev
 	@$(BIN)/python -m bench.refusals
 	@$(BIN)/python -m bench.engine_speed $(if $(REMBG),--rembg $(REMBG))
 
-# hold + settle of the ledger beside raw SQL, on a PostgreSQL of its own. Run by hand on a quiet machine.
-bench-ledger: .venv/.dev servers
+# The ratios of the paid way, each beside its baseline: the pipeline and a plain loop (R1, R2), the ledger and
+# raw SQL (R7), everything killed until everything moves (R9, minutes). Run by hand on a quiet machine.
+bench: .venv/.dev servers
+	@$(BIN)/python -m bench.pipeline
 	@$(BIN)/python -m bench.ledger
+	@$(BIN)/python -m bench.recovery --database sqlite
+	@$(BIN)/python -m bench.recovery --database postgresql
+
+# The long forms of the experiments: hours. SEED replays one.
+soak: .venv/.dev servers
+	@$(BIN)/python -m experiments.soak $(if $(SEED),--seed $(SEED))
 
 # Collects the pages' words into the catalogues (needs Debian's gettext) and compiles them. What is still
 # to be translated is said by `make check`.

@@ -1,4 +1,4 @@
-"""An upstream that refuses the account, isn't Pixian at all, or answers with something else than a picture."""
+"""An upstream that refuses the account, isn't Pixian at all, or answers with anything but a picture."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ NEEDS_AN_OPERATOR = [
 def test_a_refused_account_waits_and_resumes_by_itself(
     world: World, server: Server, status: int, reason: Reason
 ) -> None:
-    """The picture isn't judged: it waits with its hold, and nothing more is sent until the account answers."""
+    """The picture isn't judged: it waits with its hold, and nothing is sent until the account answers."""
     world.job()
     upstream = server.upstream
     server.script.append(wire.error(status, 1004, "Look at the key") if status != 204 else wire.error(204))
