@@ -1,0 +1,111 @@
+"""The points that a worker's thread passes on the way of a call, and its death at one of them.
+
+The product runs as it is. Around each commit and each I/O, and amid each writing, the thread of the call says
+where it is; at the point that it is doomed to, its process kills itself.
+"""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from stat import S_ISDIR
+from typing import IO, Any, cast
+
+from django.core.files.storage import FileSystemStorage
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+CALLS_THREAD = "t1"
+WATCHED: tuple[tuple[Any, str, str], ...] = (
+    (BaseDatabaseWrapper, "_commit", "commit"),
+    (socket.socket, "connect", "connect"),
+    (socket.socket, "recv", "receive"),
+    (FileSystemStorage, "_open", "open"),
+    (FileSystemStorage, "_save", "save"),
+    (FileSystemStorage, "exists", "look for a file"),
+    (os, "posix_fallocate", "make room"),
+    (os, "rename", "rename"),
+)
+
+
+class Points:
+    """doom: the number of the point at which the process sends itself the signal, from 1; None to pass them
+    all. trace: the file that their names are written to."""
+
+    def __init__(self, doom: int | None, number: signal.Signals, trace: Path | None = None) -> None:
+        self._doom = doom
+        self._signal = number
+        self._trace = trace
+        self._passed = 0
+
+    def watch(self) -> None:
+        """From here on, in this process."""
+        for owner, name, event in WATCHED:
+            setattr(owner, name, self._around(event, getattr(owner, name)))
+        os.fsync = self._sync(os.fsync)  # type: ignore[assignment]
+        socket.socket.send = self._send(socket.socket.send)  # type: ignore[method-assign]
+        for name in ("flush", "truncate"):
+            wrapped = self._of_file(name)
+            setattr(TemporaryUploadedFile, name, wrapped)
+        TemporaryUploadedFile.write = property(self._write)  # type: ignore[assignment,method-assign]
+
+    def reach(self, name: str) -> None:
+        if threading.current_thread().name != CALLS_THREAD:
+            return
+        self._passed += 1
+        if self._trace:
+            with self._trace.open("a") as file:
+                file.write(f"{name}\n")
+        if self._passed == self._doom:
+            # To this very thread: it would go on for a moment if another one took the signal.
+            signal.pthread_kill(threading.get_ident(), self._signal)
+
+    def _around(self, event: str, done: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*args: Any, **options: Any) -> Any:
+            self.reach(f"before {event}")
+            try:
+                return done(*args, **options)
+            finally:
+                self.reach(f"after {event}")
+
+        return watched
+
+    def _sync(self, done: Callable[[int], None]) -> Callable[[int], None]:
+        def watched(descriptor: int) -> None:
+            what = "folder" if S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+            self._around(f"sync of the {what}", done)(descriptor)
+
+        return watched
+
+    def _send(self, done: Callable[..., int]) -> Callable[..., int]:
+        """In two halves."""
+
+        def watched(sock: socket.socket, data: Any, *flags: int) -> int:
+            half = len(data) // 2
+            self.reach("before send")
+            sent = done(sock, data[:half], *flags) if half else 0
+            self.reach("within send")
+            sent += done(sock, data[half:], *flags) if sent == half else 0
+            self.reach("after send")
+            return sent
+
+        return watched
+
+    def _of_file(self, name: str) -> property:
+        return property(lambda file: self._around(name, getattr(file.file, name)))
+
+    def _write(self, file: TemporaryUploadedFile) -> Callable[[bytes], None]:
+        """In two halves, the first one on its way to the disk."""
+
+        def watched(data: bytes) -> None:
+            inner, half = cast("IO[bytes]", file.file), len(data) // 2
+            self.reach("before write")
+            inner.write(data[:half])
+            inner.flush()
+            self.reach("within write")
+            inner.write(data[half:])
+            self.reach("after write")
+
+        return watched

@@ -1,0 +1,28 @@
+"""E2 in its short form: three hundred kills, and twenty of Celery's processes."""
+
+import pytest
+
+from experiments import servers
+from experiments.tests.played import DATABASES, played
+
+LACKS = servers.postgres_lacks() or servers.redis_lacks()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("database", DATABASES)
+def test_kills_at_random_lose_and_double_nothing(database: str) -> None:
+    kills = played("experiments.kills", "--database", database, "--kills", 300)
+    assert kills["failures"] == 0, kills.output
+    assert kills["jobs"] > 100
+    assert kills["control"] > 0, "a second charge wasn't noticed"
+    assert kills.code == 0
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(bool(LACKS), reason=str(LACKS))
+def test_kills_of_celerys_processes_lose_and_double_nothing() -> None:
+    kills = played("experiments.kills", "--celery", "--workers", 3, "--kills", 20, "--scale", 0.7)
+    assert kills["failures"] == 0, kills.output
+    assert kills["jobs"] > 30
+    assert kills["control"] > 0, "a second charge wasn't noticed"
+    assert kills.code == 0
