@@ -37,6 +37,12 @@ POSTGRES_SETTINGS = {
     "synchronous_commit": "on",
 }
 
+# Waits until whoever uses the server is gone, however that came about, and ends what they left behind.
+LEASH = """
+cat >/dev/null
+pid=$(cat pid) && case "$(readlink /proc/$pid/cwd)" in "$PWD"*) kill -QUIT $pid && sleep 1 ;; esac
+rm -rf "$PWD"
+"""
 
 AnyServer = TypeVar("AnyServer", bound="Server")
 
@@ -69,6 +75,7 @@ class Server:
                 start_new_session=True,
                 **_run_as(self.account),
             )
+        (self.folder / "pid").write_text(str(self.process.pid))
         if not _until(lambda: self._has_ended() or self._answers()) or self._has_ended():
             raise NotStartedError(f"{self.command[0]} didn't come up: {self.log()}")
 
@@ -203,10 +210,16 @@ def _running(server: AnyServer) -> Iterator[AnyServer]:
 
 @contextmanager
 def _folder(account: str | None) -> Iterator[Path]:
+    """For one server. Should this process be killed, the leash takes server and folder away."""
     with tempfile.TemporaryDirectory(prefix="pixian-server-") as name:
         if account:
             shutil.chown(name, account)
-        yield Path(name)
+        quiet = subprocess.DEVNULL
+        command = ["sh", "-c", LEASH]
+        with subprocess.Popen(  # noqa: S603
+            command, cwd=name, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
+        ):
+            yield Path(name)
 
 
 def _init(data: Path, account: str | None) -> None:

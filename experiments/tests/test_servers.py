@@ -1,5 +1,8 @@
 """The private servers: they come up, die, come back with what they acknowledged, and leave nothing behind."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -8,6 +11,7 @@ import psycopg
 import pytest
 from redis import Redis
 
+from conftest import ROOT
 from experiments import servers
 from experiments.servers import NotStartedError, Postgres, postgres, postgres_lacks, redis, redis_lacks
 
@@ -108,6 +112,24 @@ def test_no_process_and_no_file_is_left_of_redis(can_redis: None) -> None:
         assert server.process
     assert server.process.poll() is not None
     assert not server.folder.exists()
+
+
+KILLED = """
+import os, signal
+from experiments.servers import postgres, redis
+with {server}() as server:
+    print(server.process.pid, server.folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis"])
+def test_nor_where_their_user_was_killed(can_postgres: None, can_redis: None, name: str) -> None:
+    command = [sys.executable, "-c", KILLED.format(server=name)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    pid, folder = done.stdout.split()
+    assert done.returncode == -signal.SIGKILL
+    assert servers._until(lambda: not (servers._lives(int(pid)) or Path(folder).exists()))
 
 
 def test_without_programs_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Team
@@ -140,3 +141,28 @@ def test_first_in_first_out_lets_the_one_wait_for_thousands(
     before.exclude(pk=before.latest("pk").pk).update(state="failed")
     assert serve(1) == ["aurora"]
     assert served() == one
+
+
+# However many have ended ---------------------------------------------------------------------------------
+
+reads_an_index = pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="PostgreSQL reads a table as small as this one as a whole"
+)
+
+
+@reads_an_index
+def test_a_look_at_the_queue_reads_unfinished_jobs_alone(world: World) -> None:
+    """Else a worker that polls would read every job there ever was, five times a second."""
+    ready = Job.objects.claimable(timezone.now())
+    assert "job_unfinished" in ready.explain()
+    plan = ready.filter(team=world.team).order_by("-priority", "run_after", "pk").explain()
+    assert "job_unfinished (team_id=?)" in plan
+    assert "ORDER BY" not in plan  # it comes in order
+    assert "job_unfinished (team_id=?)" in Job.objects.before(rows(world, world.team, 1)[0]).explain()
+    assert "job_running" in Job.objects.in_flight(timezone.now()).explain()
+
+
+@reads_an_index
+def test_with_the_states_as_parameters_the_index_would_not_be_read(world: World) -> None:
+    """The control."""
+    assert "job_unfinished" not in Job.objects.filter(state__in=["queued", "running"]).explain()
