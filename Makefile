@@ -15,6 +15,10 @@ run: setup
 setup: .venv/.run
 	@$(BIN)/python -m engine.weights
 
+# The jobs' tests that write concurrently, lock or count on the database's own ways; pages and files don't.
+ON_POSTGRESQL := balance chores double_spend fairness hands presence price_learned process process_insists \
+  process_resumes queue ramp reconcile reconcile_command resolve_command review submit verify wake worker
+
 # Everything on SQLite, then what the database matters to on PostgreSQL; with ARGS the first alone.
 test: .venv/.dev browser servers
 	@$(BIN)/python -m engine.weights fast standard
@@ -23,7 +27,8 @@ test: .venv/.dev browser servers
 
 test-postgresql: .venv/.dev servers
 	@$(BIN)/python -m engine.weights fast
-	@TEST_DATABASE=postgresql $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser" $(or $(ARGS),accounts jobs)
+	@TEST_DATABASE=postgresql $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser" \
+	  $(or $(ARGS),accounts $(addprefix jobs/tests/test_,$(ON_POSTGRESQL:%=%.py)))
 
 check: .venv/.dev
 	$(BIN)/ruff check .
