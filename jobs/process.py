@@ -227,7 +227,7 @@ def _turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> None:
             attempts.doubt(attempt, error)
         else:
             attempts.book(attempt, error)
-        if isinstance(error, errors.Refused):
+        if isinstance(error, errors.Refused | errors.Misdirected):
             queue.fail(job, Reason.REFUSED)
         else:
             _try_again(job, Reason.SERVER_FAILED, STEP_SECONDS * attempt.number)

@@ -113,6 +113,14 @@ def test_an_error_that_was_charged_is_booked(world: World, server: Server) -> No
     assert balances(world) == Balances(available=98_500_000, held=CREDIT, spent=500_000)
 
 
+def test_a_wrong_place_that_charged_is_booked_and_not_asked_again(world: World, server: Server) -> None:
+    world.job()
+    server.script.append(wire.error(404, X_Credits_Charged="0.5"))
+    job, _ = run(server)
+    assert (job.state, job.attempts.count()) == ("failed", 1)
+    assert balances(world) == Balances(available=99_500_000, spent=500_000)
+
+
 def test_a_cut_line_leaves_the_call_in_doubt(world: World, server: Server) -> None:
     world.job()
     server.script.append(wire.no_answer)

@@ -31,7 +31,7 @@ os.environ.update(
     PIXIAN_API_URL="embedded",
     SECRET_KEY="not a secret",
 )
-for name in ("PORT", "PUBLIC_URL", "PIXIAN_API_ID", "PIXIAN_API_SECRET"):
+for name in ("CELERY_BROKER_URL", "PORT", "PUBLIC_URL", "PIXIAN_API_ID", "PIXIAN_API_SECRET"):
     os.environ.pop(name, None)
 
 
