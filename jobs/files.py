@@ -18,7 +18,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from jobs.models import Job
 from pixian import picture
-from pixian.errors import BodyLost
+from pixian.errors import BodyLost, Refused
 from pixian.limits import MAX_PROCESSED_PIXELS
 
 SPOOL_KEPT_SECONDS = 60 * 60  # above any call, with a database that restarts meanwhile
@@ -81,7 +81,7 @@ def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes]) -> None:
     file.size = file.tell()
 
 
-def check_picture(file: TemporaryUploadedFile) -> None:
+def check_picture(file: "File[bytes]") -> None:
     """Raises Refused where the file isn't a picture by its header, and BodyLost for a PNG without its end,
     as a line cut in a body of unknown length leaves it. The file is left at its end."""
     file.seek(0)
@@ -92,6 +92,19 @@ def check_picture(file: TemporaryUploadedFile) -> None:
             raise BodyLost("the picture has no end")
     finally:
         file.seek(0, os.SEEK_END)
+
+
+def is_whole(name: str) -> bool:
+    """Whether a result is stored, and not only the beginning of one: a rename leaves none, but a crash in the
+    middle of a copy between two file systems does."""
+    if not default_storage.exists(name):
+        return False
+    try:
+        with default_storage.open(name) as file:
+            check_picture(file)
+    except (Refused, BodyLost):
+        return False
+    return True
 
 
 def put(name: str, file: TemporaryUploadedFile) -> str:

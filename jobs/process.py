@@ -170,11 +170,12 @@ def _resume(job: Job, attempt: Attempt, upstream: Upstream) -> int:
     if attempt.status != OK:
         error = errors.from_answer(attempt.status or 0, None, f"The answer was HTTP {attempt.status}.")
         return _answered_no(job, attempt, error, upstream, Backoff())
-    if default_storage.exists(name):
+    if files.is_whole(name):
         with default_storage.open(name) as file:
             _finish(job, attempt, name, files.sha256(file), file.size)
     else:
         _lose(job, attempt, upstream)
+        default_storage.delete(name)
     return 0
 
 

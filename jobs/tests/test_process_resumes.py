@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from django.core.files.storage import default_storage
 
 from accounts import ledger
 from accounts.ledger import Balances
@@ -67,6 +68,19 @@ def test_the_embedded_engine_always_finishes_after_a_crash(world: World, server:
         pass
     assert job.state == "done"
     assert balances(world) == Balances(available=99 * CREDIT, spent=CREDIT)
+
+
+def test_a_result_that_was_torn_while_it_was_copied_is_no_result(world: World, server: Server) -> None:
+    """Files and temporary files on two file systems: a rename becomes a copy, and a crash can cut it."""
+    world.job()
+    crash_before((attempts, "book"), server)
+    name = files.result_name(Job.objects.get(), 1)
+    with default_storage.open(name, "r+b") as stored:
+        stored.truncate(len(wire.CUT_OUT) // 2)
+    job, _ = run(server)
+    assert (job.state, job.reason, server.calls) == ("failed", Reason.RESULT_LOST, 1)
+    assert balances(world) == Balances(available=99 * CREDIT, spent=CREDIT)
+    assert not default_storage.exists(name)
 
 
 class Sleeper(Upstream):
