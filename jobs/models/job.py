@@ -54,10 +54,6 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         overage = Q(hold__resolutions__kind=Transfer.Kind.OVERAGE, reviewed_at=None)
         return self.filter(Q(state=Attempt.State.IN_DOUBT) | overage)
 
-    def charging(self) -> Self:
-        """Calls that may have cost something: all that left the house, but for what wasn't processed."""
-        return self.filter(sent_at__isnull=False)
-
 
 class Job(models.Model):
     class State(models.TextChoices):
