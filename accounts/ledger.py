@@ -17,10 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
-from accounts import posting
-from accounts.models import Team, Transfer, User
+from accounts import allowances, posting
+from accounts.allowances import AllowanceUsedUpError
+from accounts.models import ApiKey, Team, Transfer, User
 from accounts.posting import (
+    HAS_ALLOWANCES,
     Account,
     Accounts,
     AlreadyResolvedError,
@@ -32,6 +35,7 @@ from accounts.posting import (
 )
 
 __all__ = [
+    "AllowanceUsedUpError",
     "AlreadyResolvedError",
     "DuplicateKeyError",
     "InsufficientCreditsError",
@@ -84,15 +88,29 @@ def grant(team: Team, amount: int, *, key: str, actor: User | None = None, memo:
     post(team.pk, plan, actor=actor)
 
 
-def hold(team: Team, amount: int, *, key: str, reference: str, actor: User | None = None) -> Transfer:
-    """Set credits aside for one call; raises InsufficientCreditsError or OwingError."""
+def hold(
+    team: Team,
+    amount: int,
+    *,
+    key: str,
+    reference: str,
+    actor: User | None = None,
+    api_key: ApiKey | None = None,
+) -> Transfer:
+    """Set credits aside for one call; raises InsufficientCreditsError, OwingError or AllowanceUsedUpError.
+
+    actor: who spends, and with ``api_key`` the owner of the key that does.
+    """
 
     def plan(accounts: Accounts) -> Iterator[Leg]:
+        available, now = accounts[Account.AVAILABLE], timezone.now()
         if owed := -accounts[Account.OWED].balance_microcredits:
             raise OwingError(owed)
-        yield Leg(accounts[Account.AVAILABLE], accounts[Account.HELD], amount, Kind.HOLD, key)
+        if getattr(available, HAS_ALLOWANCES):
+            allowances.take(team.pk, actor, api_key, amount, now)
+        yield Leg(available, accounts[Account.HELD], amount, Kind.HOLD, key, at=now)
 
-    return post(team.pk, plan, reference=reference, actor=actor)[0]
+    return post(team.pk, plan, reference=reference, actor=actor, api_key=api_key)[0]
 
 
 def settle(held: Transfer, charged: int, *, actor: User | None = None, memo: str = "") -> None:
@@ -112,6 +130,8 @@ def settle(held: Transfer, charged: int, *, actor: User | None = None, memo: str
         source, spent = accounts[Account.HELD], accounts[Account.SPENT]
         available, owed = accounts[Account.AVAILABLE], accounts[Account.OWED]
         covers = min(available.balance_microcredits, over)
+        if getattr(available, HAS_ALLOWANCES):
+            allowances.correct(held, charged)
         yield Leg(source, spent, booked, Kind.SETTLE, f"settle:{held.pk}", Resolution.CLOSE, memo)
         yield Leg(source, available, rest, Kind.RELEASE, f"remainder:{held.pk}", Resolution.REMAINDER)
         yield Leg(owed, spent, over, Kind.OVERAGE, f"overage:{held.pk}", Resolution.EXCESS, memo)
@@ -129,6 +149,8 @@ def release(held: Transfer, *, actor: User | None = None, memo: str = "") -> Non
             accounts[Account.AVAILABLE],
             held.amount_microcredits,
         )
+        if getattr(available, HAS_ALLOWANCES):
+            allowances.correct(held, 0)
         yield Leg(source, available, amount, Kind.RELEASE, f"release:{held.pk}", Resolution.CLOSE, memo)
 
     post(_team_id(held), plan, held=held, actor=actor)

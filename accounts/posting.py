@@ -6,11 +6,14 @@ Below ``accounts.ledger``, which alone calls it and says what each kind of trans
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
-from accounts.models import LedgerAccount, Transfer, User
+from accounts.models import ApiKey, LedgerAccount, Transfer, User
 
 Account = LedgerAccount.Kind
 
@@ -19,8 +22,11 @@ NEGATIVE = (Account.OWED, Account.ISSUED)
 
 # In plain SQL, since a busy team waits for each posting and most of it would be the making of these two.
 LOCK = """
-SELECT id, team_id, kind, balance_microcredits FROM accounts_ledgeraccount WHERE team_id = %s ORDER BY id
+SELECT id, team_id, kind, balance_microcredits,
+  EXISTS (SELECT 1 FROM accounts_allowance WHERE accounts_allowance.team_id = a.team_id) AS has_allowances
+FROM accounts_ledgeraccount a WHERE team_id = %s ORDER BY id
 """
+HAS_ALLOWANCES = "has_allowances"
 MOVE = """
 UPDATE accounts_ledgeraccount SET balance_microcredits = balance_microcredits + moved.column2
 FROM (VALUES {rows}) AS moved
@@ -51,7 +57,8 @@ class DuplicateKeyError(LedgerError):
 
 @dataclass(frozen=True)
 class Leg:
-    """One transfer to write; with a resolution it ends the hold. Amounts of zero are left out."""
+    """One transfer to write; with a resolution it ends the hold. Amounts of zero are left out. at: now, if
+    the plan doesn't say."""
 
     debit: LedgerAccount
     credit: LedgerAccount
@@ -60,6 +67,7 @@ class Leg:
     key: str
     resolution: str = ""
     memo: str = ""
+    at: datetime | None = None
 
 
 Accounts = Mapping[str, LedgerAccount]
@@ -70,7 +78,13 @@ Plan = Callable[[Accounts], Iterable[Leg]]
 
 
 def post(
-    team_id: int, plan: Plan, *, held: Transfer | None = None, reference: str = "", actor: User | None = None
+    team_id: int,
+    plan: Plan,
+    *,
+    held: Transfer | None = None,
+    reference: str = "",
+    actor: User | None = None,
+    api_key: ApiKey | None = None,
 ) -> list[Transfer]:
     """Write the transfers that are planned and move the balances, or raise and leave all as it was.
 
@@ -81,8 +95,9 @@ def post(
     legs: list[Leg] = []
     try:
         with transaction.atomic():
-            legs += [leg for leg in plan(_locked_accounts(team_id)) if leg.amount]
-            rows = Transfer.objects.bulk_create(_row(leg, held, reference, actor) for leg in legs)
+            legs += [leg for leg in plan(locked_accounts(team_id)) if leg.amount]
+            shared = {"reference": held.reference if held else reference, "actor": actor, "api_key": api_key}
+            rows = Transfer.objects.bulk_create(_row(leg, held, shared) for leg in legs)
             if legs:
                 _move(legs)
     except IntegrityError as error:
@@ -99,10 +114,11 @@ def issued() -> LedgerAccount:
     return LedgerAccount.objects.get_or_create(team=None, kind=Account.ISSUED)[0]
 
 
-def _locked_accounts(team_id: int) -> dict[str, LedgerAccount]:
+def locked_accounts(team_id: int) -> dict[str, LedgerAccount]:
     """The team's four accounts, opened on first use, and locked in one order everywhere to the end of the
-    transaction. (SQLite has locked the whole file by then.)"""
-    lock = LOCK + "FOR UPDATE" if connection.features.has_select_for_update else LOCK
+    transaction. (SQLite has locked the whole file by then.) Each says ``has_allowances``: whether anybody in
+    the team has one, so that a team without costs no look."""
+    lock = LOCK + "FOR UPDATE OF a" if connection.features.has_select_for_update else LOCK
     accounts = {account.kind: account for account in LedgerAccount.objects.raw(lock, [team_id])}
     missing = [kind for kind in Account if kind != Account.ISSUED and kind not in accounts]
     if not missing:
@@ -110,10 +126,10 @@ def _locked_accounts(team_id: int) -> dict[str, LedgerAccount]:
     LedgerAccount.objects.bulk_create(
         [LedgerAccount(team_id=team_id, kind=kind) for kind in missing], ignore_conflicts=True
     )
-    return _locked_accounts(team_id)
+    return locked_accounts(team_id)
 
 
-def _row(leg: Leg, held: Transfer | None, reference: str, actor: User | None) -> Transfer:
+def _row(leg: Leg, held: Transfer | None, shared: dict[str, Any]) -> Transfer:
     return Transfer(
         debit=leg.debit,
         credit=leg.credit,
@@ -122,9 +138,9 @@ def _row(leg: Leg, held: Transfer | None, reference: str, actor: User | None) ->
         idempotency_key=leg.key,
         hold=held if leg.resolution else None,
         resolution=leg.resolution,
-        reference=held.reference if held else reference,
-        actor=actor,
         memo=leg.memo,
+        created_at=leg.at or timezone.now(),
+        **shared,
     )
 
 

@@ -67,6 +67,6 @@ def test_without_the_first_lock_they_block_each_other(
     committed_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: PostgreSQL finds the circle and ends one of them."""
-    monkeypatch.setattr(posting, "_locked_accounts", unlocked)
+    monkeypatch.setattr(posting, "locked_accounts", unlocked)
     with pytest.raises(OperationalError, match="deadlock"):
         charge_and_try_again_beside_a_correction(committed_world)

@@ -16,7 +16,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from accounts.models import Team, Transfer, User
+from accounts.models import ApiKey, Team, Transfer, User
+from pixian.limits import MAX_PROCESSED_PIXELS
 
 # As literals, since SQLite takes a partial index (``job_unfinished``) only where the query has its condition
 # word by word. Without it each look at the queue reads every job there ever was.
@@ -80,6 +81,7 @@ class Job(models.Model):
         NOT_A_PICTURE = "not_a_picture", _("The service answered, but not with a picture.")
         NOT_CHARGED = "not_charged", _("The call got lost and wasn't charged.")
         SOURCE_LOST = "source_lost", _("The picture's file is gone from the storage.")
+        INTERRUPTED = "interrupted", _("The program was cut off before anything was sent.")
         UNANSWERED = "unanswered", _("The service never answered, so we don't know whether it charged.")
 
     class Priority(models.IntegerChoices):
@@ -88,10 +90,22 @@ class Job(models.Model):
         BATCH = 0, _("batch")
         API = 10, _("API")  # somebody's program is waiting
 
+    class Origin(models.TextChoices):
+        """How it came in: dropped in a browser, or by a program that waits for the answer."""
+
+        BROWSER = "browser", _("browser")
+        API = "api", _("API")
+        DROP_IN = "drop_in", _("remove.bg drop-in")
+
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="jobs")
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="jobs")
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="jobs")
+    origin = models.CharField(max_length=7, choices=Origin, default=Origin.BROWSER)
     request_id = models.UUIDField()  # made by the sender: the same one again is the same job
+    request_sha256 = models.CharField(max_length=64, blank=True)  # of all that makes it the same request
     batch = models.UUIDField()
+    options = models.JSONField(default=dict)  # form fields of the contract, as they came
+    test = models.BooleanField(default=False)  # free, watermarked: nothing is held or booked
 
     name = models.CharField(max_length=255)
     source = models.FileField(max_length=200)
@@ -136,6 +150,7 @@ class Job(models.Model):
                 name="job_unfinished",
             ),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_running"),
+            models.Index(fields=["api_key", "-id"], condition=Q(api_key__isnull=False), name="job_by_key"),
         )
 
     def __str__(self) -> str:
@@ -143,6 +158,17 @@ class Job(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("job", args=[self.team.slug, self.pk])
+
+    @property
+    def is_direct(self) -> bool:
+        """A program waits for it on an open connection, and nobody takes it up again after a crash."""
+        return self.origin != self.Origin.BROWSER
+
+    @property
+    def priced_pixels(self) -> int:
+        """What is above ``max_pixels`` is shrunk before the work. The field was checked when it came."""
+        cap = str(self.options.get("max_pixels", "")).strip() or MAX_PROCESSED_PIXELS
+        return min(self.width * self.height, int(cap))
 
     @property
     def is_finished(self) -> bool:
@@ -184,7 +210,9 @@ class Attempt(models.Model):
     number = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=8, choices=State, default=State.PREPARED)
     sends = models.PositiveIntegerField(default=0)  # more than one after a 429 or without a connection
-    hold = models.OneToOneField(Transfer, on_delete=models.PROTECT, related_name="attempt")
+    # None for a test, which is free.
+    hold = models.OneToOneField(Transfer, on_delete=models.PROTECT, null=True, related_name="attempt")
+    test = models.BooleanField(default=False)
 
     prepared_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
@@ -212,6 +240,10 @@ class Attempt(models.Model):
             models.CheckConstraint(
                 condition=~Q(state__in=["sent", "answered"]) | Q(sent_at__isnull=False),
                 name="attempt_sent_at_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(hold__isnull=False, test=False) | Q(hold=None, test=True),
+                name="attempt_holds_unless_test",
             ),
         )
         indexes = (

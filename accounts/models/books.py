@@ -1,84 +1,14 @@
-"""Users, teams and their members, and the books. Only ``accounts.ledger`` writes the last two tables."""
+"""The books. Only ``accounts.ledger`` writes these tables."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Lower
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-
-class UserManager(BaseUserManager["User"]):
-    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """A user who logs in by e-mail; without a password, by a link only."""
-        user = self.model(email=email.strip(), **fields)
-        user.set_password(password)
-        user.save(using=self._db)
-        return user
-
-    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
-
-
-class User(AbstractUser):
-    username = None  # type: ignore[assignment]
-    email = models.EmailField(_("e-mail address"), unique=True)
-
-    USERNAME_FIELD = "email"
-    REQUIRED_FIELDS: ClassVar[list[str]] = []
-    objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
-
-    class Meta:
-        constraints = (models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_lower"),)
-
-    def __str__(self) -> str:
-        return self.email
-
-    def clean(self) -> None:
-        super().clean()
-        self.email = self.email.lower()  # before a form looks for others with the same one
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.email = self.email.lower()  # one person, one address, however it was typed
-        super().save(*args, **kwargs)
-
-
-class Team(models.Model):
-    name = models.CharField(_("name"), max_length=80)
-    slug = models.SlugField(unique=True)
-    members = models.ManyToManyField(User, through="Membership", related_name="teams")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Role(models.IntegerChoices):
-    """What a member may do, each including what stands above it."""
-
-    VIEWER = 1, _("viewer")  # sees
-    MEMBER = 2, _("member")  # spends
-    MANAGER = 3, _("manager")  # invites, sets limits
-    OWNER = 4, _("owner")  # does all
-
-
-class Membership(models.Model):
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
-    role = models.PositiveSmallIntegerField(_("role"), choices=Role.choices, default=Role.MEMBER)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=["user", "team"], name="membership_unique"),
-            models.CheckConstraint(condition=Q(role__in=Role.values), name="membership_role_known"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.user} in {self.team} as {self.get_role_display()}"
+from accounts.models.keys import ApiKey
+from accounts.models.people import Team, User
 
 
 class LedgerAccount(models.Model):
@@ -149,8 +79,10 @@ class Transfer(models.Model):
     resolution = models.CharField(max_length=9, choices=Resolution, blank=True)
     reference = models.CharField(max_length=80, blank=True)  # what it was for, as the caller names it
     actor = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="transfers")
+    # With the key, where a program spends on behalf of the actor.
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="transfers")
     memo = models.CharField(max_length=400, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:
         constraints = (

@@ -1,0 +1,22 @@
+"""The rows: people and teams, their keys and limits, and the books."""
+
+from accounts.models.books import LedgerAccount, Transfer
+from accounts.models.keys import ApiKey, Scope
+from accounts.models.limits import Allowance, AllowanceUse, Rate
+from accounts.models.people import Invitation, Membership, Role, Team, User, UserManager
+
+__all__ = [
+    "Allowance",
+    "AllowanceUse",
+    "ApiKey",
+    "Invitation",
+    "LedgerAccount",
+    "Membership",
+    "Rate",
+    "Role",
+    "Scope",
+    "Team",
+    "Transfer",
+    "User",
+    "UserManager",
+]

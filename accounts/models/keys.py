@@ -1,0 +1,64 @@
+"""The keys by which programs spend and read."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models.people import Team, User
+
+
+class Scope(models.TextChoices):
+    """What a key is good for."""
+
+    CUTOUTS = "cutouts", _("remove backgrounds")
+    BALANCE = "balance", _("see the balance")
+    JOBS = "jobs", _("see pictures and fetch results")
+    LEDGER = "ledger", _("see the ledger and usage")
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def usable(self) -> ApiKeyQuerySet:
+        """Neither revoked nor expired."""
+        in_time = models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now())
+        return self.filter(in_time, revoked_at=None)
+
+
+class ApiKey(models.Model):
+    """An Id and secret in the contract's shape. It spends on behalf of its owner: the allowance of both
+    counts. The secret is 260 random bits, so that a plain hash of it gives nothing away.
+
+    scopes: names of ``Scope``, separated by spaces.
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="api_keys")
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_keys")
+    name = models.CharField(_("name"), max_length=80)
+    api_id = models.CharField(max_length=15, unique=True)
+    secret_sha256 = models.CharField(max_length=64)
+    scopes = models.CharField(max_length=80)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    revoked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="keys_revoked")
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("API key")
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.api_id})"
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def is_usable(self) -> bool:
+        return self.revoked_at is None and not self.is_expired
+
+    def allows(self, scope: Scope) -> bool:
+        return scope in self.scopes.split()

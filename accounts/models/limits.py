@@ -1,0 +1,75 @@
+"""What a member or a key may spend in a period, what they have, and how often a key may call.
+
+``accounts.allowances`` and ``accounts.rates`` write these tables.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models.keys import ApiKey
+from accounts.models.people import Membership, Team
+
+
+class Allowance(models.Model):
+    """A bound on what a member, or a key, may spend in each period."""
+
+    class Period(models.TextChoices):
+        DAY = "day", _("day")
+        WEEK = "week", _("week")
+        MONTH = "month", _("month")
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="allowances")
+    member = models.OneToOneField(Membership, on_delete=models.CASCADE, null=True, related_name="allowance")
+    api_key = models.OneToOneField(ApiKey, on_delete=models.CASCADE, null=True, related_name="allowance")
+    period = models.CharField(max_length=5, choices=Period, default=Period.MONTH)
+    limit_microcredits = models.BigIntegerField()
+    warn_percent = models.PositiveSmallIntegerField(default=80)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(member__isnull=True) ^ Q(api_key__isnull=True), name="allowance_of_one"
+            ),
+            models.CheckConstraint(condition=Q(limit_microcredits__gte=0), name="allowance_not_negative"),
+            models.CheckConstraint(condition=Q(warn_percent__range=(1, 100)), name="allowance_warns_before"),
+            models.CheckConstraint(
+                condition=Q(period__in=["day", "week", "month"]), name="allowance_period_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.limit_microcredits} a {self.period}"
+
+
+class AllowanceUse(models.Model):
+    """What counts against an allowance in one of its periods: the open holds made in it, and what was booked
+    for those that have ended. A roll-up of the ledger, which ``manage.py verify`` recomputes."""
+
+    allowance = models.ForeignKey(Allowance, on_delete=models.CASCADE, related_name="uses")
+    starts_at = models.DateTimeField()
+    renews_at = models.DateTimeField()
+    used_microcredits = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["allowance", "starts_at"], name="allowance_use_once"),
+            models.CheckConstraint(condition=Q(renews_at__gt=F("starts_at")), name="allowance_use_lasts"),
+            models.CheckConstraint(condition=Q(used_microcredits__gte=0), name="allowance_use_not_negative"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.used_microcredits} since {self.starts_at}"
+
+
+class Rate(models.Model):
+    """How far ahead a key, or a team, has called: the moment at which it will have paid off its calls at
+    its rate, in microseconds since 1970."""
+
+    subject = models.CharField(max_length=40, primary_key=True)
+    paid_off_at = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.subject
