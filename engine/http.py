@@ -9,20 +9,21 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from engine import cors, runtime
+from engine import runtime
 from engine import model as models
 from engine.config import Config
 from engine.cutout import CutOut, Cutter
 from engine.desk import Door
 from engine.matte import Matter
-from engine.sources import read_source
-from engine.upload import UploadRequest, drain, read_form
+from pixian import cors
 from pixian.client import API_PATH
 from pixian.credentials import Credentials
 from pixian.credits import format_credits
 from pixian.errors import ApiError, Code, Refused, ServerFailed
 from pixian.fetch import Fetcher
 from pixian.options import Options
+from pixian.sources import read_source
+from pixian.upload import UploadRequest, drain, read_form
 
 URLS = Map(
     [
@@ -72,7 +73,7 @@ class Face:
 
     def _answer(self, request: Request) -> Response:
         try:
-            return cors.opened(self._routed(request))
+            return _opened(self._routed(request))
         except ApiError as error:
             response = envelope(error)
         except HTTPException as error:
@@ -83,11 +84,11 @@ class Face:
             logger.exception("The call failed")
             response = envelope(ServerFailed(500, 500, "The engine failed; its log says why."))
         drain(request)
-        return cors.opened(response)
+        return _opened(response)
 
     def _routed(self, request: Request) -> Response:
-        if cors.is_preflight(request):
-            return cors.preflight()
+        if cors.is_preflight(request.method, request.headers):
+            return Response(status=cors.NO_CONTENT, headers=cors.PREFLIGHT)
         match URLS.bind_to_environ(request.environ).match()[0]:
             case "healthz":
                 return Response("ok\n", content_type="text/plain")
@@ -129,11 +130,12 @@ def answer(made: CutOut, options: Options) -> Response:
 
 def envelope(error: ApiError) -> Response:
     """An error answer (§ 4)."""
-    response = Response(json.dumps(error.envelope()), error.status, content_type="application/json")
-    if error.status == 401:
-        response.headers["WWW-Authenticate"] = 'Basic realm="pixian"'
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
+    body = json.dumps(error.envelope())
+    return Response(body, error.status, headers=error.headers(), content_type="application/json")
+
+
+def _opened(response: Response) -> Response:
+    response.headers.update(cors.OPENED)
     return response
 
 

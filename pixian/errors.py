@@ -26,13 +26,20 @@ MAX_CODE = 2**31 - 1
 
 
 class Code(IntEnum):
-    """The contract's error codes that are in use here."""
+    """The contract's error codes that are in use here, and some of our own for what only we refuse, which
+    are their status (G)."""
 
     TIMED_OUT = -10
+    OVERLOADED = -3
+    ALLOWANCE_USED_UP = 402  # own
+    SCOPE_MISSING = 403  # own
+    CONFLICT = 409  # own
     ID_UNKNOWN = 1001
+    KEY_DISABLED = 1002
     SECRET_WRONG = 1004
     NO_IMAGE = 1005
     UNREADABLE = 1006
+    OUT_OF_CREDITS = 1011
     TOO_MANY_BYTES = 1012
     TOO_MANY_PIXELS = 1013
     SLOW_DOWN = 1015
@@ -62,6 +69,11 @@ class ApiError(PixianError):
     def envelope(self) -> dict[str, Any]:
         """The JSON body that carries it."""
         return {"error": {"status": self.status, "code": self.code, "message": self.message}}
+
+    def headers(self) -> dict[str, str]:
+        """The headers that go with it (§ 4)."""
+        told = {"WWW-Authenticate": 'Basic realm="pixian"'} if self.status == 401 else {}
+        return told if self.retry_after is None else told | {"Retry-After": str(self.retry_after)}
 
 
 class Refused(ApiError):  # noqa: N818 - a refusal is an answer, not a malfunction

@@ -1,0 +1,31 @@
+"""Lets pages of other origins call the API. They hold a key of their own, and no cookie is sent."""
+
+from collections.abc import Container
+
+EXPOSED = (
+    "Retry-After",
+    "X-Credits-Calculated",
+    "X-Credits-Charged",
+    "X-Input-Orientation",
+    "X-Input-Size",
+    "X-Result-Size",
+)
+ACCEPTED = ("Authorization", "Content-Type", "Idempotency-Key", "X-Api-Key")
+DAY_SECONDS = 86_400
+
+OPENED = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": ", ".join(EXPOSED)}
+"""On every answer: any page may read it with its headers."""
+
+PREFLIGHT = {
+    **OPENED,
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": ", ".join(ACCEPTED),
+    "Access-Control-Max-Age": str(DAY_SECONDS),
+}
+"""What a browser asks before it sends ``Authorization``; the status is 204."""
+
+NO_CONTENT = 204
+
+
+def is_preflight(method: str | None, headers: Container[str]) -> bool:
+    return method == "OPTIONS" and "Access-Control-Request-Method" in headers
