@@ -16,11 +16,11 @@ from PIL import Image
 from pytest_django import Settings
 
 from accounts import immutable
-from accounts.models import Membership, Role, Team, User
+from accounts.models import Membership, Role, Team, Transfer, User
 from accounts.money import MICROCREDITS
 from accounts.teams import open_team
 from jobs.forms import UploadForm
-from jobs.models import Job
+from jobs.models import Attempt, Job
 from jobs.submit import submit
 
 ROOT = Path(__file__).parent
@@ -117,6 +117,11 @@ def make_world() -> World:
     Membership.objects.create(team=team, user=people["vera"], role=Role.VIEWER)
     open_team("Outsiders", people["charlie"], 100 * MICROCREDITS)
     return World(team, **people)
+
+
+def hold_of(attempt: Attempt) -> Transfer:
+    assert attempt.hold
+    return attempt.hold
 
 
 def upload(picture: bytes, name: str = "photo.png", **ids: Any) -> UploadForm:

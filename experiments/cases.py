@@ -5,12 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from accounts.models import Transfer
 from experiments.upstream import Call, Charge, Log
 from jobs.models import Attempt, Job
+from jobs.reconcile import booked
 
 AT_ONCE = 500
-BOOKINGS = (Transfer.Kind.SETTLE, Transfer.Kind.OVERAGE)
 
 
 @dataclass
@@ -24,7 +23,7 @@ class Told:
     @property
     def booked_microcredits(self) -> int:
         """What its hold's transfers took."""
-        return sum(t.amount_microcredits for t in self.row.hold.resolutions.all() if t.kind in BOOKINGS)
+        return booked(self.row)
 
     @property
     def charged_microcredits(self) -> int:

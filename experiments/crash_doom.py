@@ -10,8 +10,8 @@ from pathlib import Path
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from experiments.crash_points import Points
-from jobs import chores, files, process, queue
-from jobs.hands import Hands
+from jobs import chores, exchange, files, queue
+from jobs.leases import Leases
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
 from jobs.upstream import Upstream
@@ -48,7 +48,7 @@ def alone_with(job: int, doom: Doom) -> None:
 
     JobQuerySet.claimable = mine  # type: ignore[assignment,method-assign]
     queue.due = due_or_over
-    Hands._renew = chores.do_what_is_due = nothing  # type: ignore[assignment,method-assign]
+    Leases._renew = chores.do_what_is_due = nothing  # type: ignore[assignment,method-assign]
     Points(doom.point, doom.number, doom.trace).watch()
 
 
@@ -58,11 +58,11 @@ def nothing(*_: object) -> None:
 
 def book_first() -> None:
     """The control: the result is stored only after it was booked."""
-    process._keep = _book_and_keep
+    exchange.keep = _book_and_keep
 
 
 def _book_and_keep(job: Job, attempt: Attempt, body: TemporaryUploadedFile, upstream: Upstream) -> None:  # noqa: ARG001
     files.check_picture(body)
     name = files.result_name(job, attempt.number)
-    process._finish(job, attempt, name, files.sha256(body), body.tell())
+    exchange.finish(job, attempt, name, files.sha256(body), body.tell())
     files.put(name, body)

@@ -4,7 +4,7 @@ The product's own constants stay as they are: an experiment's workers are forked
 these were changed. What they shorten is when something happens, never whether.
 """
 
-from jobs import hands, process
+from jobs import exchange, hands, outcomes, process
 from pixian import backoff, ramp
 
 STEP_SECONDS = 0.1
@@ -25,9 +25,9 @@ CALLS_AT_FIRST = 1000
 
 def up() -> None:
     """From here on, and in every process forked from this one."""
-    for module in (backoff, process, hands):
+    for module in (backoff, outcomes, hands):
         module.STEP_SECONDS = STEP_SECONDS  # type: ignore[attr-defined]
     hands.POLL_SECONDS = POLL_SECONDS
-    process.INSIST_STEP_SECONDS = INSIST_STEP_SECONDS  # type: ignore[assignment]
+    exchange.INSIST_STEP_SECONDS = INSIST_STEP_SECONDS  # type: ignore[assignment]
     process.UNREACHABLE_WAIT_SECONDS = process.OPERATOR_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     ramp.START = CALLS_AT_FIRST

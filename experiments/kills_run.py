@@ -11,7 +11,7 @@ from experiments.judge import failures
 from experiments.kills_anywhere import Kills, Start
 from experiments.site import Site
 from experiments.stage import Stage, report
-from jobs import attempts, process, queue
+from jobs import attempts, outcomes, queue
 from jobs.models import Attempt, Job
 from jobs.upstream import Upstream
 
@@ -77,7 +77,7 @@ def control(site: Site, seed: int, before: list[str]) -> list[str]:
 
 def forget_what_was_sent() -> None:
     """The control: whatever was running is queued anew."""
-    lose = process._lose
+    lose = outcomes.lose
 
     def requeue(job: Job, attempt: Attempt, upstream: Upstream) -> None:
         if attempt.state != Attempt.State.SENT:
@@ -87,4 +87,4 @@ def forget_what_was_sent() -> None:
             attempts.unsend(attempt)
             queue.postpone(job, 0, queue.Reason.REPEATED)
 
-    process._lose = requeue
+    outcomes.lose = requeue

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from experiments.child import Child
 from jobs import attempts, chores, files, process, queue
-from jobs.hands import Hands
+from jobs.leases import Leases
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
 from pixian.client import Client
@@ -90,14 +90,14 @@ def freeze() -> None:
 
 def beat_apart() -> None:
     """In this process the heartbeat leaves room to freeze, and no other thread writes beside it."""
-    renew = Hands._renew
+    renew = Leases._renew
     chores.do_what_is_due = lambda _: None  # type: ignore[assignment]
 
-    def renewed(self: Hands, name: str) -> bool:
+    def renewed(self: Leases) -> bool:
         with _beating:
-            return renew(self, name)
+            return renew(self)
 
-    Hands._renew = renewed  # type: ignore[method-assign]
+    Leases._renew = renewed  # type: ignore[method-assign]
 
 
 def is_frozen(child: Child) -> bool:

@@ -17,7 +17,7 @@ from experiments.judge import failures
 from experiments.site import Site
 from experiments.stage import Stage, report
 from experiments.upstream import Step
-from jobs import process, review
+from jobs import outcomes, review
 from jobs.models import Attempt, Job
 from jobs.upstream import Upstream
 
@@ -109,11 +109,11 @@ def reach(url: str | None = None, timeout: int | None = None, *, repeats: bool =
     settings.PIXIAN_API_URL = url or settings.PIXIAN_API_URL
     settings.PIXIAN_TIMEOUT = timeout or settings.PIXIAN_TIMEOUT
     if repeats:
-        process._lose = _send_again  # type: ignore[assignment]
+        outcomes.lose = _send_again  # type: ignore[assignment]
 
 
 def _send_again(job: Job, attempt: Attempt, _: Upstream) -> None:
-    process._wait(job, attempt, Job.Reason.UNREACHABLE, 0)
+    outcomes.wait(job, attempt, Job.Reason.UNREACHABLE, 0)
 
 
 def run(stage: Stage, options: argparse.Namespace, scale: float) -> int:

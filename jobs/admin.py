@@ -17,7 +17,7 @@ from jobs import review
 from jobs.deciding import AcknowledgeForm, CreditsField, DecideForm, Page
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification
 from jobs.models.job import AttemptQuerySet
-from jobs.reconcile import verdict
+from jobs.reconcile import held, verdict
 
 
 def never(*_args: Any, **_kwargs: Any) -> bool:
@@ -77,7 +77,7 @@ class AttemptAdmin(LookOnlyAdmin):
 
     @admin.display(description="held", ordering="hold__amount_microcredits")
     def held(self, attempt: Attempt) -> str:
-        return in_credits(attempt.hold.amount_microcredits)
+        return in_credits(held(attempt))
 
     @admin.display(description="X-Credits-Charged", ordering="charged_header", empty_value="–")
     def header(self, attempt: Attempt) -> str | None:

@@ -42,12 +42,18 @@ def prepare(job: Job, actor: User | None) -> Attempt:
     number = job.attempts.count() + 1
     hold = ledger.hold(
         job.team,
-        max(job.estimated_microcredits, estimate(job.width * job.height)),
+        max(job.estimated_microcredits, estimate(job.priced_pixels)),
         key=f"hold:job:{job.pk}:{number}",
         reference=f"job:{job.pk}:{number}",
         actor=actor,
+        api_key=job.api_key,
     )
     return Attempt.objects.create(job=job, number=number, hold=hold)
+
+
+def prepare_test(job: Job) -> Attempt:
+    """The one call of a test, for which nothing is held or booked."""
+    return Attempt.objects.create(job=job, number=1, test=True)
 
 
 def send(attempt: Attempt) -> None:
@@ -109,14 +115,16 @@ def book(attempt: Attempt, error: ApiError | None = None) -> None:
     if attempt.charged_microcredits is None:
         raise WrongStateError(f"{attempt} names no charge")
     _move(attempt, State.ANSWERED, State.BOOKED, ended_at=timezone.now(), **_told(error))
-    ledger.settle(attempt.hold, attempt.charged_microcredits)
-    _learn(attempt.job, attempt.charged_microcredits)
+    if attempt.hold:
+        ledger.settle(attempt.hold, attempt.charged_microcredits)
+        _learn(attempt.job, attempt.charged_microcredits)
 
 
 def release(attempt: Attempt, error: ApiError | None = None, memo: str = "") -> None:
     """Nothing was charged: the hold goes back."""
     _move(attempt, attempt.state, State.RELEASED, ended_at=timezone.now(), **_told(error))
-    ledger.release(attempt.hold, memo=memo)
+    if attempt.hold:
+        ledger.release(attempt.hold, memo=memo)
 
 
 def doubt(attempt: Attempt, error: ApiError | None = None) -> None:
@@ -132,7 +140,8 @@ def resolve(attempt: Attempt, charged: int, actor: User, why: str) -> None:
     review = {"reviewed_by": actor, "reviewed_at": now, "review_note": why, "resolved_microcredits": charged}
     ended = State.BOOKED if charged else State.RELEASED
     _move(attempt, State.IN_DOUBT, ended, ended_at=now, **review)
-    ledger.settle(attempt.hold, charged, actor=actor, memo=why)
+    if attempt.hold:
+        ledger.settle(attempt.hold, charged, actor=actor, memo=why)
 
 
 def _move(attempt: Attempt, expected: str, state: str, **changes: Any) -> None:

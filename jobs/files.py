@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -69,14 +69,18 @@ def reserved(pixels: int) -> Iterator[TemporaryUploadedFile]:
         yield file
 
 
-def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes]) -> None:
+def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes], grew: Callable[[int], object] = int) -> None:
     """Write the chunks and give back what was reserved beyond them. Raises BodyLost for a body that never
-    ends."""
+    ends.
+
+    grew: told how many bytes are there, after each chunk.
+    """
     for chunk in chunks:
         file.write(chunk)
         if file.tell() > MAX_RESULT_BYTES:
             raise BodyLost(f"more than {MAX_RESULT_BYTES} bytes")
-    file.flush()
+        file.flush()
+        grew(file.tell())
     file.truncate()
     file.size = file.tell()
 

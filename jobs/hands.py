@@ -1,20 +1,17 @@
-"""What one process has in hand: it takes turns at the queue, and a heartbeat keeps the leases of its jobs.
+"""A process that takes turns at the queue, its jobs' leases kept meanwhile.
 
 How a turn comes about is the caller's: threads that poll (``jobs.worker``) or messages that wake them
 (``pixian_web.celery``).
 """
 
-import os
-import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager as Context
 
 import structlog
-from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import DatabaseError, close_old_connections
 
 from jobs import presence, queue
+from jobs.leases import Leases, process_name
 from jobs.models import Job
 from jobs.process import process
 from jobs.upstream import Upstream
@@ -23,8 +20,6 @@ from pixian.backoff import STEP_SECONDS, Backoff
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.2
-HEARTBEATS_PER_LEASE = 3
-BEAT_AGAIN_SECONDS = 1
 
 
 class Hands:
@@ -33,22 +28,14 @@ class Hands:
     def __init__(self, upstream: Upstream, threads: int, stop: threading.Event) -> None:
         self.stop = stop
         self._upstream = upstream
-        self._threads = threads
         self._asking = threading.Lock()
         self._busy = False  # the last claim brought something
-        self._leases: set[tuple[int, int]] = set()  # (job, fence): a job may come back to another thread
+        name = process_name()
+        self._leases = Leases(lambda: presence.show(name, threads), lambda: presence.leave(name))
 
-    @contextmanager
-    def beating(self) -> Iterator[None]:
+    def beating(self) -> Context[None]:
         """Meanwhile leases are renewed, also after ``stop``: the jobs in hand are finished."""
-        done = threading.Event()
-        heart = threading.Thread(target=self._beat, args=(done,), name="heartbeat", daemon=True)
-        heart.start()
-        try:
-            yield
-        finally:
-            done.set()
-            heart.join()
+        return self._leases.beating()
 
     def turn(self, backoff: Backoff, *, patient: bool) -> float:
         """One job, if there is one; returns the seconds until this thread's next turn.
@@ -89,37 +76,7 @@ class Hands:
         return None
 
     def _process(self, job: Job, backoff: Backoff) -> int:
-        lease = (job.pk, job.fence)
-        self._leases.add(lease)
-        try:
+        with self._leases.held(job):
             wait = process(job, self._upstream, backoff)
-        finally:
-            self._leases.remove(lease)
         log.info("job", job=job.pk, team=job.team.slug, state=job.state, reason=job.reason or None)
         return wait
-
-    def _beat(self, done: threading.Event) -> None:
-        name, pause = process_name(), 0.0
-        while not done.wait(pause):
-            renewed = self._renew(name)
-            # A database that is away answers late that it is, and the leases go on running out meanwhile.
-            pause = settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE if renewed else BEAT_AGAIN_SECONDS
-        with suppress(DatabaseError):
-            presence.leave(name)
-        connection.close()
-
-    def _renew(self, name: str) -> bool:
-        try:
-            for job_pk, fence in list(self._leases):
-                queue.heartbeat(job_pk, fence)
-            presence.show(name, self._threads)
-        except (DatabaseError, InterfaceError) as error:
-            log.warning("leases could not be renewed", jobs=list(self._leases), error=str(error).strip())
-            return False
-        finally:
-            close_old_connections()
-        return True
-
-
-def process_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -168,6 +169,11 @@ def requeue(job: Job) -> bool:
     failed = Job.objects.filter(pk=job.pk, state=State.FAILED)
     now = timezone.now()
     return bool(failed.update(state=State.QUEUED, reason="", run_after=now, updated_at=now))
+
+
+def forget_request(job: Job) -> None:
+    """The same request is a new one from now on: nothing came of this, and nothing was charged."""
+    _change(job, request_id=uuid4())
 
 
 def decided(job: Job, *, charged: bool) -> None:

@@ -1,7 +1,7 @@
 """The one way to a server that speaks the contract: Pixian, the embedded engine, another instance."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +14,6 @@ from pixian import errors
 from pixian.credentials import Credentials
 from pixian.credits import MAX_MICROCREDITS, MICROCREDITS
 from pixian.limits import IDLE_TIMEOUT_SECONDS
-from pixian.options import Options
 
 CONNECT_TIMEOUT_SECONDS = 10
 ACCOUNT_TIMEOUT_SECONDS = 20
@@ -123,14 +122,14 @@ class Client:
         self._http.close()
 
     @contextmanager
-    def remove_background(self, picture: BinaryIO, name: str, options: Options) -> Iterator[Answer]:
+    def remove_background(self, picture: BinaryIO, name: str, options: Mapping[str, str]) -> Iterator[Answer]:
         """One call, entered when its status line and headers have arrived, whatever the status.
 
-        Raises Unreachable where nothing was sent, and Unanswered where the request may have been
-        processed but no answer came.
+        options: form fields, as ``Options.form`` writes them. Raises Unreachable where nothing was sent, and
+        Unanswered where the request may have been processed but no answer came.
         """
         request = self._http.build_request(
-            "POST", "remove-background", data=options.form(), files={"image": (name, picture)}
+            "POST", "remove-background", data=options, files={"image": (name, picture)}
         )
         response = self._send(request)
         try:

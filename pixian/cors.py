@@ -1,6 +1,6 @@
 """Lets pages of other origins call the API. They hold a key of their own, and no cookie is sent."""
 
-from collections.abc import Container
+from typing import Protocol
 
 EXPOSED = (
     "Retry-After",
@@ -27,5 +27,11 @@ PREFLIGHT = {
 NO_CONTENT = 204
 
 
-def is_preflight(method: str | None, headers: Container[str]) -> bool:
+class Names(Protocol):
+    """Headers, of whichever library."""
+
+    def __contains__(self, name: str, /) -> bool: ...
+
+
+def is_preflight(method: str | None, headers: Names) -> bool:
     return method == "OPTIONS" and "Access-Control-Request-Method" in headers

@@ -13,7 +13,6 @@ from engine.config import Config
 from engine.http import create_application
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, refusal, upload
 from pixian.client import Client
-from pixian.options import Options
 
 CAT = photo("chelsea")
 
@@ -53,7 +52,7 @@ def test_the_contracts_own_client_understands_it(application: WSGIApplication) -
     transport = httpx.WSGITransport(application)
     with (
         Client("http://engine", KNOWN, transport=transport) as client,
-        client.remove_background(io.BytesIO(CAT), "cat.jpg", Options(test=True)) as answer,
+        client.remove_background(io.BytesIO(CAT), "cat.jpg", {"test": "true"}) as answer,
     ):
         assert (answer.status, answer.header("X-Credits-Calculated")) == (200, "0.135300")
         assert b"".join(answer.stream()).startswith(b"\x89PNG")

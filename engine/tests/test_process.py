@@ -17,7 +17,6 @@ from engine.config import ROOT, Config
 from engine.tests.conftest import KNOWN, REMOVE, auth, engine_process, photo, upload, wait_until_ready
 from pixian.client import Client
 from pixian.credentials import Credentials
-from pixian.options import Options
 
 TOO_LARGE = b"\0" * 40_000_000
 
@@ -55,7 +54,7 @@ def test_the_contracts_client_reaches_it(running: Config) -> None:
     transport = httpx.HTTPTransport(uds=str(running.socket))
     with (
         Client("http://engine", KNOWN, transport=transport) as client,
-        client.remove_background(io.BytesIO(photo("chelsea")), "cat.jpg", Options()) as answer,
+        client.remove_background(io.BytesIO(photo("chelsea")), "cat.jpg", {}) as answer,
     ):
         assert (answer.status, answer.header("X-Credits-Charged")) == (200, "0.338250")
         assert b"".join(answer.stream()).startswith(b"\x89PNG")

@@ -25,7 +25,6 @@ from pixian import errors
 from pixian.client import Client
 from pixian.credentials import Credentials
 from pixian.credits import parse_credits
-from pixian.options import Options
 from pixian.picture import decode, open_picture
 
 PATH = "/api/v2/remove-background"
@@ -88,7 +87,7 @@ def balance(server: Server) -> str:
 def seen(url: str, picture: bytes, patience: float = PATIENCE_SECONDS) -> tuple[str, str | None]:
     """What our own client makes of a call, and the charge that it was told."""
     told = None
-    call = client_of(url, patience).remove_background(io.BytesIO(picture), "a.jpg", Options())
+    call = client_of(url, patience).remove_background(io.BytesIO(picture), "a.jpg", {})
     try:
         with call as answer:
             told = answer.header("X-Credits-Charged")
@@ -426,7 +425,7 @@ def test_the_charge_is_written_before_the_headers_leave(tmp_path: Path, coffee: 
     picture = coffee()
     with upstream.running(tmp_path / "log", mix="silent_head=1") as server:
         client = client_of(server.url, PATIENCE_SECONDS)
-        with client.remove_background(io.BytesIO(picture), "a.jpg", Options()) as answer:
+        with client.remove_background(io.BytesIO(picture), "a.jpg", {}) as answer:
             server.kill()
             told = answer.header("X-Credits-Charged")
         (charge,) = server.log().charges_of(sha256(picture).hexdigest())

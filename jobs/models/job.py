@@ -81,6 +81,7 @@ class Job(models.Model):
         NOT_A_PICTURE = "not_a_picture", _("The service answered, but not with a picture.")
         NOT_CHARGED = "not_charged", _("The call got lost and wasn't charged.")
         SOURCE_LOST = "source_lost", _("The picture's file is gone from the storage.")
+        PASSED_ON = "passed_on", _("The program was told why, and may ask again.")
         INTERRUPTED = "interrupted", _("The program was cut off before anything was sent.")
         UNANSWERED = "unanswered", _("The service never answered, so we don't know whether it charged.")
 

@@ -81,4 +81,4 @@ def calls(attempts: QuerySet[Attempt]) -> Iterator[Call]:
     for pk, job, number, state, status, sent, answered, held, charged, resolved in rows.iterator():
         known = charged if resolved is None else resolved
         end = ended(sent, answered, status)
-        yield Call(pk, f"{job}/{number}", state, status, sent, end, held, known, resolved is not None)
+        yield Call(pk, f"{job}/{number}", state, status, sent, end, held or 0, known, resolved is not None)

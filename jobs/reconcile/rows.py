@@ -20,7 +20,7 @@ COLUMNS = (
     "status",
     "sent_at",
     "job__estimated_microcredits",
-    "hold__amount_microcredits",
+    "held",
     "charged_header",
     "known",
     "booked",

@@ -4,6 +4,7 @@
 nothing themselves; ``judged`` says the same in SQL, for many attempts at once.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +55,12 @@ class Sums:
 
 def booked(attempt: Attempt) -> int:
     """What the ledger took for an attempt."""
-    resolutions = attempt.hold.resolutions.all()
-    return sum(row.amount_microcredits for row in resolutions if row.kind in BOOKINGS)
+    return sum(row.amount_microcredits for row in _resolutions(attempt) if row.kind in BOOKINGS)
+
+
+def held(attempt: Attempt) -> int:
+    """What was set aside for it; 0 for a test."""
+    return attempt.hold.amount_microcredits if attempt.hold else 0
 
 
 def verdict(attempt: Attempt) -> Verdict:
@@ -67,7 +72,7 @@ def verdict(attempt: Attempt) -> Verdict:
         case Attempt.State.BOOKED if booked(attempt) != attempt.known_microcredits:
             return Verdict.MISMATCH
         case Attempt.State.BOOKED:
-            above = booked(attempt) > attempt.hold.amount_microcredits
+            above = booked(attempt) > held(attempt)
             return Verdict.OVERAGE if above else Verdict.MATCHED
     return Verdict.OPEN
 
@@ -80,7 +85,7 @@ def books(job: Job) -> Books:
     verdicts = {verdict(attempt) for attempt in attempts}
     return Books(
         estimated=job.estimated_microcredits,
-        held=job.last_attempt.hold.amount_microcredits,
+        held=held(job.last_attempt),
         charged=sum(charges) if charges else None,
         booked=sum(map(booked, attempts)) if ended else None,
         verdict=next(kind for kind in Verdict if kind in verdicts),
@@ -97,6 +102,7 @@ def judged(attempts: QuerySet[Attempt]) -> QuerySet[Any]:
         close=ending(Transfer.Resolution.CLOSE),
         excess=ending(Transfer.Resolution.EXCESS),
         known=Coalesce("resolved_microcredits", "charged_microcredits"),
+        held=Coalesce("hold__amount_microcredits", 0),
         booked=Coalesce(settled, 0) + Coalesce("excess__amount_microcredits", 0),
     ).annotate(verdict=_VERDICT)
 
@@ -114,11 +120,11 @@ def tally(attempts: QuerySet[Attempt]) -> dict[Verdict, Sums]:
         .annotate(
             attempts=Count("pk"),
             estimated=Sum("job__estimated_microcredits"),
-            held=Sum("hold__amount_microcredits"),
+            holds=Sum("held"),
             charged=Sum(Coalesce("known", 0)),
             taken=Sum("booked"),
         )
-        .values_list("verdict", "attempts", "estimated", "held", "charged", "taken")
+        .values_list("verdict", "attempts", "estimated", "holds", "charged", "taken")
     )
     sums = {Verdict(kind): Sums(*figures) for kind, *figures in rows}
     return {kind: sums[kind] for kind in Verdict if kind in sums}
@@ -127,7 +133,11 @@ def tally(attempts: QuerySet[Attempt]) -> dict[Verdict, Sums]:
 def _let_go(attempt: Attempt) -> bool:
     """Given back without a reason, although a charge was named. (The embedded engine's charge is given
     back with a reason where its call is repeated.)"""
-    return bool(attempt.known_microcredits) and not any(row.memo for row in attempt.hold.resolutions.all())
+    return bool(attempt.known_microcredits) and not any(row.memo for row in _resolutions(attempt))
+
+
+def _resolutions(attempt: Attempt) -> Iterable[Transfer]:
+    return attempt.hold.resolutions.all() if attempt.hold else ()
 
 
 _STATE = Attempt.State

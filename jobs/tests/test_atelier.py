@@ -17,7 +17,7 @@ from pytest_django import Settings
 from accounts import ledger
 from accounts.models import Transfer, User
 from accounts.money import MICROCREDITS as CREDIT
-from conftest import World, small_png
+from conftest import World, hold_of, small_png
 from jobs.models import Job
 from jobs.tests.upstream import Server, run
 
@@ -65,7 +65,7 @@ def test_a_picture_is_taken_in(world: World, client: Client, photo: Callable[[st
     job = Job.objects.get()
     assert (job.team, job.created_by, job.batch) == (world.team, world.bob, batch)
     assert (job.name, job.state) == ("Chloé.jpg", "queued")
-    hold = job.last_attempt.hold
+    hold = hold_of(job.last_attempt)
     assert (hold.amount_microcredits, hold.actor) == (451 * 300, world.bob)
     assert ledger.balances(world.team).held == 451 * 300
 

@@ -20,7 +20,7 @@ from accounts.ledger import Balances, InsufficientCreditsError
 from accounts.models import LedgerAccount, Transfer
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
-from jobs import attempts, process, queue, submit
+from jobs import attempts, outcomes, process, queue, submit
 from jobs.models import Attempt, Job
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server
@@ -55,7 +55,7 @@ def by_program(world: World) -> bool:
 def by_worker(job: Job) -> bool:
     """What a worker does after a 500 that was charged: another attempt with a hold of its own."""
     with queue.owned(job):
-        process._try_again(job, Job.Reason.SERVER_FAILED, 0)
+        outcomes.try_again(job, Job.Reason.SERVER_FAILED, 0)
     job.refresh_from_db()
     assert (job.state, job.reason) in (("queued", "server_failed"), ("failed", "no_credits"))
     return job.state == "queued"
@@ -66,7 +66,7 @@ def jobs_to_retry(committed_world: World, server: Server) -> list[Job]:
     """In a worker's hands, each after a 500 that used up its hold."""
     server.otherwise = wire.error(500, X_Credits_Charged="1")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process, "_try_again", lambda *_: None)
+        patch.setattr(outcomes, "try_again", lambda *_: None)
         patch.setattr(queue, "allowed", lambda *_: 100)
         upstream = server.upstream
         return [fail(committed_world, upstream) for _ in range(RETRIES)]
@@ -144,7 +144,7 @@ def test_a_check_followed_by_a_write_grants_more(
     """The control: everybody has checked before anybody writes."""
     all_have_checked = threading.Barrier(REQUESTS)
 
-    def check_then_write(team: object, amount: int, *, key: str, reference: str, actor: object) -> Transfer:
+    def check_then_write(team: object, amount: int, *, key: str, **_: object) -> Transfer:
         account = LedgerAccount.objects.get(team=committed_world.team, kind="available")
         all_have_checked.wait(30)
         if account.balance_microcredits < amount:

@@ -44,7 +44,7 @@ def test_a_lease_lost_to_a_thread_of_the_same_process_goes_on_being_renewed(
     def second(*args: Any) -> int:
         taken.set()
         assert given_up.wait(20)
-        both._renew("this process")
+        both._leases._renew()
         return process(*args)
 
     monkeypatch.setattr(hands, "process", first)
@@ -53,4 +53,4 @@ def test_a_lease_lost_to_a_thread_of_the_same_process_goes_on_being_renewed(
     other.join(20)
     assert renewed == [(job.pk, 2)]
     job.refresh_from_db()
-    assert (job.state, job.fence, both._leases) == ("done", 2, set())
+    assert (job.state, job.fence, both._leases._held) == ("done", 2, set())

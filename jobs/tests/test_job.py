@@ -11,7 +11,7 @@ from accounts import ledger
 from accounts.ledger import Balances
 from accounts.models import User
 from accounts.money import MICROCREDITS as CREDIT
-from conftest import World
+from conftest import World, hold_of
 from jobs.models import Job
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
@@ -101,7 +101,7 @@ def test_a_failed_job_is_tried_again(
     assert ledger.balances(world.team) == Balances(available=99 * CREDIT, held=CREDIT)
 
     job, _ = run(server)
-    assert (job.state, job.last_attempt.number, job.last_attempt.hold.actor) == ("done", 2, user)
+    assert (job.state, job.last_attempt.number, hold_of(job.last_attempt).actor) == ("done", 2, user)
 
 
 @pytest.mark.parametrize(("who", "status"), [("vera", 403), ("charlie", 404)])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from accounts.money import MICROCREDITS as CREDIT
-from conftest import World, small_png
+from conftest import World, hold_of, small_png
 from jobs import price
 from jobs.attempts import estimate
 from jobs.models import Price
@@ -43,7 +43,7 @@ def test_a_charge_above_the_estimate_raises_the_next_one(
     pay(world, server, "1.750001")
     assert (estimate(MEGAPIXEL), shown_price(world, client)) == (1_750_001, 1_750_001)
     job = world.job()
-    assert job.estimated_microcredits == job.last_attempt.hold.amount_microcredits == 1_750_001
+    assert job.estimated_microcredits == hold_of(job.last_attempt).amount_microcredits == 1_750_001
 
 
 def test_a_charge_below_it_lowers_nothing(world: World, server: Server) -> None:
@@ -59,7 +59,7 @@ def test_a_second_try_is_held_by_what_was_learned_meanwhile(world: World, server
     server.script.append(wire.error(500, X_Credits_Charged="1.5"))
     job, _ = run(server)
     assert job.pk == waiting.pk
-    assert [a.hold.amount_microcredits for a in job.attempts.order_by("number")] == [CREDIT, 1_500_000]
+    assert [hold_of(a).amount_microcredits for a in job.attempts.order_by("number")] == [CREDIT, 1_500_000]
 
 
 def test_a_thumbnails_minimum_charge_does_not_raise_a_large_pictures_estimate(

@@ -13,7 +13,7 @@ from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
 from jobs import files, queue
 from jobs.models import Attempt, Job
-from jobs.process import MAX_ATTEMPTS
+from jobs.outcomes import MAX_ATTEMPTS
 from jobs.reconcile import books
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run

@@ -10,7 +10,7 @@ from accounts.ledger import Balances
 from accounts.models import Transfer
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
-from jobs import attempts, process, queue
+from jobs import attempts, exchange, queue
 from jobs.models import Attempt
 from jobs.tests import upstream as wire
 from jobs.tests.test_process import balances, content
@@ -33,7 +33,7 @@ def fails(committed_world: World) -> Iterator[Arm]:
     """``fails(step, times, when)``: *before* the step, or at the commit after it: *undone*, or done and only
     the confirmation *lost*. Returns a list with an entry for each failure so far."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process, "INSIST_STEP_SECONDS", 0)
+        patch.setattr(exchange, "INSIST_STEP_SECONDS", 0)
 
         def arm(step: tuple[Any, str], times: int, when: str, error: Exception = AWAY) -> list[str]:
             take, commit = getattr(*step), getattr(connection, "_commit")  # noqa: B009 - of every backend
@@ -119,7 +119,7 @@ def test_a_database_that_stays_away_leaves_the_rest_to_a_restart(
     """An answer that was never recorded is a doubt; a result that was stored is found and booked."""
     committed_world.job()
     fails(STEPS[step], 1, "undone")
-    monkeypatch.setattr(process, "INSIST_SECONDS", -1)
+    monkeypatch.setattr(exchange, "INSIST_SECONDS", -1)
     with pytest.raises(OperationalError):
         run(server)
     job, _ = run(server)
@@ -136,7 +136,7 @@ def test_without_insisting_one_failed_commit_ends_the_turn(
 ) -> None:
     """The control."""
     committed_world.job()
-    monkeypatch.setattr(process, "_insist", lambda step, _done: step())
+    monkeypatch.setattr(exchange, "insist", lambda step, _done: step())
     fails(step, 1, "undone")
     with pytest.raises(OperationalError):
         run(server)
@@ -153,8 +153,8 @@ def test_without_looking_a_lost_confirmation_is_written_twice(
 ) -> None:
     """The control; the fence and the attempt's state catch the second write."""
     committed_world.job()
-    insist = process._insist
-    monkeypatch.setattr(process, "_insist", lambda step, _done: insist(step, lambda: False))
+    insist = exchange.insist
+    monkeypatch.setattr(exchange, "insist", lambda step, _done: insist(step, lambda: False))
     fails(step, 1, "lost")
     with pytest.raises((attempts.WrongStateError, queue.LostLeaseError)):
         run(server)

@@ -7,7 +7,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts import ledger
 from accounts.models import Transfer
 from accounts.money import MICROCREDITS as CREDIT
-from conftest import World
+from conftest import World, hold_of
 from jobs import review
 from jobs.models import Attempt, Job
 from jobs.reconcile import Books, Verdict, booked, books, verdict
@@ -24,9 +24,9 @@ def attempt(world: World, state: str, status: int | None, header: int | None, bo
     """An attempt with these rows, however they came about; the hold is one credit."""
     found = world.job().last_attempt
     if booked == RELEASED:
-        ledger.release(found.hold)
+        ledger.release(hold_of(found))
     elif booked is not None:
-        ledger.settle(found.hold, booked)
+        ledger.settle(hold_of(found), booked)
     rows = Attempt.objects.filter(pk=found.pk)
     rows.update(state=state, status=status, charged_microcredits=header, sent_at=timezone.now())
     return rows.get()
@@ -193,7 +193,7 @@ def test_the_sums_of_many_are_those_of_each(world: World, server: Server) -> Non
         kind: Sums(
             len(some),
             sum(a.job.estimated_microcredits for a in some),
-            sum(a.hold.amount_microcredits for a in some),
+            sum(hold_of(a).amount_microcredits for a in some),
             sum(a.known_microcredits or 0 for a in some),
             sum(map(booked, some)),
         )

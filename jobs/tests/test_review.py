@@ -10,7 +10,7 @@ from accounts import ledger
 from accounts.ledger import Balances
 from accounts.models import Membership, Role, Transfer, User
 from accounts.money import MICROCREDITS as CREDIT
-from conftest import World
+from conftest import World, hold_of
 from jobs import attempts, queue, review
 from jobs.attempts import WrongStateError
 from jobs.models import Attempt, Job
@@ -124,7 +124,7 @@ def test_only_what_is_in_doubt_is_decided(world: World, server: Server, charged:
 
 def test_what_the_ledger_refuses_leaves_the_attempt_in_doubt(world: World, server: Server) -> None:
     attempt = in_doubt(world, server)
-    ledger.release(attempt.hold)
+    ledger.release(hold_of(attempt))
     before = rows()
     with pytest.raises(ledger.AlreadyResolvedError):
         review.resolve(attempt, CREDIT, world.alice, "asked")

@@ -14,7 +14,7 @@ from accounts import ledger
 from accounts.ledger import Balances
 from accounts.models import LedgerAccount, Transfer
 from accounts.money import MICROCREDITS as CREDIT
-from conftest import World, small_png
+from conftest import World, hold_of, small_png
 from jobs import attempts, queue, submit
 from jobs.models import Job
 from jobs.submit import NotFailedError, RequestReusedError, submit_again
@@ -32,7 +32,7 @@ def test_a_submitted_picture_is_stored_held_and_queued(world: World, photo: Call
     with job.source.open() as file:
         assert file.read() == photo("chelsea")
     attempt = job.last_attempt
-    assert (attempt.state, attempt.hold.actor) == ("prepared", world.bob)
+    assert (attempt.state, hold_of(attempt).actor) == ("prepared", world.bob)
     assert ledger.balances(world.team).held == 451 * 300
 
 
@@ -87,7 +87,7 @@ def test_a_failed_job_is_tried_again_with_a_hold_of_its_own(world: World) -> Non
     submit_again(job, world.bob)
     job = queue.claim("test")
     assert job
-    assert (job.last_attempt.number, job.last_attempt.hold.actor) == (2, world.bob)
+    assert (job.last_attempt.number, hold_of(job.last_attempt).actor) == (2, world.bob)
     assert ledger.balances(world.team) == Balances(available=99 * CREDIT, held=CREDIT)
 
 
@@ -129,7 +129,7 @@ def test_a_check_followed_by_a_write_oversells(
     leave_credit_for(world, 7)
     everyone_has_checked = threading.Barrier(20)
 
-    def check_then_write(team: object, amount: int, *, key: str, reference: str, actor: object) -> Transfer:
+    def check_then_write(team: object, amount: int, *, key: str, **_: object) -> Transfer:
         account = LedgerAccount.objects.get(team=world.team, kind="available")
         everyone_has_checked.wait()
         if account.balance_microcredits < amount:

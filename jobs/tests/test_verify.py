@@ -19,7 +19,7 @@ from pytest_django import Settings
 from accounts import immutable, ledger
 from accounts.models import LedgerAccount, Team, Transfer
 from accounts.money import MICROCREDITS as CREDIT
-from conftest import World, small_png
+from conftest import World, hold_of, small_png
 from jobs import files, queue, renditions, review, verify
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Ramp, Verification
 from jobs.renditions import Side, Size
@@ -131,7 +131,7 @@ def ended_with_an_open_hold() -> None:
 
 
 def open_with_an_ended_hold() -> None:
-    ledger.release(attempt(State.IN_DOUBT).hold)
+    ledger.release(hold_of(attempt(State.IN_DOUBT)))
 
 
 def hold_without_an_attempt() -> None:
@@ -312,7 +312,7 @@ def test_every_invariant_has_a_planted_bug() -> None:
 def test_a_hold_that_ended_twice_is_found(committed_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of E8: a database that doesn't refuse it."""
     (once,) = [c for c in Transfer._meta.constraints if c.name == "transfer_resolves_once"]
-    held = committed_world.job().last_attempt.hold
+    held = hold_of(committed_world.job().last_attempt)
     with connection.schema_editor() as editor, monkeypatch.context() as patch:
         patch.setattr(Transfer._meta, "constraints", [c for c in Transfer._meta.constraints if c != once])
         editor.remove_constraint(Transfer, once)

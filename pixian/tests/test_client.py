@@ -9,7 +9,6 @@ import pytest
 from pixian import errors
 from pixian.client import Client, api_base
 from pixian.credentials import Credentials
-from pixian.options import Options
 
 CREDENTIALS = Credentials("px1", "secret")
 
@@ -35,7 +34,7 @@ def test_a_call_carries_the_picture_the_options_and_the_key() -> None:
 
     with (
         client(answer) as upstream,
-        upstream.remove_background(io.BytesIO(b"jpeg"), "été.jpg", Options(test=True)) as came,
+        upstream.remove_background(io.BytesIO(b"jpeg"), "été.jpg", {"test": "true"}) as came,
     ):
         assert (came.status, came.header("x-credits-charged")) == (200, "1.5")
         assert b"".join(came.stream()) == b"png"
@@ -75,7 +74,7 @@ def test_a_broken_line_is_told_by_what_may_have_happened(
     with (
         client(raising(broken)) as upstream,
         pytest.raises(kind),
-        upstream.remove_background(io.BytesIO(), "x", Options()),
+        upstream.remove_background(io.BytesIO(), "x", {}),
     ):
         pass
 
@@ -85,7 +84,7 @@ def test_an_error_answer_becomes_an_error() -> None:
     answer = httpx.Response(429, json=envelope, headers={"Retry-After": "7"})
     with (
         client(lambda _: answer) as upstream,
-        upstream.remove_background(io.BytesIO(), "x", Options()) as came,
+        upstream.remove_background(io.BytesIO(), "x", {}) as came,
     ):
         error = came.error()
     assert isinstance(error, errors.SlowDown)
@@ -96,7 +95,7 @@ def test_an_error_answer_becomes_an_error() -> None:
 def test_an_error_page_is_no_envelope(body: bytes) -> None:
     with (
         client(lambda _: httpx.Response(500, content=body)) as upstream,
-        upstream.remove_background(io.BytesIO(), "x", Options()) as came,
+        upstream.remove_background(io.BytesIO(), "x", {}) as came,
     ):
         error = came.error()
     assert isinstance(error, errors.ServerFailed)
@@ -110,7 +109,7 @@ def test_a_body_that_breaks_off_is_lost() -> None:
 
     with (
         client(lambda _: httpx.Response(200, content=body())) as upstream,
-        upstream.remove_background(io.BytesIO(), "x", Options()) as came,
+        upstream.remove_background(io.BytesIO(), "x", {}) as came,
         pytest.raises(errors.BodyLost),
     ):
         list(came.stream())
@@ -135,6 +134,6 @@ def test_only_a_plain_number_says_how_long_to_wait(header: str | None, seconds: 
     answer = httpx.Response(429, headers=headers)
     with (
         client(lambda _: answer) as upstream,
-        upstream.remove_background(io.BytesIO(), "x", Options()) as came,
+        upstream.remove_background(io.BytesIO(), "x", {}) as came,
     ):
         assert came.retry_after == seconds

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts import ledger
+from accounts.models import Transfer
 from accounts.money import to_credits, to_microcredits
 from jobs import attempts, review
 from jobs.models import Attempt
@@ -52,7 +53,7 @@ class Command(BaseCommand):
 
     def _tell(self, attempt: Attempt) -> None:
         team = attempt.job.team
-        for row in attempt.hold.resolutions.order_by("pk"):
+        for row in Transfer.objects.filter(hold__isnull=False, hold__attempt=attempt).order_by("pk"):
             self.stdout.write(f"{row.kind} {to_credits(row.amount_microcredits)}")
         now = ledger.balances(team)
         figures = {"available": now.available, "held": now.held, "spent": now.spent, "owed": now.owed}

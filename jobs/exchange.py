@@ -1,0 +1,135 @@
+"""The call itself, from the picture in our storage to the result in it, and the books in between.
+
+The order of writes is what makes a crash harmless: *sent* is committed before anything leaves the house,
+the answer's headers before its body is read, and the body is on the disk before it is booked. So whoever
+has the job next reads from the rows how far it came.
+"""
+
+import time
+from collections.abc import Callable
+from typing import BinaryIO, cast
+
+import structlog
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from jobs import attempts, files, outcomes, queue
+from jobs.models import Attempt, Job
+from jobs.upstream import Upstream
+from pixian import errors
+from pixian.client import OK, Answer
+
+log = structlog.get_logger(__name__)
+
+INSIST_SECONDS = 600
+INSIST_STEP_SECONDS = 1
+
+
+class Listener:
+    """Whoever wants the result while it comes; by default nobody does."""
+
+    def begins(self, answer: Answer, body: TemporaryUploadedFile) -> None:
+        """A 200's headers are recorded, and its body is about to be written."""
+
+    def grew(self, size: int) -> None:
+        """So many bytes of the body can be read by now."""
+
+
+NOBODY = Listener()
+
+
+def exchange(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener = NOBODY) -> None:
+    """One call, booked once it returns. Raises what says why there is no result: ApiErrors, Unreachable,
+    Unanswered, BodyLost, SourceLostError and NoRoomError.
+
+    The source is opened and room is made for the result first: what is missing here must not look like a
+    sent call.
+    """
+    with files.opened(job) as picture, files.reserved(job.width * job.height) as body:
+        _send(job, attempt)
+        call = upstream.client.remove_background(cast("BinaryIO", picture), job.name, job.options)
+        with call as answer:
+            _record(job, attempt, answer)
+            if answer.status != OK:
+                raise answer.error()
+            listener.begins(answer, body)
+            files.fill(body, answer.stream(), listener.grew)
+            keep(job, attempt, body, upstream)
+
+
+def _send(job: Job, attempt: Attempt) -> None:
+    """*Sent* to the database, before anything leaves the house. Where only the confirmation was lost, no call
+    was made yet, and the next worker would have to doubt one."""
+
+    def send() -> None:
+        with queue.owned(job):
+            attempts.send(attempt)
+
+    def is_sent() -> bool:
+        with queue.owned(job):  # and so not by another worker
+            return attempts.is_sent(attempt)
+
+    insist(send, is_sent)
+
+
+def _record(job: Job, attempt: Attempt, answer: Answer) -> None:
+    """The headers to the database, however long it is away: they name the charge."""
+
+    def record() -> None:
+        with queue.owned(job):
+            attempts.answer(attempt, answer)
+
+    insist(record, lambda: attempts.is_answered(attempt))
+
+
+def keep(job: Job, attempt: Attempt, body: TemporaryUploadedFile, upstream: Upstream) -> None:
+    """The body to the disk, and only then to the books."""
+    try:
+        files.check_picture(body)
+    except errors.Refused:
+        upstream.suspect()
+        outcomes.spoil(job, attempt, body.tell())
+        return
+    digest, size = files.sha256(body), body.tell()
+    name = files.put(files.result_name(job, attempt.number), body)
+    try:
+        insist(lambda: finish(job, attempt, name, digest, size), lambda: queue.is_done(job))
+    except queue.LostLeaseError:
+        if attempts.has_ended(attempt) and not queue.has_result(job, name):
+            default_storage.delete(name)  # given up as lost before it was stored; nobody comes for it
+        raise
+
+
+def finish(job: Job, attempt: Attempt, name: str, digest: str, size: int) -> None:
+    """Book a stored result. Where the charge can't be read, a person looks at the header."""
+    with queue.owned(job):
+        if attempt.charged_microcredits is None and attempt.test:
+            attempts.release(attempt)
+        elif attempt.charged_microcredits is None:
+            attempts.doubt(attempt)
+        else:
+            attempts.book(attempt)
+        queue.finish(job, name=name, sha256=digest, size=size)
+
+
+def insist(step: Callable[[], None], done: Callable[[], bool]) -> None:
+    """Commit what would otherwise leave a call or its charge unknown, also while the database restarts.
+
+    done: tells after a failure whether the commit had gone through and only its confirmation was lost.
+    """
+    end = time.monotonic() + INSIST_SECONDS
+    failed = False
+    while True:
+        try:
+            if not (failed and done()):
+                step()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > end:
+                raise
+            log.warning("the database doesn't answer; a call waits for it", error=str(error).strip())
+            failed = True
+            close_old_connections()
+            time.sleep(INSIST_STEP_SECONDS)
+        else:
+            return

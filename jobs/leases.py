@@ -1,0 +1,81 @@
+"""What one process has in hand: a heartbeat keeps the leases of its jobs."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+
+from jobs import queue
+from jobs.models import Job
+
+log = structlog.get_logger(__name__)
+
+HEARTBEATS_PER_LEASE = 3
+BEAT_AGAIN_SECONDS = 1
+
+
+def nothing() -> None:
+    """What there is to do besides, by default."""
+
+
+class Leases:
+    """Shared by the threads of a process. With each beat ``besides`` is called, and ``after`` once at the
+    end; both may use the database."""
+
+    def __init__(self, besides: Callable[[], None] = nothing, after: Callable[[], None] = nothing) -> None:
+        self._besides = besides
+        self._after = after
+        self._held: set[tuple[int, int]] = set()  # (job, fence): a job may come back to another thread
+
+    @contextmanager
+    def held(self, job: Job) -> Iterator[None]:
+        """Meanwhile the job's lease is renewed."""
+        lease = (job.pk, job.fence)
+        self._held.add(lease)
+        try:
+            yield
+        finally:
+            self._held.remove(lease)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Meanwhile the heart beats."""
+        done = threading.Event()
+        heart = threading.Thread(target=self.beat, args=(done,), name="heartbeat", daemon=True)
+        heart.start()
+        try:
+            yield
+        finally:
+            done.set()
+            heart.join()
+
+    def beat(self, done: threading.Event) -> None:
+        """Until ``done`` is set."""
+        pause = 0.0
+        while not done.wait(pause):
+            # A database that is away answers late that it is, and the leases go on running out meanwhile.
+            pause = settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE if self._renew() else BEAT_AGAIN_SECONDS
+        with suppress(DatabaseError):
+            self._after()
+        connection.close()
+
+    def _renew(self) -> bool:
+        try:
+            for job_pk, fence in list(self._held):
+                queue.heartbeat(job_pk, fence)
+            self._besides()
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("leases could not be renewed", jobs=list(self._held), error=str(error).strip())
+            return False
+        finally:
+            close_old_connections()
+        return True
+
+
+def process_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"

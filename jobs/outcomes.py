@@ -1,0 +1,111 @@
+"""What it means for the books and for the job that a call brought no result.
+
+A picture from the browser is tried again where that may help. A program's isn't: the program waits on an open
+connection, is told at once, and decides itself.
+"""
+
+from accounts.ledger import LedgerError
+from jobs import attempts, queue
+from jobs.models import Attempt, Job
+from jobs.queue import Reason
+from jobs.upstream import Upstream
+from pixian import errors
+from pixian.backoff import STEP_SECONDS
+from pixian.client import OK
+
+MAX_ATTEMPTS = 3
+
+
+def was_charged(attempt: Attempt) -> bool:
+    return bool(attempt.charged_header) and attempt.charged_microcredits != 0
+
+
+def wait(
+    job: Job, attempt: Attempt, reason: Reason, seconds: int, error: errors.ApiError | None = None
+) -> None:
+    """Not processed: the same attempt goes again later, its hold stays."""
+    with queue.owned(job):
+        attempts.unsend(attempt, error)
+        queue.postpone(job, seconds, reason)
+
+
+def pass_on(job: Job, attempt: Attempt, reason: Reason, error: errors.ApiError | None = None) -> None:
+    """Not processed, and nobody here tries again: the same request is a new one from now on."""
+    with queue.owned(job):
+        attempts.release(attempt, error)
+        queue.fail(job, reason)
+        _forget(job)
+
+
+def turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> None:
+    """An error answer. A charge is booked if one came, against all expectation."""
+    with queue.owned(job):
+        if not was_charged(attempt):
+            attempts.release(attempt, error)
+        elif attempt.charged_microcredits is None:
+            attempts.doubt(attempt, error)
+        else:
+            attempts.book(attempt, error)
+        if isinstance(error, errors.Refused | errors.Misdirected):
+            queue.fail(job, Reason.REFUSED)
+        else:
+            try_again(job, Reason.SERVER_FAILED, STEP_SECONDS * attempt.number)
+            if not was_charged(attempt):
+                _forget(job)
+
+
+def spoil(job: Job, attempt: Attempt, size: int) -> None:
+    """A 200 without a picture, of so many bytes: what it charged is booked, and a person looks where it
+    doesn't say."""
+    message = f"The answer was no picture: {_content_type(attempt)}, {size} bytes."
+    error = errors.ServerFailed(OK, 0, message)
+    with queue.owned(job):
+        if attempt.charged_microcredits is None:
+            attempts.doubt(attempt, error)
+            queue.doubt(job, Reason.NOT_A_PICTURE)
+        else:
+            attempts.book(attempt, error)
+            queue.fail(job, Reason.NOT_A_PICTURE)
+
+
+def lose(job: Job, attempt: Attempt, upstream: Upstream) -> None:
+    """The answer, or its body, never reached us. What the headers said is the truth; without headers
+    nobody knows it, and a paid call is never repeated by itself."""
+    with queue.owned(job):
+        if attempt.test or not upstream.charges:
+            attempts.release(attempt, memo="interrupted; nobody outside charges for such a call")
+            try_again(job, Reason.REPEATED, 0)
+            _forget(job)
+        elif attempt.charged_microcredits is None:
+            attempts.doubt(attempt)
+            queue.doubt(job, Reason.UNANSWERED)
+        else:
+            attempts.book(attempt)
+            queue.fail(job, Reason.RESULT_LOST)
+
+
+def try_again(job: Job, reason: Reason, seconds: int) -> None:
+    """Another attempt with its own hold, a bounded number of times. Runs inside ``queue.owned``."""
+    if job.is_direct:
+        queue.fail(job, Reason.PASSED_ON)
+        return
+    if job.attempts.count() >= MAX_ATTEMPTS:
+        queue.fail(job, Reason.GAVE_UP)
+        return
+    try:
+        attempts.prepare(job, job.created_by)
+    except LedgerError:
+        queue.fail(job, Reason.NO_CREDITS)
+    else:
+        queue.postpone(job, seconds, reason)
+
+
+def _forget(job: Job) -> None:
+    """Nothing came of a program's request, so that it isn't a repetition if it comes again."""
+    if job.is_direct:
+        queue.forget_request(job)
+
+
+def _content_type(attempt: Attempt) -> str:
+    """As it came; the headers are recorded by now."""
+    return next((value for name, value in attempt.headers if name.lower() == "content-type"), "no type")
