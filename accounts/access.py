@@ -29,6 +29,11 @@ def enter(request: HttpRequest, team_slug: str, at_least: Role = Role.VIEWER) ->
     return membership
 
 
+def client_ip(request: HttpRequest) -> str:
+    """Where a request comes from."""
+    return str(request.META.get("REMOTE_ADDR", ""))
+
+
 class SignInMiddleware(LoginRequiredMiddleware):
     """Every page asks for a log-in unless it is marked otherwise.
 

@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import ApiKey, Scope, Team, User
+from pixian.credentials import Credentials
 
 USE_RECORDED_EVERY = timedelta(minutes=1)
 ALL_SCOPES = tuple(Scope)
@@ -38,23 +39,23 @@ def create(
     team: Team,
     owner: User,
     name: str,
-    credentials: tuple[str, str],
     *,
     scopes: Iterable[Scope] = ALL_SCOPES,
     expires_at: datetime | None = None,
-) -> ApiKey:
-    """A key that spends on its owner's behalf. credentials: Id and secret in the contract's shape, which the
-    caller shows once; the secret isn't kept."""
-    api_id, secret = credentials
-    return ApiKey.objects.create(
+) -> tuple[ApiKey, Credentials]:
+    """A key that spends on its owner's behalf, and its Id and secret, which the caller shows once: the secret
+    isn't kept."""
+    made = Credentials.generate()
+    key = ApiKey.objects.create(
         team=team,
         owner=owner,
         name=name,
-        api_id=api_id,
-        secret_sha256=_hashed(secret),
+        api_id=made.api_id,
+        secret_sha256=_hashed(made.api_secret),
         scopes=" ".join(scopes),
         expires_at=expires_at,
     )
+    return key, made
 
 
 def find(api_id: str, secret: str) -> ApiKey:

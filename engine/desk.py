@@ -3,30 +3,11 @@
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import BoundedSemaphore, Condition
+from threading import Condition
 
-from pixian.errors import Code, ServerFailed, SlowDown
+from pixian.errors import Code, ServerFailed
 
 RETRY_AFTER_SECONDS = 5
-
-
-class Door:
-    """Lets a number of calls in; the next one is asked to slow down."""
-
-    def __init__(self, places: int) -> None:
-        self._places = BoundedSemaphore(places)
-
-    @contextmanager
-    def passed(self) -> Iterator[None]:
-        """Holds a place; raises SlowDown 429/1015 where none is free."""
-        if not self._places.acquire(blocking=False):
-            raise SlowDown(
-                429, Code.SLOW_DOWN, "Too many calls at once: wait a little.", retry_after=RETRY_AFTER_SECONDS
-            )
-        try:
-            yield
-        finally:
-            self._places.release()
 
 
 class Desk:

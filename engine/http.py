@@ -9,16 +9,16 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from engine import runtime
 from engine import model as models
+from engine import runtime
 from engine.config import Config
 from engine.cutout import CutOut, Cutter
-from engine.desk import Door
 from engine.matte import Matter
 from pixian import cors
 from pixian.client import API_PATH
 from pixian.credentials import Credentials
 from pixian.credits import format_credits
+from pixian.door import Door
 from pixian.errors import ApiError, Code, Refused, ServerFailed
 from pixian.fetch import Fetcher
 from pixian.options import Options

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager as Context
 import structlog
 from django.db import DatabaseError, close_old_connections
 
-from jobs import presence, queue
+from jobs import presence, queue, slots
 from jobs.leases import Leases, process_name
 from jobs.models import Job
 from jobs.process import process
@@ -65,7 +65,7 @@ class Hands:
         with self._asking:
             while not self.stop.is_set():
                 # While there is work a claim is all it takes; its transaction isn't worth it otherwise.
-                if self._busy or (queue.due() and queue.free_calls() > 0):
+                if self._busy or (queue.due() and slots.free_calls() > 0):
                     job = queue.claim(name)
                     self._busy = job is not None
                     if job:

@@ -4,7 +4,7 @@ A worker owns a job by its *lease*, which a heartbeat renews, and by its *fence*
 each claim: whoever was frozen past its lease finds the fence moved on, and changes nothing any more.
 
 Teams take turns, so that 5,000 jobs of one don't delay one job of another; within a team programs go before
-batches. The ramp bounds the calls in flight over all workers and hosts.
+batches. ``jobs.slots`` bounds the calls in flight over all workers and hosts.
 """
 
 import threading
@@ -20,16 +20,19 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from accounts.models import Team
-from jobs.models import Job, Ramp, Turn
-from pixian.ramp import STEP_SECONDS, allowed
+from jobs import slots
+from jobs.models import Job, Turn
 
 State = Job.State
 Reason = Job.Reason
 
 TEAMS_TRIED = 5
-RAMP_RECORDED_EVERY = timedelta(seconds=1)
 
 _one_writer = threading.Lock()
+
+
+class NoSlotError(Exception):
+    """Enough calls are in flight."""
 
 
 class LostLeaseError(Exception):
@@ -43,7 +46,7 @@ def due() -> bool:
 
 def worth_a_look() -> int:
     """How many jobs a claim could be had for now."""
-    free = max(0, free_calls())
+    free = max(0, slots.free_calls())
     return Job.objects.claimable(timezone.now())[:free].count()
 
 
@@ -54,48 +57,30 @@ def claim(worker: str) -> Job | None:
     free call, nor the same turn.
     """
     with _writing():
-        ramp = _locked_ramp()
+        ramp = slots.locked()
         now = timezone.now()  # after the wait for the lock: a lease mustn't be half over when it begins
-        job = _next(now) if _free_calls(_resumed(ramp, now), now) > 0 else None
+        job = _next(now) if slots.is_for_a_worker(ramp, now) else None
         if job is None:
             return None
-        _change(
-            job,
-            state=State.RUNNING,
-            worker=worker,
-            fence=job.fence + 1,
-            lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),
-            updated_at=now,
-        )
+        _change(job, **_running(worker, job.fence + 1, now), updated_at=now)
         if not Turn.objects.filter(team=job.team_id).update(served_at=now):
             Turn.objects.create(team=job.team, served_at=now)
-        if now - ramp.claimed_at > RAMP_RECORDED_EVERY:
-            ramp.claimed_at = now
-            ramp.save()
+        slots.record(ramp, now)
     return job
 
 
-def free_calls() -> int:
-    """Calls that may be begun now; zero or below where enough are in flight."""
-    now = timezone.now()
-    return _free_calls(_resumed(Ramp.objects.first() or Ramp(), now), now)
+def claimed_by(worker: str) -> dict[str, Any]:
+    """The fields of a job that is made for a program: claimed by whoever makes it. ``admit`` it then."""
+    return _running(worker, 1, timezone.now())
 
 
-def _locked_ramp() -> Ramp:
-    """The ramp, locked to the end of the transaction."""
-    return Ramp.objects.select_for_update().get_or_create(pk=1)[0]
-
-
-def _resumed(ramp: Ramp, now: datetime) -> Ramp:
-    """After a break as long as one of its steps the ramp begins anew."""
-    if now - ramp.claimed_at > timedelta(seconds=STEP_SECONDS):
-        ramp.began_at = now
-    return ramp
-
-
-def _free_calls(ramp: Ramp, now: datetime) -> int:
-    since = (now - ramp.began_at).total_seconds()
-    return allowed(since, settings.CALLS_IN_FLIGHT) - Job.objects.in_flight(now).count()
+def admit() -> None:
+    """Let the call be made for which this transaction has made a job; raises NoSlotError where enough calls
+    are in flight. Last of all in its transaction, since everybody waits for the ramp's row."""
+    ramp, now = slots.locked(), timezone.now()
+    if not slots.is_for_a_program(ramp, now):
+        raise NoSlotError
+    slots.record(ramp, now)
 
 
 def _next(now: datetime) -> Job | None:
@@ -132,6 +117,11 @@ def owned(job: Job) -> Iterator[None]:
         if not mine.exists():
             raise LostLeaseError(str(job.pk))
         yield
+
+
+def _running(worker: str, fence: int, now: datetime) -> dict[str, Any]:
+    lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
+    return {"state": State.RUNNING, "worker": worker, "fence": fence, "lease_until": lease_until}
 
 
 def is_done(job: Job) -> bool:

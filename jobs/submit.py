@@ -1,21 +1,35 @@
 """The only way in, for browser and programs alike: store the source, then hold and queue in one go."""
 
-from dataclasses import dataclass
-from uuid import UUID
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
+from accounts import rates
 from accounts.ledger import LedgerError
-from accounts.models import Team, User
-from jobs import attempts, files, queue, wake
+from accounts.models import ApiKey, Team, User
+from accounts.rates import Bound, TooFastError
+from jobs import attempts, files, queue, slots, wake
 from jobs.models import Job
+from jobs.queue import NoSlotError
 from pixian.picture import Header
+
+REMEMBERED = timedelta(hours=24)
+LOOK_AGAIN_SECONDS = 0.1
+UNDONE = (LedgerError, IntegrityError, NoSlotError, TooFastError)
+"""After these surely nothing was written. After any other failure the row may be there, only its confirmation
+lost, and the sender comes back for it."""
 
 
 class RequestReusedError(Exception):
-    """The request's id came before, with another picture."""
+    """The request's id came before, with another picture or other options."""
 
 
 class NotFailedError(Exception):
@@ -24,11 +38,12 @@ class NotFailedError(Exception):
 
 @dataclass(frozen=True)
 class Upload:
-    """A picture that the form has passed.
+    """A picture that was checked when it came.
 
     request_id: made by the sender before the first try, so that a repeated request is one job.
     batch: groups what was dropped together.
-    priority: among the team's own jobs.
+    options: the contract's form fields, which go to the upstream untouched. test: as they say.
+    besides: all that makes the request what it is besides the picture, as text; "" where nothing does.
     """
 
     file: TemporaryUploadedFile
@@ -36,64 +51,127 @@ class Upload:
     name: str
     request_id: UUID
     batch: UUID
-    priority: Job.Priority = Job.Priority.BATCH
+    origin: Job.Origin = Job.Origin.BROWSER
+    options: Mapping[str, str] = field(default_factory=dict)
+    test: bool = False
+    besides: str = ""
+
+    @property
+    def request_sha256(self) -> str:
+        return hashlib.sha256(self.besides.encode()).hexdigest() if self.besides else ""
 
 
 def submit(team: Team, user: User, upload: Upload) -> Job:
     """The queued job, its credits held; the job of the first time where the request is a repetition.
 
-    Raises what ``ledger.hold`` raises, and RequestReusedError; nothing is kept then. The file is stored
-    first, so that no row is ever without its file; a crash in between leaves a file that no row names.
+    Raises what ``ledger.hold`` raises, and RequestReusedError; nothing is kept then.
     """
-    digest = files.sha256(upload.file)
-    known = Job.objects.filter(team=team, request_id=upload.request_id)
-    if first := known.first():
-        return _same(first, digest)
-    name = files.put(files.new_source_name(team.slug, upload.header.format.lower()), upload.file)
-    try:
-        return _queue(team, user, upload, name, digest)
-    except (LedgerError, IntegrityError) as error:
-        # These were surely undone. After any other failure the row may be there, only its confirmation lost,
-        # and the sender comes back for it.
-        default_storage.delete(name)
-        if isinstance(error, IntegrityError) and (first := known.first()):
-            return _same(first, digest)
-        raise
+
+    @transaction.atomic
+    def write(job: Job) -> None:
+        job.save(force_insert=True)
+        attempts.prepare(job, user)
+        wake.after_commit()
+
+    return _take_in(Job(team=team, created_by=user), upload, write)[0]
+
+
+def begin(key: ApiKey, upload: Upload, bounds: list[Bound], worker: str, until: float) -> tuple[Job, bool]:
+    """A program's job, claimed by ``worker`` from the beginning, and whether it is its to make: the first
+    time's job and False where the request is a repetition.
+
+    bounds: by which the call is counted. until: on the monotonic clock, how long to wait for a free call.
+    Raises TooFastError and NoSlotError besides what ``submit`` raises; nothing is kept then.
+    """
+    priority = Job.Priority.API
+    job = Job(team=key.team, created_by=key.owner, api_key=key, priority=priority)
+
+    @transaction.atomic
+    def write(job: Job) -> None:
+        for bound in bounds:
+            rates.take(bound)
+        for name, value in queue.claimed_by(worker).items():
+            setattr(job, name, value)
+        job.save(force_insert=True)
+        if job.test:
+            attempts.prepare_test(job)
+        else:
+            attempts.prepare(job, key.owner)
+        queue.admit()
+
+    def write_in_time(job: Job) -> None:
+        while True:
+            try:
+                return write(job)
+            except NoSlotError:
+                job.pk = None
+                _wait_for_a_call(until)
+
+    _forget_old_requests(key.team, upload)
+    return _take_in(job, upload, write_in_time)
 
 
 @transaction.atomic
 def submit_again(job: Job, user: User) -> None:
     """A failed job once more, as a new attempt with its own hold; raises NotFailedError and what
     ``ledger.hold`` raises."""
-    if not queue.requeue(job):
+    if job.is_direct or not queue.requeue(job):
         raise NotFailedError(str(job.pk))
     attempts.prepare(job, user)
     wake.after_commit()
 
 
-@transaction.atomic
-def _queue(team: Team, user: User, upload: Upload, name: str, digest: str) -> Job:
-    job = Job.objects.create(
-        team=team,
-        created_by=user,
-        request_id=upload.request_id,
-        batch=upload.batch,
-        priority=upload.priority,
-        name=upload.name,
-        source=name,
-        source_sha256=digest,
-        source_bytes=upload.file.size or 0,
-        content_type=upload.header.content_type,
-        width=upload.header.width,
-        height=upload.header.height,
-        estimated_microcredits=attempts.estimate(upload.header.pixels),
-    )
-    attempts.prepare(job, user)
-    wake.after_commit()
-    return job
+def _take_in(job: Job, upload: Upload, write: Callable[[Job], None]) -> tuple[Job, bool]:
+    """The file is stored first, so that no row is ever without its file; a crash in between leaves a file
+    that no row names."""
+    digest = files.sha256(upload.file)
+    known = Job.objects.filter(team=job.team, request_id=upload.request_id)
+    if first := known.first():
+        return _same(first, upload, digest), False
+    _fill(job, upload, digest)
+    name = files.put(str(job.source.name), upload.file)
+    job.source.name = name
+    try:
+        write(job)
+    except UNDONE as error:
+        default_storage.delete(name)
+        if isinstance(error, IntegrityError) and (first := known.first()):
+            return _same(first, upload, digest), False
+        raise
+    return job, True
 
 
-def _same(first: Job, digest: str) -> Job:
-    if first.source_sha256 != digest:
+def _fill(job: Job, upload: Upload, digest: str) -> None:
+    job.request_id, job.request_sha256 = upload.request_id, upload.request_sha256
+    job.batch, job.name, job.origin = upload.batch, upload.name, upload.origin
+    job.options, job.test = dict(upload.options), upload.test
+    job.source.name = files.new_source_name(job.team.slug, upload.header.format.lower())
+    job.source_sha256, job.source_bytes = digest, upload.file.size or 0
+    job.content_type = upload.header.content_type
+    job.width, job.height = upload.header.width, upload.header.height
+    job.estimated_microcredits = 0 if job.test else attempts.estimate(job.priced_pixels)
+
+
+def _same(first: Job, upload: Upload, digest: str) -> Job:
+    if (first.source_sha256, first.request_sha256) != (digest, upload.request_sha256):
         raise RequestReusedError(str(first.request_id))
     return first
+
+
+def _forget_old_requests(team: Team, upload: Upload) -> None:
+    """After a day a program may use an idempotency key for something else."""
+    old = Job.objects.filter(team=team, request_id=upload.request_id)
+    old.filter(created_at__lt=timezone.now() - REMEMBERED).update(request_id=uuid4())
+
+
+def _wait_for_a_call(until: float) -> None:
+    """Until one is free, as far as can be seen from outside a transaction; raises NoSlotError."""
+    last_asked = 0.0
+    while time.monotonic() < until:
+        if time.monotonic() - last_asked > slots.WAITS_FOR.total_seconds() / 4:
+            slots.ask_for_one()
+            last_asked = time.monotonic()
+        time.sleep(LOOK_AGAIN_SECONDS)
+        if slots.free_calls() > 0:
+            return
+    raise NoSlotError

@@ -4,12 +4,12 @@ One process with threads: uploads and downloads wait for the network most of the
 limits are kept in the process's memory.
 """
 
-from pixian_web.settings import PORT
+from pixian_web.settings import PORT, WEB_THREADS
 
 bind = f"127.0.0.1:{PORT}"
 workers = 1
 worker_class = "gthread"
-threads = 16
+threads = WEB_THREADS
 # Above the upstream's longest answer: the team gateway makes paid calls inside a request.
 timeout = 300
 graceful_timeout = 30

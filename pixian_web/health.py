@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.money import exact
-from jobs import presence, queue, upstream
+from jobs import presence, slots, upstream
 from jobs.models import Attempt, Job, Verification
 from pixian import errors
 
@@ -118,7 +118,7 @@ def _queue() -> Finding:
     says = _("%(waiting)s waiting, %(running)s being cut out, %(free)s more calls may be made now.") % {
         "waiting": waiting.count(),
         "running": Job.objects.in_flight(now).count(),
-        "free": max(0, queue.free_calls()),
+        "free": max(0, slots.free_calls()),
     }
     if oldest is None:
         return True, says
@@ -127,7 +127,7 @@ def _queue() -> Finding:
 
 
 def _is_stalled(oldest: datetime, now: datetime) -> bool:
-    return now - oldest > SLOW_QUEUE and queue.free_calls() > 0
+    return now - oldest > SLOW_QUEUE and slots.free_calls() > 0
 
 
 def _disk() -> Finding:

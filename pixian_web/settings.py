@@ -71,6 +71,23 @@ WAKE_WORKERS = "pixian_web.celery.wake" if CELERY_BROKER_URL else "jobs.wake.nob
 
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=60)
 
+# Programs -----------------------------------------------------------------------------------------
+
+WEB_THREADS = env.int("WEB_THREADS", default=32)
+"""Requests at once in the web process."""
+
+WEB_THREADS_FOR_PAGES = 8
+"""Of these, so many are never taken by programs' calls, which may last minutes."""
+
+GATEWAY_WAIT_SECONDS = env.int("GATEWAY_WAIT_SECONDS", default=30)
+"""How long a program's call waits for its turn, and for an upstream that says 429, before it is told so."""
+
+API_CALLS_PER_KEY = env.int("API_CALLS_PER_KEY", default=300)
+API_CALLS_PER_TEAM = env.int("API_CALLS_PER_TEAM", default=900)
+"""A minute; 0 is no bound."""
+
+FETCH_NETWORKS, FETCH_PORTS = engine_config.fetch_networks, engine_config.fetch_ports
+
 # Django -------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

@@ -13,6 +13,7 @@ urlpatterns = [
     path("language/", login_not_required(set_language), name="set_language"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("", include("jobs.api.urls")),
     path("", include("accounts.urls")),
     path("t/<slug:team>/", include("jobs.urls")),
 ]

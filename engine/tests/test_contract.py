@@ -1,11 +1,8 @@
 """The engine speaks the contract: in this process, and as a process of its own."""
 
 import os
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -13,33 +10,11 @@ import pytest
 from engine.config import Config
 from engine.http import create_application
 from engine.tests.conftest import KNOWN, engine_process, wait_until_ready
+from pixian.tests.contract.pages import web
 from pixian.tests.contract.service import Service, Web
 from pixian.tests.contract.suite import *  # noqa: F403
 
-
-class Pages(BaseHTTPRequestHandler):
-    server: Any
-
-    def do_GET(self) -> None:
-        status, kind, body = self.server.pages.get(self.path, (404, "text/plain", b"nothing"))
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[Web]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    server.pages = {}
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
-    yield Web(f"http://127.0.0.1:{server.server_address[1]}", server.pages)
-    server.shutdown()
-    server.server_close()
+__all__ = ["web"]
 
 
 @pytest.fixture(scope="module")

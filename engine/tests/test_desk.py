@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from engine.config import Config
-from engine.desk import RETRY_AFTER_SECONDS, Desk, Door
+from engine.desk import Desk
 from engine.http import create_application
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, refusal, upload
+from pixian.door import RETRY_AFTER_SECONDS, Door
 from pixian.errors import Code, ServerFailed, SlowDown
 from pixian.limits import MAX_UPLOAD_PIXELS
 

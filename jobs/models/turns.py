@@ -23,6 +23,7 @@ class Ramp(models.Model):
 
     began_at = models.DateTimeField(default=timezone.now)
     claimed_at = models.DateTimeField(default=timezone.now)
+    program_waited_at = models.DateTimeField(null=True)  # for a call, lately
 
     def __str__(self) -> str:
         return f"since {self.began_at}"

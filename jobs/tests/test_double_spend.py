@@ -20,7 +20,7 @@ from accounts.ledger import Balances, InsufficientCreditsError
 from accounts.models import LedgerAccount, Transfer
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
-from jobs import attempts, outcomes, process, queue, submit
+from jobs import attempts, outcomes, process, queue, slots, submit
 from jobs.models import Attempt, Job
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server
@@ -67,7 +67,7 @@ def jobs_to_retry(committed_world: World, server: Server) -> list[Job]:
     server.otherwise = wire.error(500, X_Credits_Charged="1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outcomes, "try_again", lambda *_: None)
-        patch.setattr(queue, "allowed", lambda *_: 100)
+        patch.setattr(slots, "allowed", lambda *_: 100)
         upstream = server.upstream
         return [fail(committed_world, upstream) for _ in range(RETRIES)]
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import queue
+from jobs import queue, slots
 from jobs.models import Job
 from jobs.queue import LostLeaseError, Reason
 
@@ -226,7 +226,7 @@ def claims_at_once(threads: int, claim: Callable[[str], Job | None] = queue.clai
 def test_no_two_threads_claim_the_same_job(
     committed_world: World, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "allowed", lambda *_: 100)
+    monkeypatch.setattr(slots, "allowed", lambda *_: 100)
     jobs = {add(committed_world).pk for _ in range(30)}
     came = claims_at_once(threads)
     assert sorted(came) == sorted((pk, 1) for pk in jobs)

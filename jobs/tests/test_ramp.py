@@ -10,7 +10,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from conftest import World
-from jobs import queue
+from jobs import queue, slots
 from jobs.models import Job, Ramp, Turn
 from jobs.tests.clock import Clock
 from jobs.tests.test_worker import add
@@ -62,7 +62,7 @@ def test_five_calls_at_first_and_one_more_every_five_minutes(world: World, clock
         assert queue.claim("one") is None
         busily(clock, 50)
         claim_all("one")
-        assert (in_flight(clock), queue.free_calls()) == (expected, 0)
+        assert (in_flight(clock), slots.free_calls()) == (expected, 0)
 
 
 def test_the_ceiling_is_never_passed(world: World, clock: Clock, settings: Settings) -> None:
@@ -78,7 +78,7 @@ def test_a_call_that_ended_makes_room_for_the_next(world: World, clock: Clock) -
     add(world, 7)
     claim_all()
     end_one()
-    assert queue.free_calls() == 1
+    assert slots.free_calls() == 1
     assert queue.claim("one")
     assert queue.claim("one") is None
 
@@ -99,9 +99,9 @@ def test_a_break_begins_it_anew(world: World, clock: Clock) -> None:
     while Job.objects.filter(state="running").exists():
         end_one()
     clock.pass_by(STEP - 2)  # no break yet: the last claim is recorded to the second
-    assert queue.free_calls() == 7
+    assert slots.free_calls() == 7
     clock.pass_by(4)
-    assert queue.free_calls() == 5
+    assert slots.free_calls() == 5
     claim_all()
     assert in_flight(clock) == 5
 
@@ -111,7 +111,7 @@ def test_lapsed_leases_do_not_count(world: World, clock: Clock, settings: Settin
     add(world, 8)
     claim_all("killed")
     clock.pass_by(settings.LEASE_SECONDS + 1)
-    assert queue.free_calls() == 5
+    assert slots.free_calls() == 5
     claim_all("alive")
     assert in_flight(clock) == 5
 
@@ -120,13 +120,13 @@ def test_a_lease_counts_from_after_the_wait_for_the_lock(
     world: World, clock: Clock, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would be half over when it begins, and another worker would take the job up soon."""
-    locked = queue._locked_ramp
+    locked = slots.locked
 
     def wait_for_it() -> Ramp:
         clock.pass_by(settings.LEASE_SECONDS - 1)
         return locked()
 
-    monkeypatch.setattr(queue, "_locked_ramp", wait_for_it)
+    monkeypatch.setattr(slots, "locked", wait_for_it)
     add(world, 1)
     job = queue.claim("patient")
     assert job
@@ -167,7 +167,7 @@ def test_without_the_ramps_lock_they_exceed_it(
     Ramp.objects.create(pk=1)
     Turn.objects.create(team=committed_world.team)
     all_have_looked = threading.Barrier(8)
-    free_calls = queue._free_calls
+    free_calls = slots._free
 
     def look_and_wait(ramp: Ramp, now: datetime) -> int:
         free = free_calls(ramp, now)
@@ -175,6 +175,6 @@ def test_without_the_ramps_lock_they_exceed_it(
             all_have_looked.wait(20)
         return free
 
-    monkeypatch.setattr(queue, "_free_calls", look_and_wait)
-    monkeypatch.setattr(queue, "_locked_ramp", lambda: Ramp.objects.get(pk=1))
+    monkeypatch.setattr(slots, "_free", look_and_wait)
+    monkeypatch.setattr(slots, "locked", lambda: Ramp.objects.get(pk=1))
     assert begin_at_once(8) > 5

@@ -19,10 +19,12 @@ MAY_IMPORT = {
         "accounts.access",
         "accounts.keys",
         "accounts.money",
+        "accounts.rates",
+        "accounts.allowances",
         "pixian",
     ),
     "engine": ("pixian",),
-    "accounts": (),
+    "accounts": ("pixian.credentials",),  # a key has the contract's shape
     "pixian": (),
 }
 WITHOUT_DJANGO = ("pixian", "engine")

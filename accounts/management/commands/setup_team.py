@@ -1,4 +1,4 @@
-"""``manage.py setup_team NAME --owner EMAIL [--password P] [--credits N]``: a team, for scripts."""
+"""``manage.py setup_team NAME --owner EMAIL [--password P] [--credits N] [--api-key NAME]``: for scripts."""
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 from django.db import transaction
 
+from accounts import keys
 from accounts.links import login_link
 from accounts.models import Team, User
 from accounts.money import to_credits, to_microcredits
@@ -33,6 +34,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--owner", required=True, metavar="EMAIL")
+        parser.add_argument("--api-key", metavar="NAME", help="makes a key; its secret is shown this once")
         parser.add_argument("--password", help="for a new owner; without it, only the link logs in")
         parser.add_argument("--credits", type=credits_argument, default=0, metavar="N")
 
@@ -42,6 +44,8 @@ class Command(BaseCommand):
             raise CommandError(f"There is a team called {name!r} already.")
         user = self._owner(owner, password)
         team = open_team(name, user, options["credits"])
+        api_key = options["api_key"]
+        credentials = keys.create(team, user, api_key)[1] if api_key else None
         answer = {
             "team": team.name,
             "slug": team.slug,
@@ -49,6 +53,8 @@ class Command(BaseCommand):
             "credits": str(to_credits(options["credits"])),
             "login_link": login_link(user),
         }
+        if credentials:
+            answer |= {"api_id": credentials.api_id, "api_secret": credentials.api_secret}
         self.stdout.write(json.dumps(answer, ensure_ascii=False))
 
     def _owner(self, email: str, password: str | None) -> User:

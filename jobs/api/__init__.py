@@ -1,0 +1,1 @@
+"""The faces for programs: Pixian's own contract, the drop-in for remove.bg, and our own JSON API."""

@@ -1,0 +1,77 @@
+"""Whose program it is: the key, its scope, and how often it may call."""
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from accounts import keys, rates
+from accounts.access import client_ip
+from accounts.keys import IdUnknownError, KeyDisabledError, KeyRefusedError
+from accounts.models import ApiKey, Scope
+from accounts.rates import Bound, TooFastError
+from pixian.credentials import Credentials
+from pixian.errors import Code, Refused, SlowDown
+
+GUESSES_PER_MINUTE = 30
+"""Wrong keys from one address; a right one is let in all the same."""
+
+REFUSED = {
+    IdUnknownError: (Code.ID_UNKNOWN, "The API Id is unknown: send Id and secret as HTTP Basic."),
+    KeyDisabledError: (Code.KEY_DISABLED, "This API key was revoked or has expired."),
+}
+WRONG_SECRET = (Code.SECRET_WRONG, "The API secret is wrong.")
+
+
+def key_of(request: HttpRequest, scope: Scope, credentials: Credentials | None = None) -> ApiKey:
+    """The key that a request was sent with. credentials: None for those of its ``Authorization``.
+
+    Raises Refused 401 for no key that opens anything, 403 for one without the scope, and SlowDown where it,
+    its team, or somebody who guesses, calls too often.
+    """
+    given = credentials or Credentials.from_header(request.headers.get("Authorization", ""))
+    try:
+        key = keys.find(given.api_id, given.api_secret) if given else _nobody()
+    except KeyRefusedError as error:
+        _slow_guessing_down(request)
+        code, message = REFUSED.get(type(error), WRONG_SECRET)
+        raise Refused(401, code, message) from error
+    if not key.allows(scope):
+        raise Refused(403, Code.SCOPE_MISSING, f"This API key has no scope {scope.value!r}.")
+    with_patience(key)
+    keys.note_use(key)
+    return key
+
+
+def bounds(key: ApiKey) -> list[Bound]:
+    """By which a call of this key is counted. In this order everywhere, since the rows are locked by it."""
+    return [
+        Bound(f"key:{key.pk}", settings.API_CALLS_PER_KEY),
+        Bound(f"team:{key.team_id}", settings.API_CALLS_PER_TEAM),
+    ]
+
+
+def with_patience(key: ApiKey) -> None:
+    """Raises SlowDown where the next call would be one too many."""
+    try:
+        for bound in bounds(key):
+            rates.check(bound)
+    except TooFastError as error:
+        raise too_fast(error) from error
+
+
+def too_fast(error: TooFastError) -> SlowDown:
+    return SlowDown(
+        429, Code.SLOW_DOWN, "Too many calls for this key or team.", retry_after=error.retry_after
+    )
+
+
+def _nobody() -> ApiKey:
+    raise IdUnknownError
+
+
+def _slow_guessing_down(request: HttpRequest) -> None:
+    try:
+        rates.take(Bound(f"guesses:{client_ip(request)}", GUESSES_PER_MINUTE))
+    except TooFastError as error:
+        raise SlowDown(
+            429, Code.SLOW_DOWN, "Too many wrong keys from your address.", retry_after=error.retry_after
+        ) from error

@@ -1,0 +1,196 @@
+"""A program's call, whichever face it came by: taken in once, made or replayed, answered."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import PurePosixPath
+from typing import BinaryIO, cast
+from urllib.parse import unquote, urlsplit
+from uuid import UUID, uuid4, uuid5
+
+from django.conf import settings
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.http import HttpRequest
+from werkzeug.wrappers import Request
+
+from accounts.ledger import AllowanceUsedUpError, InsufficientCreditsError, LedgerError, OwingError
+from accounts.models import ApiKey
+from accounts.money import to_credits
+from accounts.rates import TooFastError
+from jobs import answers
+from jobs.api import access
+from jobs.forms import clean_name
+from jobs.leases import process_name
+from jobs.models import Job
+from jobs.queue import NoSlotError
+from jobs.relay import Call
+from jobs.submit import RequestReusedError, Upload, begin
+from jobs.upstream import Upstream, connect
+from pixian import picture
+from pixian.door import Door
+from pixian.errors import ApiError, Code, Refused, SlowDown, bad_parameter
+from pixian.fetch import Fetcher
+from pixian.sources import SOURCES
+
+CHUNK_BYTES = 1 << 20
+MAX_OPTIONS_BYTES = 65_536
+MAX_KEY = 255
+LOOK_AGAIN_SECONDS = 0.1
+REPLAY_WAIT_SECONDS = 60
+REQUESTS = UUID("5e0f4c0e-7d39-4f0b-9d3a-3a4c7a5b2f11")
+"""Idempotency keys become request ids in this name space."""
+
+
+def door() -> Door:
+    """How many calls are inside at once; the other threads of the process go on answering pages."""
+    return _door(max(1, settings.WEB_THREADS - settings.WEB_THREADS_FOR_PAGES))
+
+
+def fetcher() -> Fetcher:
+    return Fetcher(networks=settings.FETCH_NETWORKS, ports=settings.FETCH_PORTS)
+
+
+@contextmanager
+def received(
+    request: HttpRequest,
+    origin: Job.Origin,
+    source: BinaryIO,
+    name: str,
+    options: Mapping[str, str],
+    *,
+    test: bool,
+    face: str = "",
+) -> Iterator[Upload]:
+    """The upload that a request is, its picture in a file of its own. face: what else shapes the answer.
+
+    Raises what ``pixian.picture.open_picture`` raises.
+    """
+    if len(json.dumps(dict(options))) > MAX_OPTIONS_BYTES:
+        raise bad_parameter("the options", "very long", f"{MAX_OPTIONS_BYTES:,} bytes at most")
+    with TemporaryUploadedFile("source", None, 0, None) as file:
+        _copy(source, file)
+        _image, header = picture.open_picture(cast("BinaryIO", file))  # closing it would close the file
+        key = request.headers.get("Idempotency-Key", "")
+        besides = json.dumps([origin, sorted(options.items()), face])
+        yield Upload(
+            file=file,
+            header=header,
+            name=clean_name(name) or "picture",
+            request_id=_request_id(key) if key else uuid4(),
+            batch=uuid4(),
+            origin=origin,
+            options=options,
+            test=test,
+            besides=besides if key else "",
+        )
+
+
+def make(key: ApiKey, upload: Upload) -> tuple[Job, Call | None]:
+    """The job, and its call on its way, or None where it is a repetition of one that has ended.
+
+    Raises the ApiErrors that tell why there is none.
+    """
+    until = time.monotonic() + settings.GATEWAY_WAIT_SECONDS
+    try:
+        job, is_new = begin(key, upload, access.bounds(key), process_name(), until)
+    except TooFastError as error:
+        raise access.too_fast(error) from error
+    except NoSlotError as error:
+        raise SlowDown(
+            429, Code.SLOW_DOWN, "All calls are taken at the moment.", retry_after=answers.RETRY_SOON
+        ) from error
+    except RequestReusedError as error:
+        raise Refused(409, Code.CONFLICT, "This Idempotency-Key came with another request before.") from error
+    except LedgerError as error:
+        raise unpaid(error) from error
+    if not is_new:
+        return _ended(job), None
+    call = Call(job, upstream(), until)
+    call.start()
+    return job, call
+
+
+def unpaid(error: LedgerError) -> Refused:
+    """402: the pool, or one of the allowances, doesn't reach."""
+    match error:
+        case AllowanceUsedUpError():
+            return Refused(402, Code.ALLOWANCE_USED_UP, _used_up(error))
+        case OwingError():
+            owed = to_credits(error.owed_microcredits)
+            message = f"The team owes {owed} credits; calls wait until they are covered."
+        case InsufficientCreditsError():
+            asked, left = to_credits(error.asked_microcredits), to_credits(error.available_microcredits)
+            message = f"This call may cost {asked} credits, and the team has {left}."
+        case _:
+            message = "The team's credits don't reach."
+    return Refused(402, Code.OUT_OF_CREDITS, message)
+
+
+def _used_up(error: AllowanceUsedUpError) -> str:
+    allowance = error.allowance
+    whose = "API key" if allowance.api_key_id else "member"
+    used, limit = to_credits(error.used_microcredits), to_credits(allowance.limit_microcredits)
+    return (
+        f"The allowance of this {whose} doesn't reach: {used} of {limit} credits are used this "
+        f"{allowance.period}, and this call may cost {to_credits(error.asked_microcredits)}. "
+        f"It renews at {error.renews_at.isoformat()}."
+    )
+
+
+def source_name(came: Request, fields: Mapping[str, str], part: str) -> str:
+    """What the picture is called: its file's name, or the last part of its address."""
+    file = came.files.get(part)
+    if file and file.filename:
+        return str(file.filename)
+    address = next((fields[name] for name in fields if name.replace("_", ".").endswith("url")), "")
+    return unquote(PurePosixPath(urlsplit(address).path).name) if address else "picture"
+
+
+def options_of(fields: Mapping[str, str]) -> dict[str, str]:
+    """All form fields but the picture's, as they came."""
+    return {name: text for name, text in fields.items() if name not in SOURCES}
+
+
+@cache
+def upstream() -> Upstream:
+    return connect()
+
+
+@cache
+def _door(places: int) -> Door:
+    return Door(places)
+
+
+def _copy(source: BinaryIO, file: TemporaryUploadedFile) -> None:
+    source.seek(0)
+    while chunk := source.read(CHUNK_BYTES):
+        file.write(chunk)
+    file.flush()
+    file.size = file.tell()
+
+
+def _request_id(key: str) -> UUID:
+    if not (key.isascii() and key.isprintable() and len(key) <= MAX_KEY):
+        raise bad_parameter("Idempotency-Key", key, f"1 to {MAX_KEY} printable ASCII characters")
+    return uuid5(REQUESTS, key)
+
+
+def _ended(job: Job) -> Job:
+    """Once it has; raises Refused 409 where its first request takes too long."""
+    until = time.monotonic() + REPLAY_WAIT_SECONDS
+    while not job.is_finished:
+        if time.monotonic() > until:
+            raise _under_way()
+        time.sleep(LOOK_AGAIN_SECONDS)
+        job.refresh_from_db()
+    if error := answers.of(job):
+        raise error
+    return job
+
+
+def _under_way() -> ApiError:
+    error = Refused(409, Code.CONFLICT, "The first request with this Idempotency-Key is still under way.")
+    error.retry_after = answers.RETRY_SOON
+    return error

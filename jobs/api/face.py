@@ -1,0 +1,73 @@
+"""What every view of the contract shares: answers that any page may read, and errors in its envelope."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+
+import structlog
+from django.contrib.auth.decorators import login_not_required
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from jobs import answers
+from pixian import cors
+from pixian.errors import ApiError, Refused, ServerFailed
+from pixian.upload import UploadRequest, drain
+
+log = structlog.get_logger(__name__)
+
+View = Callable[[WSGIRequest], HttpResponseBase]
+Envelope = Callable[[ApiError], HttpResponse]
+
+NOT_FOUND, NOT_ALLOWED = 404, 405
+
+
+def envelope(error: ApiError) -> HttpResponse:
+    """An error answer of the contract."""
+    body = json.dumps(error.envelope())
+    return HttpResponse(body, "application/json", error.status, headers=error.headers())
+
+
+def speaks(method: str, told: Envelope = envelope) -> Callable[[View], View]:
+    """A view that answers one method, without a session: a key is asked for instead (``access.key_of``), so
+    that another site's page can't act for somebody who is logged in here. told: how its errors look."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def face(request: WSGIRequest) -> HttpResponseBase:
+            if cors.is_preflight(request.method, request.headers):
+                return HttpResponse(status=cors.NO_CONTENT, headers=cors.PREFLIGHT)
+            response = _answer(request, view, method, told)
+            for name, value in cors.OPENED.items():
+                response[name] = value
+            return response
+
+        return csrf_exempt(login_not_required(face))
+
+    return decorate
+
+
+def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> HttpResponseBase:
+    try:
+        if request.method == method:
+            return view(request)
+        response = told(Refused(NOT_ALLOWED, NOT_ALLOWED, "Method Not Allowed."))
+        response["Allow"] = f"{method}, OPTIONS"
+    except ApiError as error:
+        response = told(error)
+    except (DatabaseError, InterfaceError) as error:
+        log.error("the database doesn't answer", error=str(error).strip())  # noqa: TRY400 - where says nothing
+        response = told(answers.out_of_order())
+    except Exception:
+        log.exception("a program's request failed")
+        response = told(ServerFailed(500, 500, "Something broke here. What was charged is in the books."))
+    drain(UploadRequest(request.environ))
+    return response
+
+
+@speaks("GET")
+def nothing_here(_request: WSGIRequest) -> HttpResponse:
+    raise Refused(NOT_FOUND, NOT_FOUND, "Not Found.")

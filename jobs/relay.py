@@ -1,0 +1,198 @@
+"""The conductor of a program's call, and the pipe through which the program gets the answer while it comes.
+
+The call runs in a thread of its own, which books it at the upstream's pace: neither a program that reads
+slowly nor one that hangs up holds up the books. The request's thread reads along from the file that the
+result is written to. It gives away the last byte once all is stored and booked, so that whoever has the whole
+answer can rely on it.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import structlog
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db import close_old_connections
+
+from jobs import answers, attempts, files, outcomes, queue
+from jobs.exchange import Listener, exchange
+from jobs.leases import Leases
+from jobs.models import Attempt, Job
+from jobs.upstream import Upstream
+from pixian import errors
+from pixian.backoff import Backoff
+from pixian.client import Answer
+
+log = structlog.get_logger(__name__)
+
+CHUNK_BYTES = 65_536
+MOST_CALLS = 1_000
+"""Threads; how many calls there are is bounded where requests come in."""
+
+
+class Call(Listener):
+    """One call on its way. ``headers`` are a 200's, once ``wait`` has returned; ``error`` what there is to
+    tell instead of a result."""
+
+    def __init__(self, job: Job, upstream: Upstream, until: float) -> None:
+        """until: on the monotonic clock, how long an upstream's 429 is waited out."""
+        self.headers: dict[str, str] | None = None
+        self.error: errors.ApiError | None = None
+        self._job = job
+        self._upstream = upstream
+        self._until = until
+        self._changed = threading.Condition()
+        self._descriptor = -1
+        self._size = 0
+        self._ended = False
+
+    def start(self) -> None:
+        _threads().submit(self._run)
+
+    def wait(self) -> None:
+        """Until a 200's headers are here, or the call has ended without."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self.headers is not None)
+
+    def body(self) -> "Body":
+        """The result as it comes, once there are headers."""
+        return Body(self, self._descriptor)
+
+    def begins(self, answer: Answer, body: TemporaryUploadedFile) -> None:
+        descriptor = os.open(body.temporary_file_path(), os.O_RDONLY)
+        with self._changed:
+            self._descriptor = descriptor
+            self.headers = answers.headers(answer.headers)
+            self._changed.notify_all()
+
+    def grew(self, size: int) -> None:
+        with self._changed:
+            self._size = size
+            self._changed.notify_all()
+
+    def readable(self, sent: int) -> int:
+        """Up to which byte may be read, once that is further than ``sent`` or the end has come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._size - 1 > sent)
+            size = self._size if self._ended and not self.error else self._size - 1
+            return min(max(size, sent), sent + CHUNK_BYTES)
+
+    def _run(self) -> None:
+        error: errors.ApiError | None = answers.cut_off()
+        try:
+            with _leases().held(self._job):
+                error = _conduct(self._job, self._upstream, self._until, self)
+        except queue.LostLeaseError:
+            log.warning("lease lost, a worker has the job", job=self._job.pk)
+        except Exception:
+            # The lease runs out, and a worker brings the job to its end by what its rows say.
+            log.exception("a program's call failed in an unexpected way", job=self._job.pk)
+        finally:
+            close_old_connections()
+            with self._changed:
+                self.error, self._ended = error, True
+                self._changed.notify_all()
+
+
+class Body:
+    """Of an answer, in chunks. Raises BodyLost where it doesn't come whole."""
+
+    def __init__(self, call: Call, descriptor: int) -> None:
+        self._call = call
+        self._descriptor = descriptor
+        self._sent = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        size = self._call.readable(self._sent) - self._sent
+        if chunk := os.pread(self._descriptor, size, self._sent):
+            self._sent += len(chunk)
+            return chunk
+        if self._call.error:
+            raise errors.BodyLost(str(self._call.error))
+        raise StopIteration
+
+    def close(self) -> None:
+        """Also where nobody has read it: whoever serves it calls this at the end."""
+        os.close(self._descriptor)
+
+
+def _conduct(job: Job, upstream: Upstream, until: float, listener: Listener) -> errors.ApiError | None:
+    """Bring the job to its end; returns what the program is told instead of a result."""
+    attempt, backoff = job.last_attempt, Backoff()
+    while True:
+        try:
+            upstream.vouch()
+            exchange(job, attempt, upstream, listener)
+        except errors.SlowDown as error:
+            if outcomes.was_charged(attempt):
+                return _turn_down(job, attempt, error)
+            seconds = backoff.refused(error.retry_after)
+            if time.monotonic() + seconds > until:
+                told = errors.SlowDown(error.status, error.code, error.message, retry_after=seconds)
+                return _pass_on(job, attempt, told)
+            with queue.owned(job):
+                attempts.unsend(attempt, error)
+            time.sleep(seconds)
+        except FAILURES as error:
+            return _tell(job, attempt, error, upstream)
+        else:
+            return answers.of(job)
+
+
+FAILURES = (errors.PixianError, files.NoRoomError, files.SourceLostError)
+
+
+def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> errors.ApiError | None:
+    """Book what came instead of a result, and say it."""
+    match error:
+        case errors.ApiError() if outcomes.was_charged(attempt):
+            return _turn_down(job, attempt, error)
+        case errors.AccountRefused() | errors.Misdirected():
+            log.error("calls wait for an operator", upstream=str(error))
+            upstream.suspect()
+            return _pass_on(job, attempt, answers.out_of_order(), error)
+        case errors.Unreachable():
+            log.warning("the upstream can't be reached", error=str(error))
+            return _pass_on(job, attempt, answers.unreachable())
+        case errors.GatewayTimedOut() | errors.Unanswered() | errors.BodyLost():
+            outcomes.lose(job, attempt, upstream)
+            return answers.cut_off() if job.reason == queue.Reason.PASSED_ON else answers.of(job)
+        case errors.ServerFailed():
+            outcomes.turn_down(job, attempt, error)
+            return error
+        case errors.ApiError():
+            return _turn_down(job, attempt, error)
+    log.error("a program's call can't be made", error=str(error))
+    return _pass_on(job, attempt, answers.out_of_order())
+
+
+def _turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> errors.ApiError | None:
+    """An answer that a repetition is given too, so that it is told out of the rows."""
+    outcomes.turn_down(job, attempt, error)
+    return answers.of(job)
+
+
+def _pass_on(
+    job: Job, attempt: Attempt, told: errors.ApiError, error: errors.ApiError | None = None
+) -> errors.ApiError:
+    outcomes.pass_on(job, attempt, queue.Reason.PASSED_ON, error or told)
+    return told
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(MOST_CALLS, thread_name_prefix="call")
+
+
+@cache
+def _leases() -> Leases:
+    """This process's. Its heart beats as long as the process lives."""
+    leases = Leases()
+    threading.Thread(target=leases.beat, args=(threading.Event(),), name="heartbeat", daemon=True).start()
+    return leases

@@ -1,0 +1,61 @@
+"""E21: the gateway speaks the contract. The engine's suite, against a whole instance over TCP, whose upstream
+is its own engine."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from engine.tests.conftest import models_dir
+from pixian.credentials import Credentials
+from pixian.tests.contract.pages import web
+from pixian.tests.contract.service import Service, Web
+from pixian.tests.contract.suite import *  # noqa: F403
+from pixian_web.tests.instance import Instance, running
+
+__all__ = ["models_dir", "web"]
+
+
+@pytest.fixture(scope="module")
+def gateway(web: Web, models_dir: Path) -> Iterator[Instance]:
+    settings = {
+        "FETCH_NETWORKS": "127.0.0.0/8",
+        "FETCH_PORTS": f"{web.url.rpartition(':')[2]},80,443",
+        "API_CALLS_PER_KEY": "0",
+        "API_CALLS_PER_TEAM": "0",
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="pixian-") as folder,
+        running(Path(folder), **settings) as instance,
+    ):
+        yield instance
+
+
+@pytest.fixture(scope="module")
+def credentials(gateway: Instance) -> Credentials:
+    command = (
+        "setup_team",
+        "Suite",
+        "--owner",
+        "suite@example.org",
+        "--credits",
+        "1000",
+        "--api-key",
+        "suite",
+    )
+    made = json.loads(gateway.manage(*command))
+    return Credentials(made["api_id"], made["api_secret"])
+
+
+@pytest.fixture
+def service(gateway: Instance, credentials: Credentials, web: Web) -> Iterator[Service]:
+    web.pages.clear()
+    with httpx.Client(base_url=gateway.url, timeout=60, trust_env=False) as http:
+        yield Service(http, credentials, web)
+
+
+def test_the_books_add_up_after_all_of_it(gateway: Instance) -> None:
+    assert gateway.books_add_up()
