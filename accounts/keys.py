@@ -32,7 +32,7 @@ class SecretWrongError(KeyRefusedError):
 
 
 class KeyDisabledError(KeyRefusedError):
-    """The key was revoked or has expired. Said only to whoever knows the secret."""
+    """The key was revoked or has expired, or its owner has left. Said only to whoever knows the secret."""
 
 
 def create(
@@ -60,7 +60,7 @@ def create(
 
 def find(api_id: str, secret: str) -> ApiKey:
     """The usable key that these credentials are, with its team and owner; raises KeyRefusedErrors."""
-    key = ApiKey.objects.select_related("team", "owner").filter(api_id=api_id).first()
+    key = ApiKey.objects.with_owners_role().select_related("team", "owner").filter(api_id=api_id).first()
     # The hash is compared for an unknown Id too, so that the time doesn't tell which Ids exist.
     known = key.secret_sha256 if key else ""
     right = secrets.compare_digest(_hashed(secret), known)
@@ -68,7 +68,7 @@ def find(api_id: str, secret: str) -> ApiKey:
         raise IdUnknownError(api_id)
     if not right:
         raise SecretWrongError(api_id)
-    if not (key.is_usable and key.owner.is_active):
+    if not (key.is_usable and key.owner.is_active and key.owners_role):
         raise KeyDisabledError(api_id)
     return key
 

@@ -125,8 +125,7 @@ def _take_in(job: Job, upload: Upload, write: Callable[[Job], None]) -> tuple[Jo
     """The file is stored first, so that no row is ever without its file; a crash in between leaves a file
     that no row names."""
     digest = files.sha256(upload.file)
-    known = Job.objects.filter(team=job.team, request_id=upload.request_id)
-    if first := known.first():
+    if first := _known(job.team, upload):
         return _same(first, upload, digest), False
     _fill(job, upload, digest)
     name = files.put(str(job.source.name), upload.file)
@@ -135,7 +134,7 @@ def _take_in(job: Job, upload: Upload, write: Callable[[Job], None]) -> tuple[Jo
         write(job)
     except UNDONE as error:
         default_storage.delete(name)
-        if isinstance(error, IntegrityError) and (first := known.first()):
+        if isinstance(error, IntegrityError) and (first := _known(job.team, upload)):
             return _same(first, upload, digest), False
         raise
     return job, True
@@ -150,6 +149,11 @@ def _fill(job: Job, upload: Upload, digest: str) -> None:
     job.content_type = upload.header.content_type
     job.width, job.height = upload.header.width, upload.header.height
     job.estimated_microcredits = 0 if job.test else attempts.estimate(job.priced_pixels)
+
+
+def _known(team: Team, upload: Upload) -> Job | None:
+    """The job that the same request has made before, in the same team."""
+    return Job.objects.filter(team=team, request_id=upload.request_id).first()
 
 
 def _same(first: Job, upload: Upload, digest: str) -> Job:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models.people import Team, User
+from accounts.models.people import Membership, Role, Team, User
 
 
 class Scope(models.TextChoices):
@@ -23,6 +24,11 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         """Neither revoked nor expired."""
         in_time = models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now())
         return self.filter(in_time, revoked_at=None)
+
+    def with_owners_role(self) -> ApiKeyQuerySet:
+        """Each with ``owners_role``: what its owner is in the team now, None for somebody who has left."""
+        theirs = Membership.objects.filter(team=OuterRef("team"), user=OuterRef("owner"))
+        return self.annotate(owners_role=Subquery(theirs.values("role")))
 
 
 class ApiKey(models.Model):
@@ -61,4 +67,6 @@ class ApiKey(models.Model):
         return self.revoked_at is None and not self.is_expired
 
     def allows(self, scope: Scope) -> bool:
-        return scope in self.scopes.split()
+        """Whether it is good for this, as long as its owner is: a viewer spends by no key either."""
+        may = scope != Scope.CUTOUTS or (self.owners_role or 0) >= Role.MEMBER
+        return may and scope in self.scopes.split()

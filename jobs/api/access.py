@@ -35,7 +35,9 @@ def key_of(request: HttpRequest, scope: Scope, credentials: Credentials | None =
         code, message = REFUSED.get(type(error), WRONG_SECRET)
         raise Refused(401, code, message) from error
     if not key.allows(scope):
-        raise Refused(403, Code.SCOPE_MISSING, f"This API key has no scope {scope.value!r}.")
+        raise Refused(
+            403, Code.SCOPE_MISSING, f"This API key isn't good for this: it needs the scope {scope.value!r}."
+        )
     with_patience(key)
     keys.note_use(key)
     return key

@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
+from werkzeug.exceptions import HTTPException
 
 from jobs import answers
 from pixian import cors
@@ -58,6 +59,8 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
         response["Allow"] = f"{method}, OPTIONS"
     except ApiError as error:
         response = told(error)
+    except HTTPException as error:  # what werkzeug refuses: a form that can't be read, or stops half-way
+        response = told(Refused(error.code or 400, error.code or 400, f"{error.name}."))
     except (DatabaseError, InterfaceError) as error:
         log.error("the database doesn't answer", error=str(error).strip())  # noqa: TRY400 - where says nothing
         response = told(answers.out_of_order())

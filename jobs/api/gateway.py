@@ -3,7 +3,7 @@
 import json
 
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from accounts import ledger
@@ -14,9 +14,12 @@ from jobs.api import access, calls
 from jobs.api.face import speaks
 from jobs.models import Job
 from jobs.relay import Call
+from pixian.errors import Refused
 from pixian.options import Options
 from pixian.sources import read_source
 from pixian.upload import UploadRequest, read_form
+
+GONE = 410
 
 
 @speaks("POST")
@@ -50,10 +53,19 @@ def account(request: WSGIRequest) -> HttpResponse:
     return HttpResponse(json.dumps(told), "application/json")
 
 
+def _again(job: Job) -> HttpResponseBase:
+    """What a repetition is given: the first time's headers and bytes."""
+    try:
+        response = FileResponse(job.result.open(), headers=answers.headers(job.last_attempt.headers))
+    except FileNotFoundError as error:
+        raise Refused(GONE, GONE, "The result of this request isn't kept any more.") from error
+    del response["Content-Disposition"]
+    return response
+
+
 def _answer(job: Job, call: Call | None) -> HttpResponseBase:
     if call is None:
-        headers = answers.headers(job.last_attempt.headers)
-        return StreamingHttpResponse(job.result.open().chunks(), headers=headers)
+        return _again(job)
     call.wait()
     if call.headers is None:
         raise call.error or answers.cut_off()

@@ -1,7 +1,11 @@
 from collections.abc import Iterator
 
 import pytest
+from django.db import connections
+from pytest_django import Settings
 
+from conftest import World
+from jobs.tests.programs import Program, program_of, reach
 from jobs.tests.upstream import Server, serving
 
 
@@ -9,3 +13,15 @@ from jobs.tests.upstream import Server, serving
 def server() -> Iterator[Server]:
     with serving() as server:
         yield server
+
+
+@pytest.fixture
+def program(
+    committed_world: World, server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Program]:
+    """Of bob, whose calls go to the server. Their threads keep no connection to the database."""
+    settings.GATEWAY_WAIT_SECONDS = 1
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+    reach(monkeypatch, server.upstream)
+    with program_of(committed_world.team, committed_world.bob) as program:
+        yield program

@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.calls += 1
         step = self.server.script.popleft() if self.server.script else self.server.otherwise
         step(self)
@@ -77,6 +77,7 @@ class Server(ThreadingHTTPServer):
         self.account_status = 200
         self.account_body = b'{"credits": 100.000000, "creditPack": "none", "state": "active"}'
         self.charged: list[str] = []
+        self.bodies: list[bytes] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     @property

@@ -1,0 +1,159 @@
+"""Which key opens what, and how often."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from django.db import connection
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import keys, rates
+from accounts.models import ApiKey, Rate, Role, Scope
+from conftest import World
+from jobs.api import access
+from jobs.models import Job
+from jobs.tests.programs import Program, program_of
+from jobs.tests.test_api_gateway import refusal
+from jobs.tests.upstream import Server
+from pixian.credentials import Credentials
+
+
+def revoke(key: ApiKey) -> None:
+    assert keys.revoke(key, key.owner)
+
+
+def expire(key: ApiKey) -> None:
+    ApiKey.objects.filter(pk=key.pk).update(expires_at=timezone.now())
+
+
+def lock_out(key: ApiKey) -> None:
+    key.owner.is_active = False
+    key.owner.save()
+
+
+@pytest.mark.parametrize("end", [revoke, expire, lock_out])
+def test_a_key_that_has_ended_opens_nothing_from_then_on(
+    program: Program, end: Callable[[ApiKey], None]
+) -> None:
+    assert program.account().status_code == 200
+    end(program.key)
+    for answer in (program.account(), program.call()):
+        assert refusal(answer) == (401, 1002)
+        assert answer.headers["WWW-Authenticate"].startswith("Basic")
+    assert not Job.objects.exists()
+
+
+def test_whoever_doesnt_know_the_secret_isnt_told_that_a_key_has_ended(program: Program) -> None:
+    revoke(program.key)
+    wrong = program.http.get("/api/v2/account", auth=(program.credentials.api_id, "x"))
+    assert refusal(wrong) == (401, 1004)
+
+
+@pytest.mark.parametrize(
+    "authorization", ["", "Basic", "Basic !!!", "Bearer abc", "Basic " + "A" * 10_000, "Basic //8="]
+)
+def test_what_isnt_a_key_is_refused(program: Program, authorization: str) -> None:
+    answer = httpx.Client(transport=program.http._transport, base_url="http://localhost").get(
+        "/api/v2/account", headers={"Authorization": authorization}
+    )
+    assert refusal(answer) == (401, 1001)
+
+
+def test_a_key_does_what_its_scopes_say(committed_world: World, program: Program) -> None:
+    team, bob = committed_world.team, committed_world.bob
+    with program_of(team, bob, (Scope.BALANCE,)) as reader:
+        assert reader.account().status_code == 200
+        assert refusal(reader.call()) == (403, 403)
+    with program_of(team, bob, (Scope.CUTOUTS,)) as spender:
+        assert refusal(spender.account()) == (403, 403)
+        assert spender.call().status_code == 200
+
+
+def test_whoever_may_not_spend_any_more_has_no_spending_key(committed_world: World, program: Program) -> None:
+    committed_world.team.memberships.filter(user=committed_world.bob).update(role=Role.VIEWER)
+    assert refusal(program.call()) == (403, 403)
+    assert program.account().status_code == 200
+    committed_world.team.memberships.filter(user=committed_world.bob).delete()
+    assert refusal(program.account()) == (401, 1002)
+
+
+def test_a_session_is_no_key(committed_world: World, program: Program) -> None:
+    """A page of another site can make a browser call, and it must act for nobody."""
+    http = httpx.Client(transport=program.http._transport, base_url="http://localhost")
+    assert refusal(http.post("/api/v2/remove-background", headers={"Cookie": "session-8000=x"})) == (
+        401,
+        1001,
+    )
+
+
+def test_the_last_use_is_remembered_to_the_minute(program: Program) -> None:
+    program.account()
+    program.key.refresh_from_db()
+    first = program.key.last_used_at
+    assert first
+    program.account()
+    program.key.refresh_from_db()
+    assert program.key.last_used_at == first
+
+
+def test_a_key_calls_so_often_a_minute(program: Program, settings: Settings, server: Server) -> None:
+    settings.API_CALLS_PER_KEY = 3
+    assert [program.call().status_code for _ in range(3)] == [200, 200, 200]
+    answer = program.call()
+    assert refusal(answer) == (429, 1015)
+    assert 15 <= int(answer.headers["Retry-After"]) <= 20
+    assert (server.calls, Job.objects.count()) == (3, 3)
+
+
+def test_all_keys_of_a_team_share_its_bound(
+    committed_world: World, program: Program, settings: Settings
+) -> None:
+    settings.API_CALLS_PER_TEAM = 2
+    assert [program.call().status_code for _ in range(2)] == [200, 200]
+    with program_of(committed_world.team, committed_world.alice) as other:
+        assert refusal(other.call()) == (429, 1015)
+
+
+def test_a_call_that_is_refused_later_on_isnt_counted(
+    committed_world: World, program: Program, settings: Settings
+) -> None:
+    settings.API_CALLS_PER_KEY = 1
+    assert program.call(b"no picture").status_code == 400
+    assert program.call().status_code == 200
+
+
+def test_guessing_is_slowed_and_a_right_key_let_in(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the same address: the owner may sit in the same office."""
+    monkeypatch.setattr(access, "GUESSES_PER_MINUTE", 5)
+    wrong = (program.credentials.api_id, "x" * 52)
+    answers = [program.http.get("/api/v2/account", auth=wrong) for _ in range(8)]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 3
+    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert program.account().status_code == 200
+
+
+def test_the_bound_holds_however_many_ask_at_once(program: Program) -> None:
+    """On the database alone, so over several processes too."""
+    bound = rates.Bound("key:1", 10)
+
+    def ask(_: int) -> bool:
+        try:
+            rates.take(bound)
+        except rates.TooFastError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(40))) == 10
+    assert Rate.objects.count() == 1
+
+
+def test_no_secret_is_kept(program: Program) -> None:
+    key = ApiKey.objects.get()
+    assert program.credentials.api_secret not in repr(vars(key))
+    assert Credentials(key.api_id, key.secret_sha256).authorization != program.credentials.authorization

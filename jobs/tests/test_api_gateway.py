@@ -1,0 +1,290 @@
+"""The gateway over a real wire: each answer of the upstream, what the program gets and what is booked."""
+
+import io
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+from pytest_django import Settings
+
+from accounts import ledger
+from accounts.ledger import Balances
+from accounts.models import Transfer
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import World, hold_of, small_png
+from jobs.models import Attempt, Job
+from jobs.reconcile import books
+from jobs.tests import upstream as wire
+from jobs.tests.programs import Program
+from jobs.tests.upstream import Server
+from pixian import backoff
+
+Reason = Job.Reason
+UNTOUCHED = Balances(available=100 * CREDIT)
+
+
+def refusal(answer: httpx.Response) -> tuple[int, int]:
+    """Status and code."""
+    error = answer.json()["error"]
+    assert error["status"] == answer.status_code
+    assert error["message"]
+    return answer.status_code, error["code"]
+
+
+def the_job() -> Job:
+    return Job.objects.with_books().get()
+
+
+def stored(settings: Settings) -> list[Path]:
+    folders = (settings.MEDIA_ROOT, settings.FILE_UPLOAD_TEMP_DIR)
+    return [path for folder in folders for path in Path(folder).rglob("*") if path.is_file()]
+
+
+def assert_nothing_was_written(settings: Settings) -> None:
+    assert not Job.objects.exists()
+    assert not Transfer.objects.filter(kind="hold").exists()
+    assert stored(settings) == []
+
+
+def test_a_call_is_a_job_and_the_answer_is_the_upstreams(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    server.script.append(wire.answer(wire.picture("red"), charged="0.750000"))
+    answer = program.call(fields={"result.margin": "5%", "new_option": "x"})
+
+    assert (answer.status_code, answer.content) == (200, wire.picture("red"))
+    assert answer.headers["Content-Type"] == "image/png"
+    assert answer.headers["X-Credits-Charged"] == "0.750000"
+    job = the_job()
+    assert (job.state, job.origin, job.api_key, job.created_by) == (
+        "done",
+        "api",
+        program.key,
+        committed_world.bob,
+    )
+    assert job.options == {"result.margin": "5%", "new_option": "x"}
+    assert job.name == "photo.png"
+    hold = hold_of(job.last_attempt)
+    assert (hold.actor, hold.api_key) == (committed_world.bob, program.key)
+    assert ledger.balances(committed_world.team) == Balances(available=99_250_000, spent=750_000)
+    assert books(job).verdict == "matched"
+    with job.source.open() as source, job.result.open() as result:
+        assert (source.read(), result.read()) == (small_png(), wire.picture("red"))
+
+
+def test_options_go_to_the_upstream_as_they_came(program: Program, server: Server) -> None:
+    program.call(fields={"output.format": "JPEG", "test": "False", "result.margin": " 5% "})
+    (body,) = server.bodies
+    for name, text in (("output.format", b"JPEG"), ("test", b"False"), ("result.margin", b" 5% ")):
+        assert f'name="{name}"\r\n\r\n'.encode() + text + b"\r\n" in body
+    assert b"max_pixels" not in body
+
+
+def test_nothing_is_held_or_booked_in_test_mode(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    ledger.adjust(
+        committed_world.team, -100 * CREDIT, key="none", actor=committed_world.alice, memo="for the test"
+    )
+    server.script.append(wire.answer(charged="0.000000"))
+    answer = program.call(fields={"test": "true"})
+    assert (answer.status_code, answer.headers["X-Credits-Charged"]) == (200, "0.000000")
+    job = the_job()
+    assert (job.test, job.state, job.last_attempt.state, job.last_attempt.hold) == (
+        True,
+        "done",
+        "booked",
+        None,
+    )
+    assert not Transfer.objects.exclude(kind__in=["grant", "adjust"]).exists()
+    assert books(job).verdict == "matched"
+
+
+def test_a_refusal_is_passed_on(committed_world: World, program: Program, server: Server) -> None:
+    server.script.append(wire.error(400, 1006, "Not a picture"))
+    answer = program.call()
+    assert refusal(answer) == (400, 1006)
+    assert answer.json()["error"]["message"] == "Not a picture"
+    assert (the_job().state, the_job().reason) == ("failed", Reason.REFUSED)
+    assert ledger.balances(committed_world.team) == UNTOUCHED
+
+
+def test_a_server_error_is_passed_on_and_not_repeated(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    server.script.append(wire.error(503, -3, "Overloaded", Retry_After="7"))
+    answer = program.call()
+    assert (refusal(answer), answer.headers["Retry-After"]) == ((503, -3), "7")
+    assert (the_job().state, the_job().reason, server.calls) == ("failed", Reason.PASSED_ON, 1)
+    assert ledger.balances(committed_world.team) == UNTOUCHED
+
+
+def test_an_error_that_isnt_json_is_put_into_the_envelope(program: Program, server: Server) -> None:
+    server.script.append(wire.error(500))
+    answer = program.call()
+    assert answer.status_code == 500
+    assert "HTTP 500" in answer.json()["error"]["message"]
+
+
+def test_an_error_that_was_charged_is_booked(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    server.script.append(wire.error(500, X_Credits_Charged="0.5"))
+    assert program.call().status_code == 500
+    assert ledger.balances(committed_world.team) == Balances(available=99_500_000, spent=500_000)
+
+
+def test_a_429_is_waited_out(
+    committed_world: World, program: Program, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "STEP_SECONDS", 0.05)
+    server.script.extend([wire.error(429, 1015), wire.error(429, 1015), wire.answer()])
+    assert program.call().status_code == 200
+    assert (server.calls, the_job().last_attempt.sends, the_job().attempts.count()) == (3, 3, 1)
+    assert ledger.balances(committed_world.team).spent == CREDIT
+
+
+def test_beyond_the_bound_a_429_is_passed_on(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    server.script.append(wire.error(429, 1015, "Slow down", Retry_After="11"))
+    answer = program.call()
+    assert (refusal(answer), answer.headers["Retry-After"]) == ((429, 1015), "11")
+    assert (the_job().state, the_job().reason) == ("failed", Reason.PASSED_ON)
+    assert ledger.balances(committed_world.team) == UNTOUCHED
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 1004), (402, 1011), (403, 0), (404, 0)])
+def test_what_only_the_operator_can_mend_is_told_as_out_of_order(
+    committed_world: World, program: Program, server: Server, status: int, code: int
+) -> None:
+    """The program's own key and credits are fine, so it must not be told that they aren't."""
+    server.script.append(wire.error(status, code, "The account"))
+    answer = program.call()
+    assert refusal(answer) == (503, -3)
+    assert "operator" in answer.json()["error"]["message"]
+    assert int(answer.headers["Retry-After"]) > 0
+    assert (the_job().last_attempt.error_code or 0) == code
+    assert ledger.balances(committed_world.team) == UNTOUCHED
+
+
+def test_a_service_that_cant_be_reached_is_told(
+    committed_world: World, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with wire.serving() as gone:
+        pass
+    monkeypatch.setattr("jobs.api.calls.upstream", lambda: gone.upstream)
+    assert refusal(program.call()) == (503, -3)
+    assert ledger.balances(committed_world.team) == UNTOUCHED
+
+
+def test_a_call_that_is_never_answered_is_in_doubt(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    server.script.append(wire.no_answer)
+    answer = program.call()
+    assert refusal(answer) == (504, -10)
+    assert (the_job().state, the_job().reason, server.calls) == ("in_doubt", Reason.UNANSWERED, 1)
+    assert ledger.balances(committed_world.team).held == CREDIT
+
+
+def test_a_result_that_breaks_off_breaks_off(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    """The program must not take half a picture for a whole one; what it cost is known."""
+    server.script.append(wire.answer(cut=True))
+    with pytest.raises(Exception, match="lost"):
+        program.call()
+    assert (the_job().state, the_job().reason) == ("failed", Reason.RESULT_LOST)
+    assert ledger.balances(committed_world.team) == Balances(available=99 * CREDIT, spent=CREDIT)
+
+
+def test_a_200_without_a_picture_never_looks_whole(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    server.script.append(wire.answer(b"<script>alert(1)</script>", kind="text/html"))
+    with pytest.raises(Exception, match="no picture"):
+        program.call()
+    assert the_job().reason == Reason.NOT_A_PICTURE
+    assert ledger.balances(committed_world.team).spent == CREDIT
+
+
+def test_a_charge_that_cant_be_read_waits_for_a_person(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    server.script.append(wire.answer(charged=None))
+    answer = program.call()
+    assert (answer.status_code, "X-Credits-Charged" in answer.headers) == (200, False)
+    assert books(the_job()).verdict == "no_header"
+    assert ledger.balances(committed_world.team).held == CREDIT
+
+
+def test_what_the_upstream_says_to_a_web_server_isnt_passed_on(program: Program, server: Server) -> None:
+    def with_orders(handler: wire.Handler) -> None:
+        handler.send_response(200)
+        for name, value in (
+            ("Content-Type", "image/png"),
+            ("Content-Length", str(len(wire.CUT_OUT))),
+            ("X-Credits-Charged", "1"),
+            ("X-Accel-Redirect", "/etc/passwd"),
+            ("Set-Cookie", "a=b"),
+        ):
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(wire.CUT_OUT)
+
+    server.script.append(with_orders)
+    headers = program.call().headers
+    assert "X-Accel-Redirect" not in headers
+    assert "Set-Cookie" not in headers
+
+
+def test_without_credits_nothing_is_written(
+    committed_world: World, program: Program, server: Server, settings: Settings
+) -> None:
+    ledger.adjust(
+        committed_world.team,
+        -(100 * CREDIT - 1),
+        key="rest",
+        actor=committed_world.alice,
+        memo="for the test",
+    )
+    answer = program.call()
+    assert refusal(answer) == (402, 1011)
+    assert "0.000001" in answer.json()["error"]["message"]
+    assert_nothing_was_written(settings)
+    assert server.calls == 0
+
+
+def test_two_pictures_at_once_are_refused(program: Program, settings: Settings) -> None:
+    answer = program.call(fields={"image.url": "https://example.org/a.jpg"})
+    assert refusal(answer) == (400, 1019)
+    assert_nothing_was_written(settings)
+
+
+def test_options_may_not_be_a_way_to_fill_the_disk(program: Program, settings: Settings) -> None:
+    assert refusal(program.call(fields={"x": "y" * 70_000})) == (400, 1019)
+    assert_nothing_was_written(settings)
+
+
+def test_only_what_is_processed_is_held(committed_world: World, program: Program, server: Server) -> None:
+    server.script.append(wire.answer(charged="0.25"))
+    program.call(small_png(2000, 2000), fields={"max_pixels": "250000"})
+    assert hold_of(the_job().last_attempt).amount_microcredits == 250_000
+    assert books(the_job()).verdict == "matched"
+
+
+def test_the_account_is_the_teams(committed_world: World, program: Program) -> None:
+    account = program.account().json()
+    assert (account["credits"], account["state"], account["creditPack"]) == (100.0, "active", "none")
+    ledger.hold(committed_world.team, 1, key="h", reference="")
+    assert program.account().json()["credits"] == 99.999999
+
+
+def test_a_large_result_comes_whole(program: Program, server: Server) -> None:
+    file = io.BytesIO()
+    Image.effect_noise((1200, 1200), 90).save(file, "PNG")
+    server.script.append(wire.answer(file.getvalue()))
+    assert program.call().content == file.getvalue()
+    assert Attempt.objects.get().state == "booked"

@@ -1,0 +1,182 @@
+"""E11: the same request again is answered again, and never made again."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from django.db import connection
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import ledger
+from accounts.models import Team, Transfer
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import World, small_png
+from jobs import submit
+from jobs.models import Job
+from jobs.submit import Upload
+from jobs.tests import upstream as wire
+from jobs.tests.programs import Program, program_of
+from jobs.tests.test_api_gateway import refusal
+from jobs.tests.upstream import Handler, Server, Step
+
+AT_ONCE = 50
+KEY = {"Idempotency-Key": "order 4711"}
+
+
+@pytest.fixture
+def other(committed_world: World) -> Iterator[Program]:
+    """A program of another team."""
+    team = Team.objects.get(name="Outsiders")
+    with program_of(team, committed_world.charlie) as program:
+        yield program
+
+
+def slowly(step: Step, seconds: float = 0.3) -> Step:
+    def later(handler: Handler) -> None:
+        threading.Event().wait(seconds)
+        step(handler)
+
+    return later
+
+
+def facts(answer: httpx.Response) -> tuple[Any, ...]:
+    """All there is of an answer, but its framing."""
+    framing = {"content-length", "transfer-encoding"}
+    headers = sorted((name, value) for name, value in answer.headers.multi_items() if name not in framing)
+    return answer.status_code, headers, answer.content
+
+
+def at_once(call: Callable[[], httpx.Response], times: int) -> list[httpx.Response]:
+    start = threading.Barrier(times)
+
+    def one(_: int) -> httpx.Response:
+        try:
+            start.wait(30)
+            return call()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(one, range(times)))
+
+
+def test_fifty_at_once_are_one_call(
+    committed_world: World, program: Program, server: Server, settings: Settings
+) -> None:
+    settings.WEB_THREADS = 100
+    server.otherwise = slowly(wire.answer(wire.picture("red"), charged="0.75"))
+    answers = at_once(lambda: program.call(headers=KEY), AT_ONCE)
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({repr(facts(answer)) for answer in answers}) == 1
+    assert (server.calls, Job.objects.count(), Transfer.objects.filter(kind="hold").count()) == (1, 1, 1)
+    assert ledger.balances(committed_world.team).spent == 750_000
+
+
+def test_after_a_success_the_same_bytes_and_headers_come_again(program: Program, server: Server) -> None:
+    server.script.append(wire.answer(wire.picture("red"), charged="0.75"))
+    first = program.call(headers=KEY)
+    again = program.call(headers=KEY)
+    assert facts(again) == facts(first)
+    assert again.headers["X-Credits-Charged"] == "0.75"
+    assert server.calls == 1
+
+
+def test_after_a_refusal_too(program: Program, server: Server) -> None:
+    server.script.append(wire.error(400, 1006, "Not a\tpicture " + "x" * 500))
+    first = program.call(headers=KEY)
+    assert refusal(first) == (400, 1006)
+    assert facts(program.call(headers=KEY)) == facts(first)
+    assert server.calls == 1
+
+
+def test_a_call_in_doubt_isnt_made_again(program: Program, server: Server) -> None:
+    server.script.append(wire.no_answer)
+    first = program.call(headers=KEY)
+    assert refusal(first) == (504, -10)
+    assert facts(program.call(headers=KEY)) == facts(first)
+    assert server.calls == 1
+
+
+def test_an_error_that_was_charged_isnt_asked_for_again(program: Program, server: Server) -> None:
+    server.script.append(wire.error(500, X_Credits_Charged="0.5", Retry_After="3"))
+    first = program.call(headers=KEY)
+    assert facts(program.call(headers=KEY)) == facts(first)
+    assert server.calls == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [wire.error(500), wire.error(429, 1015, "Slow down", Retry_After="9"), wire.error(402, 1011, "Empty")],
+    ids=["500", "429", "402"],
+)
+def test_what_wasnt_processed_may_be_asked_for_again(program: Program, server: Server, failure: Step) -> None:
+    server.script.append(failure)
+    assert program.call(headers=KEY).status_code in (500, 429, 503)
+    assert program.call(headers=KEY).status_code == 200
+    assert (server.calls, Job.objects.count()) == (2, 2)
+
+
+def test_a_request_that_was_never_accepted_leaves_the_key_free(program: Program, server: Server) -> None:
+    assert program.call(b"no picture", headers=KEY).status_code == 400
+    assert program.call(headers=KEY).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("picture", "fields"),
+    [(small_png(10, 10), {}), (None, {"output.format": "jpeg"}), (None, {"test": "true"})],
+    ids=["picture", "options", "test"],
+)
+def test_another_body_under_the_same_key_is_refused(
+    program: Program, server: Server, picture: bytes | None, fields: dict[str, str]
+) -> None:
+    program.call(headers=KEY)
+    assert refusal(program.call(picture, fields=fields, headers=KEY)) == (409, 409)
+    assert (server.calls, Job.objects.count()) == (1, 1)
+
+
+def test_another_team_has_keys_of_its_own(program: Program, other: Program, server: Server) -> None:
+    server.script.extend([wire.answer(wire.picture("red")), wire.answer(wire.picture("blue"))])
+    assert program.call(headers=KEY).content == wire.picture("red")
+    assert other.call(headers=KEY).content == wire.picture("blue")
+
+
+def test_without_the_teams_scope_another_team_is_given_this_ones_picture(
+    program: Program, other: Program, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control."""
+
+    def known_anywhere(_: Team, upload: Upload) -> Job | None:
+        return Job.objects.filter(request_id=upload.request_id).first()
+
+    monkeypatch.setattr(submit, "_known", known_anywhere)
+    server.script.extend([wire.answer(wire.picture("red")), wire.answer(wire.picture("blue"))])
+    program.call(headers=KEY)
+    assert other.call(headers=KEY).content == wire.picture("red")
+
+
+def test_after_a_day_the_key_is_free(program: Program, server: Server) -> None:
+    program.call(headers=KEY)
+    Job.objects.update(created_at=timezone.now() - timedelta(hours=23, minutes=59))
+    program.call(headers=KEY)
+    assert server.calls == 1
+    Job.objects.update(created_at=timezone.now() - timedelta(hours=24, minutes=1))
+    program.call(small_png(10, 10), headers=KEY)
+    assert (server.calls, Job.objects.count()) == (2, 2)
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "a\tb"])
+def test_a_key_is_short_and_printable(program: Program, key: str) -> None:
+    answer = program.call(headers={"Idempotency-Key": key.encode()})
+    assert refusal(answer) == (400, 1019)
+
+
+def test_without_a_key_each_call_is_its_own(program: Program, server: Server, committed_world: World) -> None:
+    program.call()
+    program.call()
+    assert server.calls == 2
+    assert ledger.balances(committed_world.team).spent == 2 * CREDIT
