@@ -28,7 +28,8 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def with_owners_role(self) -> ApiKeyQuerySet:
         """Each with ``owners_role``: what its owner is in the team now, None for somebody who has left."""
         theirs = Membership.objects.filter(team=OuterRef("team"), user=OuterRef("owner"))
-        return self.annotate(owners_role=Subquery(theirs.values("role")))
+        role = {"owners_role": Subquery(theirs.values("role"))}  # so that it can be declared below
+        return self.annotate(**role)
 
 
 class ApiKey(models.Model):
@@ -50,6 +51,7 @@ class ApiKey(models.Model):
     revoked_at = models.DateTimeField(null=True)
     revoked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="keys_revoked")
 
+    owners_role: int | None
     objects = ApiKeyQuerySet.as_manager()
 
     class Meta:

@@ -1,6 +1,7 @@
 """Which key opens what, and how often."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -145,8 +146,6 @@ def test_the_bound_holds_however_many_ask_at_once(program: Program) -> None:
         finally:
             connection.close()
         return True
-
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(ask, range(40))) == 10

@@ -13,11 +13,12 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import immutable, ledger
-from accounts.models import LedgerAccount, Team, Transfer
+from accounts import allowances, immutable, ledger
+from accounts.models import AllowanceUse, LedgerAccount, Membership, Team, Transfer
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of, small_png
 from jobs import files, queue, renditions, review, verify
@@ -230,6 +231,11 @@ def price_gone() -> None:
     Price.objects.all().delete()
 
 
+def allowance_miscounted() -> None:
+    allowances.grant(Membership.objects.filter(team__name="Aurora")[0], limit=CREDIT, period="month")
+    AllowanceUse.objects.update(used_microcredits=F("used_microcredits") + 1)
+
+
 def nobody_works() -> None:
     change(Job.objects.filter(state="queued")[0], run_after=timezone.now() - timedelta(minutes=6))
     Ramp.objects.update(claimed_at=timezone.now() - timedelta(minutes=6))
@@ -274,6 +280,7 @@ PLANTED: list[tuple[Callable[[], None], set[int], str]] = [
     (account_has_lost_less, {7}, "100 is there that nothing explains"),
     (price_too_high, {8}, "was learned as 9 a megapixel, and charged as 1.5"),
     (price_too_low, {8}, "was learned as 0.000001 a megapixel, and charged as 1.5"),
+    (allowance_miscounted, {8}, "The allowance of alice@example.org in Aurora"),
     (price_gone, {8}, "was learned as 0 a megapixel, and charged as 1.5"),
     (nobody_works, {9}, "has been due for more than 5 minutes"),
     (left_behind, {9}, "has been due for more than 5 minutes"),

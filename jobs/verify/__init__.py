@@ -10,7 +10,7 @@ from itertools import islice
 from django.db import connection, transaction
 
 from jobs.models import Verification
-from jobs.verify import books, moving, paid, stored
+from jobs.verify import books, moving, paid, rollups, stored
 from jobs.verify.stored import strays
 
 __all__ = ["INVARIANTS", "run", "strays"]
@@ -26,7 +26,7 @@ INVARIANTS: dict[int, tuple[str, Find]] = {
     5: ("Every stored result has its SHA-256", stored.results_match),
     6: ("No file without a row, no row without its file", stored.files_are_rows),
     7: ("Settled ≤ charged by the upstream ≤ settled and held in doubt", paid.charges_are_settled),
-    8: ("Every roll-up equals its recomputation", paid.prices_are_learned),
+    8: ("Every roll-up equals its recomputation", rollups.all_recompute),
     9: ("Nothing is undelivered for more than 5 minutes", moving.all_delivered),
     10: ("Nothing is sent for more than 10 minutes", moving.all_answered),
 }

@@ -36,7 +36,7 @@ def charges_are_settled() -> Iterator[str]:
 
 
 def prices_are_learned() -> Iterator[str]:
-    """8. A price is the highest charge per megapixel of its band's attempts, since it was last forgotten.
+    """Of 8: a price is the highest charge per megapixel of its band's attempts, since it was last forgotten.
 
     Attempts don't say which upstream they were sent to. So where there were several, each price must have
     its attempt, and each attempt some price that is as high.

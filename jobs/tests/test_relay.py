@@ -1,0 +1,287 @@
+"""A program's call and the crashes around it: programs that hang up or stop half-way, and what a worker makes
+of a call that its web process left behind."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.utils import timezone
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from accounts import ledger, rates
+from accounts.ledger import Balances
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import World, small_png
+from jobs import answers, files, queue, slots, submit
+from jobs.leases import process_name
+from jobs.models import Attempt, Job
+from jobs.queue import NoSlotError
+from jobs.submit import Upload
+from jobs.tests import upstream as wire
+from jobs.tests.programs import REMOVE, Program
+from jobs.tests.test_api_gateway import refusal, the_job
+from jobs.tests.upstream import Handler, Server, run
+from pixian import picture
+from pixian.errors import ApiError
+
+State, Reason = Job.State, Job.Reason
+UNTOUCHED = Balances(available=100 * CREDIT)
+
+
+def upload_of(content: bytes, **more: Any) -> Upload:
+    file = TemporaryUploadedFile("source", None, 0, None)
+    file.write(content)
+    file.flush()
+    file.size = len(content)
+    _image, header = picture.open_picture(file)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"request_id": uuid4(), "batch": uuid4(), "origin": Job.Origin.API}
+    return Upload(file, header, "photo.png", **(given | more))
+
+
+def begun(program: Program, *bounds: rates.Bound, **more: Any) -> Job:
+    """A program's job whose call hasn't been made yet."""
+    sent = upload_of(small_png(), **more)
+    with sent.file:
+        return submit.begin(program.key, sent, list(bounds), process_name(), 0)[0]
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+# A program that goes away ---------------------------------------------------------------------------
+
+
+def request_of(program: Program, live: LiveServer, body: bytes, length: int | None = None) -> bytes:
+    head = (
+        f"POST {REMOVE} HTTP/1.1\r\nHost: {urlsplit(live.url).netloc}\r\n"
+        f"Authorization: {program.credentials.authorization}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n"
+        f"Content-Length: {len(body) if length is None else length}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def form(picture: bytes) -> bytes:
+    head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    return head + picture + b"\r\n--b--\r\n"
+
+
+def connected(live: LiveServer) -> socket.socket:
+    host = urlsplit(live.url)
+    return socket.create_connection((host.hostname or "", host.port or 0), 10)
+
+
+def test_a_program_that_hangs_up_changes_nothing(
+    committed_world: World, program: Program, server: Server, live_server: LiveServer
+) -> None:
+    """While the upstream works. The charge is booked, and the result is kept in the history."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(handler: Handler) -> None:
+        asked.set()
+        assert go_on.wait(20)
+        wire.answer(wire.picture("red"))(handler)
+
+    server.script.append(slow)
+    with connected(live_server) as line:
+        line.sendall(request_of(program, live_server, form(small_png())))
+        assert asked.wait(20)
+    go_on.set()
+    eventually(lambda: the_job().state == State.DONE)
+    assert ledger.balances(committed_world.team) == Balances(available=99 * CREDIT, spent=CREDIT)
+    with the_job().result.open() as result:
+        assert result.read() == wire.picture("red")
+
+
+def test_a_program_that_stops_reading_holds_up_nothing(
+    committed_world: World, program: Program, server: Server, live_server: LiveServer
+) -> None:
+    noise = small_png(10, 10) + bytes(20_000_000) + files.PNG_END  # more than any socket buffers
+    server.script.append(wire.answer(noise))
+    with connected(live_server) as line:
+        line.sendall(request_of(program, live_server, form(small_png())))
+        assert line.recv(12) == b"HTTP/1.1 200"
+        eventually(lambda: the_job().state == State.DONE)
+        assert ledger.balances(committed_world.team).spent == CREDIT
+
+
+def test_a_body_that_stops_half_way_leaves_nothing(
+    committed_world: World, program: Program, server: Server, live_server: LiveServer, settings: Settings
+) -> None:
+    body = form(small_png())
+    with connected(live_server) as line:
+        line.sendall(request_of(program, live_server, body[: len(body) // 2], len(body)))
+        line.shutdown(socket.SHUT_WR)
+        assert line.recv(12) == b"HTTP/1.1 400"
+    assert not Job.objects.exists()
+    assert (server.calls, ledger.balances(committed_world.team)) == (0, UNTOUCHED)
+    assert not list(Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir())
+
+
+# A web process that dies ----------------------------------------------------------------------------
+
+
+def test_before_it_was_sent_nothing_happened(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    begun(program)
+    job, _ = run(server)
+    assert (job.state, job.reason, server.calls) == (State.FAILED, Reason.INTERRUPTED, 0)
+    assert ledger.balances(committed_world.team) == UNTOUCHED
+
+
+def left_behind(job: Job, state: str, **facts: Any) -> None:
+    now = timezone.now()
+    Attempt.objects.filter(job=job).update(state=state, sent_at=now, sends=1, **facts)
+
+
+def test_a_call_that_was_sent_is_in_doubt(committed_world: World, program: Program, server: Server) -> None:
+    left_behind(begun(program), "sent")
+    job, _ = run(server)
+    assert (job.state, job.reason, server.calls) == (State.IN_DOUBT, Reason.UNANSWERED, 0)
+    assert ledger.balances(committed_world.team).held == CREDIT
+
+
+def test_the_embedded_engines_call_isnt_made_again_for_nobody(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    left_behind(begun(program), "sent")
+    job, _ = run(server, charges=False)
+    assert (job.state, job.reason, server.calls) == (State.FAILED, Reason.PASSED_ON, 0)
+    assert ledger.balances(committed_world.team) == UNTOUCHED
+
+
+def test_a_test_call_that_was_sent_is_over(committed_world: World, program: Program, server: Server) -> None:
+    left_behind(begun(program, options={"test": "true"}, test=True), "sent")
+    job, _ = run(server)
+    assert (job.state, job.reason) == (State.FAILED, Reason.PASSED_ON)
+    assert ledger.balances(committed_world.team) == UNTOUCHED
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["body stored", "body lost"])
+def test_an_answer_that_was_recorded_is_booked(
+    committed_world: World, program: Program, server: Server, stored: bool
+) -> None:
+    job = begun(program)
+    left_behind(job, "answered", status=200, charged_header="0.5", charged_microcredits=500_000)
+    if stored:
+        with TemporaryUploadedFile("result", None, 0, None) as file:
+            files.fill(file, [wire.CUT_OUT])
+            files.put(files.result_name(job, 1), file)
+    job, _ = run(server)
+    expected = (State.DONE, "") if stored else (State.FAILED, Reason.RESULT_LOST)
+    assert (job.state, job.reason) == expected
+    assert ledger.balances(committed_world.team) == Balances(available=99_500_000, spent=500_000)
+
+
+@pytest.mark.parametrize("status", [500, 503, 429, 400, 401])
+def test_a_recorded_error_isnt_tried_again(
+    committed_world: World, program: Program, server: Server, status: int
+) -> None:
+    left_behind(begun(program), "answered", status=status)
+    job, _ = run(server)
+    assert (job.state, job.attempts.count(), server.calls) == (State.FAILED, 1, 0)
+    assert ledger.balances(committed_world.team) == UNTOUCHED
+
+
+def test_its_repetition_is_told_what_became_of_it(program: Program, server: Server) -> None:
+    """A program that asks again after the web process died under its call."""
+    key = {"Idempotency-Key": "a"}
+    server.script.append(wire.no_answer)
+    program.call(headers=key)
+    job = the_job()
+    Job.objects.update(state=State.RUNNING, lease_until=timezone.now() - timedelta(seconds=1))
+    Attempt.objects.update(state="sent")
+    worker = threading.Timer(0.3, lambda: run(server))
+    worker.start()
+    assert refusal(program.call(headers=key)) == (504, -10)
+    worker.join()
+    assert Job.objects.get().pk == job.pk
+
+
+def test_a_failed_call_of_a_program_is_nobodys_to_try_again(program: Program, server: Server) -> None:
+    server.script.append(wire.error(400, 1006, "No"))
+    program.call()
+    with pytest.raises(submit.NotFailedError):
+        submit.submit_again(the_job(), program.key.owner)
+
+
+# Whose turn it is -----------------------------------------------------------------------------------
+
+
+def test_a_program_is_told_to_slow_down_where_all_calls_are_taken(
+    committed_world: World, program: Program, settings: Settings
+) -> None:
+    settings.CALLS_IN_FLIGHT = 1
+    held = begun(program)
+    answer = program.call()
+    assert refusal(answer) == (429, 1015)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert Job.objects.get() == held
+    assert ledger.balances(committed_world.team).held == CREDIT
+
+
+def test_it_waits_for_one_that_ends(program: Program, settings: Settings, server: Server) -> None:
+    settings.CALLS_IN_FLIGHT, settings.GATEWAY_WAIT_SECONDS = 1, 20
+    held = begun(program)
+    threading.Timer(0.5, lambda: queue.fail(held, Reason.REFUSED)).start()
+    assert program.call().status_code == 200
+
+
+def test_while_a_program_waits_workers_keep_to_one_call(
+    committed_world: World, program: Program, settings: Settings
+) -> None:
+    settings.CALLS_IN_FLIGHT = 3
+    for _ in range(5):
+        committed_world.job()
+    assert queue.claim("worker")
+    assert queue.claim("worker")
+    slots.ask_for_one()
+    assert queue.claim("worker") is None
+    assert begun(program)
+
+
+def test_programs_leave_the_last_call_to_a_worker(
+    committed_world: World, program: Program, settings: Settings
+) -> None:
+    settings.CALLS_IN_FLIGHT = 2
+    committed_world.job()
+    begun(program)
+    with pytest.raises(NoSlotError):
+        begun(program)
+    assert queue.claim("worker")
+
+
+def test_where_no_worker_has_anything_to_do_programs_take_all(program: Program, settings: Settings) -> None:
+    settings.CALLS_IN_FLIGHT = 2
+    begun(program)
+    begun(program)
+    with pytest.raises(NoSlotError):
+        begun(program)
+
+
+def test_a_rate_that_is_passed_gives_back_all(committed_world: World, program: Program) -> None:
+    bound = rates.Bound("key:9", 1)
+    rates.take(bound)
+    with pytest.raises(rates.TooFastError):
+        begun(program, bound)
+    assert not Job.objects.exists()
+    assert ledger.balances(committed_world.team) == UNTOUCHED
+
+
+def test_errors_of_ours_name_no_charge() -> None:
+    told: list[ApiError] = [answers.unreachable(), answers.cut_off(), answers.out_of_order()]
+    assert {error.status for error in told} == {503}

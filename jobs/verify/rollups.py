@@ -1,0 +1,18 @@
+"""Invariant 8: what is kept as a sum is what its rows add up to."""
+
+from collections.abc import Iterator
+
+from accounts import allowances
+from accounts.money import to_credits
+from jobs.verify.paid import prices_are_learned
+
+
+def all_recompute() -> Iterator[str]:
+    """8. Prices by the attempts, the use of allowances by the ledger."""
+    yield from prices_are_learned()
+    for use, should in allowances.differing():
+        whose = use.allowance.member or use.allowance.api_key
+        yield (
+            f"The allowance of {whose} counts {to_credits(use.used_microcredits)} since {use.starts_at}, and "
+            f"the ledger {to_credits(should)}."
+        )
