@@ -5,6 +5,7 @@ rate algorithm). One conditional UPDATE takes a call, so the bound holds over al
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import F
@@ -48,18 +49,19 @@ def take(bound: Bound) -> None:
         return
     _, is_new = Rate.objects.get_or_create(subject=bound.subject, defaults={"paid_off_at": now + bound.step})
     if not is_new:
-        check(bound)
+        check([bound])
         take(bound)  # made, or paid off, by another call in between
 
 
-def check(bound: Bound) -> None:
+def check(bounds: Iterable[Bound]) -> None:
     """Raises TooFastError where the next call would be one too many; counts nothing."""
-    if not bound.per_minute:
-        return
-    paid_off_at = Rate.objects.filter(subject=bound.subject).values_list("paid_off_at", flat=True).first()
-    early = (paid_off_at or 0) - (_now() + MINUTE - bound.step)
-    if early > 0:
-        raise TooFastError(bound.subject, -(-early // 1_000_000))
+    bounds = [bound for bound in bounds if bound.per_minute]
+    rows = Rate.objects.filter(subject__in=[bound.subject for bound in bounds])
+    paid_off_at, now = dict(rows.values_list("subject", "paid_off_at")), _now()
+    for bound in bounds:
+        early = paid_off_at.get(bound.subject, 0) - (now + MINUTE - bound.step)
+        if early > 0:
+            raise TooFastError(bound.subject, -(-early // 1_000_000))
 
 
 def _now() -> int:

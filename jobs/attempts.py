@@ -36,13 +36,22 @@ def estimate(pixels: int) -> int:
     return price.ceiling(pixels, max(floor, seen))
 
 
-@transaction.atomic
-def prepare(job: Job, actor: User | None) -> Attempt:
+def prepare_first(job: Job, actor: User) -> Attempt:
+    """The first call of a job that was just made, as estimated; raises what ``ledger.hold`` raises."""
+    return _prepare(job, actor, 1, job.estimated_microcredits)
+
+
+def prepare(job: Job, actor: User) -> Attempt:
     """The next call of a job with its own hold; raises what ``ledger.hold`` raises."""
-    number = job.attempts.count() + 1
+    ceiling = max(job.estimated_microcredits, estimate(job.priced_pixels))
+    return _prepare(job, actor, job.attempts.count() + 1, ceiling)
+
+
+@transaction.atomic
+def _prepare(job: Job, actor: User, number: int, ceiling: int) -> Attempt:
     hold = ledger.hold(
         job.team,
-        max(job.estimated_microcredits, estimate(job.priced_pixels)),
+        ceiling,
         key=f"hold:job:{job.pk}:{number}",
         reference=f"job:{job.pk}:{number}",
         actor=actor,

@@ -37,11 +37,12 @@ class Call(Listener):
     """One call on its way. ``headers`` are a 200's, once ``wait`` has returned; ``error`` what there is to
     tell instead of a result."""
 
-    def __init__(self, job: Job, upstream: Upstream, until: float) -> None:
+    def __init__(self, job: Job, attempt: Attempt, upstream: Upstream, until: float) -> None:
         """until: on the monotonic clock, how long an upstream's 429 is waited out."""
         self.headers: dict[str, str] | None = None
         self.error: errors.ApiError | None = None
         self._job = job
+        self._attempt = attempt
         self._upstream = upstream
         self._until = until
         self._changed = threading.Condition()
@@ -84,7 +85,7 @@ class Call(Listener):
         error: errors.ApiError | None = answers.cut_off()
         try:
             with _leases().held(self._job):
-                error = _conduct(self._job, self._upstream, self._until, self)
+                error = _conduct(self._job, self._attempt, self._upstream, self._until, self)
         except queue.LostLeaseError:
             log.warning("lease lost, a worker has the job", job=self._job.pk)
         except Exception:
@@ -122,9 +123,11 @@ class Body:
         os.close(self._descriptor)
 
 
-def _conduct(job: Job, upstream: Upstream, until: float, listener: Listener) -> errors.ApiError | None:
+def _conduct(
+    job: Job, attempt: Attempt, upstream: Upstream, until: float, listener: Listener
+) -> errors.ApiError | None:
     """Bring the job to its end; returns what the program is told instead of a result."""
-    attempt, backoff = job.last_attempt, Backoff()
+    backoff = Backoff()
     while True:
         try:
             upstream.vouch()

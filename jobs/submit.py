@@ -17,7 +17,7 @@ from accounts.ledger import LedgerError
 from accounts.models import ApiKey, Team, User
 from accounts.rates import Bound, TooFastError
 from jobs import attempts, files, queue, slots, wake
-from jobs.models import Job
+from jobs.models import Attempt, Job
 from jobs.queue import NoSlotError
 from pixian.picture import Header
 
@@ -68,17 +68,20 @@ def submit(team: Team, user: User, upload: Upload) -> Job:
     """
 
     @transaction.atomic
-    def write(job: Job) -> None:
+    def write(job: Job) -> Attempt:
         job.save(force_insert=True)
-        attempts.prepare(job, user)
+        attempt = attempts.prepare_first(job, user)
         wake.after_commit()
+        return attempt
 
     return _take_in(Job(team=team, created_by=user), upload, write)[0]
 
 
-def begin(key: ApiKey, upload: Upload, bounds: list[Bound], worker: str, until: float) -> tuple[Job, bool]:
-    """A program's job, claimed by ``worker`` from the beginning, and whether it is its to make: the first
-    time's job and False where the request is a repetition.
+def begin(
+    key: ApiKey, upload: Upload, bounds: list[Bound], worker: str, until: float
+) -> tuple[Job, Attempt | None]:
+    """A program's job, claimed by ``worker`` from the beginning, and the call to be made for it: the first
+    time's job and None where the request is a repetition.
 
     bounds: by which the call is counted. until: on the monotonic clock, how long to wait for a free call.
     Raises TooFastError and NoSlotError besides what ``submit`` raises; nothing is kept then.
@@ -87,19 +90,17 @@ def begin(key: ApiKey, upload: Upload, bounds: list[Bound], worker: str, until: 
     job = Job(team=key.team, created_by=key.owner, api_key=key, priority=priority)
 
     @transaction.atomic
-    def write(job: Job) -> None:
+    def write(job: Job) -> Attempt:
         for bound in bounds:
             rates.take(bound)
         for name, value in queue.claimed_by(worker).items():
             setattr(job, name, value)
         job.save(force_insert=True)
-        if job.test:
-            attempts.prepare_test(job)
-        else:
-            attempts.prepare(job, key.owner)
+        attempt = attempts.prepare_test(job) if job.test else attempts.prepare_first(job, key.owner)
         queue.admit()
+        return attempt
 
-    def write_in_time(job: Job) -> None:
+    def write_in_time(job: Job) -> Attempt:
         while True:
             try:
                 return write(job)
@@ -107,7 +108,8 @@ def begin(key: ApiKey, upload: Upload, bounds: list[Bound], worker: str, until: 
                 job.pk = None
                 _wait_for_a_call(until)
 
-    _forget_old_requests(key.team, upload)
+    if upload.besides:
+        _forget_old_requests(key.team, upload)
     return _take_in(job, upload, write_in_time)
 
 
@@ -121,23 +123,22 @@ def submit_again(job: Job, user: User) -> None:
     wake.after_commit()
 
 
-def _take_in(job: Job, upload: Upload, write: Callable[[Job], None]) -> tuple[Job, bool]:
+def _take_in(job: Job, upload: Upload, write: Callable[[Job], Attempt]) -> tuple[Job, Attempt | None]:
     """The file is stored first, so that no row is ever without its file; a crash in between leaves a file
     that no row names."""
     digest = files.sha256(upload.file)
     if first := _known(job.team, upload):
-        return _same(first, upload, digest), False
+        return _same(first, upload, digest), None
     _fill(job, upload, digest)
     name = files.put(str(job.source.name), upload.file)
     job.source.name = name
     try:
-        write(job)
+        return job, write(job)
     except UNDONE as error:
         default_storage.delete(name)
         if isinstance(error, IntegrityError) and (first := _known(job.team, upload)):
-            return _same(first, upload, digest), False
+            return _same(first, upload, digest), None
         raise
-    return job, True
 
 
 def _fill(job: Job, upload: Upload, digest: str) -> None:
@@ -152,7 +153,10 @@ def _fill(job: Job, upload: Upload, digest: str) -> None:
 
 
 def _known(team: Team, upload: Upload) -> Job | None:
-    """The job that the same request has made before, in the same team."""
+    """The job that the same request has made before, in the same team. A program that gives its requests no
+    key has made none."""
+    if upload.origin != Job.Origin.BROWSER and not upload.besides:
+        return None
     return Job.objects.filter(team=team, request_id=upload.request_id).first()
 
 

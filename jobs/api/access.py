@@ -54,8 +54,7 @@ def bounds(key: ApiKey) -> list[Bound]:
 def with_patience(key: ApiKey) -> None:
     """Raises SlowDown where the next call would be one too many."""
     try:
-        for bound in bounds(key):
-            rates.check(bound)
+        rates.check(bounds(key))
     except TooFastError as error:
         raise too_fast(error) from error
 

@@ -48,7 +48,9 @@ def door() -> Door:
     return _door(max(1, settings.WEB_THREADS - settings.WEB_THREADS_FOR_PAGES))
 
 
+@cache
 def fetcher() -> Fetcher:
+    """One for all, since it reads the machine's certificates, which takes 25 ms."""
     return Fetcher(networks=settings.FETCH_NETWORKS, ports=settings.FETCH_PORTS)
 
 
@@ -94,7 +96,7 @@ def make(key: ApiKey, upload: Upload) -> tuple[Job, Call | None]:
     """
     until = time.monotonic() + settings.GATEWAY_WAIT_SECONDS
     try:
-        job, is_new = begin(key, upload, access.bounds(key), process_name(), until)
+        job, attempt = begin(key, upload, access.bounds(key), process_name(), until)
     except TooFastError as error:
         raise access.too_fast(error) from error
     except NoSlotError as error:
@@ -105,9 +107,9 @@ def make(key: ApiKey, upload: Upload) -> tuple[Job, Call | None]:
         raise Refused(409, Code.CONFLICT, "This Idempotency-Key came with another request before.") from error
     except LedgerError as error:
         raise unpaid(error) from error
-    if not is_new:
+    if attempt is None:
         return _ended(job), None
-    call = Call(job, upstream(), until)
+    call = Call(job, attempt, upstream(), until)
     call.start()
     return job, call
 

@@ -161,5 +161,5 @@ def test_a_check_followed_by_a_write_grants_more(
     monkeypatch.setattr(ledger, "hold", check_then_write)
     monkeypatch.setattr(queue, "owned", nullcontext)
     monkeypatch.setattr(submit, "_queue", submit._queue.__wrapped__)  # type: ignore[attr-defined]
-    monkeypatch.setattr(attempts, "prepare", attempts.prepare.__wrapped__)  # type: ignore[attr-defined]
+    monkeypatch.setattr(attempts, "_prepare", attempts._prepare.__wrapped__)  # type: ignore[attr-defined]
     assert ask_at_once(requests, REQUESTS) == REQUESTS

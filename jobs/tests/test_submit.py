@@ -145,5 +145,5 @@ def test_a_check_followed_by_a_write_oversells(
     # The check must not sit inside a write transaction, which SQLite lets in one at a time.
     monkeypatch.setattr(ledger, "hold", check_then_write)
     monkeypatch.setattr(submit, "_queue", submit._queue.__wrapped__)  # type: ignore[attr-defined]
-    monkeypatch.setattr(attempts, "prepare", attempts.prepare.__wrapped__)  # type: ignore[attr-defined]
+    monkeypatch.setattr(attempts, "_prepare", attempts._prepare.__wrapped__)  # type: ignore[attr-defined]
     assert upload_at_once(world, 20) > 7
