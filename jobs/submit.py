@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from django.core.files.storage import default_storage
@@ -67,14 +68,7 @@ def submit(team: Team, user: User, upload: Upload) -> Job:
     Raises what ``ledger.hold`` raises, and RequestReusedError; nothing is kept then.
     """
 
-    @transaction.atomic
-    def write(job: Job) -> Attempt:
-        job.save(force_insert=True)
-        attempt = attempts.prepare_first(job, user)
-        wake.after_commit()
-        return attempt
-
-    return _take_in(Job(team=team, created_by=user), upload, write)[0]
+    return _take_in(Job(team=team, created_by=user), upload, partial(_queue, user=user))[0]
 
 
 def begin(
@@ -86,31 +80,19 @@ def begin(
     bounds: by which the call is counted. until: on the monotonic clock, how long to wait for a free call.
     Raises TooFastError and NoSlotError besides what ``submit`` raises; nothing is kept then.
     """
-    priority = Job.Priority.API
-    job = Job(team=key.team, created_by=key.owner, api_key=key, priority=priority)
+    if upload.besides:
+        _forget_old_requests(key.team, upload)
+    job = Job(team=key.team, created_by=key.owner, api_key=key, priority=Job.Priority.API)
 
-    @transaction.atomic
     def write(job: Job) -> Attempt:
-        for bound in bounds:
-            rates.take(bound)
-        for name, value in queue.claimed_by(worker).items():
-            setattr(job, name, value)
-        job.save(force_insert=True)
-        attempt = attempts.prepare_test(job) if job.test else attempts.prepare_first(job, key.owner)
-        queue.admit()
-        return attempt
-
-    def write_in_time(job: Job) -> Attempt:
         while True:
             try:
-                return write(job)
+                return _begin(job, bounds, worker)
             except NoSlotError:
                 job.pk = None
                 _wait_for_a_call(until)
 
-    if upload.besides:
-        _forget_old_requests(key.team, upload)
-    return _take_in(job, upload, write_in_time)
+    return _take_in(job, upload, write)
 
 
 @transaction.atomic
@@ -121,6 +103,26 @@ def submit_again(job: Job, user: User) -> None:
         raise NotFailedError(str(job.pk))
     attempts.prepare(job, user)
     wake.after_commit()
+
+
+@transaction.atomic
+def _queue(job: Job, user: User) -> Attempt:
+    job.save(force_insert=True)
+    attempt = attempts.prepare_first(job, user)
+    wake.after_commit()
+    return attempt
+
+
+@transaction.atomic
+def _begin(job: Job, bounds: list[Bound], worker: str) -> Attempt:
+    for bound in bounds:
+        rates.take(bound)
+    for name, value in queue.claimed_by(worker).items():
+        setattr(job, name, value)
+    job.save(force_insert=True)
+    attempt = attempts.prepare_test(job) if job.test else attempts.prepare_first(job, job.created_by)
+    queue.admit()
+    return attempt
 
 
 def _take_in(job: Job, upload: Upload, write: Callable[[Job], Attempt]) -> tuple[Job, Attempt | None]:
