@@ -4,17 +4,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.wsgi import get_wsgi_application
 
 from accounts import keys
 from accounts.models import ApiKey, Scope, Team, User
+from accounts.rates import Bound
 from conftest import small_png
+from jobs import submit
 from jobs.api import calls
+from jobs.leases import process_name
+from jobs.models import Job
+from jobs.submit import Upload
 from jobs.upstream import Upstream
 from pixian.credentials import Credentials
+from pixian.picture import open_picture
 
 REMOVE = "/api/v2/remove-background"
 
@@ -32,6 +40,23 @@ class Program:
 
     def account(self) -> httpx.Response:
         return self.http.get("/api/v2/account")
+
+
+def upload_of(content: bytes, **more: Any) -> Upload:
+    file = TemporaryUploadedFile("source", None, 0, None)
+    file.write(content)
+    file.flush()
+    file.size = len(content)
+    _image, header = open_picture(file)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"request_id": uuid4(), "batch": uuid4(), "origin": Job.Origin.API}
+    return Upload(file, header, "photo.png", **(given | more))
+
+
+def begun(key: ApiKey, *bounds: Bound, **more: Any) -> Job:
+    """A program's job whose call hasn't been made yet."""
+    sent = upload_of(small_png(), **more)
+    with sent.file:
+        return submit.begin(key, sent, list(bounds), process_name(), 0)[0]
 
 
 @contextmanager

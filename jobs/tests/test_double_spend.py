@@ -15,14 +15,15 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import ledger
+from accounts import keys, ledger
 from accounts.ledger import Balances, InsufficientCreditsError
-from accounts.models import LedgerAccount, Transfer
+from accounts.models import ApiKey, LedgerAccount, Transfer
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
 from jobs import attempts, outcomes, process, queue, slots, submit
 from jobs.models import Attempt, Job
 from jobs.tests import upstream as wire
+from jobs.tests.programs import begun
 from jobs.tests.upstream import Server
 from jobs.upstream import Upstream
 from pixian.backoff import Backoff
@@ -43,10 +44,10 @@ def by_browser(world: World, cookies: str) -> bool:
     return answer.status_code == 201
 
 
-def by_program(world: World) -> bool:
-    """A submit without a page, as the gateway's."""
+def by_program(key: ApiKey) -> bool:
+    """A call of the gateway, up to the moment at which it may leave the house."""
     try:
-        world.job(PICTURE, user=world.bob)
+        begun(key)
     except InsufficientCreditsError:
         return False
     return True
@@ -87,12 +88,13 @@ def requests(committed_world: World, jobs_to_retry: list[Job]) -> list[Ask]:
     client = Client()
     client.force_login(world.bob)
     cookies = "; ".join(f"{name}={cookie.value}" for name, cookie in client.cookies.items())
+    key = keys.create(world.team, world.bob, "shop")[0]
     left = ledger.balances(world.team).available - ENOUGH * CREDIT
     ledger.adjust(world.team, -left, key="rest", actor=world.alice, memo="for the test")
     kinds: Iterator[Iterator[Ask]] = cycle(
         [
             cycle([partial(by_browser, world, cookies)]),
-            cycle([partial(by_program, world)]),
+            cycle([partial(by_program, key)]),
             iter([partial(by_worker, job) for job in jobs_to_retry]),
         ]
     )
@@ -120,8 +122,13 @@ def stored(settings: Settings) -> int:
 
 @pytest.mark.parametrize("connections", [2, 8, 32])
 def test_ten_are_granted_however_many_ask_at_once(
-    committed_world: World, requests: list[Ask], connections: int, settings: Settings
+    committed_world: World,
+    requests: list[Ask],
+    connections: int,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(slots, "allowed", lambda *_: 100)
     before = (Job.objects.count(), Attempt.objects.count(), Transfer.objects.filter(kind="hold").count())
     assert ask_at_once(requests, connections) == ENOUGH
 
@@ -161,5 +168,7 @@ def test_a_check_followed_by_a_write_grants_more(
     monkeypatch.setattr(ledger, "hold", check_then_write)
     monkeypatch.setattr(queue, "owned", nullcontext)
     monkeypatch.setattr(submit, "_queue", submit._queue.__wrapped__)  # type: ignore[attr-defined]
+    monkeypatch.setattr(submit, "_begin", submit._begin.__wrapped__)  # type: ignore[attr-defined]
+    monkeypatch.setattr(queue, "admit", lambda: None)
     monkeypatch.setattr(attempts, "_prepare", attempts._prepare.__wrapped__)  # type: ignore[attr-defined]
     assert ask_at_once(requests, REQUESTS) == REQUESTS

@@ -9,10 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
@@ -22,36 +22,28 @@ from accounts.ledger import Balances
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
 from jobs import answers, files, queue, slots, submit
-from jobs.leases import process_name
 from jobs.models import Attempt, Job
 from jobs.queue import NoSlotError
-from jobs.submit import Upload
 from jobs.tests import upstream as wire
-from jobs.tests.programs import REMOVE, Program
+from jobs.tests.programs import REMOVE, Program, begun
 from jobs.tests.test_api_gateway import refusal, the_job
 from jobs.tests.upstream import Handler, Server, run
-from pixian import picture
 from pixian.errors import ApiError
 
 State, Reason = Job.State, Job.Reason
 UNTOUCHED = Balances(available=100 * CREDIT)
 
 
-def upload_of(content: bytes, **more: Any) -> Upload:
-    file = TemporaryUploadedFile("source", None, 0, None)
-    file.write(content)
-    file.flush()
-    file.size = len(content)
-    _image, header = picture.open_picture(file)  # type: ignore[arg-type]
-    given: dict[str, Any] = {"request_id": uuid4(), "batch": uuid4(), "origin": Job.Origin.API}
-    return Upload(file, header, "photo.png", **(given | more))
+def later(seconds: float, do: Callable[[], object]) -> threading.Timer:
+    """In a thread of its own, which leaves no connection behind."""
 
+    def act() -> None:
+        do()
+        connection.close()
 
-def begun(program: Program, *bounds: rates.Bound, **more: Any) -> Job:
-    """A program's job whose call hasn't been made yet."""
-    sent = upload_of(small_png(), **more)
-    with sent.file:
-        return submit.begin(program.key, sent, list(bounds), process_name(), 0)[0]
+    timer = threading.Timer(seconds, act)
+    timer.start()
+    return timer
 
 
 def eventually(true: Callable[[], bool]) -> None:
@@ -137,7 +129,7 @@ def test_a_body_that_stops_half_way_leaves_nothing(
 def test_before_it_was_sent_nothing_happened(
     committed_world: World, program: Program, server: Server
 ) -> None:
-    begun(program)
+    begun(program.key)
     job, _ = run(server)
     assert (job.state, job.reason, server.calls) == (State.FAILED, Reason.INTERRUPTED, 0)
     assert ledger.balances(committed_world.team) == UNTOUCHED
@@ -149,7 +141,7 @@ def left_behind(job: Job, state: str, **facts: Any) -> None:
 
 
 def test_a_call_that_was_sent_is_in_doubt(committed_world: World, program: Program, server: Server) -> None:
-    left_behind(begun(program), "sent")
+    left_behind(begun(program.key), "sent")
     job, _ = run(server)
     assert (job.state, job.reason, server.calls) == (State.IN_DOUBT, Reason.UNANSWERED, 0)
     assert ledger.balances(committed_world.team).held == CREDIT
@@ -158,14 +150,14 @@ def test_a_call_that_was_sent_is_in_doubt(committed_world: World, program: Progr
 def test_the_embedded_engines_call_isnt_made_again_for_nobody(
     committed_world: World, program: Program, server: Server
 ) -> None:
-    left_behind(begun(program), "sent")
+    left_behind(begun(program.key), "sent")
     job, _ = run(server, charges=False)
     assert (job.state, job.reason, server.calls) == (State.FAILED, Reason.PASSED_ON, 0)
     assert ledger.balances(committed_world.team) == UNTOUCHED
 
 
 def test_a_test_call_that_was_sent_is_over(committed_world: World, program: Program, server: Server) -> None:
-    left_behind(begun(program, options={"test": "true"}, test=True), "sent")
+    left_behind(begun(program.key, options={"test": "true"}, test=True), "sent")
     job, _ = run(server)
     assert (job.state, job.reason) == (State.FAILED, Reason.PASSED_ON)
     assert ledger.balances(committed_world.team) == UNTOUCHED
@@ -175,7 +167,7 @@ def test_a_test_call_that_was_sent_is_over(committed_world: World, program: Prog
 def test_an_answer_that_was_recorded_is_booked(
     committed_world: World, program: Program, server: Server, stored: bool
 ) -> None:
-    job = begun(program)
+    job = begun(program.key)
     left_behind(job, "answered", status=200, charged_header="0.5", charged_microcredits=500_000)
     if stored:
         with TemporaryUploadedFile("result", None, 0, None) as file:
@@ -191,7 +183,7 @@ def test_an_answer_that_was_recorded_is_booked(
 def test_a_recorded_error_isnt_tried_again(
     committed_world: World, program: Program, server: Server, status: int
 ) -> None:
-    left_behind(begun(program), "answered", status=status)
+    left_behind(begun(program.key), "answered", status=status)
     job, _ = run(server)
     assert (job.state, job.attempts.count(), server.calls) == (State.FAILED, 1, 0)
     assert ledger.balances(committed_world.team) == UNTOUCHED
@@ -205,8 +197,7 @@ def test_its_repetition_is_told_what_became_of_it(program: Program, server: Serv
     job = the_job()
     Job.objects.update(state=State.RUNNING, lease_until=timezone.now() - timedelta(seconds=1))
     Attempt.objects.update(state="sent")
-    worker = threading.Timer(0.3, lambda: run(server))
-    worker.start()
+    worker = later(0.3, lambda: run(server))
     assert refusal(program.call(headers=key)) == (504, -10)
     worker.join()
     assert Job.objects.get().pk == job.pk
@@ -226,7 +217,7 @@ def test_a_program_is_told_to_slow_down_where_all_calls_are_taken(
     committed_world: World, program: Program, settings: Settings
 ) -> None:
     settings.CALLS_IN_FLIGHT = 1
-    held = begun(program)
+    held = begun(program.key)
     answer = program.call()
     assert refusal(answer) == (429, 1015)
     assert int(answer.headers["Retry-After"]) > 0
@@ -236,9 +227,10 @@ def test_a_program_is_told_to_slow_down_where_all_calls_are_taken(
 
 def test_it_waits_for_one_that_ends(program: Program, settings: Settings, server: Server) -> None:
     settings.CALLS_IN_FLIGHT, settings.GATEWAY_WAIT_SECONDS = 1, 20
-    held = begun(program)
-    threading.Timer(0.5, lambda: queue.fail(held, Reason.REFUSED)).start()
+    held = begun(program.key)
+    ending = later(0.5, lambda: queue.fail(held, Reason.REFUSED))
     assert program.call().status_code == 200
+    ending.join()
 
 
 def test_while_a_program_waits_workers_keep_to_one_call(
@@ -251,7 +243,7 @@ def test_while_a_program_waits_workers_keep_to_one_call(
     assert queue.claim("worker")
     slots.ask_for_one()
     assert queue.claim("worker") is None
-    assert begun(program)
+    assert begun(program.key)
 
 
 def test_programs_leave_the_last_call_to_a_worker(
@@ -259,25 +251,25 @@ def test_programs_leave_the_last_call_to_a_worker(
 ) -> None:
     settings.CALLS_IN_FLIGHT = 2
     committed_world.job()
-    begun(program)
+    begun(program.key)
     with pytest.raises(NoSlotError):
-        begun(program)
+        begun(program.key)
     assert queue.claim("worker")
 
 
 def test_where_no_worker_has_anything_to_do_programs_take_all(program: Program, settings: Settings) -> None:
     settings.CALLS_IN_FLIGHT = 2
-    begun(program)
-    begun(program)
+    begun(program.key)
+    begun(program.key)
     with pytest.raises(NoSlotError):
-        begun(program)
+        begun(program.key)
 
 
 def test_a_rate_that_is_passed_gives_back_all(committed_world: World, program: Program) -> None:
     bound = rates.Bound("key:9", 1)
     rates.take(bound)
     with pytest.raises(rates.TooFastError):
-        begun(program, bound)
+        begun(program.key, bound)
     assert not Job.objects.exists()
     assert ledger.balances(committed_world.team) == UNTOUCHED
 
