@@ -42,9 +42,9 @@ class AttemptInline(admin.TabularInline):
 
 @admin.register(Job)
 class JobAdmin(LookOnlyAdmin):
-    list_display = ("id", "team", "name", "state", "reason", "credits", "created_by", "created_at", "worker")
-    list_filter = ("state", "reason", "team")
-    list_select_related = ("team", "created_by")
+    list_display = ("id", "team", "name", "state", "reason", "credits", "who", "created_at", "worker")
+    list_filter = ("state", "reason", "origin", "test", "team")
+    list_select_related = ("team", "created_by", "api_key")
     search_fields = ("name", "request_id", "source_sha256")
     inlines = (AttemptInline,)
 

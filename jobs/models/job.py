@@ -24,6 +24,9 @@ from pixian.limits import MAX_PROCESSED_PIXELS
 _UNFINISHED = [Func(template="'queued'"), Func(template="'running'")]
 
 
+RESULT_ENDINGS = {"image/png": "png", "image/jpeg": "jpg"}
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def claimable(self, now: datetime) -> Self:
         """Due, or left behind by a worker whose lease ran out."""
@@ -183,9 +186,28 @@ class Job(models.Model):
         )
 
     @property
+    def who(self) -> str:
+        """Whoever brought it in: a person, or a program and whose it is."""
+        return f"{self.api_key.name} ({self.created_by})" if self.api_key else str(self.created_by)
+
+    @property
+    def keeps_frame(self) -> bool:
+        """The result lies on the original, point by point."""
+        moved = ("result.crop_to_foreground", "result.margin", "result.target_size")
+        return not any(self.options.get(name, "").strip() for name in moved)
+
+    @property
+    def result_type(self) -> str:
+        """The result's content type, as the upstream told it: a program may ask for JPEG."""
+        told = dict((name.lower(), value) for name, value in self.last_attempt.headers).get(
+            "content-type", ""
+        )
+        return told if told in RESULT_ENDINGS else "image/png"
+
+    @property
     def result_name(self) -> str:
         """What a download is called."""
-        return f"{PurePath(self.name).stem or 'picture'}-cutout.png"
+        return f"{PurePath(self.name).stem or 'picture'}-cutout.{RESULT_ENDINGS[self.result_type]}"
 
     @property
     def last_attempt(self) -> Attempt:

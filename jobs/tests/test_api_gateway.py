@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from django.test import Client
 from PIL import Image
 from pytest_django import Settings
 
@@ -288,3 +289,31 @@ def test_a_large_result_comes_whole(program: Program, server: Server) -> None:
     server.script.append(wire.answer(file.getvalue()))
     assert program.call().content == file.getvalue()
     assert Attempt.objects.get().state == "booked"
+
+
+def test_the_history_shows_which_key_it_was(
+    committed_world: World, program: Program, server: Server, client: Client
+) -> None:
+    server.script.append(wire.answer(wire.jpeg("red"), kind="image/jpeg"))
+    program.call(fields={"output.format": "jpeg", "result.margin": "5%"})
+    client.force_login(committed_world.vera)
+    job, slug = the_job(), committed_world.team.slug
+    for address in (f"/t/{slug}/history/", f"/t/{slug}/jobs/{job.pk}/"):
+        assert "shop (bob@example.org)" in client.get(address).content.decode()
+    page = client.get(f"/t/{slug}/jobs/{job.pk}/").content.decode()
+    assert "output.format: jpeg" in page
+    assert "data-compare" not in page  # its margin moves it, so that it doesn't lie on the original
+    download = client.get(f"/t/{slug}/jobs/{job.pk}/cutout.png")
+    assert download["Content-Type"] == "image/jpeg"
+    assert 'filename="photo-cutout.jpg"' in download["Content-Disposition"]
+    download.close()
+
+
+def test_a_failed_call_of_a_program_offers_no_second_try(
+    committed_world: World, program: Program, server: Server, client: Client
+) -> None:
+    server.script.append(wire.error(400, 1006, "No"))
+    program.call()
+    client.force_login(committed_world.bob)
+    page = client.get(f"/t/{committed_world.team.slug}/jobs/{the_job().pk}/").content.decode()
+    assert "Try again" not in page

@@ -32,6 +32,12 @@ def picture(colour: str) -> bytes:
     return file.getvalue()
 
 
+def jpeg(colour: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4), colour).save(file, "JPEG")
+    return file.getvalue()
+
+
 CUT_OUT = picture("green")
 
 

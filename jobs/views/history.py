@@ -18,7 +18,12 @@ def history(request: HttpRequest, team: str) -> HttpResponse:
     what page 1 costs and a new job doesn't shift the rows."""
     member = enter(request, team)
     before = request.GET.get("before", "")
-    jobs = Job.objects.with_books().select_related("created_by").filter(team=member.team).order_by("-pk")
+    jobs = (
+        Job.objects.with_books()
+        .select_related("created_by", "api_key")
+        .filter(team=member.team)
+        .order_by("-pk")
+    )
     if before.isascii() and before.isdigit() and len(before) < 19:
         jobs = jobs.filter(pk__lt=int(before))
     page = list(jobs[: PAGE + 1])

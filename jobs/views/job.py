@@ -40,7 +40,7 @@ def again(request: HttpRequest, team: str, pk: int) -> HttpResponse:
 
 
 def _shown(member: Membership, pk: int) -> dict[str, object]:
-    jobs = Job.objects.with_books().select_related("created_by", "team")
+    jobs = Job.objects.with_books().select_related("created_by", "api_key", "team")
     found = get_object_or_404(jobs, team=member.team, pk=pk)
     attempts = [(a, booked(a), verdict(a)) for a in sorted(found.attempts.all(), key=lambda a: a.number)]
     shown = live.context([found], reverse("job", args=[member.team.slug, pk]))

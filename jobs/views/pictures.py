@@ -37,7 +37,7 @@ def download(request: HttpRequest, team: str, pk: int) -> FileResponse:
         file = job.result.open()
     except FileNotFoundError as error:
         raise Http404 from error
-    return FileResponse(file, as_attachment=True, filename=job.result_name, content_type="image/png")
+    return FileResponse(file, as_attachment=True, filename=job.result_name, content_type=job.result_type)
 
 
 def _job(request: HttpRequest, team: str, pk: int) -> Job:
