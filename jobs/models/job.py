@@ -199,9 +199,7 @@ class Job(models.Model):
     @property
     def result_type(self) -> str:
         """The result's content type, as the upstream told it: a program may ask for JPEG."""
-        told = dict((name.lower(), value) for name, value in self.last_attempt.headers).get(
-            "content-type", ""
-        )
+        told = {name.lower(): value for name, value in self.last_attempt.headers}.get("content-type", "")
         return told if told in RESULT_ENDINGS else "image/png"
 
     @property
