@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 
 from accounts.models import LedgerAccount, Membership, Team, Transfer, User
 from accounts.money import to_credits
+
+# The admin's own log-in page would ask for no second factor, and count no wrong passwords.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
 def never(*_args: Any, **_kwargs: Any) -> bool:

@@ -1,5 +1,6 @@
 """Coming in: the one-time link and the way to one's team."""
 
+from allauth.account.internal.flows.login import record_authentication
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
@@ -22,7 +23,12 @@ def login_link(request: HttpRequest, number: str, token: str) -> HttpResponse:
             request, _("This link was used or is too old. Start the program again, it prints a new one.")
         )
         return redirect("account_login")
+    # No second factor is asked for. Links are made on the machine that runs this site, by its start-up or by
+    # a command, and whoever reads one there may change the database itself. They are also the way back for
+    # people whose phone is lost: so a link counts as confirming who one is, which turning a second factor off
+    # asks for.
     login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    record_authentication(request, user, method="link", reauthenticated=True)
     return redirect("home")
 
 

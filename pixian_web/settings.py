@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from engine.config import Config as EngineConfig
 from pixian.credentials import kept_secret
+from pixian_web import mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
@@ -37,6 +38,9 @@ CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 BEHIND_HTTPS = _public.scheme == "https"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_HTTPS else None
+
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1 if BEHIND_HTTPS else 0)
+"""So many addresses at the end of X-Forwarded-For were written by proxies of ours; see accounts.access."""
 
 # Browsers keep cookies by host and not by port, so two instances on one host would log each other out.
 SESSION_COOKIE_NAME = f"session-{PORT}"
@@ -99,6 +103,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "csp",
     "django_htmx",
     "storages",
@@ -163,8 +168,8 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
         "options", "-c idle_in_transaction_session_timeout=60s -c lock_timeout=20s"
     )
 
-
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+# Rate limits are kept here. A process's own memory is enough for one web process; several need one together.
+CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 
 # Files --------------------------------------------------------------------------------------------
 
@@ -201,18 +206,52 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 PASSWORD_RESET_TIMEOUT = 60 * 60 * 24  # one-time log-in links too
+SIGNUP_OPEN = env.bool("SIGNUP_OPEN", default=False)
+"""Whether strangers may sign up by themselves."""
+
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"add_email": "accounts.forms.NewAddressForm"}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_CHANGE_EMAIL = True  # one address each, which a new one replaces once it is confirmed
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
-# Mail is printed to the log. Django 6.1 has a new name for the setting.
-if django.VERSION >= (6, 1):
-    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
-else:
-    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Pixian Web] "
+# "password" is ours (accounts.adapter): wrong passwords, by where they come from. A limit by whose password
+# is guessed would let a stranger lock its owner out. "login_failed" is what allauth calls wrong second
+# factors, by whose they are: only somebody who knows the password already can use that one up.
+# "confirm_email" says nothing where it sends nothing, so it is a wide one.
+ACCOUNT_RATE_LIMITS = {"password": "10/5m/ip", "login_failed": "5/5m/key", "confirm_email": "5/5m/key"}
+
+MFA_ADAPTER = "accounts.adapter.MFAAdapter"
+MFA_FORMS = {
+    "add_webauthn": "accounts.forms.AddPasskeyForm",
+    "authenticate_webauthn": "accounts.forms.SecondFactorByPasskeyForm",
+    "login_webauthn": "accounts.forms.LoginByPasskeyForm",
+    "reauthenticate_webauthn": "accounts.forms.ConfirmByPasskeyForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = f"Pixian Web ({_public.hostname})"
+# Whoever was invited, or made by an operator, never had to confirm an address, and without mail nobody can.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+
+# Mails --------------------------------------------------------------------------------------------
+
+_mail = env.email_url("EMAIL_URL", default="consolemail://")
+globals().update(mail.django_settings(_mail, django.VERSION))
+MAIL_LEAVES = mail.leaves(_mail)
+"""Whether mails reach people; otherwise they end in the log or a folder, and pages say so."""
+
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"Pixian Web <pixian-web@{_public.hostname}>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+# Without mail nobody could confirm an address. With it nobody must, before logging in: people whom an
+# operator made would be locked out.
+ACCOUNT_EMAIL_VERIFICATION = "optional" if MAIL_LEAVES else "none"
+ACCOUNT_EMAIL_NOTIFICATIONS = MAIL_LEAVES
 
 # What a browser may do ----------------------------------------------------------------------------
 

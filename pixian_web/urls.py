@@ -19,3 +19,4 @@ urlpatterns = [
 ]
 
 handler500 = views.broken
+handler429 = views.too_often  # allauth asks for it

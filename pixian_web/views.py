@@ -16,7 +16,9 @@ from pixian_web import health
 
 log = structlog.get_logger(__name__)
 
-SERVER_ERROR, UNAVAILABLE, INSUFFICIENT_STORAGE = 500, 503, 507
+TOO_MANY_REQUESTS, SERVER_ERROR, UNAVAILABLE, INSUFFICIENT_STORAGE = 429, 500, 503, 507
+FORGOTTEN_AFTER_MINUTES = 5
+"""No limit on a page looks further back (ACCOUNT_RATE_LIMITS, and allauth's own)."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -39,6 +41,15 @@ def health_page(request: HttpRequest) -> HttpResponse:
         raise Http404
     checks = health.checks()
     return render(request, "health.html", {"checks": checks, "healthy": all(c.fine for c in checks)})
+
+
+@login_not_required
+def too_often(request: HttpRequest) -> HttpResponse:
+    """Where somebody guessed or asked too often: when to come back."""
+    minutes = FORGOTTEN_AFTER_MINUTES
+    page = render(request, "429.html", {"minutes": minutes}, status=TOO_MANY_REQUESTS)
+    page["Retry-After"] = str(minutes * 60)
+    return page
 
 
 @login_not_required

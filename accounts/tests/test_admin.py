@@ -41,7 +41,10 @@ def test_lists_and_pages_open(admin: Client, model: type[User | Team | LedgerAcc
 
 def test_a_superuser_logs_in_there_by_e_mail(world: World, client: Client) -> None:
     User.objects.create_superuser("root@example.org", PASSWORD)
-    client.post(reverse("admin:login"), {"username": "root@example.org", "password": PASSWORD})
+    asked = client.get(reverse("admin:index"), follow=True)
+    assert asked.redirect_chain[-1][0].startswith(reverse("account_login"))
+    answers = {"login": "root@example.org", "password": PASSWORD, "next": reverse("admin:index")}
+    assert client.post(reverse("account_login"), answers).headers["Location"] == reverse("admin:index")
     assert client.get(reverse("admin:index")).status_code == 200
 
 

@@ -1,0 +1,63 @@
+"""allauth's forms where ours differ: a new address, and passkeys that no browser made."""
+
+from collections.abc import Callable
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from allauth.account.forms import AddEmailForm
+from allauth.account.internal.flows.email_verification import send_verification_email_to_address
+from allauth.account.models import EmailAddress
+from allauth.mfa.webauthn import forms as webauthn
+from django.http import HttpRequest
+
+from accounts.models import User
+
+
+class NewAddressForm(AddEmailForm):  # type: ignore[misc]
+    def clean_email(self) -> str:
+        """An address belongs to one person, from the beginning: it couldn't be confirmed for a second one."""
+        email: str = self.cleaned_data["email"].lower()
+        taken = User.objects.filter(email=email).exclude(pk=self.user.pk).exists()
+        if taken:
+            raise get_adapter().validation_error("email_taken")
+        if email == self.user.email:
+            raise get_adapter().validation_error("same_as_current")
+        return email
+
+    def save(self, request: HttpRequest) -> EmailAddress:
+        """Unlike allauth's, it leaves an address in use alone that was never confirmed: without it, nobody
+        could log in until the new one is."""
+        pending = EmailAddress.objects.filter(user=self.user, verified=False).exclude(email=self.user.email)
+        pending.delete()
+        address = EmailAddress.objects.create(user=self.user, email=self.cleaned_data["email"])
+        send_verification_email_to_address(request, address)
+        return address
+
+
+def refusing_nonsense(clean: Callable[[], Any]) -> Any:
+    """What the form's own cleaning returns. It takes for granted that a browser wrote the credential, and
+    falls over what anybody else may send."""
+    try:
+        return clean()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise get_adapter().validation_error("incorrect_code") from error
+
+
+class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
+    def clean(self) -> Any:
+        return refusing_nonsense(super().clean)
+
+
+class LoginByPasskeyForm(webauthn.LoginWebAuthnForm):  # type: ignore[misc]
+    def clean_credential(self) -> Any:
+        return refusing_nonsense(super().clean_credential)
+
+
+class SecondFactorByPasskeyForm(webauthn.AuthenticateWebAuthnForm):  # type: ignore[misc]
+    def clean_credential(self) -> Any:
+        return refusing_nonsense(super().clean_credential)
+
+
+class ConfirmByPasskeyForm(webauthn.ReauthenticateWebAuthnForm):  # type: ignore[misc]
+    def clean_credential(self) -> Any:
+        return refusing_nonsense(super().clean_credential)

@@ -1,0 +1,113 @@
+"""The address that somebody logs in with, and changing it."""
+
+import pytest
+from django.core import mail
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+
+from accounts.models import User
+from accounts.tests.factors import with_app
+from accounts.tests.mailbox import the_link, the_mail
+from conftest import World
+
+NEW = "alice@example.net"
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def alice(world: World, client: Client) -> Client:
+    """Her browser, in which she has just typed her password."""
+    client.force_login(world.alice)
+    client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    return client
+
+
+def send(client: Client, action: str, email: str = NEW) -> str:
+    answers = {"email": email, f"action_{action}": ""}
+    response = client.post(reverse("account_email"), answers, follow=True)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def address_of(user: User) -> str:
+    return User.objects.get(pk=user.pk).email
+
+
+def log_in(email: str) -> bool:
+    client = Client()
+    client.post(reverse("account_login"), {"login": email, "password": PASSWORD})
+    return "_auth_user_id" in client.session
+
+
+def test_a_confirmed_address_takes_the_old_ones_place(world: World, alice: Client) -> None:
+    assert f"<b>{NEW}</b> takes its place" in send(alice, "add", "Alice@example.NET")
+    assert the_mail().to == [NEW]
+    link = the_link()
+    assert f"Is <b>{NEW}</b> yours" in alice.get(link).content.decode()
+    assert address_of(world.alice) == "alice@example.org"
+    alice.post(link)
+    assert address_of(world.alice) == NEW
+    assert log_in(NEW)
+    assert not log_in("alice@example.org")
+
+
+def test_until_then_the_old_one_logs_in(world: World, alice: Client) -> None:
+    send(alice, "add", "mistyped@example.org")
+    send(alice, "add")
+    assert log_in("alice@example.org")
+    assert address_of(world.alice) == "alice@example.org"
+
+
+def test_one_may_think_better_of_it(world: World, alice: Client) -> None:
+    send(alice, "add")
+    assert "takes its place" not in send(alice, "remove")
+    link = the_link()
+    assert "used or is too old" in alice.get(link).content.decode()
+    assert address_of(world.alice) == "alice@example.org"
+
+
+@pytest.mark.parametrize("action", ["remove", "primary", "send"])
+def test_the_address_in_use_is_not_taken_away(world: World, alice: Client, action: str) -> None:
+    send(alice, "add")
+    send(alice, action, "alice@example.org")
+    assert address_of(world.alice) == "alice@example.org"
+    assert log_in("alice@example.org")
+
+
+@pytest.mark.parametrize("email", ["bob@example.org", "BOB@example.org", "alice@example.org", "nothing", ""])
+def test_an_address_that_cannot_be(world: World, alice: Client, email: str) -> None:
+    assert 'role="alert"' in send(alice, "add", email)
+    assert mail.outbox == []
+
+
+def test_it_asks_who_is_there(world: World, client: Client) -> None:
+    client.force_login(world.alice)
+    page = send(client, "add")
+    assert "Confirm that it" in page
+    assert mail.outbox == []
+
+
+def test_a_second_factor_is_no_obstacle(world: World, alice: Client) -> None:
+    with_app(world.alice)
+    send(alice, "add")
+    alice.post(the_link())
+    assert address_of(world.alice) == NEW
+
+
+def test_a_mail_server_that_is_down_is_said(world: World, alice: Client, mail_server_down: None) -> None:
+    page = send(alice, "add")
+    assert "none was sent" in page
+    assert "Send the mail again" in page
+
+
+def test_the_mail_can_be_sent_again(world: World, alice: Client) -> None:
+    send(alice, "add")
+    assert f"A mail is on its way to {NEW}" in send(alice, "send")
+    assert [sent.to for sent in mail.outbox] == [[NEW], [NEW]]
+
+
+def test_where_no_mail_leaves_the_page_says_so(world: World, alice: Client, settings: Settings) -> None:
+    settings.MAIL_LEAVES = False
+    page = alice.get(reverse("account_email")).content.decode()
+    assert "manage.py login_link alice@example.org" in page

@@ -1,0 +1,169 @@
+"""Logging in, in a real browser: an app's codes, a passkey's ceremony, and how each such page looks."""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from accounts.tests.factors import PERIOD_SECONDS, code_of
+from pixian_web.tests.conftest import login_link, page_on
+from pixian_web.tests.instance import Instance
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+OWNER, PASSWORD = "owner@localhost", "a rather long sentence"
+INSIDE = re.compile("/t/my-team/$")
+# What a laptop with a fingerprint reader has, whose owner always puts the right finger on it.
+LAPTOP = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+STRANGERS = ["login/", "signup/", "password/reset/", "password/reset/done/", "password/reset/key/1-x/"]
+OWN = ["logout/", "reauthenticate/", "email/", "password/change/", "2fa/", "2fa/totp/activate/"]
+WITH_FACTORS = [
+    "2fa/",
+    "2fa/reauthenticate/",
+    "2fa/recovery-codes/",
+    "2fa/recovery-codes/generate/",
+    "2fa/totp/deactivate/",
+    "2fa/webauthn/",
+    "2fa/webauthn/add/",
+    "2fa/webauthn/reauthenticate/",
+    "2fa/webauthn/keys/{passkey}/edit/",
+    "2fa/webauthn/keys/{passkey}/remove/",
+]
+
+
+@pytest.fixture(scope="module")
+def named(instance: Instance) -> Instance:
+    """The same by its name: a passkey belongs to a name, never to numbers."""
+    return replace(instance, url=instance.url.replace("127.0.0.1", "localhost"))
+
+
+@pytest.fixture
+def page(browser: Browser, named: Instance) -> Iterator[Page]:
+    with page_on(browser, named, reduced_motion="reduce") as page:
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("WebAuthn.enable")
+        devtools.send("WebAuthn.addVirtualAuthenticator", {"options": LAPTOP})
+        yield page
+
+
+def log_in(page: Page) -> None:
+    page.goto("/accounts/login/")
+    page.get_by_label("E\u2011mail").fill(OWNER)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in", exact=True).click()
+
+
+def log_out(page: Page) -> None:
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="Log in", exact=True)).to_be_visible()
+
+
+def type_code(page: Page, secret: str) -> None:
+    """Not in a period's last moments, after which the code would be another one."""
+    left = PERIOD_SECONDS - time.time() % PERIOD_SECONDS
+    if left < 3:
+        time.sleep(left)
+    page.get_by_label(re.compile("code", re.IGNORECASE)).fill(code_of(secret))
+
+
+def looks_right(page: Page, *addresses: str) -> None:
+    """Accessible in light and dark, and as wide as a phone at most; without addresses, as it stands."""
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for address in addresses or (page.url,):
+        if addresses:
+            page.goto(f"/accounts/{address}")
+        expect(page.get_by_role("heading", level=1)).to_have_count(1)
+        for scheme in schemes:
+            page.emulate_media(color_scheme=scheme)
+            found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+            assert found.violations_count == 0, f"{address} {scheme}\n{found.generate_report()}"
+        page.set_viewport_size({"width": 360, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+        page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def choose_a_password(page: Page) -> None:
+    page.goto("/accounts/password/change/")
+    looks_right(page)
+    for field in page.locator("input[type=password]").all():
+        field.fill(PASSWORD)
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.get_by_role("status")).to_contain_text("your password logs you in")
+
+
+def set_up_an_app(page: Page) -> str:
+    """The key that the app and the site share."""
+    page.goto("/accounts/2fa/totp/activate/")
+    secret: str = re.findall("[A-Z2-7]{32}", page.locator("main").inner_text())[0]
+    type_code(page, secret)
+    page.get_by_role("button", name="Turn it on").click()
+    expect(page.get_by_role("listitem")).to_have_count(10)
+    return secret
+
+
+def add_a_passkey(page: Page) -> str:
+    """Its number in addresses."""
+    page.goto("/accounts/2fa/webauthn/add/")
+    page.get_by_label("A name").fill("Laptop")
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_role("status")).to_contain_text("The passkey is added")
+    page.get_by_role("link", name="Your passkeys").click()
+    edit = page.get_by_role("link", name="Rename Laptop").get_attribute("href") or ""
+    return edit.split("/")[-3]
+
+
+def test_from_a_link_to_a_passkey(page: Page, named: Instance) -> None:
+    looks_right(page, *STRANGERS)
+    page.goto(login_link(named).replace("127.0.0.1", "localhost"))
+    choose_a_password(page)
+    looks_right(page, *OWN)
+    secret = set_up_an_app(page)
+    passkey = add_a_passkey(page)
+    looks_right(page, *(address.format(passkey=passkey) for address in WITH_FACTORS))
+    log_out(page)
+
+    page.get_by_role("button", name="Log in with a passkey").click()
+    expect(page).to_have_url(INSIDE)
+    log_out(page)
+
+    log_in(page)
+    looks_right(page)
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page).to_have_url(INSIDE)
+    log_out(page)
+
+    log_in(page)
+    type_code(page, secret)
+    page.get_by_role("button", name="Log in", exact=True).click()
+    expect(page).to_have_url(INSIDE)
+
+
+def test_a_passkey_that_is_not_there_is_said(browser: Browser, named: Instance) -> None:
+    with page_on(browser, named) as page:
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("WebAuthn.enable")
+        devtools.send("WebAuthn.addVirtualAuthenticator", {"options": LAPTOP})
+        page.goto("/accounts/login/")
+        page.get_by_role("button", name="Log in with a passkey").click()
+        expect(page.get_by_role("alert")).to_contain_text("No passkey was used")
+
+
+def test_by_its_numbers_a_site_has_no_passkeys_and_says_so(browser: Browser, instance: Instance) -> None:
+    with page_on(browser, instance) as page:
+        page.goto("/accounts/login/")
+        expect(page.get_by_role("button", name="Log in with a passkey")).to_be_hidden()
+        page.goto(login_link(instance))
+        page.goto("/accounts/2fa/webauthn/add/")
+        expect(page.get_by_role("alert")).to_contain_text(instance.url.replace("127.0.0.1", "localhost"))
