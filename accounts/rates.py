@@ -64,6 +64,14 @@ def check(bounds: Iterable[Bound]) -> None:
             raise TooFastError(bound.subject, -(-early // 1_000_000))
 
 
+def left(bound: Bound) -> tuple[int, int]:
+    """How many calls may follow at once, and when (Unix time) it will be all of them again."""
+    row = Rate.objects.filter(subject=bound.subject).first()
+    now = _now()
+    paid_off_at = max(now, row.paid_off_at if row else now)
+    return max(0, (now + MINUTE - paid_off_at) // bound.step), -(-paid_off_at // 1_000_000)
+
+
 def _now() -> int:
     """Of the wall clock, which the processes of several hosts share; in microseconds since 1970."""
     return time.time_ns() // 1000

@@ -58,6 +58,13 @@ class Call(Listener):
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self.headers is not None)
 
+    def finish(self) -> None:
+        """Until the call has ended: its result is stored and booked, or there is an error."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended)
+        if self.headers is not None:
+            os.close(self._descriptor)
+
     def body(self) -> "Body":
         """The result as it comes, once there are headers."""
         return Body(self, self._descriptor)

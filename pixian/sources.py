@@ -30,20 +30,20 @@ def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> B
         return cast(BinaryIO, files[0].stream)
     match given:
         case ["image.base64"]:
-            return _from_base64(fields["image.base64"])
+            return from_base64("image.base64", fields["image.base64"], MAX_BASE64_TEXT)
         case ["image.url"]:
-            return _from_url(fields["image.url"].strip(), fetcher)
+            return from_url(fields["image.url"].strip(), fetcher)
         case ["image"]:
             raise errors.Refused(400, errors.Code.IMAGE_AS_TEXT, "image came as text; send a file.")
     names = ", ".join(SOURCES)
     raise errors.Refused(400, errors.Code.NO_IMAGE, f"There is no picture: send one of {names}.")
 
 
-def _from_base64(text: str) -> BinaryIO:
+def from_base64(name: str, text: str, longest: int) -> BinaryIO:
     """The decoded text, an optional ``data:`` prefix left out; raises Refused 400/1019 and 400/1006."""
-    if len(text) > MAX_BASE64_TEXT:
-        allowed = f"at most {MAX_BASE64_TEXT:,} characters long; send larger pictures as a file"
-        raise errors.bad_parameter("image.base64", text, allowed)
+    if len(text) > longest:
+        allowed = f"at most {longest:,} characters long; send larger pictures as a file"
+        raise errors.bad_parameter(name, text, allowed)
     if text.lstrip()[:5].lower() == "data:":
         text = text.partition(",")[2]
     # A client that forgets to escape the form sends each + as a space.
@@ -55,7 +55,8 @@ def _from_base64(text: str) -> BinaryIO:
     return io.BytesIO(data)
 
 
-def _from_url(url: str, fetcher: Fetcher) -> BinaryIO:
+def from_url(url: str, fetcher: Fetcher) -> BinaryIO:
+    """What is found at an address; raises what the fetcher raises."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
         fetcher.fetch(url, cast(BinaryIO, file))

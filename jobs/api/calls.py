@@ -141,6 +141,10 @@ def _used_up(error: AllowanceUsedUpError) -> str:
     )
 
 
+def gone() -> Refused:
+    return Refused(410, 410, "The result of this request isn't kept any more.")
+
+
 def source_name(came: Request, fields: Mapping[str, str], part: str) -> str:
     """What the picture is called: its file's name, or the last part of its address."""
     file = came.files.get(part)

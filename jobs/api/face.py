@@ -71,6 +71,8 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
     return response
 
 
-@speaks("GET")
-def nothing_here(_request: WSGIRequest) -> HttpResponse:
+def nothing(_request: WSGIRequest) -> HttpResponse:
     raise Refused(NOT_FOUND, NOT_FOUND, "Not Found.")
+
+
+nothing_here = speaks("GET")(nothing)

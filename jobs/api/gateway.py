@@ -14,12 +14,9 @@ from jobs.api import access, calls
 from jobs.api.face import speaks
 from jobs.models import Job
 from jobs.relay import Call
-from pixian.errors import Refused
 from pixian.options import Options
 from pixian.sources import read_source
 from pixian.upload import UploadRequest, read_form
-
-GONE = 410
 
 
 @speaks("POST")
@@ -58,7 +55,7 @@ def _again(job: Job) -> HttpResponseBase:
     try:
         response = FileResponse(job.result.open(), headers=answers.headers(job.last_attempt.headers))
     except FileNotFoundError as error:
-        raise Refused(GONE, GONE, "The result of this request isn't kept any more.") from error
+        raise calls.gone() from error
     del response["Content-Disposition"]
     return response
 

@@ -2,10 +2,13 @@
 
 from django.urls import path, re_path
 
-from jobs.api import face, gateway
+from jobs.api import drop_in, face, gateway
 
 urlpatterns = [
     path("api/v2/remove-background", gateway.remove_background, name="api_remove_background"),
     path("api/v2/account", gateway.account, name="api_account"),
+    path("v1.0/removebg", drop_in.remove_background, name="drop_in_remove_background"),
+    path("v1.0/account", drop_in.account, name="drop_in_account"),
+    re_path(r"^v1\.0/", drop_in.nothing_here, name="drop_in_nothing"),
     re_path(r"^api/v2/", face.nothing_here, name="api_nothing"),
 ]

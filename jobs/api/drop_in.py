@@ -1,0 +1,98 @@
+"""The drop-in for remove.bg: programs written for that service need another host and key, no more."""
+
+import json
+from dataclasses import asdict
+from typing import BinaryIO, cast
+
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
+from werkzeug.wrappers import Request
+
+from accounts import ledger, rates
+from accounts.models import ApiKey, Scope
+from accounts.money import MICROCREDITS
+from jobs import answers
+from jobs.api import access, calls
+from jobs.api.face import nothing, speaks
+from jobs.models import Job
+from pixian.errors import ApiError
+from pixian.removebg import errors
+from pixian.removebg.finish import finish
+from pixian.removebg.request import DropInRequest, credentials_of, read_fields, read_source
+from pixian.removebg.wanted import SOURCES, Wanted
+from pixian.upload import UploadRequest
+
+
+def told(error: ApiError) -> HttpResponse:
+    """An error answer as that service gives it."""
+    body = json.dumps(errors.envelope(error))
+    return HttpResponse(body, "application/json", errors.status_of(error), headers=errors.headers(error))
+
+
+@speaks("POST", told)
+def remove_background(request: WSGIRequest) -> HttpResponse:
+    """``POST /v1.0/removebg``: a job like any other; what it asks for beyond the contract is made here, out
+    of the stored result."""
+    with DropInRequest(request.environ) as came:
+        key = access.key_of(request, Scope.CUTOUTS, credentials_of(came))
+        with calls.door().passed():
+            fields = read_fields(came)
+            wanted = Wanted.parse(fields, request.headers.get("Accept", ""))
+            job = _made(request, came, key, fields, wanted)
+            return _rated(key, _answer(job, wanted))
+
+
+@speaks("GET", told)
+def account(request: WSGIRequest) -> HttpResponse:
+    """``GET /v1.0/account``: the team's balance."""
+    with UploadRequest(request.environ) as came:
+        key = access.key_of(request, Scope.BALANCE, credentials_of(came))
+    total = ledger.balances(key.team).available / MICROCREDITS
+    credits_ = {"total": total, "subscription": 0, "payg": total, "enterprise": 0}
+    attributes = {"credits": credits_, "api": {"free_calls": 0, "sizes": "all"}}
+    return HttpResponse(json.dumps({"data": {"attributes": attributes}}), "application/json")
+
+
+nothing_here = speaks("GET", told)(nothing)
+
+
+def _made(request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str], wanted: Wanted) -> Job:
+    """The job, once its result is stored and booked; raises ApiErrors."""
+    with read_source(came, fields, calls.fetcher()) as source:
+        sent = calls.received(
+            request,
+            Job.Origin.DROP_IN,
+            source,
+            calls.source_name(came, fields, SOURCES[0]),
+            wanted.form(),
+            test=wanted.test,
+            face=json.dumps(asdict(wanted), default=str),
+        )
+        with sent as upload:
+            job, call = calls.make(key, upload)
+    if call:
+        call.finish()
+        if call.error:
+            raise call.error
+    return job
+
+
+def _answer(job: Job, wanted: Wanted) -> HttpResponse:
+    told = answers.headers(job.last_attempt.headers)
+    try:
+        with job.result.open() as result:
+            made = finish(wanted, cast("BinaryIO", result), told, (job.width, job.height))
+    except FileNotFoundError as error:
+        raise calls.gone() from error
+    return HttpResponse(made.body, headers=made.headers)
+
+
+def _rated(key: ApiKey, response: HttpResponse) -> HttpResponse:
+    """With how often the key may still call within a minute."""
+    bound = access.bounds(key)[0]
+    if bound.per_minute:
+        left, paid_off_at = rates.left(bound)
+        response["X-RateLimit-Limit"] = str(bound.per_minute)
+        response["X-RateLimit-Remaining"] = str(left)
+        response["X-RateLimit-Reset"] = str(paid_off_at)
+    return response

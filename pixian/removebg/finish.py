@@ -1,0 +1,154 @@
+"""From the upstream's cut-out to what the drop-in's client gets: the same each time, so that it can be
+asked for again."""
+
+import base64
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from pixian import encode
+from pixian.compose import foreground_box
+from pixian.credits import MICROCREDITS, parse_credits
+from pixian.fields import Size
+from pixian.layout import Box
+from pixian.limits import MAX_PROCESSED_PIXELS
+from pixian.picture import decode, open_picture, shrunk_size
+from pixian.pixels import Pixels, rgb_profile
+from pixian.removebg.wanted import Channels, Format, Paint, Wanted
+
+JPEG_QUALITY = 90
+WHITE: Paint = (255, 255, 255, 255)
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+"""The ZIP format's first moment."""
+
+TYPES = {Format.PNG: "image/png", Format.JPG: "image/jpeg", Format.ZIP: "application/zip"}
+NOWHERE = Box(0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A 200's headers and body."""
+
+    headers: dict[str, str]
+    body: bytes
+
+
+def finish(wanted: Wanted, result: BinaryIO, told: Mapping[str, str], uploaded: Size) -> Made:
+    """The answer, made of the upstream's PNG.
+
+    told: the upstream's headers. uploaded: width and height of the picture as it came. Raises what
+    ``pixian.picture`` raises where the result can't be read.
+    """
+    image, header = open_picture(result)
+    decode(image)
+    pixels, profile = np.array(image.convert("RGBA"), np.uint8), rgb_profile(image)
+    box = foreground_box(pixels) or NOWHERE
+    kind = _kind(wanted, pixels)
+    if kind is Format.PNG and wanted.channels is Channels.RGBA and wanted.paint is None:
+        result.seek(0)
+        body = result.read()  # as it came
+    else:
+        body = _encoded(kind, wanted, pixels, profile)
+    headers = _headers(wanted, (header.width, header.height), box, uploaded) | _credits(told)
+    if wanted.as_json:
+        return Made(headers | {"Content-Type": "application/json"}, _in_json(body, box))
+    return Made(headers | {"Content-Type": TYPES[kind]}, body)
+
+
+def _kind(wanted: Wanted, pixels: Pixels) -> Format:
+    """``auto`` is a PNG exactly where something is transparent in the end."""
+    if wanted.format is not Format.AUTO:
+        return wanted.format
+    opaque_ground = wanted.paint is not None and wanted.paint[3] == WHITE[3]
+    whole = opaque_ground or bool((pixels[..., 3] == WHITE[3]).all())
+    return Format.JPG if whole or wanted.channels is Channels.ALPHA else Format.PNG
+
+
+def _encoded(kind: Format, wanted: Wanted, pixels: Pixels, profile: bytes | None) -> bytes:
+    if kind is Format.ZIP:
+        return _zipped(wanted, pixels, profile)
+    if wanted.channels is Channels.ALPHA:
+        grey = Image.fromarray(np.ascontiguousarray(pixels[..., 3]))
+        return _saved(grey, "PNG" if kind is Format.PNG else "JPEG")
+    painted = pixels if wanted.paint is None else _over(pixels, wanted.paint)
+    if kind is Format.PNG:
+        return encode.png(np.ascontiguousarray(painted[..., [2, 1, 0, 3]]), profile)
+    return encode.jpeg(_over(painted, WHITE), JPEG_QUALITY, profile)
+
+
+def _over(pixels: Pixels, paint: Paint) -> Pixels:
+    """RGBA uint8[H, W, 4], straight alpha, laid over one colour; rounded to the nearest level."""
+    alpha = pixels[..., 3:].astype(np.uint32)
+    behind = (255 - alpha) * paint[3]  # of 255 × 255
+    total = alpha * 255 + behind
+    ground = np.array(paint[:3], np.uint32)
+    mixed = pixels[..., :3].astype(np.uint32) * alpha * 255 + ground * behind
+    colour = (mixed + total // 2) // np.maximum(total, 1)
+    return np.concatenate([colour, (total + 127) // 255], axis=2).astype(np.uint8)
+
+
+def _zipped(wanted: Wanted, pixels: Pixels, profile: bytes | None) -> bytes:
+    """``color.jpg``, black where nothing is, and ``alpha.png``, grey: together they are the picture."""
+    painted = pixels if wanted.paint is None else _over(pixels, wanted.paint)
+    seen = painted.copy()
+    seen[painted[..., 3] == 0] = 0
+    seen[..., 3] = 255
+    grey = Image.fromarray(np.ascontiguousarray(painted[..., 3]))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as parts:
+        parts.writestr(zipfile.ZipInfo("color.jpg", LONG_AGO), encode.jpeg(seen, JPEG_QUALITY, profile))
+        parts.writestr(zipfile.ZipInfo("alpha.png", LONG_AGO), _saved(grey, "PNG"))
+    return archive.getvalue()
+
+
+def _saved(image: Image.Image, kind: str) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, quality=JPEG_QUALITY)
+    return file.getvalue()
+
+
+def _in_json(body: bytes, box: Box) -> bytes:
+    data = {
+        "result_b64": base64.b64encode(body).decode(),
+        "foreground_top": box.top,
+        "foreground_left": box.left,
+        "foreground_width": box.width,
+        "foreground_height": box.height,
+    }
+    return json.dumps({"data": data}).encode()
+
+
+def _headers(wanted: Wanted, size: Size, box: Box, uploaded: Size) -> dict[str, str]:
+    told = {
+        "X-Type": "other",
+        "X-Width": str(size[0]),
+        "X-Height": str(size[1]),
+        "X-Foreground-Top": str(box.top),
+        "X-Foreground-Left": str(box.left),
+        "X-Foreground-Width": str(box.width),
+        "X-Foreground-Height": str(box.height),
+    }
+    if uploaded[0] * uploaded[1] > wanted.max_pixels:
+        width, height = shrunk_size(*uploaded, MAX_PROCESSED_PIXELS)
+        told |= {"X-Max-Width": str(width), "X-Max-Height": str(height)}
+    return told
+
+
+def _credits(told: Mapping[str, str]) -> dict[str, str]:
+    """In as few digits as possible, since a client reads them as an integer."""
+    names = ("X-Credits-Charged", "X-Credits-Calculated")
+    return {name: _minimal(told[name]) for name in names if name in told}
+
+
+def _minimal(text: str) -> str:
+    try:
+        whole, rest = divmod(parse_credits(text), MICROCREDITS)
+    except ValueError:
+        return text
+    return f"{whole}.{rest:06}".rstrip("0").rstrip(".")

@@ -1,0 +1,65 @@
+"""What a call of the drop-in carries: a form or a JSON object, and exactly one picture."""
+
+import json
+from typing import BinaryIO, cast
+
+from werkzeug.wrappers import Request
+
+from pixian import errors, sources
+from pixian.credentials import Credentials
+from pixian.errors import Code, Refused
+from pixian.fetch import Fetcher
+from pixian.removebg.errors import several_sources
+from pixian.removebg.wanted import SOURCES
+from pixian.upload import UploadRequest, read_form
+
+MAX_TEXT_BYTES = 1 << 24
+"""Of a form's texts, or of a JSON body: pictures come as base64 here, up to some 12 MB of them."""
+
+
+class DropInRequest(UploadRequest):
+    max_form_memory_size = MAX_TEXT_BYTES
+
+
+def credentials_of(request: Request) -> Credentials | None:
+    """The key in ``X-Api-Key``, or in ``Authorization`` as everywhere else."""
+    key = request.headers.get("X-Api-Key", "").strip()
+    return Credentials.from_header(f"Basic {key}" if key else request.headers.get("Authorization", ""))
+
+
+def read_fields(request: Request) -> dict[str, str]:
+    """The parameters as texts; reads the whole body. Raises Refused 400/1019, 413/1012 and 415."""
+    if request.mimetype != "application/json":
+        return read_form(request)
+    if (request.content_length or 0) > MAX_TEXT_BYTES:
+        raise errors.too_many_bytes(request.content_length or 0, MAX_TEXT_BYTES)
+    try:
+        given = json.loads(request.get_data() or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise errors.bad_parameter("body", "no JSON", "a form or a JSON object") from error
+    if not isinstance(given, dict):
+        raise errors.bad_parameter("body", type(given).__name__, "a form or a JSON object")
+    return {name: _text(value) for name, value in given.items() if value is not None}
+
+
+def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:
+    """The picture's file, to be closed by the caller; raises Refused 400/1005, 400/1019 for several, and what
+    ``pixian.sources`` raises."""
+    files = [file for file in request.files.getlist("image_file") if file.filename]
+    texts = [name for name in SOURCES if fields.get(name, "").strip()]
+    if len(files) + len(texts) > 1:
+        raise several_sources()
+    if files:
+        return cast("BinaryIO", files[0].stream)
+    match texts:
+        case ["image_file_b64"]:
+            return sources.from_base64("image_file_b64", fields["image_file_b64"], MAX_TEXT_BYTES)
+        case ["image_url"]:
+            return sources.from_url(fields["image_url"].strip(), fetcher)
+        case ["image_file"]:
+            raise Refused(400, Code.IMAGE_AS_TEXT, "image_file came as text; send a file.")
+    raise Refused(400, Code.NO_IMAGE, f"There is no picture: send one of {', '.join(SOURCES)}.")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

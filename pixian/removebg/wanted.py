@@ -1,0 +1,109 @@
+"""What a call of the drop-in asks for, and what is asked of the upstream for it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from PIL import ImageColor
+
+from pixian import errors, fields
+from pixian.limits import MAX_PROCESSED_PIXELS
+from pixian.margin import NO_MARGIN, Margin
+
+SMALL, MEDIUM, HD = 250_000, 1_500_000, 4_000_000
+SIZES = {
+    "auto": MAX_PROCESSED_PIXELS,
+    "full": MAX_PROCESSED_PIXELS,
+    "4k": MAX_PROCESSED_PIXELS,
+    "hd": HD,
+    "medium": MEDIUM,
+    "regular": SMALL,
+    "small": SMALL,
+    "preview": SMALL,
+}
+"""Pixels at most."""
+
+SOURCES = ("image_file", "image_file_b64", "image_url")
+HEX = re.compile(r"#?([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})", re.ASCII | re.IGNORECASE)
+UNDEFINED = "undefined"
+"""What a JavaScript client writes for what its caller left out."""
+
+Paint = tuple[int, int, int, int]
+"""Red, green, blue and alpha, 0 to 255 each."""
+
+
+class Format(StrEnum):
+    AUTO = "auto"
+    PNG = "png"
+    JPG = "jpg"
+    ZIP = "zip"
+
+
+class Channels(StrEnum):
+    RGBA = "rgba"
+    ALPHA = "alpha"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What shapes an answer. paint: laid behind the cut-out; None leaves it as it is. as_json: the client
+    wants the picture inside a JSON object."""
+
+    max_pixels: int = MAX_PROCESSED_PIXELS
+    format: Format = Format.AUTO
+    channels: Channels = Channels.RGBA
+    crop: bool = False
+    margin: Margin = NO_MARGIN
+    paint: Paint | None = None
+    test: bool = False
+    as_json: bool = False
+
+    @classmethod
+    def parse(cls, form: Mapping[str, str], accept: str = "") -> Self:
+        """Out of form fields; raises Refused 400/1019, which names the field. Names that the contract doesn't
+        know are ignored."""
+        given = {name: text.strip() for name, text in form.items() if text.strip() not in ("", UNDEFINED)}
+        crop = fields.boolean(given, "crop")
+        return cls(
+            max_pixels=_size(given),
+            format=fields.choice(given, "format", Format.AUTO),
+            channels=fields.choice(given, "channels", Channels.RGBA),
+            crop=crop,
+            margin=fields.margin(given, "crop_margin") if crop else NO_MARGIN,
+            paint=_paint(given),
+            test=fields.boolean(given, "test"),
+            as_json="application/json" in accept,
+        )
+
+    def form(self) -> dict[str, str]:
+        """The form fields of the call to the upstream: always a PNG with its transparency."""
+        asked = {"output.format": "png"}
+        if self.max_pixels != MAX_PROCESSED_PIXELS:
+            asked["max_pixels"] = str(self.max_pixels)
+        if self.crop:
+            asked["result.crop_to_foreground"] = "true"
+        if self.margin != NO_MARGIN:
+            asked["result.margin"] = str(self.margin)
+        return asked | ({"test": "true"} if self.test else {})
+
+
+def _size(given: Mapping[str, str]) -> int:
+    text = given.get("size", "auto").lower()
+    if text not in SIZES:
+        raise errors.bad_parameter("size", text, "one of " + ", ".join(SIZES))
+    return SIZES[text]
+
+
+def _paint(given: Mapping[str, str]) -> Paint | None:
+    text = given.get("bg_color")
+    if text is None:
+        return None
+    found = HEX.fullmatch(text)
+    try:
+        color = ImageColor.getrgb(f"#{found[1]}" if found else text)
+    except ValueError as error:
+        allowed = "a colour such as fff, #81d4fa, 81d4fa77 or its name"
+        raise errors.bad_parameter("bg_color", text, allowed) from error
+    return color[0], color[1], color[2], color[3] if len(color) > 3 else 255
