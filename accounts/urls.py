@@ -1,8 +1,8 @@
 from django.urls import path
 
-from accounts import views
+from accounts.views import coming
 
 urlpatterns = [
-    path("", views.home, name="home"),
-    path("in/<str:number>/<str:token>/", views.login_link, name="login_link"),
+    path("", coming.home, name="home"),
+    path("in/<str:number>/<str:token>/", coming.login_link, name="login_link"),
 ]

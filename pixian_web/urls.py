@@ -15,6 +15,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("", include("jobs.api.urls")),
     path("", include("accounts.urls")),
+    path("t/<slug:team>/", include("accounts.team_urls")),
     path("t/<slug:team>/", include("jobs.urls")),
 ]
 
