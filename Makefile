@@ -16,8 +16,8 @@ setup: .venv/.run
 	@$(BIN)/python -m engine.weights
 
 # The jobs' tests that write concurrently, lock or count on the database's own ways; pages and files don't.
-ON_POSTGRESQL := balance chores double_spend fairness hands presence price_learned process process_insists \
-  process_resumes queue ramp reconcile reconcile_command resolve_command review submit verify wake worker
+ON_POSTGRESQL := api_access balance chores double_spend fairness hands idempotency presence price_learned process \
+  process_insists process_resumes queue ramp reconcile reconcile_command relay resolve_command review submit verify wake worker
 
 # Everything on SQLite, then what the database matters to on PostgreSQL; with ARGS the first alone.
 test: .venv/.dev browser servers
@@ -58,10 +58,12 @@ bench-engine: .venv/.dev
 	@$(BIN)/python -m bench.refusals
 	@$(BIN)/python -m bench.engine_speed $(if $(REMBG),--rembg $(REMBG))
 
-# The ratios of the paid way, each beside its baseline: the pipeline and a plain loop (R1, R2), the ledger and
-# raw SQL (R7), everything killed until everything moves (R9, minutes). Run by hand on a quiet machine.
+# The ratios of the paid way, each beside its baseline: the pipeline and a plain loop (R1, R2), the gateway and
+# its upstream (R3), the ledger and raw SQL (R7), everything killed until everything moves (R9, minutes). Run by
+# hand on a quiet machine.
 bench: .venv/.dev servers
 	@$(BIN)/python -m bench.pipeline
+	@$(BIN)/python -m bench.gateway
 	@$(BIN)/python -m bench.ledger
 	@$(BIN)/python -m bench.recovery --database sqlite
 	@$(BIN)/python -m bench.recovery --database postgresql
