@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from experiments.child import Child
-from jobs import attempts, chores, files, process, queue
+from jobs import attempts, chores, exchange, files, queue
 from jobs.leases import Leases
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
@@ -39,14 +39,14 @@ class Point:
 
 
 POINTS = {
-    "before it is sent": Point(process, "_send", "before", Job.State.DONE),
-    "sent, and no byte has left": Point(process, "_send", "after", Job.State.IN_DOUBT),
+    "before it is sent": Point(exchange, "_send", "before", Job.State.DONE),
+    "sent, and no byte has left": Point(exchange, "_send", "after", Job.State.IN_DOUBT),
     "during the call": Point(Client, "_send", "during", Job.State.IN_DOUBT),
-    "answered, and that isn't recorded": Point(process, "_record", "before", Job.State.IN_DOUBT),
-    "recorded, and the body is on its way": Point(process, "_record", "after", Job.State.FAILED),
-    "received, and not stored": Point(process, "_keep", "before", Job.State.FAILED),
+    "answered, and that isn't recorded": Point(exchange, "_record", "before", Job.State.IN_DOUBT),
+    "recorded, and the body is on its way": Point(exchange, "_record", "after", Job.State.FAILED),
+    "received, and not stored": Point(exchange, "keep", "before", Job.State.FAILED),
     "stored, and not booked": Point(files, "put", "after", Job.State.DONE),
-    "booked": Point(process, "_finish", "after", Job.State.DONE, lost=False),
+    "booked": Point(exchange, "finish", "after", Job.State.DONE, lost=False),
 }
 
 
