@@ -1,6 +1,8 @@
 """What allauth asks us: who may sign up, what a wrong password counts, where mails and their links go."""
 
+from base64 import b32encode
 from io import BytesIO
+from secrets import token_bytes
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -20,6 +22,7 @@ from qrcode.image.svg import SvgPathFillImage
 
 from accounts.access import client_ip
 from accounts.models import User
+from accounts.sealing import BrokenSealError, seal, unseal
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +97,17 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         """What a new passkey is called until its owner calls it something else."""
         number = Authenticator.objects.filter(user=user, type=kind).count() + 1
         return _("Passkey %(number)d") % {"number": number}
+
+    def encrypt(self, text: str) -> str:
+        return seal(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Where it can't be read, something that no code fits: its owner comes in by a log-in link."""
+        try:
+            return unseal(encrypted_text)
+        except BrokenSealError:
+            log.exception("a second factor can't be read: has SECRET_KEY changed?")
+            return b32encode(token_bytes(20)).decode()
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         return {**super().get_public_key_credential_rp_entity(), "name": "Pixian Web"}

@@ -45,6 +45,8 @@ TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1 if BEHIND_HTTPS else 0)
 # Browsers keep cookies by host and not by port, so two instances on one host would log each other out.
 SESSION_COOKIE_NAME = f"session-{PORT}"
 CSRF_COOKIE_NAME = f"csrf-{PORT}"
+CSRF_COOKIE_HTTPONLY = True  # scripts take the token from their form
+SESSION_ENGINE = "accounts.sessions"
 
 # The upstream -------------------------------------------------------------------------------------
 

@@ -1,0 +1,29 @@
+"""What the database keeps of secrets that are needed again, so that a hash won't do.
+
+They are encrypted with a key made from SECRET_KEY, which the database hasn't got.
+"""
+
+from base64 import urlsafe_b64encode
+
+from cryptography.fernet import Fernet, InvalidToken
+from django.utils.crypto import salted_hmac
+
+
+class BrokenSealError(Exception):
+    """It was sealed with another SECRET_KEY, or never."""
+
+
+def seal(text: str) -> str:
+    return _box().encrypt(text.encode()).decode()
+
+
+def unseal(sealed: str) -> str:
+    try:
+        return _box().decrypt(sealed.encode()).decode()
+    except InvalidToken as error:
+        raise BrokenSealError from error
+
+
+def _box() -> Fernet:
+    key = salted_hmac("accounts.sealing", "", algorithm="sha256").digest()
+    return Fernet(urlsafe_b64encode(key))
