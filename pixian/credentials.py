@@ -1,7 +1,6 @@
 """An API Id and secret in the contract's shape, and how they travel in a header."""
 
 import base64
-import binascii
 import os
 import secrets
 import string
@@ -39,7 +38,7 @@ class Credentials:
             api_id, colon, api_secret = (
                 base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
             )
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, not even ASCII, or no UTF-8 inside
             return None
         return cls(api_id, api_secret) if colon else None
 

@@ -24,7 +24,9 @@ def test_they_travel_in_a_basic_header() -> None:
     assert Credentials.from_header(f"basic {made.api_key}") == made
 
 
-@pytest.mark.parametrize("header", ["", "Basic", "Basic ???", "Bearer abc", "Basic /w==", "Basic cHgx"])
+@pytest.mark.parametrize(
+    "header", ["", "Basic", "Basic ???", "Bearer abc", "Basic /w==", "Basic cHgx", "Basic é"]
+)
 def test_anything_else_is_none(header: str) -> None:
     assert Credentials.from_header(header) is None
 
