@@ -10,12 +10,12 @@ from werkzeug.wrappers import Request
 
 from accounts import ledger, rates
 from accounts.models import ApiKey, Scope
-from accounts.money import MICROCREDITS
 from jobs import answers
 from jobs.api import access, calls
 from jobs.api.face import nothing, speaks
 from jobs.models import Job
 from pixian.errors import ApiError
+from pixian.removebg import account as standing
 from pixian.removebg import errors
 from pixian.removebg.finish import finish
 from pixian.removebg.request import DropInRequest, credentials_of, read_fields, read_source
@@ -47,10 +47,8 @@ def account(request: WSGIRequest) -> HttpResponse:
     """``GET /v1.0/account``: the team's balance."""
     with UploadRequest(request.environ) as came:
         key = access.key_of(request, Scope.BALANCE, credentials_of(came))
-    total = ledger.balances(key.team).available / MICROCREDITS
-    credits_ = {"total": total, "subscription": 0, "payg": total, "enterprise": 0}
-    attributes = {"credits": credits_, "api": {"free_calls": 0, "sizes": "all"}}
-    return HttpResponse(json.dumps({"data": {"attributes": attributes}}), "application/json")
+    balance = standing.account(ledger.balances(key.team).available)
+    return HttpResponse(json.dumps(balance), "application/json")
 
 
 nothing_here = speaks("GET", told)(nothing)

@@ -1,32 +1,62 @@
-"""Our errors as the other service says them. Its clients look at the status first."""
+"""Our errors as the other service says them. Its clients look at the status first.
+
+It knows ``unknown_foreground`` too, which is never said here: where nothing is found there is a result none
+the less, wholly transparent, and it is paid (G).
+"""
 
 from typing import Any
 
 from pixian.errors import ApiError, Code, Refused
 
-NAMES = {
-    Code.ID_UNKNOWN: "auth_failed",
-    Code.KEY_DISABLED: "auth_failed",
-    Code.SECRET_WRONG: "auth_failed",
-    Code.SCOPE_MISSING: "auth_failed",
-    Code.OUT_OF_CREDITS: "insufficient_credits",
-    Code.ALLOWANCE_USED_UP: "insufficient_credits",
-    Code.NO_IMAGE: "missing_source",
-    Code.IMAGE_AS_TEXT: "missing_source",
+AUTH, CREDITS, SOURCE, MANY = "auth_failed", "insufficient_credits", "missing_source", "multiple_sources"
+DOWNLOAD, BYTES, PIXELS = "failed_image_download", "file_too_large", "resolution_too_high"
+SLOW_DOWN, ODD = "rate_limit_exceeded", "invalid_request"
+
+NAMES: dict[int, str] = {
+    Code.ID_UNKNOWN: AUTH,
+    Code.KEY_DISABLED: AUTH,
+    Code.SECRET_WRONG: AUTH,
+    Code.SCOPE_MISSING: AUTH,
+    Code.OUT_OF_CREDITS: CREDITS,
+    Code.ALLOWANCE_USED_UP: CREDITS,
+    Code.NO_IMAGE: SOURCE,
+    Code.IMAGE_AS_TEXT: SOURCE,
     Code.UNREADABLE: "failed_to_read_image",
-    Code.TOO_MANY_BYTES: "file_too_large",
-    Code.TOO_MANY_PIXELS: "resolution_too_high",
-    Code.RESULT_TOO_LARGE: "resolution_too_high",
-    Code.URL_NOT_200: "failed_image_download",
+    Code.TOO_MANY_BYTES: BYTES,
+    Code.TOO_MANY_PIXELS: PIXELS,
+    Code.RESULT_TOO_LARGE: PIXELS,
+    Code.URL_NOT_200: DOWNLOAD,
     Code.URL_NOT_IMAGE: "invalid_file_type",
-    Code.URL_FAILED: "failed_image_download",
-    Code.URL_UNPARSEABLE: "failed_image_download",
-    Code.SLOW_DOWN: "rate_limit_exceeded",
+    Code.URL_FAILED: DOWNLOAD,
+    Code.URL_UNPARSEABLE: DOWNLOAD,
+    Code.SLOW_DOWN: SLOW_DOWN,
     Code.CONFLICT: "conflict",
 }
-TITLES = {"insufficient_credits": "Insufficient credits", "auth_failed": "API Key invalid"}
-MULTIPLE = "Several sources"
+BY_STATUS = {400: ODD, 401: AUTH, 402: CREDITS, 403: AUTH, 413: BYTES, 429: SLOW_DOWN}
+"""Where the code is none of these, as an upstream's may be."""
+
 STATUSES = {401: 403, 413: 400}
+TITLES = {CREDITS: "Insufficient credits", AUTH: "API Key invalid"}
+"""Elsewhere the title says all, since many clients show nothing else."""
+
+PARAMETERS = (
+    *("image_file", "image_file_b64", "image_url", "body"),
+    *("size", "format", "channels", "crop", "crop_margin", "bg_color", "test"),
+)
+ASKED_FOR_AS = {
+    "max_pixels": "size",
+    "result.crop_to_foreground": "crop",
+    "result.margin": "crop_margin",
+}
+"""The upstream may refuse what we ask it for; its client asked for it by another name."""
+
+
+class SeveralSources(Refused):
+    """More than one picture, which the contract counts among the bad parameters."""
+
+    def __init__(self) -> None:
+        message = "There are several pictures: send one of image_file, image_file_b64, image_url."
+        super().__init__(400, Code.BAD_PARAMETER, message)
 
 
 def status_of(error: ApiError) -> int:
@@ -44,12 +74,17 @@ def headers(error: ApiError) -> dict[str, str]:
     return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
 
 
-def several_sources() -> Refused:
-    return Refused(400, Code.BAD_PARAMETER, f"{MULTIPLE}: send one of image_file, image_file_b64, image_url.")
-
-
 def _name(error: ApiError) -> str:
+    if isinstance(error, SeveralSources):
+        return MANY
     if error.code == Code.BAD_PARAMETER:
-        parameter = error.message.partition(" ")[0]
-        return "multiple_sources" if error.message.startswith(MULTIPLE) else f"invalid_{parameter}"
-    return NAMES.get(error.code, "server_error" if error.status >= 500 else f"http_{error.status}")  # type: ignore[call-overload,no-any-return]
+        return _of_parameter(error.message)
+    otherwise = "server_error" if error.status >= 500 else f"http_{error.status}"
+    return NAMES.get(error.code) or BY_STATUS.get(error.status, otherwise)
+
+
+def _of_parameter(message: str) -> str:
+    """Ours begin with the parameter's name; another upstream's text says nothing that could be relied on."""
+    word = message.partition(" ")[0]
+    name = ASKED_FOR_AS.get(word, word)
+    return f"invalid_{name}" if name in PARAMETERS else ODD

@@ -12,18 +12,21 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from pixian import encode
 from pixian.compose import foreground_box
 from pixian.credits import MICROCREDITS, parse_credits
+from pixian.encode import encode
 from pixian.fields import Size
 from pixian.layout import Box
 from pixian.limits import MAX_PROCESSED_PIXELS
+from pixian.options import Format as OurFormat
+from pixian.options import Options
 from pixian.picture import decode, open_picture, shrunk_size
-from pixian.pixels import Pixels, rgb_profile
-from pixian.removebg.wanted import Channels, Format, Paint, Wanted
+from pixian.pixels import Pixels, rgb_profile, rgba
+from pixian.removebg.paint import OPAQUE, WHITE, lay_behind
+from pixian.removebg.wanted import JSON, Channels, Format, Wanted
 
 JPEG_QUALITY = 90
-WHITE: Paint = (255, 255, 255, 255)
+PNG, JPEG = Options(format=OurFormat.PNG), Options(format=OurFormat.JPEG, jpeg_quality=JPEG_QUALITY)
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The ZIP format's first moment."""
 
@@ -47,7 +50,7 @@ def finish(wanted: Wanted, result: BinaryIO, told: Mapping[str, str], uploaded: 
     """
     image, header = open_picture(result)
     decode(image)
-    pixels, profile = np.array(image.convert("RGBA"), np.uint8), rgb_profile(image)
+    pixels, profile = rgba(image), rgb_profile(image)
     box = foreground_box(pixels) or NOWHERE
     kind = _kind(wanted, pixels)
     if kind is Format.PNG and wanted.channels is Channels.RGBA and wanted.paint is None:
@@ -57,59 +60,49 @@ def finish(wanted: Wanted, result: BinaryIO, told: Mapping[str, str], uploaded: 
         body = _encoded(kind, wanted, pixels, profile)
     headers = _headers(wanted, (header.width, header.height), box, uploaded) | _credits(told)
     if wanted.as_json:
-        return Made(headers | {"Content-Type": "application/json"}, _in_json(body, box))
+        return Made(headers | {"Content-Type": JSON}, _in_json(body, box))
     return Made(headers | {"Content-Type": TYPES[kind]}, body)
 
 
 def _kind(wanted: Wanted, pixels: Pixels) -> Format:
-    """``auto`` is a PNG exactly where something is transparent in the end."""
+    """``auto`` is a PNG exactly where something is transparent in the end; the alpha of such a picture is one
+    too, since JPEG would smear it (G)."""
     if wanted.format is not Format.AUTO:
         return wanted.format
-    opaque_ground = wanted.paint is not None and wanted.paint[3] == WHITE[3]
-    whole = opaque_ground or bool((pixels[..., 3] == WHITE[3]).all())
-    return Format.JPG if whole or wanted.channels is Channels.ALPHA else Format.PNG
+    painted = wanted.channels is Channels.RGBA and wanted.paint is not None and wanted.paint[3] == OPAQUE
+    return Format.JPG if painted or bool((pixels[..., 3] == OPAQUE).all()) else Format.PNG
 
 
 def _encoded(kind: Format, wanted: Wanted, pixels: Pixels, profile: bytes | None) -> bytes:
+    """In the format to be sent; ``pixels`` is used up."""
+    if wanted.channels is Channels.ALPHA and kind is not Format.ZIP:
+        return _grey(pixels, "PNG" if kind is Format.PNG else "JPEG")
+    if wanted.paint is not None:
+        lay_behind(pixels, wanted.paint, profile)
     if kind is Format.ZIP:
-        return _zipped(wanted, pixels, profile)
-    if wanted.channels is Channels.ALPHA:
-        grey = Image.fromarray(np.ascontiguousarray(pixels[..., 3]))
-        return _saved(grey, "PNG" if kind is Format.PNG else "JPEG")
-    painted = pixels if wanted.paint is None else _over(pixels, wanted.paint)
+        return _zipped(pixels, profile)
     if kind is Format.PNG:
-        return encode.png(np.ascontiguousarray(painted[..., [2, 1, 0, 3]]), profile)
-    return encode.jpeg(_over(painted, WHITE), JPEG_QUALITY, profile)
+        return encode(pixels, PNG, profile)
+    lay_behind(pixels, WHITE, profile)
+    return encode(pixels, JPEG, profile)
 
 
-def _over(pixels: Pixels, paint: Paint) -> Pixels:
-    """RGBA uint8[H, W, 4], straight alpha, laid over one colour; rounded to the nearest level."""
-    alpha = pixels[..., 3:].astype(np.uint32)
-    behind = (255 - alpha) * paint[3]  # of 255 × 255
-    total = alpha * 255 + behind
-    ground = np.array(paint[:3], np.uint32)
-    mixed = pixels[..., :3].astype(np.uint32) * alpha * 255 + ground * behind
-    colour = (mixed + total // 2) // np.maximum(total, 1)
-    return np.concatenate([colour, (total + 127) // 255], axis=2).astype(np.uint8)
-
-
-def _zipped(wanted: Wanted, pixels: Pixels, profile: bytes | None) -> bytes:
+def _zipped(pixels: Pixels, profile: bytes | None) -> bytes:
     """``color.jpg``, black where nothing is, and ``alpha.png``, grey: together they are the picture."""
-    painted = pixels if wanted.paint is None else _over(pixels, wanted.paint)
-    seen = painted.copy()
-    seen[painted[..., 3] == 0] = 0
-    seen[..., 3] = 255
-    grey = Image.fromarray(np.ascontiguousarray(painted[..., 3]))
+    alpha = _grey(pixels, "PNG")
+    pixels[pixels[..., 3] == 0] = 0
+    color = encode(pixels, JPEG, profile)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as parts:
-        parts.writestr(zipfile.ZipInfo("color.jpg", LONG_AGO), encode.jpeg(seen, JPEG_QUALITY, profile))
-        parts.writestr(zipfile.ZipInfo("alpha.png", LONG_AGO), _saved(grey, "PNG"))
+        parts.writestr(zipfile.ZipInfo("color.jpg", LONG_AGO), color)
+        parts.writestr(zipfile.ZipInfo("alpha.png", LONG_AGO), alpha)
     return archive.getvalue()
 
 
-def _saved(image: Image.Image, kind: str) -> bytes:
+def _grey(pixels: Pixels, kind: str) -> bytes:
+    """The alpha as a picture of its own."""
     file = io.BytesIO()
-    image.save(file, kind, quality=JPEG_QUALITY)
+    Image.fromarray(np.ascontiguousarray(pixels[..., 3])).save(file, kind, quality=JPEG_QUALITY)
     return file.getvalue()
 
 

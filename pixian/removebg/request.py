@@ -3,14 +3,15 @@
 import json
 from typing import BinaryIO, cast
 
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from pixian import errors, sources
 from pixian.credentials import Credentials
 from pixian.errors import Code, Refused
 from pixian.fetch import Fetcher
-from pixian.removebg.errors import several_sources
-from pixian.removebg.wanted import SOURCES
+from pixian.removebg.errors import SeveralSources
+from pixian.removebg.wanted import JSON, SOURCES, present
 from pixian.upload import UploadRequest, read_form
 
 MAX_TEXT_BYTES = 1 << 24
@@ -29,12 +30,10 @@ def credentials_of(request: Request) -> Credentials | None:
 
 def read_fields(request: Request) -> dict[str, str]:
     """The parameters as texts; reads the whole body. Raises Refused 400/1019, 413/1012 and 415."""
-    if request.mimetype != "application/json":
+    if request.mimetype != JSON:
         return read_form(request)
-    if (request.content_length or 0) > MAX_TEXT_BYTES:
-        raise errors.too_many_bytes(request.content_length or 0, MAX_TEXT_BYTES)
     try:
-        given = json.loads(request.get_data() or b"{}")
+        given = json.loads(_body(request) or b"{}")
     except (ValueError, RecursionError) as error:
         raise errors.bad_parameter("body", "no JSON", "a form or a JSON object") from error
     if not isinstance(given, dict):
@@ -46,19 +45,36 @@ def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> B
     """The picture's file, to be closed by the caller; raises Refused 400/1005, 400/1019 for several, and what
     ``pixian.sources`` raises."""
     files = [file for file in request.files.getlist("image_file") if file.filename]
-    texts = [name for name in SOURCES if fields.get(name, "").strip()]
-    if len(files) + len(texts) > 1:
-        raise several_sources()
+    given = present({name: fields.get(name, "") for name in SOURCES})
+    if len(files) + len(given) > 1:
+        raise SeveralSources
     if files:
         return cast("BinaryIO", files[0].stream)
-    match texts:
+    match list(given):
         case ["image_file_b64"]:
-            return sources.from_base64("image_file_b64", fields["image_file_b64"], MAX_TEXT_BYTES)
+            return sources.from_base64("image_file_b64", given["image_file_b64"], MAX_TEXT_BYTES)
         case ["image_url"]:
-            return sources.from_url(fields["image_url"].strip(), fetcher)
+            return sources.from_url(given["image_url"], fetcher)
         case ["image_file"]:
             raise Refused(400, Code.IMAGE_AS_TEXT, "image_file came as text; send a file.")
     raise Refused(400, Code.NO_IMAGE, f"There is no picture: send one of {', '.join(SOURCES)}.")
+
+
+def _body(request: Request) -> bytes:
+    """Bounded where its length isn't told, too: werkzeug then cuts it off without a word."""
+    request.max_content_length = MAX_TEXT_BYTES + 1
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge as error:
+        raise _too_large() from error
+    if len(body) > MAX_TEXT_BYTES:
+        raise _too_large()
+    return body
+
+
+def _too_large() -> Refused:
+    message = f"The JSON has more than the {MAX_TEXT_BYTES:,} bytes allowed; send larger pictures as a file."
+    return Refused(413, Code.TOO_MANY_BYTES, message)
 
 
 def _text(value: object) -> str:

@@ -1,16 +1,14 @@
 """What a call of the drop-in asks for, and what is asked of the upstream for it."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from PIL import ImageColor
-
 from pixian import errors, fields
 from pixian.limits import MAX_PROCESSED_PIXELS
 from pixian.margin import NO_MARGIN, Margin
+from pixian.removebg.paint import Paint, parse_paint
 
 SMALL, MEDIUM, HD = 250_000, 1_500_000, 4_000_000
 SIZES = {
@@ -26,12 +24,10 @@ SIZES = {
 """Pixels at most."""
 
 SOURCES = ("image_file", "image_file_b64", "image_url")
-HEX = re.compile(r"#?([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})", re.ASCII | re.IGNORECASE)
 UNDEFINED = "undefined"
 """What a JavaScript client writes for what its caller left out."""
 
-Paint = tuple[int, int, int, int]
-"""Red, green, blue and alpha, 0 to 255 each."""
+JSON = "application/json"
 
 
 class Format(StrEnum):
@@ -64,7 +60,7 @@ class Wanted:
     def parse(cls, form: Mapping[str, str], accept: str = "") -> Self:
         """Out of form fields; raises Refused 400/1019, which names the field. Names that the contract doesn't
         know are ignored."""
-        given = {name: text.strip() for name, text in form.items() if text.strip() not in ("", UNDEFINED)}
+        given = present(form)
         crop = fields.boolean(given, "crop")
         return cls(
             max_pixels=_size(given),
@@ -74,7 +70,7 @@ class Wanted:
             margin=fields.margin(given, "crop_margin") if crop else NO_MARGIN,
             paint=_paint(given),
             test=fields.boolean(given, "test"),
-            as_json="application/json" in accept,
+            as_json=_wants_json(accept),
         )
 
     def form(self) -> dict[str, str]:
@@ -89,6 +85,12 @@ class Wanted:
         return asked | ({"test": "true"} if self.test else {})
 
 
+def present(form: Mapping[str, str]) -> dict[str, str]:
+    """The fields that say something, trimmed."""
+    trimmed = {name: text.strip() for name, text in form.items()}
+    return {name: text for name, text in trimmed.items() if text not in ("", UNDEFINED)}
+
+
 def _size(given: Mapping[str, str]) -> int:
     text = given.get("size", "auto").lower()
     if text not in SIZES:
@@ -98,12 +100,15 @@ def _size(given: Mapping[str, str]) -> int:
 
 def _paint(given: Mapping[str, str]) -> Paint | None:
     text = given.get("bg_color")
-    if text is None:
-        return None
-    found = HEX.fullmatch(text)
     try:
-        color = ImageColor.getrgb(f"#{found[1]}" if found else text)
+        return None if text is None else parse_paint(text)
     except ValueError as error:
         allowed = "a colour such as fff, #81d4fa, 81d4fa77 or its name"
-        raise errors.bad_parameter("bg_color", text, allowed) from error
-    return color[0], color[1], color[2], color[3] if len(color) > 3 else 255
+        raise errors.bad_parameter("bg_color", str(text), allowed) from error
+
+
+def _wants_json(accept: str) -> bool:
+    """Only whoever takes nothing that a picture is. Some clients name JSON first in every call, and then
+    everything (axios does): they write what comes into a file."""
+    kinds = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
+    return JSON in kinds and not any(kind == "*/*" or kind.startswith("image/") for kind in kinds)
