@@ -47,7 +47,7 @@ def prepare(job: Job, actor: User) -> Attempt:
     return _prepare(job, actor, job.attempts.count() + 1, ceiling)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _prepare(job: Job, actor: User, number: int, ceiling: int) -> Attempt:
     hold = ledger.hold(
         job.team,

@@ -73,9 +73,11 @@ def drain(request: Request) -> None:
 
     A caller who is still sending would otherwise see a broken connection instead of the answer.
     """
-    stream, left = request.environ["wsgi.input"], MAX_BODY_BYTES
-    if (request.content_length or 0) > MAX_BODY_BYTES:
+    ends_by_itself = request.environ.get("wsgi.input_terminated", False)
+    left = request.content_length or (MAX_BODY_BYTES if ends_by_itself else 0)
+    if left > MAX_BODY_BYTES:
         return
+    stream = request.environ["wsgi.input"]
     while left > 0 and (chunk := stream.read(min(left, CHUNK_BYTES))):
         left -= len(chunk)
 

@@ -62,10 +62,15 @@ def begun(key: ApiKey, *bounds: Bound, **more: Any) -> Job:
 @contextmanager
 def program_of(team: Team, owner: User, scopes: tuple[Scope, ...] = tuple(Scope)) -> Iterator[Program]:
     key, made = keys.create(team, owner, "shop", scopes=scopes)
-    transport = httpx.WSGITransport(get_wsgi_application())
-    auth = (made.api_id, made.api_secret)
-    with httpx.Client(base_url="http://localhost", transport=transport, auth=auth) as http:
+    with program_with(made) as http:
         yield Program(http, key, made)
+
+
+def program_with(credentials: Credentials | None, cookies: dict[str, str] | None = None) -> httpx.Client:
+    """A client of the site in this process."""
+    transport = httpx.WSGITransport(get_wsgi_application())
+    auth = (credentials.api_id, credentials.api_secret) if credentials else None
+    return httpx.Client(base_url="http://localhost", transport=transport, auth=auth, cookies=cookies)
 
 
 def reach(monkeypatch: pytest.MonkeyPatch, upstream: Upstream) -> None:

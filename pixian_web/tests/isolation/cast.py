@@ -1,0 +1,90 @@
+"""Who asks, and for whose things."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from accounts import keys
+from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
+from conftest import World, small_png, upload
+from jobs.models import Attempt, Job
+from jobs.submit import submit
+from pixian.credentials import Credentials
+
+ROLES = {"viewer": Role.VIEWER, "member": Role.MEMBER, "manager": Role.MANAGER, "owner": Role.OWNER}
+READERS = ("anonymous", "outsider", *ROLES, "staff")
+MISSING = 10**9
+
+
+@dataclass(frozen=True)
+class Things:
+    """What one team has: a finished job, a second member, a key."""
+
+    team: Team
+    job: Job
+    member: Membership
+    key: ApiKey
+    credentials: Credentials
+    invitation: Invitation
+
+
+@dataclass(frozen=True)
+class Cast:
+    people: dict[str, User | None]
+    own: Things
+    foreign: Things
+
+
+def gathered(world: World) -> Cast:
+    manager = User.objects.create_user("mia@example.org")
+    Membership.objects.create(team=world.team, user=manager, role=Role.MANAGER)
+    staff = User.objects.create_superuser("root@example.org")
+    people: dict[str, User | None] = {
+        "anonymous": None,
+        "outsider": world.charlie,
+        "viewer": world.vera,
+        "member": world.bob,
+        "manager": manager,
+        "owner": world.alice,
+        "staff": staff,
+    }
+    return Cast(people, _things(world.team, world.bob), _things(_others(world), world.charlie))
+
+
+def _others(world: World) -> Team:
+    team: Team = world.charlie.memberships.get().team
+    return team
+
+
+def _things(team: Team, user: User) -> Things:
+    key, credentials = keys.create(team, user, "shop")
+    invitation = Invitation.objects.create(
+        team=team,
+        email=f"guest-of-{team.slug}@example.org",
+        token_sha256=team.slug,
+        invited_by=user,
+        expires_at=timezone.now() + timedelta(days=1),
+    )
+    membership = Membership.objects.get(team=team, user=user)
+    return Things(team, _job(team, user), membership, key, credentials, invitation)
+
+
+def _job(team: Team, user: User) -> Job:
+    """Done, its result stored, and not processed: what it cost doesn't matter here."""
+    sent = upload(small_png(20, 20)).upload()
+    with sent.file:
+        job = submit(team, user, sent)
+    name = default_storage.save(f"{job.source.name}.result.png", ContentFile(small_png(20, 20)))
+    Job.objects.filter(pk=job.pk).update(
+        state=Job.State.DONE, result=name, result_sha256="0" * 64, result_bytes=9
+    )
+    Attempt.objects.filter(job=job).update(state=Attempt.State.IN_DOUBT)
+    job.refresh_from_db()
+    return job
+
+
+Arguments = dict[str, Any]
