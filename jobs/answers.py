@@ -60,6 +60,11 @@ def cut_off() -> ApiError:
     return _busy("The service behind this one broke off. Nothing was charged.", RETRY_SOON)
 
 
+def unknown() -> ApiError:
+    """It is in other hands now, or will be."""
+    return GatewayTimedOut(504, Code.TIMED_OUT, "It isn't known yet what became of the call.")
+
+
 def out_of_order() -> ApiError:
     """Its account, its address or our disk: nothing that the program could mend."""
     return _busy("The service behind this one is out of order. Its operator has to look.", RETRY_LATER)

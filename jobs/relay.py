@@ -89,7 +89,7 @@ class Call(Listener):
             return min(max(size, sent), sent + CHUNK_BYTES)
 
     def _run(self) -> None:
-        error: errors.ApiError | None = answers.cut_off()
+        error: errors.ApiError | None = answers.unknown()
         try:
             with _leases().held(self._job):
                 error = _conduct(self._job, self._attempt, self._upstream, self._until, self)

@@ -65,5 +65,5 @@ def _answer(job: Job, call: Call | None) -> HttpResponseBase:
         return _again(job)
     call.wait()
     if call.headers is None:
-        raise call.error or answers.cut_off()
+        raise call.error or answers.unknown()
     return StreamingHttpResponse(call.body(), headers=call.headers)

@@ -277,3 +277,17 @@ def test_a_rate_that_is_passed_gives_back_all(committed_world: World, program: P
 def test_errors_of_ours_name_no_charge() -> None:
     told: list[ApiError] = [answers.unreachable(), answers.cut_off(), answers.out_of_order()]
     assert {error.status for error in told} == {503}
+
+
+def test_whoever_loses_its_lease_doesnt_say_that_nothing_was_charged(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    """A worker took the job over while the web process was frozen."""
+
+    def taken_over(handler: Handler) -> None:
+        Job.objects.update(fence=2)
+        connection.close()
+        wire.answer()(handler)
+
+    server.script.append(taken_over)
+    assert refusal(program.call()) == (504, -10)

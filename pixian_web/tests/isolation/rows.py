@@ -19,8 +19,8 @@ Make = Callable[[Things], Arguments]
 @dataclass(frozen=True)
 class Row:
     """kind: who may. least: the least role, of a team's page. method: how it is asked. good: what those who
-    may get. of, missing: the arguments beside the team's slug, of what is there and what isn't, which is answered
-    with ``nothing``; fixed: those that never change."""
+    may get. of, missing: the arguments beside the team's slug, of what is there and what isn't, which is
+    answered with ``nothing``; fixed: those that never change."""
 
     kind: Literal["public", "signed_in", "staff", "team", "key"]
     method: Method = "get"
