@@ -9,6 +9,9 @@ EXPOSED = (
     "X-Input-Orientation",
     "X-Input-Size",
     "X-Result-Size",
+    *(f"X-Foreground-{side}" for side in ("Top", "Left", "Width", "Height")),
+    *(f"X-{size}" for size in ("Type", "Width", "Height", "Max-Width", "Max-Height")),
+    *(f"X-RateLimit-{what}" for what in ("Limit", "Remaining", "Reset")),
 )
 ACCEPTED = ("Authorization", "Content-Type", "Idempotency-Key", "X-Api-Key")
 DAY_SECONDS = 86_400
