@@ -11,10 +11,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from accounts.fields import CreditsField
 from accounts.models import Transfer, User
 from accounts.money import to_credits
 from jobs import review
-from jobs.deciding import AcknowledgeForm, CreditsField, DecideForm, Page
+from jobs.deciding import AcknowledgeForm, DecideForm, Page
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification
 from jobs.models.job import AttemptQuerySet
 from jobs.reconcile import held, verdict

@@ -12,24 +12,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from accounts.money import DECIMALS, to_microcredits
+from accounts.fields import CreditsField
 from jobs.attempts import WrongStateError
 from jobs.models import Attempt
 from jobs.review import MAX_REASON
 
 MOST_AT_ONCE = 200  # Django takes a thousand fields in a form
-MAX_DIGITS = 15  # below review.MAX_CHARGE, in micro-credits
-
-
-class CreditsField(forms.DecimalField):
-    """Credits with up to six decimals; its value is in micro-credits."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_digits=MAX_DIGITS, decimal_places=DECIMALS, **options)
-
-    def clean(self, value: Any) -> Any:
-        credits_ = super().clean(value)
-        return None if credits_ is None else to_microcredits(credits_)
 
 
 class AcknowledgeForm(forms.Form):

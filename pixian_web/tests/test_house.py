@@ -17,6 +17,7 @@ MAY_IMPORT = {
         "accounts.models",
         "accounts.ledger",
         "accounts.access",
+        "accounts.fields",
         "accounts.keys",
         "accounts.money",
         "accounts.rates",

@@ -1,8 +1,7 @@
 """``manage.py setup_team NAME --owner EMAIL [--password P] [--credits N] [--api-key NAME]``: for scripts."""
 
 import json
-from argparse import ArgumentParser, ArgumentTypeError
-from decimal import Decimal
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -12,20 +11,10 @@ from django.db import transaction
 
 from accounts import keys
 from accounts.links import login_link
+from accounts.management.arguments import credits_argument
 from accounts.models import Team, User
-from accounts.money import to_credits, to_microcredits
+from accounts.money import to_credits
 from accounts.teams import open_team
-
-
-def credits_argument(text: str) -> int:
-    """Micro-credits of ``--credits 12.5``."""
-    try:
-        micro = to_microcredits(Decimal(text))
-    except (ArithmeticError, ValueError) as error:
-        raise ArgumentTypeError(f"{text!r} is no number with at most six decimals") from error
-    if not 0 <= micro < 2**53:
-        raise ArgumentTypeError(f"{text!r} is out of range")
-    return micro
 
 
 class Command(BaseCommand):
