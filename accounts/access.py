@@ -9,7 +9,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from accounts.models import Membership, Role
+from accounts.models import Membership, Role, Team
+
+LAST_TEAM = "team"
+"""In a session: the slug of the team that was entered last. The way in leads there."""
 
 
 def enter(request: HttpRequest, team_slug: str, at_least: Role = Role.VIEWER) -> Membership:
@@ -29,6 +32,13 @@ def enter(request: HttpRequest, team_slug: str, at_least: Role = Role.VIEWER) ->
             % {"role": membership.get_role_display()}
         )
     return membership
+
+
+def remember(request: HttpRequest, team: Team) -> None:
+    """The pages by which a team is entered say so; what they ask for afterwards doesn't. Pages of two teams
+    that lie open would take turns every other second."""
+    if request.session.get(LAST_TEAM) != team.slug:
+        request.session[LAST_TEAM] = team.slug
 
 
 def client_ip(request: HttpRequest) -> str:

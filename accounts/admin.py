@@ -6,7 +6,7 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 
-from accounts.models import LedgerAccount, Membership, Team, Transfer, User
+from accounts.models import Invitation, LedgerAccount, Membership, Team, Transfer, User
 from accounts.money import to_credits
 
 # The admin's own log-in page would ask for no second factor, and count no wrong passwords.
@@ -50,6 +50,17 @@ class TeamAdmin(admin.ModelAdmin):
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012
     inlines = (MembershipInline,)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(admin.ModelAdmin):
+    """They are made on the team's page, where the link is shown; here they can be revoked."""
+
+    list_display = ("email", "team", "role", "invited_by", "created_at", "expires_at")
+    list_select_related = ("team", "invited_by")
+    search_fields = ("email", "team__name")
+    exclude = ("token_sha256",)
+    has_add_permission = has_change_permission = never
 
 
 @admin.register(LedgerAccount)

@@ -1,5 +1,18 @@
 """The pages of a team's people, below its own address."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from accounts.views import inviting, limits, members, team
+
+urlpatterns = [
+    path("team/", team.team, name="team"),
+    path("team/rename/", team.rename, name="rename_team"),
+    path("team/leave/", members.leave, name="leave_team"),
+    path("team/invite/", inviting.invite, name="invite"),
+    path("team/invitations/<int:pk>/revoke/", inviting.revoke, name="revoke_invitation"),
+    path("team/<int:pk>/role/", members.change_role, name="change_role"),
+    path("team/<int:pk>/remove/", members.remove, name="remove_member"),
+    path("team/<int:pk>/hand-over/", members.hand_over, name="hand_over"),
+    path("team/<int:pk>/allowance/", limits.allowance, name="allowance"),
+    path("team/<int:pk>/allowance/lift/", limits.lift, name="lift_allowance"),
+]

@@ -1,4 +1,4 @@
-"""Opening a team: its slug, its owner and its first credits."""
+"""Opening a team: its slug, its owner and its first credits; and calling it something else."""
 
 from uuid import uuid4
 
@@ -17,6 +17,11 @@ def open_team(name: str, owner: User, microcredits: int = 0) -> Team:
     if microcredits:
         ledger.grant(team, microcredits, key=f"opening:{team.pk}", actor=owner, memo="opening credits")
     return team
+
+
+def rename(team: Team, name: str) -> None:
+    """Its slug stays, and with it every address that somebody has kept."""
+    Team.objects.filter(pk=team.pk).update(name=name)
 
 
 def _free_slug(name: str) -> str:

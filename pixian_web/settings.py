@@ -307,7 +307,9 @@ LOGGING = {
             "foreign_pre_chain": _shared_processors,
         },
     },
+    "filters": {"tokens_hidden": {"()": "accounts.unlogged.TokensHidden"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {name: {"level": LOG_LEVEL} for name in ("accounts", "jobs", "pixian_web")},
+    "loggers": {name: {"level": LOG_LEVEL} for name in ("accounts", "jobs", "pixian_web")}
+    | {name: {"filters": ["tokens_hidden"]} for name in ("django.request", "django.security.csrf")},
 }

@@ -1,11 +1,17 @@
 """Credits on a page: trimmed to what matters, in the reader's notation."""
 
 from django import template
+from django.utils.translation import gettext_lazy as _
 
-from accounts import ledger, money
-from accounts.models import Team
+from accounts import allowances, ledger, money
+from accounts.allowances import Standing
+from accounts.models import Allowance, Team, User
 
 register = template.Library()
+
+Period = Allowance.Period
+AT_PRESENT = {Period.DAY: _("today"), Period.WEEK: _("this week"), Period.MONTH: _("this month")}
+IN_EACH = {Period.DAY: _("a day"), Period.WEEK: _("a week"), Period.MONTH: _("a month")}
 
 
 @register.filter
@@ -24,3 +30,27 @@ def exact(microcredits: int | None) -> str:
 def balances(team: Team) -> ledger.Balances:
     """The team's four figures, as of now."""
     return ledger.balances(team)
+
+
+@register.simple_tag
+def limit_of(user: User, team: Team) -> Standing | None:
+    """How the reader's own allowance stands, where they have one."""
+    return next(iter(allowances.of_spender(team, user)), None)
+
+
+@register.filter
+def tone_of_limit(standing: Standing) -> str:
+    """Warned of before it is used up."""
+    if not standing.left:
+        return "fail"
+    return "doubt" if standing.warns else ""
+
+
+@register.filter
+def at_present(period: str) -> str:
+    return str(AT_PRESENT[Period(period)])
+
+
+@register.filter
+def in_each(period: str) -> str:
+    return str(IN_EACH[Period(period)])

@@ -4,7 +4,9 @@ import pytest
 from django.core.cache import cache
 from pytest_django import Settings
 
+from accounts.models import Membership, Role, User
 from accounts.tests.mailbox import DEAD_SERVER
+from conftest import World
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +23,11 @@ def mail_server_down(settings: Settings) -> None:
         settings.MAILERS = {"default": {"BACKEND": DEAD_SERVER}}
     else:
         settings.EMAIL_BACKEND = DEAD_SERVER
+
+
+@pytest.fixture
+def mona(world: World) -> User:
+    """A manager."""
+    user = User.objects.create_user("mona@example.org", first_name="Mona", last_name="Manager")
+    Membership.objects.create(team=world.team, user=user, role=Role.MANAGER)
+    return user

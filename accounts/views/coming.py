@@ -10,7 +10,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from accounts import links
+from accounts.access import LAST_TEAM
 from accounts.models import Team
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
 @never_cache
@@ -27,14 +30,16 @@ def login_link(request: HttpRequest, number: str, token: str) -> HttpResponse:
     # a command, and whoever reads one there may change the database itself. They are also the way back for
     # people whose phone is lost: so a link counts as confirming who one is, which turning a second factor off
     # asks for.
-    login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    login(request, user, backend=BACKEND)
     record_authentication(request, user, method="link", reauthenticated=True)
     return redirect("home")
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """The reader's first team, or a page that says there is none."""
-    team = Team.objects.filter(memberships__user=request.user.pk).order_by("memberships__pk").first()
+    """The team that the reader was in last, or their first one, or a page that says there is none."""
+    theirs = Team.objects.filter(memberships__user=request.user.pk).order_by("memberships__pk")
+    last = theirs.filter(slug=request.session.get(LAST_TEAM, "")).first()
+    team = last or theirs.first()
     if team is None:
         return render(request, "accounts/no_team.html")
     return redirect("atelier", team=team.slug)

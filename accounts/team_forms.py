@@ -1,0 +1,99 @@
+"""What a team's pages take in: its name, an invitation, a role, a limit; nothing invalid passes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.contrib.auth import password_validation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts import invitations
+from accounts.fields import CreditsField
+from accounts.models import Allowance, Membership, Role, Team, User
+
+MAX_NAME = 80
+
+
+class TeamForm(forms.Form):
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=MAX_NAME)
+
+    def clean_name(self) -> str:
+        """In one line: it stands in the subjects of mails."""
+        name = "".join(c if c.isprintable() else " " for c in self.cleaned_data["name"])
+        if not name.strip():
+            raise forms.ValidationError(_("A team needs a name."))
+        return " ".join(name.split())
+
+
+class RoleForm(forms.Form):
+    """One of these roles."""
+
+    def __init__(self, roles: Iterable[Role], *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["role"] = forms.TypedChoiceField(
+            label=gettext_lazy("Role"),
+            choices=[(role.value, role.label) for role in roles],
+            coerce=lambda value: Role(int(value)),
+            initial=Role.MEMBER.value,
+        )
+
+
+class InviteForm(RoleForm):
+    """An invitation into a team, by somebody with this role in it."""
+
+    email = forms.EmailField(label=gettext_lazy("E-mail"), max_length=254)
+
+    def __init__(self, team: Team, inviter: int, *args: Any, **options: Any) -> None:
+        super().__init__(invitations.roles(inviter), *args, **options)
+        self.team = team
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"].lower()
+        if Membership.objects.filter(team=self.team, user__email=email).exists():
+            raise forms.ValidationError(_("%(email)s is in the team already."), params={"email": email})
+        return email
+
+
+class AllowanceForm(forms.Form):
+    """How much somebody may spend; ``credits`` in micro-credits."""
+
+    credits = CreditsField(
+        label=gettext_lazy("Credits"),
+        min_value=0,
+        help_text=gettext_lazy("Up to six decimals. With 0 they can spend nothing."),
+    )
+    period = forms.ChoiceField(label=gettext_lazy("In each"), choices=Allowance.Period.choices)
+    warn_percent = forms.IntegerField(
+        label=gettext_lazy("Warn at, in percent"),
+        min_value=1,
+        max_value=100,
+        help_text=gettext_lazy("From here on they see a warning beside the balance, and so do you."),
+    )
+
+
+class NewPersonForm(forms.Form):
+    """Somebody who was invited and has no account yet."""
+
+    name = forms.CharField(label=gettext_lazy("Your name"), max_length=150)
+    password = forms.CharField(
+        label=gettext_lazy("A password"),
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+        help_text=password_validation.password_validators_help_text_html,
+    )
+    name.widget.attrs["autocomplete"] = "name"
+
+    def __init__(self, email: str, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.email = email
+
+    def clean(self) -> None:
+        """A password is also compared with the name and the address."""
+        super().clean()
+        user = User(email=self.email, first_name=self.cleaned_data.get("name", ""))
+        if password := self.cleaned_data.get("password"):
+            try:
+                password_validation.validate_password(password, user)
+            except forms.ValidationError as error:
+                self.add_error("password", error)

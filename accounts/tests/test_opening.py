@@ -1,0 +1,77 @@
+"""Opening a team, naming it, coming back to it and changing between several."""
+
+import re
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts import teams
+from accounts.models import Membership, Role, Team
+from accounts.tests.team_pages import log_in, of, page, text, told
+from conftest import World
+
+
+def test_anybody_opens_a_team_without_credits(world: World, client: Client) -> None:
+    log_in(client, "vera")
+    assert "0 credits" in text(client.get(reverse("open_team")))
+    response = client.post(reverse("open_team"), {"name": "  Studio \n Nord "}, follow=True)
+    team = Team.objects.get(slug="studio-nord")
+    assert (team.name, of(world.vera, team).role) == ("Studio Nord", Role.OWNER)
+    assert response.redirect_chain == [(reverse("team", args=["studio-nord"]), 302)]
+    assert "This team has 0 credits" in text(response)
+    assert "manage.py grant studio-nord" in text(response)
+    assert "This team has 0 credits" not in text(client.get(page(world)))
+
+
+@pytest.mark.parametrize("name", ["", "   ", "\n", "\u200b", "x" * 81])
+def test_a_team_needs_a_name(world: World, client: Client, name: str) -> None:
+    before = Team.objects.count()
+    assert 'role="alert"' in text(log_in(client, "alice").post(reverse("open_team"), {"name": name}))
+    response = client.post(page(world, "rename_team"), {"name": name})
+    assert 'role="alert"' in text(response)
+    assert Team.objects.count() == before
+    assert Team.objects.get(pk=world.team.pk).name == "Aurora"
+
+
+def test_another_name_keeps_the_address(world: World, client: Client) -> None:
+    response = log_in(client, "alice").post(page(world, "rename_team"), {"name": "Boreal"}, follow=True)
+    assert "called Boreal now" in told(response)
+    world.team.refresh_from_db()
+    assert (world.team.name, world.team.slug) == ("Boreal", "aurora")
+
+
+def test_strangers_open_nothing(db: None, client: Client) -> None:
+    assert client.post(reverse("open_team"), {"name": "Mine"}).status_code == 302
+    assert not Team.objects.exists()
+
+
+def test_the_way_in_leads_to_the_team_of_last_time(world: World, client: Client) -> None:
+    later = teams.open_team("Later", world.bob)
+    log_in(client, "bob")
+    for team, name in ((later, "atelier"), (world.team, "team"), (later, "team")):
+        client.get(reverse(name, args=[team.slug]))
+        assert client.get(reverse("home"))["Location"] == reverse("atelier", args=[team.slug])
+    Membership.objects.filter(team=later).delete()
+    assert client.get(reverse("home"))["Location"] == reverse("atelier", args=["aurora"])
+
+
+def test_whoever_is_in_several_teams_can_change(world: World, client: Client) -> None:
+    log_in(client, "bob")
+    assert 'class="switcher"' not in text(client.get(page(world)))
+    teams.open_team("Boréal & Co", world.bob)
+    for address in (page(world), reverse("account_change_password"), page(world, "history")):
+        shown = text(client.get(address, follow=True))
+        (menu,) = re.findall('<details class="switcher">(.*?)</details>', shown)
+        assert re.findall('href="([^"]+)"', menu) == [
+            reverse("atelier", args=["aurora"]),
+            reverse("atelier", args=["boreal-co"]),
+            reverse("open_team"),
+        ]
+
+
+@pytest.mark.parametrize("who", ["alice", "bob", "vera"])
+def test_the_bar_leads_to_the_team_and_to_ones_account(world: World, client: Client, who: str) -> None:
+    shown = text(log_in(client, who).get(page(world, "atelier")))
+    assert f'href="{page(world)}"' in shown
+    assert f'href="{reverse("account_email")}"' in shown

@@ -1,0 +1,46 @@
+"""Asking somebody into the team, and thinking better of it."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from accounts import invitations
+from accounts.access import enter
+from accounts.models import Role
+from accounts.rates import TooFastError
+from accounts.team_forms import InviteForm
+from accounts.views.team import page
+
+
+@never_cache
+@require_POST
+def invite(request: HttpRequest, team: str) -> HttpResponse:
+    """Answers with the page itself and not with a redirect: its link is kept nowhere."""
+    member = enter(request, team, Role.MANAGER)
+    form = InviteForm(member.team, member.role, request.POST)
+    if form.is_valid():
+        asked = form.cleaned_data
+        try:
+            sent = invitations.invite(member.team, asked["email"], asked["role"], member.user)
+        except TooFastError as error:
+            said = _("That was too often. You can invite again in %(seconds)s seconds.")
+            form.add_error(None, said % {"seconds": error.retry_after})
+        else:
+            return render(request, "accounts/invited.html", {"team": member.team, "sent": sent})
+    return render(request, "accounts/team.html", page(member, invite_form=form))
+
+
+@require_POST
+def revoke(request: HttpRequest, team: str, pk: int) -> HttpResponse:
+    member = enter(request, team, Role.MANAGER)
+    invitation = member.team.invitations.filter(pk=pk).first()
+    if invitation is None:
+        messages.info(request, _("This invitation was used or revoked already."))
+    else:
+        invitations.revoke(invitation)
+        said = _("The invitation of %(email)s is revoked: its link leads nowhere now. You can invite again.")
+        messages.success(request, said % {"email": invitation.email})
+    return redirect("team", team=team)

@@ -1,0 +1,21 @@
+"""Opening a team of one's own."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from accounts import teams
+from accounts.models import User
+from accounts.team_forms import TeamForm
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def open_team(request: HttpRequest) -> HttpResponse:
+    form = TeamForm(request.POST if request.method == "POST" else None)
+    if form.is_valid() and isinstance(request.user, User):
+        team = teams.open_team(form.cleaned_data["name"], request.user)
+        messages.success(request, _("The team %(team)s is open, and you own it.") % {"team": team})
+        return redirect("team", team=team.slug)
+    return render(request, "accounts/open_team.html", {"form": form})

@@ -1,0 +1,96 @@
+"""Who is in the team: the list, and the forms that stand beside it."""
+
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts import allowances, membership, teams
+from accounts.access import enter, remember
+from accounts.allowances import Standing
+from accounts.models import Membership, Role
+from accounts.team_forms import InviteForm, RoleForm, TeamForm
+
+
+@dataclass(frozen=True)
+class Person:
+    """A member as the reader may see them. standing: of their allowance; None: they have none, where
+    ``sees_limit`` is so. role_form: for whoever may change their role."""
+
+    member: Membership
+    is_reader: bool
+    sees_limit: bool
+    standing: Standing | None
+    may_limit: bool
+    role_form: RoleForm | None
+
+
+@require_GET
+def team(request: HttpRequest, team: str) -> HttpResponse:
+    member = enter(request, team)
+    remember(request, member.team)
+    return render(request, "accounts/team.html", page(member))
+
+
+@require_POST
+def rename(request: HttpRequest, team: str) -> HttpResponse:
+    member = enter(request, team, Role.OWNER)
+    form = TeamForm(request.POST)
+    if not form.is_valid():
+        return render(request, "accounts/team.html", page(member, rename_form=form))
+    teams.rename(member.team, form.cleaned_data["name"])
+    messages.success(request, _("The team is called %(name)s now.") % form.cleaned_data)
+    return redirect("team", team=team)
+
+
+def may_limit(reader: Membership, other: Membership) -> bool:
+    """An owner limits everybody, a manager those below: a limit that one may lift oneself would be none."""
+    return reader.role == Role.OWNER or other.role < reader.role == Role.MANAGER
+
+
+def page(
+    reader: Membership, invite_form: InviteForm | None = None, rename_form: TeamForm | None = None
+) -> dict[str, object]:
+    """What the page shows. The forms: as somebody has filled them in, with what is wrong."""
+    team, manages = reader.team, reader.role >= Role.MANAGER
+    return {
+        "team": team,
+        "reader": reader,
+        "manages": manages,
+        "owns": reader.role == Role.OWNER,
+        "is_last_owner": membership.is_last_owner(reader),
+        "people": _people(reader),
+        "invitations": team.invitations.select_related("invited_by").order_by("-pk") if manages else [],
+        "invite_form": invite_form or InviteForm(team, reader.role),
+        "rename_form": rename_form or TeamForm(initial={"name": team.name}),
+        "now": timezone.now(),
+    }
+
+
+def _people(reader: Membership) -> list[Person]:
+    members = reader.team.memberships.select_related("user").order_by("-role", "user__email")
+    standings = allowances.of_members(reader.team)
+    return [_person(reader, member, standings.get(member.pk)) for member in members]
+
+
+def _person(reader: Membership, member: Membership, standing: Standing | None) -> Person:
+    is_reader = member.pk == reader.pk
+    sees = is_reader or reader.role >= Role.MANAGER
+    may_change = reader.role == Role.OWNER and not is_reader
+    member.team = reader.team
+    return Person(
+        member=member,
+        is_reader=is_reader,
+        sees_limit=sees,
+        standing=standing if sees else None,
+        may_limit=may_limit(reader, member),
+        role_form=_role_form(member) if may_change else None,
+    )
+
+
+def _role_form(member: Membership) -> RoleForm:
+    return RoleForm(Role, initial={"role": member.role}, auto_id=f"{member.pk}-%s")
