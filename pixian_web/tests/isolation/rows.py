@@ -97,6 +97,7 @@ ROWS: dict[str, Row] = {
     "drop_in_nothing": Row("public", good=(404,)),
     "rest_nothing": Row("public", good=(404,)),
     "openapi_json": PUBLIC,
+    "api_docs": PUBLIC,
     # People and teams
     "open_team": SIGNED_IN,
     "join": Row("public", good=(404,), fixed={"token": "nobody-has-it"}),
@@ -108,6 +109,12 @@ ROWS: dict[str, Row] = {
     "change_role": member(Role.OWNER, "post", *OK_TO_POST),
     "remove_member": member(Role.OWNER, "get"),
     "hand_over": member(Role.OWNER, "get"),
+    "keys": team(Role.MEMBER),
+    "revoke_key": api_key(Role.MEMBER, "post", 302),
+    "key_allowance": api_key(Role.MANAGER),
+    "lift_key_allowance": api_key(Role.MANAGER, "post", 302),
+    "quick_start": team(),
+    "api_docs": PUBLIC,
     "allowance": member(Role.MANAGER, "get"),
     "lift_allowance": member(Role.MANAGER, "post", 302),
 }

@@ -1,0 +1,105 @@
+"""A team's API keys: made and shown once, limited, revoked."""
+
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import allowances, keys
+from accounts.access import enter
+from accounts.allowances import Standing
+from accounts.key_forms import KeyForm
+from accounts.models import ApiKey, Membership, Role, Scope
+from accounts.team_forms import AllowanceForm
+from accounts.views.limits import chosen_allowance, initial_allowance
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A key as the page shows it. scopes: what it may, in words."""
+
+    key: ApiKey
+    scopes: list[str]
+    standing: Standing | None
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def all_keys(request: HttpRequest, team: str) -> HttpResponse:
+    """The keys, and a form for one more. A new key's secret is in the answer to the form and nowhere else: a
+    redirect would have to keep it somewhere."""
+    member = enter(request, team, Role.MEMBER)
+    form = KeyForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        chosen = form.cleaned_data
+        key, made = keys.create(
+            member.team, member.user, chosen["name"], scopes=chosen["scopes"], expires_at=form.expires_at
+        )
+        return render(request, "accounts/key_made.html", {"team": member.team, "key": key, "made": made})
+    return render(request, "accounts/keys.html", _page(member, form))
+
+
+@require_POST
+def revoke(request: HttpRequest, team: str, pk: int) -> HttpResponse:
+    """Their own, or as a manager anybody's."""
+    member = enter(request, team, Role.MEMBER)
+    key = _key(member, pk)
+    if keys.revoke(key, member.user):
+        messages.success(request, _("The key %(name)s is revoked. It opens nothing any more.") % vars(key))
+    return redirect("keys", team=team)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
+    member = enter(request, team, Role.MANAGER)
+    key = _key(member, pk)
+    standing = _standing(key)
+    form = AllowanceForm(
+        request.POST if request.method == "POST" else None, initial=initial_allowance(request, standing)
+    )
+    if form.is_valid():
+        allowances.grant(key, **chosen_allowance(form))
+        messages.success(request, _("The allowance of %(who)s is set.") % {"who": key.name})
+        return redirect("keys", team=team)
+    shown = {"team": member.team, "key": key, "standing": standing, "form": form}
+    return render(request, "accounts/key_allowance.html", shown)
+
+
+@require_POST
+def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
+    member = enter(request, team, Role.MANAGER)
+    key = _key(member, pk)
+    allowances.lift(key)
+    messages.success(request, _("The key %(name)s has no limit of its own any more.") % vars(key))
+    return redirect("keys", team=team)
+
+
+def _key(member: Membership, pk: int) -> ApiKey:
+    seen = keys.visible_to(member.user, member.team, all_of_team=member.role >= Role.MANAGER)
+    key: ApiKey = get_object_or_404(seen, pk=pk)
+    return key
+
+
+def _page(member: Membership, form: KeyForm) -> dict[str, object]:
+    manages = member.role >= Role.MANAGER
+    shown = [
+        Shown(key, [str(Scope(scope).label) for scope in key.scopes.split()], _standing(key))
+        for key in keys.visible_to(member.user, member.team, all_of_team=manages)
+    ]
+    return {
+        "team": member.team,
+        "reader": member,
+        "manages": manages,
+        "form": form,
+        "usable": [each for each in shown if each.key.is_usable],
+        "ended": [each for each in shown if not each.key.is_usable],
+    }
+
+
+def _standing(key: ApiKey) -> Standing | None:
+    found = getattr(key, "allowance", None)
+    return allowances.standing(found) if found else None

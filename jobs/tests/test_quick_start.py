@@ -1,0 +1,43 @@
+"""The page for programs: the reader's own host and key, in every language, for every role."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+
+from accounts import keys
+from conftest import World
+from jobs.views.quick_start import LANGUAGES
+
+
+def shown(client: Client, world: World) -> str:
+    response = client.get(reverse("quick_start", args=[world.team.slug]))
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("name", ["vera", "bob", "alice"])
+def test_every_language_has_the_readers_host(
+    world: World, client: Client, settings: Settings, name: str
+) -> None:
+    settings.PUBLIC_URL = "https://cutouts.example.org"
+    client.force_login(getattr(world, name))
+    page = shown(client, world)
+    assert page.count("https://cutouts.example.org/api/v2/remove-background") == len(LANGUAGES)
+    assert page.count("YOUR_API_SECRET") >= len(LANGUAGES)
+
+
+def test_the_readers_own_key_is_filled_in(world: World, client: Client) -> None:
+    mine, secret = keys.create(world.team, world.bob, "mine")
+    theirs, _ = keys.create(world.team, world.alice, "theirs")
+    client.force_login(world.bob)
+    page = shown(client, world)
+    assert (mine.api_id in page, theirs.api_id in page, secret.api_secret in page) == (True, False, False)
+    keys.revoke(mine, world.bob)
+    assert mine.api_id not in shown(client, world)
+
+
+def test_it_is_there_in_french(world: World, client: Client) -> None:
+    client.force_login(world.bob)
+    client.cookies["django_language"] = "fr"
+    assert 'lang="fr"' in shown(client, world)

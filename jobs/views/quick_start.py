@@ -1,0 +1,67 @@
+"""How a program calls this site: samples with the reader's own host and key, and what there is to know."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_GET
+
+from accounts.access import enter
+from accounts.models import ApiKey, Membership
+from pixian.credentials import Credentials
+from pixian.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
+
+LANGUAGES = {
+    "curl": "curl.sh",
+    "Python": "python.py",
+    "Node.js": "node.mjs",
+    "PHP": "php.php",
+    "Ruby": "ruby.rb",
+    "Java": "Java.java",
+    "C#": "csharp.cs",
+}
+"""With the templates under ``jobs/samples``."""
+
+NOBODY = Credentials("YOUR_API_ID", "YOUR_API_SECRET")
+
+
+@dataclass(frozen=True)
+class Sample:
+    language: str
+    text: str
+
+
+@require_GET
+def quick_start(request: HttpRequest, team: str) -> HttpResponse:
+    member = enter(request, team)
+    known = _key_of(member)
+    api_id = known.api_id if known else NOBODY.api_id
+    shown = {
+        "team": member.team,
+        "samples": samples(settings.PUBLIC_URL, Credentials(api_id, NOBODY.api_secret)),
+        "key": known,
+        "host": settings.PUBLIC_URL,
+        "megabytes": MAX_UPLOAD_BYTES >> 20,
+        "megapixels": MAX_UPLOAD_PIXELS // 1_000_000,
+        "per_key": settings.API_CALLS_PER_KEY,
+        "per_team": settings.API_CALLS_PER_TEAM,
+        "patience": settings.GATEWAY_WAIT_SECONDS,
+    }
+    return render(request, "jobs/quick_start.html", shown)
+
+
+def samples(host: str, credentials: Credentials) -> list[Sample]:
+    """In each language, for this host and key."""
+    told = {"url": f"{host}/api/v2/remove-background", "credentials": credentials}
+    return [
+        Sample(language, render_to_string(f"jobs/samples/{name}", told).strip() + "\n")
+        for language, name in LANGUAGES.items()
+    ]
+
+
+def _key_of(member: Membership) -> ApiKey | None:
+    """One of the reader's own that works."""
+    mine = ApiKey.objects.usable().filter(team=member.team, owner=member.user)
+    return mine.order_by("-pk").first()

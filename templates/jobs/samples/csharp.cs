@@ -1,0 +1,28 @@
+{% autoescape off %}using System;
+using System.IO;
+using System.Net.Http;
+using System.Net.Http.Headers;
+using System.Text;
+using System.Threading.Tasks;
+
+class CutOut
+{
+    static async Task Main()
+    {
+        var key = Convert.ToBase64String(Encoding.ASCII.GetBytes("{{ credentials.api_id }}:{{ credentials.api_secret }}"));
+        using (var client = new HttpClient())
+        using (var form = new MultipartFormDataContent())
+        {
+            client.Timeout = TimeSpan.FromSeconds(200);
+            client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", key);
+            form.Add(new ByteArrayContent(File.ReadAllBytes("photo.jpg")), "image", "photo.jpg");
+
+            var answer = await client.PostAsync("{{ url }}", form);
+            var body = await answer.Content.ReadAsByteArrayAsync();
+            if (!answer.IsSuccessStatusCode)
+                throw new Exception((int)answer.StatusCode + ": " + Encoding.UTF8.GetString(body));
+            File.WriteAllBytes("cutout.png", body);
+        }
+    }
+}
+{% endautoescape %}

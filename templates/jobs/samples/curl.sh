@@ -1,0 +1,5 @@
+{% autoescape off %}curl --fail-with-body {{ url }} \
+  -u {{ credentials.api_id }}:{{ credentials.api_secret }} \
+  -F image=@photo.jpg \
+  -o cutout.png
+{% endautoescape %}

@@ -1,0 +1,21 @@
+{% autoescape off %}// Node.js 20 or newer, without packages
+import { openAsBlob } from "node:fs";
+import { writeFile } from "node:fs/promises";
+
+const form = new FormData();
+form.append("image", await openAsBlob("photo.jpg"), "photo.jpg");
+
+const key = btoa("{{ credentials.api_id }}:{{ credentials.api_secret }}");
+const answer = await fetch("{{ url }}", {
+  method: "POST",
+  headers: { Authorization: `Basic ${key}` },
+  body: form,
+});
+
+if (!answer.ok) {
+  const { error } = await answer.json();
+  throw new Error(`${error.status}/${error.code}: ${error.message}`);
+}
+await writeFile("cutout.png", Buffer.from(await answer.arrayBuffer()));
+console.log("Charged:", answer.headers.get("X-Credits-Charged"));
+{% endautoescape %}
