@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 
 import structlog
 from django.contrib.auth.decorators import login_not_required
@@ -20,7 +20,9 @@ from pixian.upload import UploadRequest, drain
 
 log = structlog.get_logger(__name__)
 
-View = Callable[[WSGIRequest], HttpResponseBase]
+View = Callable[..., HttpResponseBase]
+"""Given the request, and by name the parts of its address."""
+
 Envelope = Callable[[ApiError], HttpResponse]
 
 NOT_FOUND, NOT_ALLOWED = 404, 405
@@ -38,10 +40,10 @@ def speaks(method: str, told: Envelope = envelope) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def face(request: WSGIRequest) -> HttpResponseBase:
+        def face(request: WSGIRequest, **parts: str) -> HttpResponseBase:
             if cors.is_preflight(request.method, request.headers):
                 return HttpResponse(status=cors.NO_CONTENT, headers=cors.PREFLIGHT)
-            response = _answer(request, view, method, told)
+            response = _answer(request, partial(view, **parts), method, told)
             for name, value in cors.OPENED.items():
                 response[name] = value
             return response
@@ -67,7 +69,8 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
     except Exception:
         log.exception("a program's request failed")
         response = told(ServerFailed(500, 500, "Something broke here. What was charged is in the books."))
-    drain(UploadRequest(request.environ))
+    # Without the path, which Django has decoded and werkzeug would decode once more.
+    drain(UploadRequest(request.environ | {"PATH_INFO": ""}))
     return response
 
 

@@ -1,8 +1,8 @@
 """Addresses for programs, at the root of the site as they are at the vendors'."""
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 
-from jobs.api import drop_in, face, gateway
+from jobs.api import drop_in, face, gateway, openapi, openapi_page, rest
 
 urlpatterns = [
     path("api/v2/remove-background", gateway.remove_background, name="api_remove_background"),
@@ -11,4 +11,8 @@ urlpatterns = [
     path("v1.0/account", drop_in.account, name="drop_in_account"),
     re_path(r"^v1\.0/", drop_in.nothing_here, name="drop_in_nothing"),
     re_path(r"^api/v2/", face.nothing_here, name="api_nothing"),
+    path("api/", include(rest.urls())),
+    path("api/openapi.json", openapi.openapi_json, name="openapi_json"),
+    path("api/docs", openapi_page.docs, name="api_docs"),
+    re_path(r"^api(?:/|$)", face.nothing_here, name="rest_nothing"),
 ]

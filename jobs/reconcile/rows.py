@@ -73,12 +73,14 @@ class Span(NamedTuple):
     def end(self) -> datetime | None:
         return _midnight(self.until + timedelta(days=1)) if self.until else None
 
+    def of(self, field: str) -> Q:
+        """What has this time within the span."""
+        since = Q((f"{field}__gte", self.begin)) if self.begin else Q()
+        return since & (Q((f"{field}__lt", self.end)) if self.end else Q())
+
     def attempts(self) -> QuerySet[Attempt]:
         """Sent within the span; prepared, where they weren't sent."""
-        begin, end = self.begin, self.end
-        found = Attempt.objects.annotate(began=Coalesce("sent_at", "prepared_at"))
-        found = found.filter(began__gte=begin) if begin else found
-        return found.filter(began__lt=end) if end else found
+        return Attempt.objects.annotate(began=Coalesce("sent_at", "prepared_at")).filter(self.of("began"))
 
     def meets(self, begin: datetime, end: datetime) -> bool:
         """Whether a period has a part in the span."""

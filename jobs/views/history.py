@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from accounts.access import enter
-from jobs.models import Job
+from jobs import finding, keyset
 from jobs.views import live
 
 PAGE = 50
@@ -14,22 +14,14 @@ PAGE = 50
 
 @require_GET
 def history(request: HttpRequest, team: str) -> HttpResponse:
-    """A page of the history. Pages go by key (``before`` the last job shown), so that page 1,000 costs
-    what page 1 costs and a new job doesn't shift the rows."""
+    """A page of the history; ``before`` is the last job of the page above it."""
     member = enter(request, team)
     before = request.GET.get("before", "")
-    jobs = (
-        Job.objects.with_books()
-        .select_related("created_by", "api_key")
-        .filter(team=member.team)
-        .order_by("-pk")
-    )
-    if before.isascii() and before.isdigit() and len(before) < 19:
-        jobs = jobs.filter(pk__lt=int(before))
-    page = list(jobs[: PAGE + 1])
-    older = page[PAGE - 1].pk if len(page) > PAGE else None
+    last = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
+    page = keyset.page(finding.of_team(member.team), last, PAGE)
     address = f"{reverse('history', args=[team])}?before={before}"
-    shown = live.context(page[:PAGE], address) | {"team": member.team, "older": older, "before": before}
+    paging = {"team": member.team, "older": page.older, "before": before}
+    shown = live.context(page.rows, address) | paging
     if request.headers.get("HX-Request"):
         return live.fragment(request, "jobs/_history.html", shown)
     return render(request, "jobs/history.html", shown)

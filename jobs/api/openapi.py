@@ -1,0 +1,79 @@
+"""All that programs may ask, in one OpenAPI 3.1 document: our own API as ninja describes it, and the contract
+and the drop-in as their modules do."""
+
+import json
+from functools import cache
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
+
+from jobs.api import openapi_contract, openapi_drop_in
+from jobs.api.face import speaks
+from jobs.api.openapi_answers import JSON, Dict, error_components, errors, header_components
+from jobs.api.rest import api
+
+DESCRIPTION = (
+    "Programs of a team ask with one of its API keys: Id and secret as HTTP Basic. Amounts are credits with "
+    "up to six decimals, times are ISO 8601. Every error comes in an envelope; match on its code, never on "
+    "its text. Any other method is answered 405, any other address 404."
+)
+
+SECURITY: Dict = {
+    "basic": {"type": "http", "scheme": "basic", "description": "API Id and secret."},
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Api-Key",
+        "description": "The base64 of Id:secret.",
+    },
+}
+READING = errors(400, 401, 403, 429, 500, 503)
+
+
+def document() -> Dict:
+    return _document(settings.PUBLIC_URL)
+
+
+@speaks("GET")
+def openapi_json(_request: WSGIRequest) -> HttpResponse:
+    return HttpResponse(json.dumps(document()), JSON)
+
+
+@cache
+def _document(address: str) -> Dict:
+    own = json.loads(json.dumps(api.get_openapi_schema(path_prefix="api/")))
+    for item in own["paths"].values():
+        for operation in item.values():
+            operation["parameters"] = [_without_null(each) for each in operation["parameters"]]
+            operation["responses"] |= READING
+    schemas = openapi_contract.SCHEMAS | openapi_drop_in.SCHEMAS | _used(own)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": api.title, "version": api.version, "description": DESCRIPTION},
+        "servers": [{"url": address}],
+        "paths": openapi_contract.PATHS | own["paths"] | openapi_drop_in.PATHS,
+        "components": {
+            "schemas": schemas,
+            "responses": error_components("Error") | error_components(openapi_drop_in.ERRORS),
+            "headers": header_components(),
+            "securitySchemes": SECURITY,
+        },
+    }
+
+
+def _used(own: Dict) -> Dict:
+    """ninja adds the classes of parameters too, which are written where they are used."""
+    schemas: Dict = own["components"]["schemas"]
+    text = json.dumps(own)
+    return {name: schemas[name] for name in schemas if f'"#/components/schemas/{name}"' in text}
+
+
+def _without_null(parameter: Dict) -> Dict:
+    """A parameter is left out, never null."""
+    schema = parameter["schema"]
+    kinds = schema.pop("anyOf", [])
+    schema |= next((kind for kind in kinds if kind != {"type": "null"}), {})
+    if schema.get("default", 0) is None:
+        del schema["default"]
+    return parameter

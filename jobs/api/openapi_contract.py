@@ -1,0 +1,167 @@
+"""The contract's part of the OpenAPI document: ``POST /api/v2/remove-background`` and the account."""
+
+from jobs.answers import RELAYED
+from jobs.api.calls import MAX_KEY
+from jobs.api.openapi_answers import IMAGES, JSON, Dict, errors, headers
+from pixian.limits import MAX_PROCESSED_PIXELS, MAX_RESULT_PIXELS, MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
+from pixian.margin import ALLOWED as MARGINS
+from pixian.options import PIXELS_CAP, QUALITY, Alignment, Format, Options
+from pixian.sources import MAX_BASE64_TEXT, SOURCES
+from pixian.upload import FORMS
+
+LENGTH = r"([0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9})(%|px)|0+(\.0+)?"
+MARGIN = rf"^({LENGTH})( +({LENGTH})){{0,3}}$"
+BOOLEAN: Dict = {"type": "boolean", "default": False}
+
+FILE, BASE64, URL = SOURCES
+PICTURES: Dict = {
+    FILE: {
+        "type": "string",
+        "format": "binary",
+        "description": f"BMP, GIF, JPEG, PNG, TIFF or WebP; at most {MAX_UPLOAD_BYTES:,} bytes and "
+        f"{MAX_UPLOAD_PIXELS:,} pixels.",
+    },
+    BASE64: {
+        "type": "string",
+        "maxLength": MAX_BASE64_TEXT,
+        "description": "The picture as base64, with or without a data: prefix.",
+    },
+    URL: {
+        "type": "string",
+        "format": "uri",
+        "description": "Where the picture is fetched from, by http or https.",
+    },
+}
+OPTIONS: Dict = {
+    "max_pixels": {
+        "type": "integer",
+        "minimum": PIXELS_CAP[0],
+        "maximum": PIXELS_CAP[1],
+        "default": Options.max_pixels,
+        "description": "Width × height at most; a larger picture is shrunk first.",
+    },
+    "background.color": {
+        "type": "string",
+        "pattern": "^#[0-9a-fA-F]{6}$",
+        "description": "Fills the background, such as #FFFFFF; it stays transparent without.",
+    },
+    "result.crop_to_foreground": BOOLEAN | {"description": "Cut the result to what is left of the picture."},
+    "result.margin": {
+        "type": "string",
+        "pattern": MARGIN,
+        "default": "0px",
+        "description": f"Room around the result in CSS's order: {MARGINS}.",
+    },
+    "result.target_size": {
+        "type": "string",
+        "pattern": r"^ *0*[1-9][0-9]{0,7} +0*[1-9][0-9]{0,7} *$",
+        "description": f"Width and height of the whole result; {MAX_RESULT_PIXELS:,} pixels at most.",
+    },
+    "result.vertical_alignment": {
+        "type": "string",
+        "enum": list(Alignment),
+        "default": Options.vertical_alignment,
+        "description": "Where spare height goes.",
+    },
+    "output.format": {
+        "type": "string",
+        "enum": list(Format),
+        "default": Options.format,
+        "description": "auto is JPEG where a colour is given, else PNG.",
+    },
+    "output.jpeg_quality": {
+        "type": "integer",
+        "minimum": QUALITY[0],
+        "maximum": QUALITY[1],
+        "default": Options.jpeg_quality,
+    },
+    "test": BOOLEAN | {"description": "Free of charge; the result carries a watermark."},
+}
+IDEMPOTENCY_KEY: Dict = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[ -~]+$"},
+    "description": "For a day, the same request with the same key is one call: it is charged once, and a "
+    "repetition is answered with the first one's bytes.",
+}
+ACCOUNT: Dict = {
+    "type": "object",
+    "properties": {
+        "creditPack": {"type": "string"},
+        "state": {"type": "string", "enum": ["active", "dormant"]},
+        "useBefore": {"type": "string", "format": "date-time"},
+        "credits": {"type": "number", "description": "Of the team, available."},
+    },
+    "required": ["creditPack", "state", "useBefore", "credits"],
+}
+
+
+def _is_for(scope: str) -> Dict:
+    return {"security": [{"basic": [scope]}], "tags": ["Pixian's contract"]}
+
+
+def _body() -> Dict:
+    """A form with one picture; a file makes it a multipart one."""
+    multipart, urlencoded = FORMS
+    return {"required": True, "content": {multipart: _form(*SOURCES), urlencoded: _form(BASE64, URL)}}
+
+
+def _form(*sources: str) -> Dict:
+    pictures = {name: PICTURES[name] for name in sources}
+    one = [{"required": [name]} for name in sources]
+    return {"schema": {"type": "object", "properties": pictures | OPTIONS, "oneOf": one}}
+
+
+PATHS: Dict = {
+    "/api/v2/remove-background": {
+        "post": _is_for("cutouts")
+        | {
+            "operationId": "remove_background",
+            "summary": "Remove a background",
+            "description": "One picture from one source; the answer is the cut-out. Options may stand in the "
+            f"query string too, where the body's win. Above {MAX_PROCESSED_PIXELS:,} pixels a picture is "
+            "shrunk.",
+            "parameters": [IDEMPOTENCY_KEY],
+            "requestBody": _body(),
+            "responses": {
+                "200": {
+                    "description": "The cut-out.",
+                    "headers": headers(*RELAYED),
+                    "content": {kind: {} for kind in IMAGES},
+                }
+            }
+            | errors(400, 401, 402, 403, 409, 410, 413, 415, 429, 500, 502, 503, 504),
+        }
+    },
+    "/api/v2/account": {
+        "get": _is_for("balance")
+        | {
+            "operationId": "account",
+            "summary": "Tell the account's credits",
+            "parameters": [],
+            "responses": {
+                "200": {
+                    "description": "The team's account.",
+                    "content": {JSON: {"schema": {"$ref": "#/components/schemas/Account"}}},
+                }
+            }
+            | errors(401, 403, 429, 500, 503),
+        }
+    },
+}
+ERROR: Dict = {
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {
+                "status": {"type": "integer"},
+                "code": {"type": "integer", "description": "Match on this one."},
+                "message": {"type": "string"},
+            },
+            "required": ["status", "code", "message"],
+        }
+    },
+    "required": ["error"],
+}
+SCHEMAS: Dict = {"Account": ACCOUNT, "Error": ERROR}

@@ -1,0 +1,93 @@
+"""The kinds of values that our own API takes and gives, each with what the OpenAPI document says of it."""
+
+import re
+from datetime import date
+from enum import Enum
+from typing import Annotated, Any, Generic, TypeVar
+
+from django.http import HttpRequest
+from ninja import Schema
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from accounts.money import to_credits
+from jobs.keyset import Page
+from jobs.reconcile.rows import Span
+
+MAX_ID = 2**63 - 1
+LARGEST_PAGE, USUAL_PAGE = 100, 50
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 12, 30)
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+Item = TypeVar("Item")
+
+
+def credits_(microcredits: int) -> str:
+    """Credits without trailing zeros: ``1.25``."""
+    return str(to_credits(microcredits))
+
+
+def known(microcredits: int | None) -> str | None:
+    return None if microcredits is None else credits_(microcredits)
+
+
+def one_of(choices: type[Enum]) -> WithJsonSchema:
+    """Written where it is used, since classes called ``State`` would share a name in the document."""
+    return WithJsonSchema({"type": "string", "enum": [each.value for each in choices]})
+
+
+def _day(text: object) -> date:
+    """Days on which nothing can have happened are moved to where they can be reckoned with."""
+    try:
+        day = date.fromisoformat(text) if isinstance(text, str) and DAY.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None:
+        raise PydanticCustomError("day", "It must be a day such as 2026-11-30")
+    return min(max(day, FIRST_DAY), LAST_DAY)
+
+
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Credits = Annotated[
+    str,
+    Field(
+        description="Credits, exact, with up to six decimals.",
+        pattern=r"^-?[0-9]+(\.[0-9]{1,6})?$",
+        examples=["1.25"],
+    ),
+]
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+
+
+class Days(Schema):
+    """Whole days in the instance's time zone."""
+
+    since: Day | None = Field(None, description="The first day.", examples=["2026-11-01"])
+    until: Day | None = Field(None, description="The last day.", examples=["2026-11-30"])
+
+    @property
+    def span(self) -> Span:
+        return Span(self.since, self.until)
+
+
+class Paged(Days):
+    """Which page, and of which days."""
+
+    before: Id | None = Field(None, description="Only what is older than this id.")
+    limit: int = Field(USUAL_PAGE, ge=1, le=LARGEST_PAGE, description="How many at most.")
+
+
+class Listed(Schema, Generic[Item]):
+    """A page, the newest first."""
+
+    items: list[Item]
+    next: str | None = Field(description="The address of the next page; null on the last one.")
+
+
+def next_page(request: HttpRequest, page: Page[Any]) -> str | None:
+    """The address that was asked, with its filters, going on where this page ends."""
+    if page.older is None:
+        return None
+    query = request.GET.copy()
+    query["before"] = str(page.older)
+    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
