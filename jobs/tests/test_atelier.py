@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,14 +13,17 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import ledger
-from accounts.models import Transfer, User
+from accounts import allowances, keys, ledger
+from accounts.models import AllowanceUse, Membership, Transfer, User
 from accounts.money import MICROCREDITS as CREDIT
+from accounts.money import display
 from conftest import World, hold_of, small_png
 from jobs.models import Job
 from jobs.tests.upstream import Server, run
+from jobs.views import unpaid
 
 SCRIPT = {"HX-Request": "true"}
 
@@ -214,6 +218,61 @@ def test_nothing_new_until_what_is_owed_is_covered(world: World, client: Client)
     assert response.status_code == 402
     assert "owes 3.5 credits" in text(response)
     assert not Job.objects.exists()
+
+
+@pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 4th of March, in the middle of a day and of a month."""
+    monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 3, 4, 12, tzinfo=UTC))
+
+
+def allow(world: World, credits_: int, **more: Any) -> None:
+    """bob an allowance a day, of which he has spent 8.5 credits before."""
+    ledger.hold(world.team, 8_500_000, key="before", reference="", actor=world.bob)
+    member = Membership.objects.get(team=world.team, user=world.bob)
+    allowances.grant(member, limit=credits_ * CREDIT, period="day", **more)
+
+
+@pytest.mark.parametrize("way", [send, drop])
+def test_an_allowance_that_does_not_reach_says_so_and_writes_nothing(
+    world: World, client: Client, settings: Settings, noon: None, way: Callable[..., Any]
+) -> None:
+    allow(world, 9)
+    before = (*Transfer.objects.values_list("pk", flat=True),), *AllowanceUse.objects.values_list()
+    response = way(client, world, world.bob, file())
+    assert response.status_code == 402
+    assert (
+        "This picture may cost 1 credits, and 0.5 of your allowance are left: 8.5 of 9 a day are used. "
+        "It renews on March 5, 2026, midnight."
+    ) in text(response)
+    assert not Job.objects.exists()
+    assert not [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]
+    assert ((*Transfer.objects.values_list("pk", flat=True),), *AllowanceUse.objects.values_list()) == before
+    assert send(client, world, world.alice, file()).status_code == 201
+
+
+def test_a_keys_allowance_is_told_from_ones_own(world: World, noon: None) -> None:
+    key = keys.create(world.team, world.bob, "shop")[0]
+    allowances.grant(key, limit=CREDIT, period="month")
+    with pytest.raises(ledger.AllowanceUsedUpError) as caught:
+        ledger.hold(world.team, 2 * CREDIT, key="a", reference="", actor=world.bob, api_key=key)
+    assert "1 of the API key's allowance are left: 0 of 1 a month are used" in unpaid.told(caught.value)
+    assert "April 1, 2026" in unpaid.told(caught.value)
+
+
+@pytest.mark.parametrize(("credits_", "tone"), [(8, "fail"), (9, "doubt"), (10, "doubt"), (11, "")])
+def test_ones_allowance_stands_beside_the_balance(
+    world: World, client: Client, credits_: int, tone: str
+) -> None:
+    allow(world, credits_, warn_percent=85)
+    left = display(max(0, credits_ * CREDIT - 8_500_000))
+    client.force_login(world.bob)
+    for address in (page(world), page(world, "history"), page(world, "batch", uuid4())):
+        shown = re.sub(r"\s+", " ", text(client.get(address, headers=SCRIPT if "batch" in address else {})))
+        assert f"8.5 of {credits_} credits used today, {left} left" in shown
+        assert f'class="state {tone}"' in shown
+    client.force_login(world.alice)
+    assert "credits used today" not in text(client.get(page(world)))
 
 
 def test_a_request_sent_twice_is_one_job(world: World, client: Client) -> None:

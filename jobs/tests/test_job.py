@@ -7,9 +7,9 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
-from accounts import ledger
+from accounts import allowances, ledger
 from accounts.ledger import Balances
-from accounts.models import User
+from accounts.models import Membership, Transfer, User
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of
 from jobs.models import Job
@@ -152,6 +152,22 @@ def test_no_credits_are_told_and_change_nothing(world: World, client: Client, fa
     assert "enough credits" in told(response)
     failed.refresh_from_db()
     assert (failed.state, failed.reason, failed.attempts.count()) == ("failed", "refused", 1)
+
+
+def test_an_allowance_that_does_not_reach_is_told_and_changes_nothing(
+    world: World, client: Client, failed: Job
+) -> None:
+    member = Membership.objects.get(team=world.team, user=world.bob)
+    allowances.grant(member, limit=CREDIT // 2, period="week")
+    before = Transfer.objects.count()
+    response = again(client, world, world.bob, failed.pk)
+    assert response.status_code == 402
+    assert "0.5 of your allowance are left: 0 of 0.5 a week are used" in response.content.decode()
+    assert page(world, "again", failed.pk) in response.content.decode()
+    failed.refresh_from_db()
+    assert (failed.state, failed.reason, failed.attempts.count()) == ("failed", "refused", 1)
+    assert (Transfer.objects.count(), allowances.of_spender(world.team, world.bob)[0].used) == (before, 0)
+    assert again(client, world, world.alice, failed.pk).status_code == 302
 
 
 def test_a_forged_click_is_refused(world: World, failed: Job) -> None:

@@ -12,19 +12,18 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts import ledger
-from accounts.access import enter
+from accounts.access import enter, remember
+from accounts.ledger import LedgerError
 from accounts.models import Membership, Role
-from accounts.money import display
 from jobs.attempts import estimate
 from jobs.forms import UploadForm, clean_name
 from jobs.models import Job
 from jobs.submit import RequestReusedError, submit
-from jobs.views import live
+from jobs.views import live, unpaid
 
 BATCH_SHOWN = 200
 MEGAPIXEL = 1_000_000
-CREATED, PAYMENT_REQUIRED, CONFLICT = 201, 402, 409
+CREATED, CONFLICT = 201, 409
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class Refusal:
 def atelier(request: HttpRequest, team: str) -> HttpResponse:
     """The drop area, and the batch that is named in the address or begun by this page."""
     member = enter(request, team)
+    remember(request, member.team)
     batch = _uuid(request.GET.get("batch")) or uuid4()
     return render(request, "jobs/atelier.html", _page(member, batch))
 
@@ -81,21 +81,10 @@ def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", b
         return Refusal(name, form.message, form.status)
     try:
         return submit(member.team, member.user, form.upload())
-    except ledger.InsufficientCreditsError as error:
-        return Refusal(name, _short_of(error), PAYMENT_REQUIRED)
-    except ledger.OwingError as error:
-        message = _("The team owes %(credits)s credits. New pictures wait until they are covered.")
-        return Refusal(name, message % {"credits": display(error.owed_microcredits)}, PAYMENT_REQUIRED)
+    except LedgerError as error:
+        return Refusal(name, unpaid.told(error), unpaid.PAYMENT_REQUIRED)
     except RequestReusedError:
         return Refusal(name, _("Another picture was sent under this number before."), CONFLICT)
-
-
-def _short_of(error: ledger.InsufficientCreditsError) -> str:
-    message = _("This picture may cost %(asked)s credits, and %(available)s are available.")
-    return message % {
-        "asked": display(error.asked_microcredits),
-        "available": display(error.available_microcredits),
-    }
 
 
 def _page(member: Membership, batch: UUID) -> dict[str, object]:

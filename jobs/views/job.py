@@ -8,12 +8,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import enter
-from accounts.ledger import LedgerError
+from accounts.ledger import AllowanceUsedUpError, LedgerError
 from accounts.models import Membership, Role
 from jobs.models import Job
 from jobs.reconcile import booked, verdict
 from jobs.submit import NotFailedError, submit_again
-from jobs.views import live
+from jobs.views import live, unpaid
 
 
 @require_GET
@@ -27,13 +27,16 @@ def job(request: HttpRequest, team: str, pk: int) -> HttpResponse:
 
 @require_POST
 def again(request: HttpRequest, team: str, pk: int) -> HttpResponse:
-    """Try a failed job once more, with a hold of its own."""
+    """Try a failed job once more, with a hold of its own. Where an allowance doesn't reach it says so."""
     member = enter(request, team, Role.MEMBER)
     found = get_object_or_404(Job, team=member.team, pk=pk)
     try:
         submit_again(found, member.user)
     except NotFailedError:
         messages.info(request, _("This picture is under way or done already."))
+    except AllowanceUsedUpError as error:
+        messages.error(request, unpaid.told(error))
+        return render(request, "jobs/job.html", _shown(member, pk), status=unpaid.PAYMENT_REQUIRED)
     except LedgerError:
         messages.error(request, _("There aren't enough credits to try again."))
     return redirect("job", team=team, pk=pk)

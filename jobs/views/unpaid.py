@@ -1,0 +1,49 @@
+"""Why no credits were held for a picture, in the reader's language: what it may cost, what is left, when
+there is more."""
+
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+
+from accounts.ledger import AllowanceUsedUpError, InsufficientCreditsError, LedgerError, OwingError
+from accounts.money import display
+
+PAYMENT_REQUIRED = 402
+
+
+def told(error: LedgerError) -> str:
+    match error:
+        case AllowanceUsedUpError():
+            return _beyond_an_allowance(error)
+        case InsufficientCreditsError():
+            message = _("This picture may cost %(asked)s credits, and %(available)s are available.")
+            asked, available = error.asked_microcredits, error.available_microcredits
+            return message % {"asked": display(asked), "available": display(available)}
+        case OwingError():
+            message = _("The team owes %(credits)s credits. New pictures wait until they are covered.")
+            return message % {"credits": display(error.owed_microcredits)}
+        case _:
+            return _("The team's credits don't reach.")
+
+
+def _beyond_an_allowance(error: AllowanceUsedUpError) -> str:
+    allowance = error.allowance
+    if allowance.api_key_id:
+        message = _(
+            "This picture may cost %(asked)s credits, and %(left)s of the API key's allowance are left: "
+            "%(used)s of %(limit)s a %(period)s are used. It renews on %(when)s."
+        )
+    else:
+        message = _(
+            "This picture may cost %(asked)s credits, and %(left)s of your allowance are left: %(used)s of "
+            "%(limit)s a %(period)s are used. It renews on %(when)s."
+        )
+    limit, used = allowance.limit_microcredits, error.used_microcredits
+    return message % {
+        "asked": display(error.asked_microcredits),
+        "left": display(max(0, limit - used)),
+        "used": display(used),
+        "limit": display(limit),
+        "period": allowance.get_period_display(),
+        "when": date_format(localtime(error.renews_at), "DATETIME_FORMAT"),
+    }
