@@ -4,6 +4,7 @@ import pytest
 from django.db import connections
 from pytest_django import Settings
 
+from accounts.models import Scope
 from conftest import World
 from jobs.tests.programs import Program, program_of, reach
 from jobs.tests.upstream import Server, serving
@@ -24,4 +25,12 @@ def program(
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     reach(monkeypatch, server.upstream)
     with program_of(committed_world.team, committed_world.bob) as program:
+        yield program
+
+
+@pytest.fixture
+def reader(committed_world: World) -> Iterator[Program]:
+    """Of bob too, and it only looks."""
+    scopes = (Scope.JOBS, Scope.LEDGER, Scope.BALANCE)
+    with program_of(committed_world.team, committed_world.bob, scopes) as program:
         yield program
