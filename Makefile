@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes
 COVERED := accounts bench engine experiments jobs pixian pixian_web conftest.py manage.py
 
-.PHONY: run setup test test-postgresql check bench bench-engine soak format lock browser servers messages
+.PHONY: run setup test test-postgresql check bench bench-engine soak format lock browser servers languages messages
 .DEFAULT_GOAL := run
 
 # Ctrl-C reaches honcho, which ends all processes.
@@ -20,7 +20,7 @@ ON_POSTGRESQL := api_access balance chores double_spend fairness hands idempoten
   process_insists process_resumes queue ramp reconcile reconcile_command relay resolve_command review submit verify wake worker
 
 # Everything on SQLite, then what the database matters to on PostgreSQL; with ARGS the first alone.
-test: .venv/.dev browser servers
+test: .venv/.dev browser servers languages
 	@$(BIN)/python -m engine.weights fast standard
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory test-postgresql)
@@ -122,3 +122,15 @@ servers:
 	$(call apt_install,$$wanted); \
 	redis || echo "LEFT OUT: the tests with Redis, since redis-server is missing and can't be installed here"; \
 	postgres || echo "LEFT OUT: the tests on PostgreSQL, since it is missing and can't be installed here"
+
+# The samples for programs are run in every language that Debian has. What is missing is left out, and said.
+languages:
+	@wanted="$$(command -v php >/dev/null || echo php-cli php-curl) $$(command -v ruby >/dev/null || echo ruby ruby-httpclient) \
+	  $$(command -v java >/dev/null || echo default-jdk-headless) $$(command -v mcs >/dev/null || echo mono-mcs mono-runtime \
+	  libmono-system-net-http4.0-cil) $$(ls /usr/share/java/httpclient5-fluent.jar >/dev/null 2>&1 || echo libhttpclient5-java \
+	  libhttpcore5-java libslf4j-java)"; \
+	[ -z "$$(echo $$wanted)" ] && exit 0; \
+	$(call apt_install,$$wanted); \
+	for name in php ruby java mcs; do \
+	  command -v $$name >/dev/null || echo "LEFT OUT: the samples that need $$name, which can't be installed here"; \
+	done

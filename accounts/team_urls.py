@@ -2,9 +2,13 @@
 
 from django.urls import path
 
-from accounts.views import inviting, limits, members, team
+from accounts.views import inviting, keys, limits, members, team
 
 urlpatterns = [
+    path("keys/", keys.all_keys, name="keys"),
+    path("keys/<int:pk>/revoke/", keys.revoke, name="revoke_key"),
+    path("keys/<int:pk>/allowance/", keys.allowance, name="key_allowance"),
+    path("keys/<int:pk>/allowance/lift/", keys.lift, name="lift_key_allowance"),
     path("team/", team.team, name="team"),
     path("team/rename/", team.rename, name="rename_team"),
     path("team/leave/", members.leave, name="leave_team"),

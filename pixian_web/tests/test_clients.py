@@ -1,6 +1,7 @@
 """E21: programs written against the live services, pointed at the gateway by another host alone.
 
 They are fetched, not installed: nothing here may depend on them. What differs from their own use is the host.
+The vendor's samples are in ``test_samples``.
 """
 
 import json
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from engine.tests.conftest import PHOTOS, models_dir
-from engine.tests.test_clients import NODE_SAMPLE, PIXIAN_AI, PIXIAN_AI_SAMPLE, PYTHON_SAMPLE, run
+from engine.tests.test_clients import PIXIAN_AI, PIXIAN_AI_SAMPLE, run
 from pixian.credentials import Credentials
 from pixian_web.tests.instance import Instance, running
 
@@ -99,29 +100,6 @@ def fetched(requirement: str, folder: Path) -> Path:
     options = ["-q", "--no-deps", "--require-hashes", "--target", "lib", "-r", "wanted.txt"]
     run([sys.executable, "-m", "pip", "install", *options], folder)
     return folder / "lib"
-
-
-def test_curl(gateway: Instance, key: Credentials, tmp_path: Path) -> None:
-    url, user = f"{gateway.url}/api/v2/remove-background", f"{key.api_id}:{key.api_secret}"
-    run(["curl", "-sf", url, "-u", user, "-F", f"image=@{COFFEE}", "-o", "out.png"], tmp_path)
-    assert (tmp_path / "out.png").read_bytes().startswith(PNG)
-
-
-def test_python_with_requests(gateway: Instance, key: Credentials, tmp_path: Path) -> None:
-    out = tmp_path / "out.png"
-    url = f"{gateway.url}/api/v2/remove-background"
-    run([sys.executable, "-c", PYTHON_SAMPLE, url, key.api_id, key.api_secret, COFFEE, out], tmp_path)
-    assert out.read_bytes().startswith(PNG)
-
-
-@needs_npm
-def test_node_with_request(gateway: Instance, key: Credentials, tmp_path: Path) -> None:
-    run(["npm", "install", "--silent", "--no-audit", "--no-fund", "request@2.88.2"], tmp_path)
-    (tmp_path / "sample.js").write_text(NODE_SAMPLE)
-    url = f"{gateway.url}/api/v2/remove-background"
-    arguments: list[str | Path] = [url, key.api_id, key.api_secret, COFFEE, tmp_path / "out.png"]
-    run(["node", "--no-deprecation", "sample.js", *arguments], tmp_path)
-    assert (tmp_path / "out.png").read_bytes().startswith(PNG)
 
 
 def test_pixian_ai(gateway: Instance, key: Credentials, tmp_path: Path) -> None:

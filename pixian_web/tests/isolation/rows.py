@@ -114,7 +114,6 @@ ROWS: dict[str, Row] = {
     "key_allowance": api_key(Role.MANAGER),
     "lift_key_allowance": api_key(Role.MANAGER, "post", 302),
     "quick_start": team(),
-    "api_docs": PUBLIC,
     "allowance": member(Role.MANAGER, "get"),
     "lift_allowance": member(Role.MANAGER, "post", 302),
 }

@@ -7,7 +7,12 @@ using System.Threading.Tasks;
 
 class CutOut
 {
-    static async Task Main()
+    static void Main()
+    {
+        CutOutAsync().GetAwaiter().GetResult();
+    }
+
+    static async Task CutOutAsync()
     {
         var key = Convert.ToBase64String(Encoding.ASCII.GetBytes("{{ credentials.api_id }}:{{ credentials.api_secret }}"));
         using (var client = new HttpClient())
