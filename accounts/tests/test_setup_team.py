@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import ledger
+from accounts import keys, ledger
 from accounts.ledger import Balances
-from accounts.models import Membership, Role, Team, User
+from accounts.models import ApiKey, Membership, Role, Scope, Team, User
+from accounts.tests.kept import everything_kept
 from conftest import World
+from pixian.credentials import Credentials
 
 
 def setup_team(*arguments: str) -> dict[str, Any]:
@@ -54,11 +57,39 @@ def test_no_credits_are_fine(db: None) -> None:
     assert setup_team("North", "--owner", "dora@example.org")["credits"] == "0"
 
 
+def test_a_key_is_made_that_works(db: None) -> None:
+    answer = setup_team("North", "--owner", "dora@example.org", "--api-key", "Web shop")
+    key = keys.find(answer["api_id"], answer["api_secret"])
+    assert (key.name, key.team.name, key.owner.email) == ("Web shop", "North", "dora@example.org")
+    assert [scope for scope in Scope if key.allows(scope)] == list(Scope)
+    assert key.expires_at is None
+
+
+def test_without_being_asked_it_makes_none(db: None) -> None:
+    assert "api_id" not in setup_team("North", "--owner", "dora@example.org")
+    assert not ApiKey.objects.exists()
+
+
+def test_the_secret_is_printed_and_kept_nowhere(db: None, caplog: pytest.LogCaptureFixture) -> None:
+    for name in (None, "accounts"):
+        caplog.set_level(logging.DEBUG, name)
+    answer = setup_team("North", "--owner", "dora@example.org", "--api-key", "Web shop")
+    made = Credentials(answer["api_id"], answer["api_secret"])
+    kept = everything_kept()
+    assert made.api_id in kept
+    assert not [form for form in (made.api_secret, made.api_key) if form in kept + caplog.text]
+
+
 def test_somebody_who_exists_owns_the_new_team_too(world: World) -> None:
     answer = setup_team("North", "--owner", "ALICE@example.org")
     assert answer["owner"] == "alice@example.org"
     assert world.alice.teams.count() == 2
     assert User.objects.get(pk=world.alice.pk).check_password("correct horse")
+
+
+def test_where_the_team_is_refused_no_key_is_made(world: World) -> None:
+    refused("Aurora", "--owner", "dora@example.org", "--api-key", "Web shop")
+    assert not ApiKey.objects.exists()
 
 
 def refused(*arguments: str) -> str:
