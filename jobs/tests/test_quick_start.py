@@ -1,5 +1,7 @@
 """The page for programs: the reader's own host and key, in every language, for every role."""
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -7,7 +9,13 @@ from pytest_django import Settings
 
 from accounts import keys
 from conftest import World
+from jobs.answers import RELAYED
+from jobs.api.openapi_contract import OPTIONS
+from jobs.api.openapi_drop_in import PARAMETERS
 from jobs.views.quick_start import LANGUAGES
+from pixian.errors import Code
+from pixian.removebg.wanted import SOURCES as THEIR_SOURCES
+from pixian.sources import SOURCES
 
 
 def shown(client: Client, world: World) -> str:
@@ -41,3 +49,19 @@ def test_it_is_there_in_french(world: World, client: Client) -> None:
     client.force_login(world.bob)
     client.cookies["django_language"] = "fr"
     assert 'lang="fr"' in shown(client, world)
+
+
+def test_every_option_header_and_error_is_told(world: World, client: Client) -> None:
+    client.force_login(world.vera)
+    page = shown(client, world)
+    rows = set(re.findall(r'<th scope="row"><code>([^<]+)</code>', page))
+    assert rows == {*SOURCES, *OPTIONS, *RELAYED}
+    codes = re.findall(r'<th scope="row">[\d, ]+</th>\s*<td>([^<]+)</td>', page)
+    told = {int(code) for cell in codes for code in cell.split(", ")}
+    assert told - {404, 405, 410, 415, 500, 502} == set(Code)
+
+
+def test_it_says_what_the_drop_in_takes(world: World, client: Client) -> None:
+    client.force_login(world.vera)
+    page = shown(client, world)
+    assert [name for name in (*THEIR_SOURCES, *PARAMETERS) if f"<code>{name}</code>" not in page] == []
