@@ -1,0 +1,142 @@
+"""What people and programs do with secrets, right and wrong. Each act tells which ones played a part."""
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+from allauth.account.forms import LoginForm
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from accounts import invitations, keys
+from accounts.links import login_link
+from accounts.models import Role
+from accounts.tests.factors import code_of
+from accounts.tests.mailbox import the_link
+from conftest import World
+from jobs.tests import upstream as wire
+from jobs.tests.programs import REMOVE, program_with, reach
+from jobs.tests.upstream import serving
+from jobs.upstream import Upstream
+from pixian.client import Client as UpstreamClient
+from pixian.credentials import Credentials
+
+ALICE, PASSWORD, MISTYPED = "alice@example.org", "correct horse", "correct hearse"
+Secrets = dict[str, str]
+"""By what they are."""
+
+Act = Callable[[World, pytest.MonkeyPatch], Secrets]
+
+
+def by_password(world: World, monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    """Wrong, right, and where the page breaks in the middle."""
+    client = Client(raise_request_exception=False)
+    client.get(reverse("account_login"))
+    for password in (MISTYPED, PASSWORD):
+        client.post(reverse("account_login"), {"login": ALICE, "password": password})
+    client.post(reverse("admin:login"), {"username": ALICE, "password": PASSWORD})
+    with monkeypatch.context() as broken:
+        broken.setattr(LoginForm, "login", lambda *_: 1 // 0)
+        client.logout()
+        client.post(reverse("account_login"), {"login": ALICE, "password": PASSWORD})
+    client.post(reverse("account_login"), {"login": ALICE, "password": PASSWORD})
+    return {"a password": PASSWORD, "a mistyped password": MISTYPED} | cookies(client)
+
+
+def cookies(client: Client) -> Secrets:
+    names = (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)
+    return {f"the cookie {name}": client.cookies[name].value for name in names}
+
+
+def by_link(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    """One that was used, one that wasn't yet, and requests that Django complains of."""
+    used, fresh = login_link(world.alice), login_link(world.bob)
+    Client().get(used.removeprefix(settings.PUBLIC_URL))
+    complained_of(fresh)
+    return {"a used link": token_of(used), "a fresh link": token_of(fresh)}
+
+
+def by_invitation(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    link = invitations.invite(world.team, "dora@example.org", Role.MEMBER, world.alice).link
+    complained_of(link)
+    return {"an invitation": token_of(link)}
+
+
+def by_reset(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    """The new password isn't chosen yet: allauth keeps the key of the link in the session."""
+    client = Client()
+    client.post(reverse("account_reset_password"), {"email": ALICE})
+    link = the_link()
+    assert "password1" in client.get(link, follow=True).content.decode()
+    complained_of(link)
+    return {"a reset link": token_of(link).partition("-")[2]}
+
+
+def complained_of(link: str) -> None:
+    """Forged, and almost right."""
+    path = urlsplit(link).path
+    assert Client(enforce_csrf_checks=True).post(path).status_code == 403
+    for asked in (path.rstrip("/"), f"{path}x", f"{path}x/"):
+        Client().get(asked, follow=True)
+        Client().delete(asked)
+
+
+def token_of(link: str) -> str:
+    return link.rstrip("/").rpartition("/")[2]
+
+
+def app_being_set_up(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    return {"an app's secret": half_way()[1]}
+
+
+def half_way() -> tuple[Client, str]:
+    client = Client()
+    client.post(reverse("account_login"), {"login": ALICE, "password": PASSWORD})
+    client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    page = client.get(reverse("mfa_activate_totp")).content.decode()
+    (secret,) = re.findall(r"<code>([A-Z2-7]{32})</code>", page)
+    return client, secret
+
+
+def by_app(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    """Set up, with recovery codes; then a log-in with a wrong code and with a right one."""
+    client, secret = half_way()
+    page = client.post(reverse("mfa_activate_totp"), {"code": code_of(secret)}, follow=True).content.decode()
+    codes = re.findall(r"<code>(\d{8})</code>", page)
+    assert len(codes) == 10
+    other = Client()
+    other.post(reverse("account_login"), {"login": ALICE, "password": PASSWORD})
+    for code, expected in (("000000", 200), (codes[0], 302)):
+        assert other.post(reverse("mfa_authenticate"), {"code": code}).status_code == expected
+    return {"an app's secret": secret} | {f"recovery code {code}": code for code in codes}
+
+
+def by_key(world: World, monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    """Right, wrong, in the drop-in's way, and with an upstream that fails in each way it can."""
+    _key, made = keys.create(world.team, world.bob, "shop")
+    wrong, ours = Credentials(made.api_id, "w" * 52), Credentials.generate()
+    with serving() as server:
+        reach(monkeypatch, Upstream(UpstreamClient(server.url, ours, idle_timeout=2), charges=True))
+        server.script.extend([wire.answer(), wire.error(500), wire.no_answer, wire.error(401, 1004, "No.")])
+        for credentials in (wrong, *[made] * 5):
+            with program_with(credentials) as http:
+                http.post(REMOVE, files={"image": ("photo.png", PICTURE)})
+                http.get("/api/balance")
+        with program_with(None) as http:
+            for secret in (wrong.api_secret, made.api_secret):
+                http.get("/v1.0/account", headers={"X-Api-Key": secret})
+        assert server.calls >= 4
+    kinds = {"the key": made, "a wrong key": wrong, "ours at the upstream": ours}
+    return {f"{kind}: {what}": secret for kind, one in kinds.items() for what, secret in forms(one).items()}
+
+
+PICTURE = wire.picture("blue")
+
+
+def forms(credentials: Credentials) -> Secrets:
+    return {"secret": credentials.api_secret, "base64": credentials.api_key}
+
+
+ACTS: tuple[Act, ...] = (by_password, by_link, by_invitation, by_reset, app_being_set_up, by_app, by_key)
