@@ -1,5 +1,6 @@
 {% autoescape off %}curl --fail-with-body {{ url }} \
   -u {{ credentials.api_id }}:{{ credentials.api_secret }} \
   -F image=@photo.jpg \
-  -o cutout.png
+  -o cutout.png \
+  || { cat cutout.png; rm -f cutout.png; false; }
 {% endautoescape %}

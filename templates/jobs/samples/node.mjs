@@ -1,9 +1,8 @@
-{% autoescape off %}// Node.js 20 or newer, without packages
-import { openAsBlob } from "node:fs";
-import { writeFile } from "node:fs/promises";
+{% autoescape off %}// Node.js 18 or newer, without packages
+import { readFile, writeFile } from "node:fs/promises";
 
 const form = new FormData();
-form.append("image", await openAsBlob("photo.jpg"), "photo.jpg");
+form.append("image", new Blob([await readFile("photo.jpg")]), "photo.jpg");
 
 const key = btoa("{{ credentials.api_id }}:{{ credentials.api_secret }}");
 const answer = await fetch("{{ url }}", {

@@ -8,12 +8,14 @@ curl_setopt_array($call, [
 ]);
 $body = curl_exec($call);
 if ($body === false) {
-    exit(curl_error($call) . PHP_EOL);
+    fwrite(STDERR, curl_error($call) . PHP_EOL);
+    exit(1);
 }
 
 if (curl_getinfo($call, CURLINFO_RESPONSE_CODE) !== 200) {
     $error = json_decode($body)->error;
-    exit("{$error->status}/{$error->code}: {$error->message}" . PHP_EOL);
+    fwrite(STDERR, "{$error->status}/{$error->code}: {$error->message}" . PHP_EOL);
+    exit(1);
 }
 file_put_contents("cutout.png", $body);
 {% endautoescape %}
