@@ -3,6 +3,8 @@
 from typing import Protocol
 
 EXPOSED = (
+    "Content-Disposition",
+    "ETag",
     "Retry-After",
     "X-Credits-Calculated",
     "X-Credits-Charged",
@@ -13,7 +15,7 @@ EXPOSED = (
     *(f"X-{size}" for size in ("Type", "Width", "Height", "Max-Width", "Max-Height")),
     *(f"X-RateLimit-{what}" for what in ("Limit", "Remaining", "Reset")),
 )
-ACCEPTED = ("Authorization", "Content-Type", "Idempotency-Key", "X-Api-Key")
+ACCEPTED = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-Api-Key")
 DAY_SECONDS = 86_400
 
 OPENED = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": ", ".join(EXPOSED)}

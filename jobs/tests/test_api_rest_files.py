@@ -104,3 +104,11 @@ def test_a_name_in_another_script_arrives(reader: Program, job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(name='été "2".png')
     disposition = fetch(reader, job, "source").headers["Content-Disposition"]
     assert disposition.endswith("filename*=utf-8''%C3%A9t%C3%A9%20%222%22.png")
+
+
+def test_a_page_of_another_origin_can_ask_whether_it_has_them(reader: Program, job: Job) -> None:
+    exposed = fetch(reader, job, "result").headers["Access-Control-Expose-Headers"]
+    assert {"ETag", "Content-Disposition"} <= set(exposed.split(", "))
+    asks = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "if-none-match"}
+    allowed = reader.http.options(f"/api/jobs/{job.pk}/result", headers=asks)
+    assert "If-None-Match" in allowed.headers["Access-Control-Allow-Headers"].split(", ")
