@@ -10,6 +10,7 @@ import pytest
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from django.test import Client
+from django.utils.translation import trim_whitespace
 
 from conftest import World
 
@@ -22,8 +23,9 @@ def words_of_templates() -> Iterator[str]:
     for path in (ROOT / "templates").rglob("*.html"):
         text = path.read_text()
         yield from (quoted[1] for quoted in re.findall(r"{% translate (['\"])(.*?)\1", text))
-        blocks = re.findall(r"{% blocktranslate[^%]*%}(.*?){% endblocktranslate %}", text, re.DOTALL)
-        singulars = (block.partition("{% plural %}")[0] for block in blocks)
+        blocks = re.findall(r"{% blocktranslate([^%]*)%}(.*?){% endblocktranslate %}", text, re.DOTALL)
+        words = (trim_whitespace(block) if "trimmed" in tag else block for tag, block in blocks)
+        singulars = (block.partition("{% plural %}")[0] for block in words)
         yield from (re.sub(r"{{ *(\w+) *}}", r"%(\1)s", block) for block in singulars)
 
 
