@@ -125,10 +125,12 @@ servers:
 
 # The samples for programs are run in every language that Debian has. What is missing is left out, and said.
 languages:
-	@wanted="$$(command -v php >/dev/null || echo php-cli php-curl) $$(command -v ruby >/dev/null || echo ruby ruby-httpclient) \
-	  $$(command -v java >/dev/null || echo default-jdk-headless) $$(command -v mcs >/dev/null || echo mono-mcs mono-runtime \
-	  libmono-system-net-http4.0-cil) $$(ls /usr/share/java/httpclient5-fluent.jar >/dev/null 2>&1 || echo libhttpclient5-java \
-	  libhttpcore5-java libslf4j-java)"; \
+	@wanted="$$(php -m 2>/dev/null | grep -qx curl || echo php-cli php-curl) \
+	  $$(ruby -rhttpclient -e '' 2>/dev/null || echo ruby ruby-httpclient) \
+	  $$(command -v java >/dev/null || echo default-jdk-headless) \
+	  $$(command -v mcs >/dev/null && ls /usr/lib/mono/4.5/System.Net.Http.dll >/dev/null 2>&1 || \
+	     echo mono-mcs mono-runtime libmono-system-net-http4.0-cil) \
+	  $$(ls /usr/share/java/httpclient5-fluent.jar >/dev/null 2>&1 || echo libhttpclient5-java libhttpcore5-java libslf4j-java)"; \
 	[ -z "$$(echo $$wanted)" ] && exit 0; \
 	$(call apt_install,$$wanted); \
 	for name in php ruby java mcs; do \

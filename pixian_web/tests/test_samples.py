@@ -96,7 +96,7 @@ def test_a_sample_of_ours_brings_a_cut_out(
     assert (folder / "cutout.png").read_bytes().startswith(PNG)
 
 
-@pytest.mark.parametrize("language", ["Python", "Ruby"])
+@pytest.mark.parametrize("language", ["curl", "Python", "Node.js", "PHP", "Ruby"])
 def test_a_sample_of_ours_fails_with_what_is_wrong(
     gateway: Instance, key: Credentials, folder: Path, language: str
 ) -> None:
