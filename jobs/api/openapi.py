@@ -45,7 +45,7 @@ def _document(address: str) -> Dict:
     own = json.loads(json.dumps(api.get_openapi_schema(path_prefix="api/")))
     for item in own["paths"].values():
         for operation in item.values():
-            operation["parameters"] = [_without_null(each) for each in operation["parameters"]]
+            operation["parameters"] = [_mended(each) for each in operation["parameters"]]
             operation["responses"] |= READING
     schemas = openapi_contract.SCHEMAS | openapi_drop_in.SCHEMAS | _used(own)
     return {
@@ -69,8 +69,9 @@ def _used(own: Dict) -> Dict:
     return {name: schemas[name] for name in schemas if f'"#/components/schemas/{name}"' in text}
 
 
-def _without_null(parameter: Dict) -> Dict:
-    """A parameter is left out, never null."""
+def _mended(parameter: Dict) -> Dict:
+    """A parameter is left out, never null; and the examples of its schema are in a form of their own."""
+    parameter.pop("examples", None)
     schema = parameter["schema"]
     kinds = schema.pop("anyOf", [])
     schema |= next((kind for kind in kinds if kind != {"type": "null"}), {})
