@@ -8,6 +8,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from accounts import keys
+from accounts.models import Scope
 from conftest import World
 from jobs.answers import RELAYED
 from jobs.api.openapi_contract import OPTIONS
@@ -43,6 +44,17 @@ def test_the_readers_own_key_is_filled_in(world: World, client: Client) -> None:
     assert (mine.api_id in page, theirs.api_id in page, secret.api_secret in page) == (True, False, False)
     keys.revoke(mine, world.bob)
     assert mine.api_id not in shown(client, world)
+
+
+def test_a_key_that_the_samples_fail_with_isnt_filled_in(world: World, client: Client) -> None:
+    reading, _ = keys.create(world.team, world.bob, "reading", scopes=[Scope.BALANCE])
+    client.force_login(world.bob)
+    assert reading.api_id not in shown(client, world)
+    before, _ = keys.create(world.team, world.vera, "when she was a member")
+    client.force_login(world.vera)
+    page = shown(client, world)
+    assert (before.api_id in page, "Make a key first" in page) == (False, False)
+    assert "A member of the team can make one" in page
 
 
 def test_it_is_there_in_french(world: World, client: Client) -> None:

@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
 from accounts.access import enter
-from accounts.models import ApiKey, Membership
+from accounts.models import ApiKey, Membership, Role, Scope
 from pixian.credentials import Credentials
 from pixian.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
 
@@ -42,6 +42,7 @@ def quick_start(request: HttpRequest, team: str) -> HttpResponse:
         "team": member.team,
         "samples": samples(settings.PUBLIC_URL, Credentials(api_id, NOBODY.api_secret)),
         "key": known,
+        "may_make": member.role >= Role.MEMBER,
         "host": settings.PUBLIC_URL,
         "megabytes": MAX_UPLOAD_BYTES >> 20,
         "megapixels": MAX_UPLOAD_PIXELS // 1_000_000,
@@ -62,6 +63,7 @@ def samples(host: str, credentials: Credentials) -> list[Sample]:
 
 
 def _key_of(member: Membership) -> ApiKey | None:
-    """One of the reader's own that works."""
-    mine = ApiKey.objects.usable().filter(team=member.team, owner=member.user)
-    return mine.order_by("-pk").first()
+    """One of the reader's own that the samples work with."""
+    mine = ApiKey.objects.usable().filter(team=member.team, owner=member.user).order_by("-pk")
+    good = [key for key in mine.with_owners_role() if key.allows(Scope.CUTOUTS)]
+    return good[0] if good else None

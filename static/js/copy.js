@@ -6,9 +6,23 @@ for (const source of document.querySelectorAll("[data-copy]")) {
   const copy = button.content.firstElementChild.cloneNode(true);
   const label = copy.textContent;
   copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    await take(source);
     copy.textContent = copy.dataset.done;
     setTimeout(() => { copy.textContent = label; }, 2000);
   });
   source.after(copy);
+}
+
+// Browsers keep the clipboard from pages that came without HTTPS, but let them copy what is selected.
+async function take(source) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    return;
+  }
+  if (source.select) {
+    source.select();
+  } else {
+    getSelection().selectAllChildren(source);
+  }
+  document.execCommand("copy");
 }
