@@ -7,8 +7,8 @@ from django.contrib.auth import authenticate
 from django.test import Client
 from django.urls import reverse
 
-from accounts import ledger
-from accounts.models import LedgerAccount, Membership, Role, Team, Transfer, User
+from accounts import invitations, ledger
+from accounts.models import Invitation, LedgerAccount, Membership, Role, Team, Transfer, User
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 
@@ -85,6 +85,17 @@ def test_nor_are_they_by_an_action_on_the_list(admin: Client, model: str) -> Non
     }
     admin.post(address(model, "changelist"), answers)
     assert books() == before
+
+
+def test_an_invitation_can_be_seen_and_revoked_there_but_not_made(admin: Client, world: World) -> None:
+    row = invitations.invite(world.team, "dora@example.org", Role.MEMBER, world.alice).invitation
+    assert "dora@example.org" in admin.get(address("invitation", "changelist")).content.decode()
+    shown = admin.get(address("invitation", "change", row.pk))
+    assert (shown.status_code, row.token_sha256 in shown.content.decode()) == (200, False)
+    assert admin.post(address("invitation", "change", row.pk), {"role": 4}).status_code == 403
+    assert admin.get(address("invitation", "add")).status_code == 403
+    admin.post(address("invitation", "delete", row.pk), {"post": "yes"})
+    assert not Invitation.objects.exists()
 
 
 def add(admin: Client, email: str, **more: Any) -> int:

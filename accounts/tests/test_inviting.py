@@ -21,7 +21,7 @@ def invite(client: Client, world: World, **answers: Any) -> Any:
 
 
 def the_shown_link(response: Any) -> str:
-    (link,) = re.findall(r'id="link" type="text" readonly value="([^"]+)"', text(response))
+    (link,) = re.findall(r'id="link" type="text" readonly data-copy value="([^"]+)"', text(response))
     return str(link)
 
 
