@@ -48,7 +48,9 @@ def key(instance: Instance) -> Credentials:
     team = ("Tried", "--owner", "tried@example.org", "--credits", "1000", "--api-key", "trial")
     made = json.loads(instance.manage("setup_team", *team))
     key = Credentials(made["api_id"], made["api_secret"])
-    with httpx.Client(base_url=instance.url, auth=(key.api_id, key.api_secret), trust_env=False) as http:
+    auth = (key.api_id, key.api_secret)
+    # The engine's first picture takes long where the machine has much to do.
+    with httpx.Client(base_url=instance.url, auth=auth, timeout=60, trust_env=False) as http:
         http.post("/api/v2/remove-background", files={"image": small_png(9, 9)}).raise_for_status()
     return key
 
