@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from accounts import allowances, keys
 from accounts.models import Allowance, ApiKey, Membership, Role, Scope, User
@@ -65,6 +66,14 @@ def test_nothing_invalid_passes(world: World, client: Client, typed: dict[str, A
     response = make(client, world, world.bob, **typed)
     assert said in text(response)
     assert not ApiKey.objects.exists()
+
+
+def test_its_last_day_ends_where_the_instance_is(world: World, client: Client, settings: Settings) -> None:
+    settings.TIME_ZONE = "Europe/Paris"
+    make(client, world, world.bob, expires_on="2099-06-30")
+    key = ApiKey.objects.get()
+    assert key.expires_at
+    assert key.expires_at.isoformat() == "2099-06-30T22:00:00+00:00"
 
 
 def test_a_viewer_has_no_keys(world: World, client: Client) -> None:

@@ -1,19 +1,23 @@
 """The samples of the page for programs, and the vendor's own, run against a whole instance's gateway.
 
-The vendor's are read from where the project's ground truth lies beside it, and changed in host and key alone;
-where that isn't there they are left out, which is said.
+The vendor's are read from where the project's ground truth lies beside it, and changed in host, key and photo
+alone; where that isn't there they are left out, which is said.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -40,7 +44,6 @@ class Runner:
     needs: str
     file: str
     commands: Callable[[str], list[list[str]]]
-    environment: dict[str, str] | None = None
 
 
 RUNNERS = {
@@ -54,9 +57,27 @@ RUNNERS = {
 }
 
 
+class Photos(SimpleHTTPRequestHandler):
+    """Photos on a web server of ours, for the samples that name an address."""
+
+    def log_message(self, *_: Any) -> None: ...
+
+
 @pytest.fixture(scope="module")
-def gateway(models_dir: Path) -> Iterator[Instance]:
-    with tempfile.TemporaryDirectory(prefix="pixian-") as folder, running(Path(folder)) as instance:
+def photo_url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Photos, directory=str(PHOTOS))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/coffee.jpg"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def gateway(models_dir: Path, photo_url: str) -> Iterator[Instance]:
+    reached = {"FETCH_NETWORKS": "127.0.0.1/32", "FETCH_PORTS": str(urlsplit(photo_url).port)}
+    with (
+        tempfile.TemporaryDirectory(prefix="pixian-") as folder,
+        running(Path(folder), **reached) as instance,
+    ):
         yield instance
 
 
@@ -80,9 +101,8 @@ def run(runner: Runner, text: str, folder: Path) -> None:
         pytest.skip(f"LEFT OUT: {runner.needs} is missing and can't be installed here")
     (folder / runner.file).write_text(text)
     for command in runner.commands(runner.file):
-        env = os.environ | (runner.environment or {})
         done = subprocess.run(
-            command, cwd=folder, env=env, capture_output=True, text=True, timeout=MINUTE, check=False
+            command, cwd=folder, capture_output=True, text=True, timeout=MINUTE, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -126,50 +146,70 @@ class CutOut {{ static void Main() {{ {text} System.Threading.Thread.Sleep(500);
 CLASSPATH = ":".join(map(str, FLUENT))
 
 THEIRS: dict[str, tuple[str, Runner, str]] = {
-    "curl": (r"\$ (curl .*?-F image=@.*?\.png)\n", RUNNERS["curl"], "{text}"),
+    "curl": ("curl https", RUNNERS["curl"], "{text}"),
     "java": (
-        r"// Requires: org.apache[^ ]*:httpclient5-fluent (Request request .*?addBinaryBody.*)\n",
+        "Request request",
         Runner("java", "CutOut.java", lambda file: [["java", "-cp", CLASSPATH, file]]),
         JAVA,
     ),
-    "c#": (r"(using \(var client.*?ByteArrayContent.*)\n", RUNNERS["C#"], CSHARP),
+    "c#": ("using (var client", RUNNERS["C#"], CSHARP),
     "node": (
-        r"(var request = require\('request'\);.*?createReadStream.*)\n",
-        Runner(
-            "npm",
-            "sample.js",
-            lambda file: [
-                ["npm", "install", "--silent", "--no-audit", "--no-fund", "request@2.88.2"],
-                ["node", "--no-deprecation", file],
-            ],
-        ),
+        "var request",
+        Runner("npm", "sample.js", lambda file: [["node", "--no-deprecation", file]]),
         "{text}",
     ),
-    "php": (r"(\$ch = curl_init.*?curl_file_create.*)\n", RUNNERS["PHP"], "<?php {text}"),
-    "python": (r"(import requests response = .*?open\('example.jpeg'.*)\n", RUNNERS["Python"], "{text}"),
-    "ruby": (r"(require 'httpclient' .*?File\.open\(\"example.jpeg\".*)\n", RUNNERS["Ruby"], "{text}"),
+    "php": ("$ch = curl_init", RUNNERS["PHP"], "<?php {text}"),
+    "python": ("import requests", RUNNERS["Python"], "{text}"),
+    "ruby": ("require 'httpclient'", RUNNERS["Ruby"], "{text}"),
 }
+"""By how their code begins, after what they say that is needed; and what stands around it."""
+
+
+@pytest.fixture(scope="module")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the package that the vendor's samples for Node are written for."""
+    folder = tmp_path_factory.mktemp("node")
+    if shutil.which("npm"):
+        command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "request@2.88.2"]
+        subprocess.run(command, cwd=folder, check=True, timeout=MINUTE)
+    return folder / "node_modules"
 
 
 @pytest.mark.skipif(SEED is None, reason="LEFT OUT: the vendor's samples, which aren't beside the project")
+@pytest.mark.parametrize("which", ["file", "url"])
 @pytest.mark.parametrize("language", THEIRS)
 def test_a_sample_of_the_vendors_works_with_another_host(
-    gateway: Instance, key: Credentials, folder: Path, language: str
+    gateway: Instance,
+    key: Credentials,
+    photo_url: str,
+    folder: Path,
+    node_modules: Path,
+    language: str,
+    which: str,
 ) -> None:
-    pattern, runner, around = THEIRS[language]
+    begins, runner, around = THEIRS[language]
     if language == "java" and not all(jar.exists() for jar in FLUENT):
         pytest.skip("LEFT OUT: Debian's libhttpclient5-java is missing")
-    assert SEED
-    found = re.search(pattern, SEED.read_text())
-    assert found, language
-    run(runner, around.format(text=in_lines(language, pointed(found[1], gateway, key))), folder)
+    (folder / "node_modules").symlink_to(node_modules)
+    text = pointed(theirs(begins, which), gateway, key, photo_url)
+    run(runner, around.format(text=in_lines(language, text)), folder)
     assert (folder / "pixian_result.png").read_bytes().startswith(PNG)
 
 
-def pointed(text: str, gateway: Instance, key: Credentials) -> str:
-    """With another host and key."""
+def theirs(begins: str, which: str) -> str:
+    """The code of a language's sample; each stands on a line of its own, that with a file before that with a
+    URL."""
+    assert SEED
+    file, url = [line for line in SEED.read_text().splitlines() if begins in line]
+    line = file if which == "file" else url
+    return line[line.index(begins) :]
+
+
+def pointed(text: str, gateway: Instance, key: Credentials, photo_url: str) -> str:
+    """With another host, key and photo."""
     replaced = {
         "https://api.pixian.ai": gateway.url,
+        "https://example.com/example.jpeg": photo_url,
         "xyz123:[secret]": f"{key.api_id}:{key.api_secret}",
         "'xyz123'": f"'{key.api_id}'",
         "'[secret]'": f"'{key.api_secret}'",
