@@ -1,10 +1,10 @@
-"""The teams that a reader can switch to."""
+"""The teams that a reader can switch to, and what they may do in the one whose page it is."""
 
 from django import template
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
-from accounts.models import Team, User
+from accounts.models import Membership, Role, Team, User
 
 register = template.Library()
 
@@ -13,3 +13,9 @@ register = template.Library()
 def teams_of(user: User | AnonymousUser) -> QuerySet[Team]:
     """By name."""
     return Team.objects.filter(memberships__user=user.pk).order_by("name", "pk")
+
+
+@register.simple_tag
+def may_make_keys(user: User | AnonymousUser, team: Team) -> bool:
+    """Viewers have no keys: a key spends."""
+    return Membership.objects.filter(team=team, user=user.pk, role__gte=Role.MEMBER).exists()

@@ -1,5 +1,6 @@
 """The team's page: who sees what, and who may change what."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +40,17 @@ def test_everybody_sees_the_people_and_managers_what_they_spend(
     assert (page(world, "invite") in text(response)) == manages
     assert (page(world, "rename_team") in text(response)) == (who == "alice")
     assert (page(world, "remove_member", of(world.bob, world.team).pk) in bobs) == (who == "alice")
+
+
+@pytest.mark.parametrize("who", LEVELS)
+def test_the_bar_leads_nobody_where_they_are_refused(
+    world: World, client: Client, mona: User, who: str
+) -> None:
+    bar = re.search("<header.*?</header>", text(log_in(client, who).get(page(world))))
+    assert bar
+    links = set(re.findall(r'href="(/t/[^"]*)"', bar[0]))
+    assert (page(world, "keys") in links) == (LEVELS[who] >= Role.MEMBER)
+    assert {client.get(link).status_code for link in links} == {200}
 
 
 def test_outsiders_and_strangers_see_nothing(world: World, client: Client) -> None:
