@@ -11,7 +11,6 @@ register = template.Library()
 
 Period = Allowance.Period
 AT_PRESENT = {Period.DAY: _("today"), Period.WEEK: _("this week"), Period.MONTH: _("this month")}
-IN_EACH = {Period.DAY: _("a day"), Period.WEEK: _("a week"), Period.MONTH: _("a month")}
 
 
 @register.filter
@@ -49,8 +48,3 @@ def tone_of_limit(standing: Standing) -> str:
 @register.filter
 def at_present(period: str) -> str:
     return str(AT_PRESENT[Period(period)])
-
-
-@register.filter
-def in_each(period: str) -> str:
-    return str(IN_EACH[Period(period)])
