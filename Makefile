@@ -22,12 +22,12 @@ ON_POSTGRESQL := api_access balance chores double_spend fairness hands idempoten
 # Everything on SQLite, then what the database matters to on PostgreSQL; with ARGS the first alone.
 test: .venv/.dev browser servers languages
 	@$(BIN)/python -m engine.weights fast standard
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory test-postgresql)
 
 test-postgresql: .venv/.dev servers
 	@$(BIN)/python -m engine.weights fast
-	@TEST_DATABASE=postgresql $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser" \
+	@TEST_DATABASE=postgresql $(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser" \
 	  $(or $(ARGS),accounts $(addprefix jobs/tests/test_,$(ON_POSTGRESQL:%=%.py)))
 
 check: .venv/.dev

@@ -14,7 +14,7 @@ from accounts.tests.factors import PERIOD_SECONDS, code_of
 from pixian_web.tests.conftest import login_link, page_on
 from pixian_web.tests.instance import Instance
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 OWNER, PASSWORD = "owner@localhost", "a rather long sentence"
 INSIDE = re.compile("/t/my-team/$")

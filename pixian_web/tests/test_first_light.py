@@ -14,7 +14,7 @@ from conftest import PHOTOS
 from pixian_web.tests.conftest import login_link, page_on
 from pixian_web.tests.instance import Instance
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 NAMES = ["astronaut", "chelsea", "coffee"]
 

@@ -24,8 +24,6 @@ from pixian.credentials import Credentials
 from pixian_web.tests.conftest import page_on
 from pixian_web.tests.instance import Instance, running
 
-pytestmark = pytest.mark.xdist_group("openapi")
-
 # Limits would end the trial early; addresses that it makes up are refused before anybody is asked.
 SETTINGS = {"API_CALLS_PER_KEY": "0", "API_CALLS_PER_TEAM": "0", "FETCH_PORTS": "9"}
 TOLD_BY_ITSELF = {"/api/openapi.json", "/api/docs"}

@@ -7,7 +7,7 @@ from pixian_web.tests.conftest import login_link, page_on
 from pixian_web.tests.instance import Instance
 from pixian_web.tests.test_account_pages import looks_right
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 STILL = {"reduced_motion": "reduce"}
 KEYS, PROGRAMS = "/t/my-team/keys/", "/t/my-team/api/"

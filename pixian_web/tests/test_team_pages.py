@@ -9,7 +9,7 @@ from pixian_web.tests.conftest import login_link, page_on
 from pixian_web.tests.instance import Instance
 from pixian_web.tests.test_account_pages import looks_right
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 PASSWORD = "a rather long sentence"
 STILL = {"reduced_motion": "reduce"}
