@@ -47,7 +47,7 @@ def prepare(job: Job, actor: User) -> Attempt:
     return _prepare(job, actor, job.attempts.count() + 1, ceiling)
 
 
-@transaction.atomic(savepoint=False)
+@transaction.atomic
 def _prepare(job: Job, actor: User, number: int, ceiling: int) -> Attempt:
     hold = ledger.hold(
         job.team,
