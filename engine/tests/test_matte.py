@@ -49,7 +49,8 @@ def picture(name: str) -> Bytes:
 
 def assert_cut(matte: Bytes, name: str, scale: int = 1) -> None:
     for x, y in SUBJECTS[name]:
-        assert matte[y * scale, x * scale] == 255, f"{x}, {y} is foreground"
+        # CPUs that compute in float32 find a cat's cheek 240 opaque where bfloat16 finds 255.
+        assert matte[y * scale, x * scale] >= 230, f"{x}, {y} is foreground"
     for x, y in GROUNDS[name]:
         assert matte[y * scale, x * scale] == 0, f"{x}, {y} is background"
 

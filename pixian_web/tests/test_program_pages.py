@@ -50,7 +50,7 @@ def test_keys_are_limited_and_revoked_without_scripts(browser: Browser, instance
         page.goto(login_link(instance))
         make(page, "Archive")
         page.goto(KEYS)
-        archive = page.locator(".person", has_text="Archive")
+        archive = page.locator(".person", has=page.get_by_text("Archive", exact=True))
         archive.get_by_role("link", name="Allowance").click()
         page.get_by_label("Credits").fill("2.5")
         page.get_by_role("button", name="Set the allowance").click()
