@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.db.models import Value
 
 from accounts import ledger, posting
 from accounts.ledger import Balances
@@ -59,7 +60,8 @@ def test_postings_for_one_team_stand_in_line(committed_world: World) -> None:
 
 
 def unlocked(team_id: int) -> Mapping[str, LedgerAccount]:
-    return {account.kind: account for account in Team.objects.get(pk=team_id).ledger_accounts.all()}
+    accounts = Team.objects.get(pk=team_id).ledger_accounts.annotate(has_allowances=Value(False))
+    return {account.kind: account for account in accounts}
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets in one writer at a time")
