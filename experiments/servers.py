@@ -37,10 +37,11 @@ POSTGRES_SETTINGS = {
     "synchronous_commit": "on",
 }
 
-# Waits until whoever uses the server is gone, however that came about, and ends what they left behind.
+# Waits until whoever uses the server is gone, however that came about, and ends what they left behind: also
+# where it inherited that SIGQUIT is ignored, as whatever a shell runs in the background does.
 LEASH = """
 cat >/dev/null
-pid=$(cat pid) && case "$(readlink /proc/$pid/cwd)" in "$PWD"*) kill -QUIT $pid && sleep 1 ;; esac
+pid=$(cat pid) && case "$(readlink /proc/$pid/cwd)" in "$PWD"*) kill -QUIT $pid && sleep 1; kill -KILL $pid ;; esac
 rm -rf "$PWD"
 """
 
