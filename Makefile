@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes
+# Over three processes, since the experiments wait more than they compute.
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 COVERED := accounts bench engine experiments jobs pixian pixian_web conftest.py manage.py
 
 .PHONY: run setup test test-postgresql check bench bench-engine soak format lock browser servers languages messages
@@ -22,12 +24,12 @@ ON_POSTGRESQL := api_access balance chores double_spend fairness hands idempoten
 # Everything on SQLite, then what the database matters to on PostgreSQL; with ARGS the first alone.
 test: .venv/.dev browser servers languages
 	@$(BIN)/python -m engine.weights fast standard
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory test-postgresql)
 
 test-postgresql: .venv/.dev servers
 	@$(BIN)/python -m engine.weights fast
-	@TEST_DATABASE=postgresql $(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser" \
+	@TEST_DATABASE=postgresql $(BIN)/python -m pytest $(SPREAD) -m "not browser" \
 	  $(or $(ARGS),accounts $(addprefix jobs/tests/test_,$(ON_POSTGRESQL:%=%.py)))
 
 check: .venv/.dev

@@ -32,6 +32,8 @@ CHROMIUM = shutil.which("chromium")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The longest ones first, so that at the end no process waits for another.
+    items.sort(key=lambda item: not item.nodeid.startswith("experiments/"))
     if CHROMIUM is None:
         for item in items:
             if item.get_closest_marker("browser"):

@@ -41,7 +41,8 @@ POSTGRES_SETTINGS = {
 # where it inherited that SIGQUIT is ignored, as whatever a shell runs in the background does.
 LEASH = """
 cat >/dev/null
-pid=$(cat pid) && case "$(readlink /proc/$pid/cwd)" in "$PWD"*) kill -QUIT $pid && sleep 1; kill -KILL $pid ;; esac
+pid=$(cat pid)
+case "$(readlink /proc/$pid/cwd)" in "$PWD"*) kill -QUIT $pid && sleep 1; kill -KILL $pid ;; esac
 rm -rf "$PWD"
 """
 

@@ -1,4 +1,4 @@
-"""The engine speaks the contract: in this process, and as a process of its own."""
+"""E21: the engine, as a process of its own, speaks the contract."""
 
 import os
 from collections.abc import Iterator
@@ -7,8 +7,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from engine.config import Config
-from engine.http import create_application
 from engine.tests.conftest import KNOWN, engine_process, wait_until_ready
 from pixian.tests.contract.pages import web
 from pixian.tests.contract.service import Service, Web
@@ -34,14 +32,6 @@ def settings_of_engine(
 
 
 @pytest.fixture(scope="module")
-def in_process(settings_of_engine: dict[str, str]) -> Iterator[httpx.BaseTransport]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings_of_engine.items():
-            patch.setenv(name, value)
-        yield httpx.WSGITransport(create_application(Config.from_env()))
-
-
-@pytest.fixture(scope="module")
 def gunicorn(settings_of_engine: dict[str, str]) -> Iterator[httpx.BaseTransport]:
     path = Path(settings_of_engine["DATA_DIR"]) / "engine.sock"
     with engine_process(os.environ | settings_of_engine):
@@ -49,11 +39,10 @@ def gunicorn(settings_of_engine: dict[str, str]) -> Iterator[httpx.BaseTransport
         yield httpx.HTTPTransport(uds=str(path))
 
 
-@pytest.fixture(params=["in_process", "gunicorn"])
-def service(request: pytest.FixtureRequest, web: Web) -> Iterator[Service]:
-    transport = request.getfixturevalue(request.param)
+@pytest.fixture
+def service(gunicorn: httpx.BaseTransport, web: Web) -> Iterator[Service]:
     web.pages.clear()
-    with httpx.Client(base_url="http://engine", transport=Unclosed(transport), timeout=60) as http:
+    with httpx.Client(base_url="http://engine", transport=Unclosed(gunicorn), timeout=60) as http:
         yield Service(http, KNOWN, web)
 
 

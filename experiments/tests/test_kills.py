@@ -11,7 +11,7 @@ LACKS = servers.postgres_lacks() or servers.redis_lacks()
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", DATABASES)
 def test_kills_at_random_lose_and_double_nothing(database: str) -> None:
-    kills = played("experiments.kills", "--database", database, "--kills", 300)
+    kills = played("experiments.kills", "--database", database, "--kills", 300, "--scale", 0.05)
     assert kills["failures"] == 0, kills.output
     assert kills["jobs"] > 100
     assert kills["control"] > 0, "a second charge wasn't noticed"
