@@ -6,13 +6,15 @@ be deleted at any time.
 
 import io
 from enum import StrEnum
+from typing import BinaryIO, cast
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from PIL import Image
 
 from jobs.models import Job
-from pixian import picture, pixels
+from pixian import delta_png, picture, pixels
+from pixian.options import Options
 
 QUALITY = 82
 
@@ -37,18 +39,37 @@ def preview(job: Job, side: Side, size: Size) -> str:
     original = (job.source if side is Side.BEFORE else job.result).name or ""
     name = f"{original}.{size}.webp"
     if not default_storage.exists(name):
-        with default_storage.open(original) as file:
-            webp = _shrunk(file, size.edge)
+        image = _whole(job) if side is Side.AFTER and job.is_delta else _stored(original, size)
         # Two readers may get here at once; what they make is the same, and either copy serves.
-        name = default_storage.save(name, ContentFile(webp))
+        name = default_storage.save(name, ContentFile(_shrunk(image, size.edge)))
     return name
 
 
-def _shrunk(file: object, edge: int) -> bytes:
-    image, _header = picture.open_picture(file)  # type: ignore[arg-type]
-    with image:
-        image.draft(None, (edge, edge))
+def _stored(name: str, size: Size) -> Image.Image:
+    with default_storage.open(name) as file:
+        image, _header = picture.open_picture(cast("BinaryIO", file))
+        image.draft(None, (size.edge, size.edge))
         picture.decode(image)
+    return image
+
+
+def _whole(job: Job) -> Image.Image:
+    """What a delta PNG makes together with its source; as it is where they don't fit."""
+    with job.source.open() as file, job.result.open() as delta:
+        image, _header = picture.open_picture(cast("BinaryIO", file))
+        picture.decode(image)
+        cap = Options.parse(job.options).max_pixels
+        original = pixels.rgba(pixels.shrunk(pixels.eight_bit(pixels.upright(image)), cap))
+        try:
+            whole = Image.fromarray(delta_png.decode(original, delta.read()))
+        except ValueError:
+            return _stored(str(job.result.name), Size.PAGE)
+    whole.info["icc_profile"] = pixels.rgb_profile(image)
+    return whole
+
+
+def _shrunk(image: Image.Image, edge: int) -> bytes:
+    with image:
         shown = pixels.eight_bit(pixels.upright(image))
         small = shown.convert("RGBA" if shown.has_transparency_data else "RGB")
         small.thumbnail((edge, edge), Image.Resampling.LANCZOS, reducing_gap=2.0)

@@ -18,6 +18,7 @@ from django.utils.translation import pgettext_lazy
 
 from accounts.models import ApiKey, Team, Transfer, User
 from pixian.limits import MAX_PROCESSED_PIXELS
+from pixian.options import Format
 
 # As literals, since SQLite takes a partial index (``job_unfinished``) only where the query has its condition
 # word by word. Without it each look at the queue reads every job there ever was.
@@ -191,10 +192,15 @@ class Job(models.Model):
         return f"{self.api_key.name} ({self.created_by})" if self.api_key else str(self.created_by)
 
     @property
+    def is_delta(self) -> bool:
+        """The result is told as what it adds to its original."""
+        return bool(self.options.get("output.format", "").strip() == Format.DELTA_PNG)
+
+    @property
     def keeps_frame(self) -> bool:
         """The result lies on the original, point by point."""
         moved = ("result.crop_to_foreground", "result.margin", "result.target_size")
-        return not any(self.options.get(name, "").strip() for name in moved)
+        return self.is_delta or not any(self.options.get(name, "").strip() for name in moved)
 
     @property
     def result_type(self) -> str:
@@ -205,7 +211,8 @@ class Job(models.Model):
     @property
     def result_name(self) -> str:
         """What a download is called."""
-        return f"{PurePath(self.name).stem or 'picture'}-cutout.{RESULT_ENDINGS[self.result_type]}"
+        kind = "delta" if self.is_delta else "cutout"
+        return f"{PurePath(self.name).stem or 'picture'}-{kind}.{RESULT_ENDINGS[self.result_type]}"
 
     @property
     def last_attempt(self) -> Attempt:

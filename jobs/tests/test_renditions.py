@@ -4,6 +4,7 @@ import io
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.files.storage import default_storage
 from PIL import Image, ImageCms, ImageDraw
@@ -14,6 +15,7 @@ from jobs.models import Job
 from jobs.renditions import Side, Size, preview
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
+from pixian import delta_png
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 
@@ -117,6 +119,36 @@ def test_a_cut_out_keeps_its_alpha(world: World, server: Server, size: Size) -> 
     assert image.getpixel((image.width // 4, upper))[3] == 0  # type: ignore[index]
     assert like(image.getpixel((right, upper)), (*BLUE, 255))
     assert like(image.getpixel((right, lower)), (*BLUE, 128))
+
+
+@pytest.mark.parametrize(("cap", "size"), [("", (800, 600)), ("120000", (400, 300))])
+def test_a_delta_is_shown_as_what_it_makes_of_its_source(
+    world: World, server: Server, cap: str, size: tuple[int, int]
+) -> None:
+    job = world.job(with_notes())
+    job.options = {"output.format": "delta_png", "max_pixels": cap}
+    job.save()
+    upright = halves().rotate(-90, expand=True).resize((size[1], size[0]))
+    cut_out = np.array(upright.convert("RGBA"))
+    cut_out[: size[0] // 2] = 0
+    server.script.append(wire.answer(delta_png.encode(np.array(upright), cut_out)))
+    job, _ = run(server)
+
+    image = shown(job, Side.AFTER)
+    middle, upper, lower = image.width // 2, image.height // 4, image.height * 3 // 4
+    assert image.getpixel((middle, upper))[3] == 0  # type: ignore[index]
+    assert like(image.getpixel((middle, lower)), (*BLUE, 255))
+    assert job.keeps_frame
+    assert job.result_name == "photo-delta.png"
+
+
+def test_a_delta_that_does_not_fit_is_shown_as_it_is(world: World, server: Server) -> None:
+    job = world.job()
+    job.options = {"output.format": "delta_png"}
+    job.save()
+    server.script.append(wire.answer(wire.picture("green")))
+    job, _ = run(server)
+    assert like(shown(job, Side.AFTER).getpixel((1, 1)), (0, 128, 0))
 
 
 def sixteen_bits(level: int) -> Image.Image:
