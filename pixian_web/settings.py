@@ -90,6 +90,7 @@ GATEWAY_WAIT_SECONDS = env.int("GATEWAY_WAIT_SECONDS", default=30)
 
 API_CALLS_PER_KEY = env.int("API_CALLS_PER_KEY", default=300)
 API_CALLS_PER_TEAM = env.int("API_CALLS_PER_TEAM", default=900)
+API_GUESSES_PER_ADDRESS = env.int("API_GUESSES_PER_ADDRESS", default=30)
 """A minute; 0 is no bound."""
 
 FETCH_NETWORKS, FETCH_PORTS = engine_config.fetch_networks, engine_config.fetch_ports

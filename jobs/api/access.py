@@ -11,9 +11,6 @@ from accounts.rates import Bound, TooFastError
 from pixian.credentials import Credentials
 from pixian.errors import Code, Refused, SlowDown
 
-GUESSES_PER_MINUTE = 30
-"""Wrong keys from one address; a right one is let in all the same."""
-
 REFUSED = {
     IdUnknownError: (Code.ID_UNKNOWN, "The API Id is unknown: send Id and secret as HTTP Basic."),
     KeyDisabledError: (Code.KEY_DISABLED, "This API key was revoked or has expired."),
@@ -70,8 +67,9 @@ def _nobody() -> ApiKey:
 
 
 def _slow_guessing_down(request: HttpRequest) -> None:
+    """A right key is let in all the same."""
     try:
-        rates.take(Bound(f"guesses:{client_ip(request)}", GUESSES_PER_MINUTE))
+        rates.take(Bound(f"guesses:{client_ip(request)}", settings.API_GUESSES_PER_ADDRESS))
     except TooFastError as error:
         raise SlowDown(
             429, Code.SLOW_DOWN, "Too many wrong keys from your address.", retry_after=error.retry_after

@@ -12,7 +12,6 @@ from pytest_django import Settings
 from accounts import keys, rates
 from accounts.models import ApiKey, Rate, Role, Scope
 from conftest import World
-from jobs.api import access
 from jobs.models import Job
 from jobs.tests.programs import Program, program_of
 from jobs.tests.test_api_gateway import refusal
@@ -124,9 +123,9 @@ def test_a_call_that_is_refused_later_on_isnt_counted(
     assert program.call().status_code == 200
 
 
-def test_guessing_is_slowed_and_a_right_key_let_in(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guessing_is_slowed_and_a_right_key_let_in(program: Program, settings: Settings) -> None:
     """From the same address: the owner may sit in the same office."""
-    monkeypatch.setattr(access, "GUESSES_PER_MINUTE", 5)
+    settings.API_GUESSES_PER_ADDRESS = 5
     wrong = (program.credentials.api_id, "x" * 52)
     answers = [program.http.get("/api/v2/account", auth=wrong) for _ in range(8)]
     assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 3

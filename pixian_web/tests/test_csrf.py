@@ -87,9 +87,9 @@ def refused(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 @pytest.fixture(autouse=True)
-def _refusals_are_told_apart(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def _refusals_are_told_apart(settings: Settings) -> None:
     settings.CSRF_FAILURE_VIEW = f"{__name__}.refused"
-    monkeypatch.setattr(access, "GUESSES_PER_MINUTE", 0)  # has tests of its own, and writes a row
+    settings.API_GUESSES_PER_ADDRESS = 0  # has tests of its own, and writes a row
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,12 @@ from pixian_web.tests.conftest import page_on
 from pixian_web.tests.instance import Instance, running
 
 # Limits would end the trial early; addresses that it makes up are refused before anybody is asked.
-SETTINGS = {"API_CALLS_PER_KEY": "0", "API_CALLS_PER_TEAM": "0", "FETCH_PORTS": "9"}
+SETTINGS = {
+    "API_CALLS_PER_KEY": "0",
+    "API_CALLS_PER_TEAM": "0",
+    "API_GUESSES_PER_ADDRESS": "0",
+    "FETCH_PORTS": "9",
+}
 TOLD_BY_ITSELF = {"/api/openapi.json", "/api/docs"}
 TRIED = Path(sys.executable).with_name("schemathesis")
 HOW = ["--generation-deterministic", "--suppress-health-check", "all", "--no-color", "--warnings", "off"]
