@@ -243,7 +243,7 @@ def test_an_allowance_that_does_not_reach_says_so_and_writes_nothing(
     assert response.status_code == 402
     assert (
         "This picture may cost 1 credits, and 0.5 of your allowance are left: 8.5 of 9 a day are used. "
-        "It renews on 5 Mar 2026, 00:00."
+        "It renews on 5 March 2026, 00:00."
     ) in text(response)
     assert not Job.objects.exists()
     assert not [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]
@@ -257,7 +257,7 @@ def test_a_keys_allowance_is_told_from_ones_own(world: World, noon: None) -> Non
     with pytest.raises(ledger.AllowanceUsedUpError) as caught:
         ledger.hold(world.team, 2 * CREDIT, key="a", reference="", actor=world.bob, api_key=key)
     assert "1 of the API key's allowance are left: 0 of 1 a month are used" in unpaid.told(caught.value)
-    assert "1 Apr 2026, 00:00" in unpaid.told(caught.value)
+    assert "1 April 2026, 00:00" in unpaid.told(caught.value)
 
 
 @pytest.mark.parametrize(("credits_", "tone"), [(8, "fail"), (9, "doubt"), (10, "doubt"), (11, "")])

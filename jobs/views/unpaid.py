@@ -45,5 +45,5 @@ def _beyond_an_allowance(error: AllowanceUsedUpError) -> str:
         "used": display(used),
         "limit": display(limit),
         "period": allowance.get_period_display(),
-        "when": date_format(localtime(error.renews_at), "j M Y, H:i"),
+        "when": date_format(localtime(error.renews_at), "j N Y, H:i"),
     }
