@@ -4,6 +4,7 @@ of it."""
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 from experiments.upstream import Call, Charge, Log
 from jobs.models import Attempt, Job
@@ -52,15 +53,22 @@ class Case:
 
 
 def cases(log: Log) -> Iterator[Case]:
-    """Every job there is. Each has a picture of its own, by which its calls are found."""
-    calls, charges = defaultdict(list), defaultdict(list)
+    """Every job there is. A call is found by its picture, which no other job has, unless a program's request
+    came again after its job had ended; then it belongs to the job that came last before it."""
+    calls, charges, made_at = defaultdict(list), defaultdict(list), defaultdict(list)
     for call in log.calls:
         calls[call.sha256].append(call)
     for charge in log.charges:
         charges[charge.call].append(charge)
+    for sha256, created_at in Job.objects.order_by("pk").values_list("source_sha256", "created_at"):
+        made_at[sha256].append(created_at.timestamp())
     rows = Job.objects.select_related("team").prefetch_related("attempts__hold__resolutions").order_by("pk")
     for job in rows.iterator(AT_ONCE):
-        yield _case(job, calls[job.source_sha256], charges)
+        made_at[job.source_sha256].pop(0)
+        until = min(made_at[job.source_sha256], default=inf)
+        mine = [call for call in calls[job.source_sha256] if call.at < until]
+        calls[job.source_sha256] = [call for call in calls[job.source_sha256] if call.at >= until]
+        yield _case(job, mine, charges)
 
 
 def _case(job: Job, calls: Iterable[Call], charges: dict[int, list[Charge]]) -> Case:

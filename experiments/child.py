@@ -93,6 +93,8 @@ def fork(work: Callable[[], None], log: Path) -> Child:
         _be_alone(log)
         work()
         code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:  # noqa: BLE001 - whatever it was, this process must not go on as its parent would
         traceback.print_exc()
     finally:

@@ -7,13 +7,16 @@ is left, and the judge must find nothing.
 The control takes a call whose worker died for one that was never made, and makes it again; the judge must
 find the second charge.
 
+``--gateway`` kills the web process too, amid the calls of programs that ask again. Its control forgets their
+Idempotency-Keys.
+
 ``--celery`` does the same to real Celery workers, their beat and their broker.
 """
 
 import argparse
 import sys
 
-from experiments import hosts, stage
+from experiments import hosts, servers, stage
 from experiments.upstream.running import Options
 
 SCENE = "experiments.kills_run"
@@ -35,19 +38,29 @@ UPSTREAM: Options = {"mix": MIX, "delay": 0.1, "scale": 0.005}
 """100 ms for an ordinary call; those that are told to take a minute take 300 ms."""
 
 
+GATEWAY = {
+    "WEB_THREADS": "16",
+    "GATEWAY_WAIT_SECONDS": "2",
+    "API_CALLS_PER_KEY": "0",
+    "API_CALLS_PER_TEAM": "0",
+}
+
+
 def main() -> int:
     parser = stage.parser("experiments.kills", "Kills workers at random until so many have died.")
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2, help="of each worker, at most")
     parser.add_argument("--scale", type=float, default=0.1, help="of the 0.3 to 3 s between two kills")
+    parser.add_argument("--gateway", action="store_true", help="a web process too, amid programs' calls")
     parser.add_argument("--celery", action="store_true", help="Celery's workers on a private Redis")
     options = parser.parse_args()
     return with_celery(options) if options.celery else alone(options)
 
 
 def alone(options: argparse.Namespace) -> int:
-    with stage.built(options, answers=UPSTREAM) as here:
+    environment = {"PORT": str(servers.free_port())} | GATEWAY
+    with stage.built(options, answers=UPSTREAM, environment=environment) as here:
         return int(here.scene(SCENE).run(here, options))
 
 

@@ -179,7 +179,7 @@ def postgres(settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
     program, account = postgres_program("postgres"), _postgres_account()
     with _folder(account) as folder:
         _init(folder / "data", account)
-        port = _free_port()
+        port = free_port()
         command = [program, "-D", str(folder / "data"), "-p", str(port)]
         for name, value in (POSTGRES_SETTINGS | dict(settings or {})).items():
             command += ["-c", f"{name}={value}"]
@@ -193,7 +193,7 @@ def redis(*, durable: bool = False) -> Iterator[Redis]:
     if lacks := redis_lacks():
         raise NotStartedError(lacks)
     with _folder(None) as folder:
-        port = _free_port()
+        port = free_port()
         command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
         command += ["--save", ""]
         command += ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
@@ -262,7 +262,8 @@ def _run_as(account: str | None) -> dict[str, Any]:
     return {"user": account, "group": pwd.getpwnam(account).pw_gid, "extra_groups": []}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -90,11 +90,12 @@ class Site:
     def submit_many(self, number: int) -> list[Job]:
         return [self.submit() for _ in range(number)]
 
-    def picture(self, sides: tuple[int, int] = SIDES) -> bytes:
-        """Of some size, and so with some price; no other is the same."""
-        size = self._random.randint(*sides), self._random.randint(*sides)
+    def picture(self, sides: tuple[int, int] = SIDES, chance: random.Random | None = None) -> bytes:
+        """Of some size, and so with some price; no other is the same. chance: another than the site's."""
+        chance = chance or self._random
+        size = chance.randint(*sides), chance.randint(*sides)
         image = Image.new("RGB", size, "white")
-        unique = hashlib.sha256(self._random.randbytes(16)).digest()
+        unique = hashlib.sha256(chance.randbytes(16)).digest()
         for at in range(8):
             image.putpixel((at, 0), tuple(unique[at * 3 : at * 3 + 3]))
         file = io.BytesIO()

@@ -16,6 +16,7 @@ LONG_FORMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("crash", ("--every", "1", "--chains", "20")),
     ("crash", ("--every", "1", "--freeze")),
     ("kills", ("--kills", "3000", "--scale", "1")),
+    ("kills", ("--gateway", "--kills", "1000", "--scale", "1")),
     ("database", ("--kills", "100")),
     ("leases", ("--rounds", "100")),
 )
