@@ -17,12 +17,21 @@ def _nothing_guessed_so_far() -> Iterator[None]:
     cache.clear()
 
 
+def mail_by(settings: Settings, backend: str) -> None:
+    if hasattr(settings, "MAILERS"):  # since Django 6.1
+        settings.MAILERS = {"default": {"BACKEND": backend}}
+    else:
+        settings.EMAIL_BACKEND = backend
+
+
 @pytest.fixture
 def mail_server_down(settings: Settings) -> None:
-    if hasattr(settings, "MAILERS"):  # since Django 6.1
-        settings.MAILERS = {"default": {"BACKEND": DEAD_SERVER}}
-    else:
-        settings.EMAIL_BACKEND = DEAD_SERVER
+    mail_by(settings, DEAD_SERVER)
+
+
+@pytest.fixture
+def mail_is_printed(settings: Settings) -> None:
+    mail_by(settings, "django.core.mail.backends.console.EmailBackend")
 
 
 @pytest.fixture
