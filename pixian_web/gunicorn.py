@@ -1,7 +1,6 @@
 """Gunicorn's settings for the web process.
 
-One process with threads: uploads and downloads wait for the network most of the time, and rate
-limits are kept in the process's memory.
+One process with threads: uploads and downloads wait for the network most of the time.
 """
 
 from pixian_web.settings import PORT, WEB_THREADS

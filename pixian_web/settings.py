@@ -171,8 +171,15 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
         "options", "-c idle_in_transaction_session_timeout=60s -c lock_timeout=20s"
     )
 
-# Rate limits are kept here. A process's own memory is enough for one web process; several need one together.
-CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+# Wrong passwords and codes are counted here, over all processes and hosts (``accounts.models.Counted``). A
+# guesser with many names must not push others' counts out.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "accounts_counted",
+        "OPTIONS": {"MAX_ENTRIES": 50_000},
+    }
+}
 
 # Files --------------------------------------------------------------------------------------------
 

@@ -2,13 +2,14 @@
 
 from accounts.models.books import LedgerAccount, Transfer
 from accounts.models.keys import ApiKey, Scope
-from accounts.models.limits import Allowance, AllowanceUse, Rate
+from accounts.models.limits import Allowance, AllowanceUse, Counted, Rate
 from accounts.models.people import Invitation, Membership, Role, Team, User, UserManager
 
 __all__ = [
     "Allowance",
     "AllowanceUse",
     "ApiKey",
+    "Counted",
     "Invitation",
     "LedgerAccount",
     "Membership",

@@ -73,3 +73,18 @@ class Rate(models.Model):
 
     def __str__(self) -> str:
         return self.subject
+
+
+class Counted(models.Model):
+    """What log-ins, resets and codes are counted by: the table of Django's cache (``CACHES``), so that all
+    processes count together and none forgets when it starts anew."""
+
+    cache_key = models.CharField(max_length=255, primary_key=True)
+    value = models.TextField()
+    expires = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "accounts_counted"
+
+    def __str__(self) -> str:
+        return self.cache_key

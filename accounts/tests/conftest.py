@@ -1,20 +1,9 @@
-from collections.abc import Iterator
-
 import pytest
-from django.core.cache import cache
 from pytest_django import Settings
 
 from accounts.models import Membership, Role, User
 from accounts.tests.mailbox import DEAD_SERVER
 from conftest import World
-
-
-@pytest.fixture(autouse=True)
-def _nothing_guessed_so_far() -> Iterator[None]:
-    """Limits are counted in the cache, which outlives a test."""
-    cache.clear()
-    yield
-    cache.clear()
 
 
 def mail_by(settings: Settings, backend: str) -> None:

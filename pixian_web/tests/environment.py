@@ -31,7 +31,7 @@ os.environ.update(
     PIXIAN_API_URL="embedded",
     SECRET_KEY="not a secret",
 )
-OPERATORS = ("CACHE_URL", "EMAIL_FROM", "EMAIL_URL", "PORT", "PUBLIC_URL", "SIGNUP_OPEN", "TRUSTED_PROXIES")
+OPERATORS = ("EMAIL_FROM", "EMAIL_URL", "PORT", "PUBLIC_URL", "SIGNUP_OPEN", "TRUSTED_PROXIES")
 for name in ("CELERY_BROKER_URL", "PIXIAN_API_ID", "PIXIAN_API_SECRET", *OPERATORS):
     os.environ.pop(name, None)
 

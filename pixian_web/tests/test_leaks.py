@@ -4,13 +4,11 @@ import logging
 import re
 import zlib
 from base64 import b64encode, urlsafe_b64decode
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
-from django.core.cache import cache
 from django.db import connection, connections
 from pytest_django import Settings
 
@@ -22,13 +20,10 @@ from pixian_web.tests.acts import ACTS, Act, Secrets
 
 
 @pytest.fixture(autouse=True)
-def _a_quick_gateway(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _a_quick_gateway(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.SECRET_KEY = "the key that signs everything"
     settings.GATEWAY_WAIT_SECONDS = 1
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
-    cache.clear()  # wrong passwords are counted there
-    yield
-    cache.clear()
 
 
 @pytest.fixture(autouse=True)
