@@ -20,6 +20,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from qrcode.image.svg import SvgPathFillImage
 
+from accounts import unlogged
 from accounts.access import client_ip
 from accounts.models import User
 from accounts.sealing import BrokenSealError, seal, unseal
@@ -64,12 +65,18 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return at_public_url(super().get_email_confirmation_url(request, emailconfirmation))
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """A mail server that is down breaks nothing, and who waits for the mail is told."""
+        """A mail server that is down breaks nothing, and who waits for the mail is told. Where there is none,
+        the page says so by itself."""
+        awaited = template_prefix.rpartition("/")[2] in ASKED_FOR
+        if unlogged.mails_are_printed():
+            if awaited:
+                raise ImmediateHttpResponse(redirect(self.request.path))
+            return
         try:
             super().send_mail(template_prefix, email, context)
         except OSError as error:  # smtplib's own are OSErrors too
             log.warning("a mail couldn't be sent", mail=template_prefix, error=str(error))
-            if template_prefix.rpartition("/")[2] in ASKED_FOR:
+            if awaited:
                 self._say_that_no_mail_left()
 
     def _say_that_no_mail_left(self) -> NoReturn:

@@ -115,8 +115,8 @@ def _use_up(invitation: Invitation) -> None:
 
 def _mail(invitation: Invitation, link: str) -> bool:
     """Whether a mail left. A mail server that is down breaks nothing: the link can be given by hand."""
-    if _is_logged():
-        return False  # it would print the link into the log, and reach nobody
+    if unlogged.mails_are_printed():
+        return False
     team = " ".join(invitation.team.name.split())
     subject = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + _("Join the team %(team)s") % {"team": team}
     body = render_to_string("accounts/invitation.txt", {"invitation": invitation, "link": link})
@@ -131,10 +131,3 @@ def _mail(invitation: Invitation, link: str) -> bool:
 
 def _hashed(token: str) -> str:
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
-
-
-def _is_logged() -> bool:
-    """Whether mails are printed. Django 6.1 keeps the backend's name elsewhere."""
-    mailers = getattr(settings, "MAILERS", None)
-    backend = mailers["default"]["BACKEND"] if mailers else settings.EMAIL_BACKEND
-    return str(backend).endswith("console.EmailBackend")

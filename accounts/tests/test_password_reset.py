@@ -136,3 +136,19 @@ def test_somebody_without_a_password_chooses_one(world: World, client: Client) -
     answers = {"password1": NEW, "password2": NEW}
     client.post(reverse("account_set_password"), answers)
     assert User.objects.get(email="dora@example.org").check_password(NEW)
+
+
+@pytest.mark.parametrize("email", ["alice@example.org", "nobody@example.org"])
+def test_without_mails_no_link_gets_into_the_log(
+    world: World,
+    client: Client,
+    settings: Settings,
+    mail_is_printed: None,
+    capsys: pytest.CaptureFixture[str],
+    email: str,
+) -> None:
+    """Also where somebody sends the form that the page doesn't show then."""
+    settings.MAIL_LEAVES = False
+    response = client.post(reverse("account_reset_password"), {"email": email}, follow=True)
+    assert "log-in link" in response.content.decode()
+    assert "password" not in "".join(capsys.readouterr())
