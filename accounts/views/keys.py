@@ -65,7 +65,7 @@ def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
         allowances.grant(key, **chosen_allowance(form))
         messages.success(request, _("The allowance of %(who)s is set.") % {"who": key.name})
         return redirect("keys", team=team)
-    shown = {"team": member.team, "key": key, "standing": standing, "form": form}
+    shown = {"team": member.team, "who": key.name, "pk": pk, "standing": standing, "form": form}
     return render(request, "accounts/key_allowance.html", shown)
 
 

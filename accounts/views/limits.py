@@ -30,7 +30,7 @@ def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
         allowances.grant(other, **chosen_allowance(form))
         messages.success(request, _("The allowance of %(who)s is set.") % {"who": other.user})
         return redirect("team", team=team)
-    shown = {"team": other.team, "member": other, "standing": standing, "form": form}
+    shown = {"team": other.team, "who": other.user, "pk": pk, "standing": standing, "form": form}
     return render(request, "accounts/allowance.html", shown)
 
 
