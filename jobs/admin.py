@@ -17,7 +17,7 @@ from accounts.money import to_credits
 from jobs import review
 from jobs.deciding import AcknowledgeForm, DecideForm, Page
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification
-from jobs.models.job import AttemptQuerySet
+from jobs.models.attempt import AttemptQuerySet
 from jobs.reconcile import held, verdict
 
 

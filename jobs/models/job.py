@@ -1,7 +1,4 @@
-"""A photo on its way, and each paid call made for it.
-
-Who changes what: ``jobs.queue`` a Job's state, ``jobs.attempts`` an Attempt's.
-"""
+"""A photo on its way. ``jobs.queue`` changes its state."""
 
 from __future__ import annotations
 
@@ -16,7 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from accounts.models import ApiKey, Team, Transfer, User
+from accounts.models import ApiKey, Team, User
+from jobs.models.attempt import Attempt
 from pixian.limits import MAX_PROCESSED_PIXELS
 from pixian.options import Format
 
@@ -51,13 +49,6 @@ class JobQuerySet(models.QuerySet["Job"]):
     def with_books(self) -> Self:
         """With all that ``reconcile.books`` reads."""
         return self.prefetch_related("attempts__hold__resolutions")
-
-
-class AttemptQuerySet(models.QuerySet["Attempt"]):
-    def for_review(self) -> Self:
-        """What a person has to look at: in doubt, or charged above its hold and not looked at yet."""
-        overage = Q(hold__resolutions__kind=Transfer.Kind.OVERAGE, reviewed_at=None)
-        return self.filter(Q(state=Attempt.State.IN_DOUBT) | overage)
 
 
 class Job(models.Model):
@@ -217,76 +208,3 @@ class Job(models.Model):
     @property
     def last_attempt(self) -> Attempt:
         return max(self.attempts.all(), key=lambda attempt: attempt.number)
-
-
-class Attempt(models.Model):
-    """One call to the upstream, at most one charge.
-
-    ``prepared → sent → answered → booked``, or *released* where nothing was charged, or *in doubt*. Its
-    hold is open in every state but *booked* and *released*.
-    """
-
-    class State(models.TextChoices):
-        PREPARED = "prepared", _("prepared")
-        SENT = "sent", _("sent")
-        ANSWERED = "answered", _("answered")
-        BOOKED = "booked", _("booked")
-        RELEASED = "released", _("released")
-        IN_DOUBT = "in_doubt", _("in doubt")
-
-    job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="attempts")
-    number = models.PositiveSmallIntegerField()
-    state = models.CharField(max_length=8, choices=State, default=State.PREPARED)
-    sends = models.PositiveIntegerField(default=0)  # more than one after a 429 or without a connection
-    # None for a test, which is free.
-    hold = models.OneToOneField(Transfer, on_delete=models.PROTECT, null=True, related_name="attempt")
-    test = models.BooleanField(default=False)
-
-    prepared_at = models.DateTimeField(auto_now_add=True)
-    sent_at = models.DateTimeField(null=True)
-    answered_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)
-
-    status = models.PositiveSmallIntegerField(null=True)
-    headers = models.JSONField(default=list)  # [[name, value], …] as they came
-    charged_header = models.CharField(max_length=200, null=True)  # noqa: DJ001 - absent isn't empty
-    charged_microcredits = models.BigIntegerField(null=True)  # null where the header can't be read
-    error_code = models.IntegerField(null=True)
-    error_message = models.CharField(max_length=400, blank=True)
-
-    # What a person, or the upstream's balance, decided where the headers don't say.
-    resolved_microcredits = models.BigIntegerField(null=True)
-    reviewed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="reviews")
-    reviewed_at = models.DateTimeField(null=True)
-    review_note = models.CharField(max_length=400, blank=True)
-
-    objects = AttemptQuerySet.as_manager()
-
-    class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=["job", "number"], name="attempt_number_unique"),
-            models.CheckConstraint(
-                condition=~Q(state__in=["sent", "answered"]) | Q(sent_at__isnull=False),
-                name="attempt_sent_at_known",
-            ),
-            models.CheckConstraint(
-                condition=Q(hold__isnull=False, test=False) | Q(hold=None, test=True),
-                name="attempt_holds_unless_test",
-            ),
-        )
-        indexes = (
-            models.Index(
-                fields=["state", "sent_at"],
-                condition=~Q(state__in=["booked", "released"]),
-                name="attempt_open",
-            ),
-            models.Index(fields=["sent_at"], name="attempt_in_time"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.job_id}/{self.number} {self.state}"
-
-    @property
-    def known_microcredits(self) -> int | None:
-        """What it cost: as a person decided, else as the header said; None where nobody knows yet."""
-        return self.charged_microcredits if self.resolved_microcredits is None else self.resolved_microcredits
