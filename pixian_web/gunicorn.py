@@ -1,12 +1,13 @@
 """Gunicorn's settings for the web process.
 
-One process with threads: uploads and downloads wait for the network most of the time.
+Threads, since uploads and downloads wait for the network most of the time; several processes where programs
+call more often than one interpreter can book.
 """
 
-from pixian_web.settings import PORT, WEB_THREADS
+from pixian_web.settings import PORT, WEB_PROCESSES, WEB_THREADS
 
 bind = f"127.0.0.1:{PORT}"
-workers = 1
+workers = WEB_PROCESSES
 worker_class = "gthread"
 threads = WEB_THREADS
 # Above the upstream's longest answer: the team gateway makes paid calls inside a request.

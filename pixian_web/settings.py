@@ -79,8 +79,9 @@ LEASE_SECONDS = env.int("LEASE_SECONDS", default=60)
 
 # Programs -----------------------------------------------------------------------------------------
 
+WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)
 WEB_THREADS = env.int("WEB_THREADS", default=32)
-"""Requests at once in the web process."""
+"""Requests at once in each."""
 
 WEB_THREADS_FOR_PAGES = 8
 """Of these, so many are never taken by programs' calls, which may last minutes."""

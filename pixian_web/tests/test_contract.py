@@ -26,6 +26,7 @@ def gateway(web: Web, models_dir: Path) -> Iterator[Instance]:
         "FETCH_PORTS": f"{web.url.rpartition(':')[2]},80,443",
         "API_CALLS_PER_KEY": "0",
         "API_CALLS_PER_TEAM": "0",
+        "WEB_PROCESSES": "2",
     }
     with (
         tempfile.TemporaryDirectory(prefix="pixian-") as folder,
