@@ -27,7 +27,11 @@ from accounts.sealing import BrokenSealError, seal, unseal
 
 log = structlog.get_logger(__name__)
 
-ASKED_FOR = ("password_reset_key", "unknown_account", "email_confirmation")
+RESETS = ("password_reset_key", "unknown_account")
+"""What asking for a new password sends. Its link lets in whoever reads it; where there is none, that mustn't
+tell who has an account."""
+
+ASKED_FOR = (*RESETS, "email_confirmation")
 """Mails that somebody waits for; the others tell of what has been done already."""
 
 
@@ -66,17 +70,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """A mail server that is down breaks nothing, and who waits for the mail is told. Where there is none,
-        the page says so by itself."""
-        awaited = template_prefix.rpartition("/")[2] in ASKED_FOR
-        if unlogged.mails_are_printed():
-            if awaited:
-                raise ImmediateHttpResponse(redirect(self.request.path))
-            return
+        the page for a new password says so by itself."""
+        mail = template_prefix.rpartition("/")[2]
+        if mail in RESETS and unlogged.mails_are_printed():
+            raise ImmediateHttpResponse(redirect(self.request.path))
         try:
             super().send_mail(template_prefix, email, context)
         except OSError as error:  # smtplib's own are OSErrors too
             log.warning("a mail couldn't be sent", mail=template_prefix, error=str(error))
-            if awaited:
+            if mail in ASKED_FOR:
                 self._say_that_no_mail_left()
 
     def _say_that_no_mail_left(self) -> NoReturn:

@@ -1,7 +1,7 @@
 """What stays out of the log: the tokens in addresses that let somebody in.
 
-Django's warnings name the address of a request that was refused or not found, and mails that are printed
-would tell theirs.
+Django's warnings name the address of a request that was refused or not found, and mails that are printed (the
+default) would tell theirs.
 """
 
 import logging

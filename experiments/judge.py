@@ -125,7 +125,6 @@ def _of_folder(found: list[Case], *, uploads_cut: bool) -> Iterator[str]:
     named = {name for case in found for name in (case.job.source.name, case.job.result.name)}
     root = Path(default_storage.path(""))
     for path in sorted(root.rglob("*")):
-        if path.stem == "source" and uploads_cut:
-            continue
-        if path.is_file() and str(path.relative_to(root)) not in named:
+        expected = str(path.relative_to(root)) in named or (uploads_cut and path.stem == "source")
+        if path.is_file() and not expected:
             yield f"no row names the file {path.relative_to(root)}"

@@ -1,8 +1,8 @@
 """E2 at the gateway: web processes die amid programs' calls, and the programs ask again.
 
 Each program repeats what was cut off, under the Idempotency-Key that it made before, until it is told. So one
-picture must be one job and at most one charge, and a whole picture that was told of must be the one that is
-stored and booked.
+picture must be one charge at most, and a whole picture that was told of the one that is stored and booked.
+(It may be several jobs: one that ended without a call is forgotten, so that the repetition can be made.)
 """
 
 import hashlib

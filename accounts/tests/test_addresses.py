@@ -107,6 +107,15 @@ def test_the_mail_can_be_sent_again(world: World, alice: Client) -> None:
     assert [sent.to for sent in mail.outbox] == [[NEW], [NEW]]
 
 
+def test_where_mails_are_printed_the_log_has_the_link(
+    world: World, alice: Client, settings: Settings, mail_is_printed: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It lets nobody in, and without it the address could never be changed."""
+    settings.MAIL_LEAVES = False
+    send(alice, "add")
+    assert f"To: {NEW}" in capsys.readouterr().out
+
+
 def test_where_no_mail_leaves_the_page_says_so(world: World, alice: Client, settings: Settings) -> None:
     settings.MAIL_LEAVES = False
     page = alice.get(reverse("account_email")).content.decode()

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from experiments.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 UP_WITHIN_SECONDS = 60
@@ -101,10 +102,3 @@ def wait_until_up(instance: Instance) -> None:
             else:
                 return
     raise TimeoutError((instance.data_dir / "log").read_text())
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -17,9 +17,10 @@ import pytest
 
 from conftest import small_png
 from experiments import upstream
+from experiments.servers import free_port
 from pixian_web import gunicorn
 from pixian_web.settings import PIXIAN_TIMEOUT
-from pixian_web.tests.instance import ROOT, free_port
+from pixian_web.tests.instance import ROOT, Instance
 
 CALL_SECONDS = 3
 PATIENCE_SECONDS = 60
@@ -35,28 +36,23 @@ def slow() -> Iterator[upstream.Server]:
 
 
 @pytest.fixture(scope="module")
-def env(slow: upstream.Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Of an instance that pays there."""
+def instance(slow: upstream.Server, tmp_path_factory: pytest.TempPathFactory) -> Instance:
+    """One that pays there; nothing of it runs."""
+    data_dir = tmp_path_factory.mktemp("web")
     account = {"PIXIAN_API_ID": slow.credentials.api_id, "PIXIAN_API_SECRET": slow.credentials.api_secret}
-    env = os.environ | account | {"DATA_DIR": str(tmp_path_factory.mktemp("web")), "PIXIAN_API_URL": slow.url}
-    manage(env, "prepare")
-    return env
-
-
-def manage(env: dict[str, str], *command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "manage.py", *command], cwd=ROOT, env=env, capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    env = os.environ | account | {"DATA_DIR": str(data_dir), "PIXIAN_API_URL": slow.url}
+    instance = Instance(data_dir, "", "", env)
+    instance.manage("prepare")
+    return instance
 
 
 @contextmanager
-def web(env: dict[str, str], *options: str) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+def web(instance: Instance, *options: str) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
     """The web process, as the Procfile starts it, and its address."""
     url = f"127.0.0.1:{free_port()}"
     program = str(Path(sys.executable).with_name("gunicorn"))
     command = [program, "-c", "pixian_web/gunicorn.py", "--bind", url, *options, "pixian_web.wsgi"]
-    with subprocess.Popen(command, cwd=ROOT, env=env) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=instance.env) as process:
         try:
             wait_for(lambda: httpx.get(f"http://{url}/healthz", trust_env=False).is_success)
             yield process, f"http://{url}"
@@ -76,11 +72,11 @@ def wait_for(happened: Callable[[], object]) -> None:
     raise TimeoutError
 
 
-def stopped_amid_a_call(env: dict[str, str], slow: upstream.Server, *options: str) -> tuple[int, int]:
+def stopped_amid_a_call(instance: Instance, slow: upstream.Server, *options: str) -> tuple[int, int]:
     """The status that the program gets, 0 for none, and how the web process ended."""
     before = len(slow.log().calls)
     team = ("setup_team", f"Team {before}", "--owner", "a@example.org", "--credits", "9", "--api-key", "shop")
-    key = json.loads(manage(env, *team))
+    key = json.loads(instance.manage(*team))
 
     def call(url: str) -> int:
         auth, files = (key["api_id"], key["api_secret"]), {"image": small_png(9, 9)}
@@ -90,18 +86,18 @@ def stopped_amid_a_call(env: dict[str, str], slow: upstream.Server, *options: st
         except httpx.TransportError:
             return 0
 
-    with ThreadPoolExecutor(1) as pool, web(env, *options) as (process, url):
+    with ThreadPoolExecutor(1) as pool, web(instance, *options) as (process, url):
         answer = pool.submit(call, url)
         wait_for(lambda: len(slow.log().calls) > before)
         process.send_signal(signal.SIGTERM)
         return answer.result(), process.wait(PATIENCE_SECONDS)
 
 
-def test_told_to_end_it_finishes_the_call_in_hand(env: dict[str, str], slow: upstream.Server) -> None:
-    assert stopped_amid_a_call(env, slow) == (200, 0)
+def test_told_to_end_it_finishes_the_call_in_hand(instance: Instance, slow: upstream.Server) -> None:
+    assert stopped_amid_a_call(instance, slow) == (200, 0)
     assert gunicorn.graceful_timeout > PIXIAN_TIMEOUT
 
 
-def test_a_call_that_is_not_waited_for_is_cut_off(env: dict[str, str], slow: upstream.Server) -> None:
+def test_a_call_that_is_not_waited_for_is_cut_off(instance: Instance, slow: upstream.Server) -> None:
     """The control."""
-    assert stopped_amid_a_call(env, slow, "--graceful-timeout", "1")[0] == 0
+    assert stopped_amid_a_call(instance, slow, "--graceful-timeout", "1")[0] == 0
