@@ -1,0 +1,101 @@
+"""What Pillow's PNG reader leaves out, or reads otherwise than browsers do."""
+
+from typing import IO, cast
+
+import numpy as np
+from PIL import Image, ImageFile, PngImagePlugin
+
+CICP_BYTES = 4
+PALETTE_BYTES = 256 * 3
+GREY_SCALE = {"1": 255, "L;2": 85, "L;4": 17, "L": 1}
+"""What Pillow multiplies grey levels by, for the depths up to 8 bits."""
+
+RGB_OF_16_BITS, ITS_LOWER_HALVES = "RGB;16B", "RGB;16L"
+
+STRIP_ROWS = 128
+
+
+class PngStream(PngImagePlugin.PngStream):
+    """Chunks that decide which colour a pixel has."""
+
+    def chunk_IHDR(self, pos: int, length: int) -> bytes:  # noqa: N802
+        """Note a grey that Pillow has no mode for, and takes for RGB."""
+        content = super().chunk_IHDR(pos, length)
+        if self.im_rawmode == "LA;16B":
+            self.im_info["is_grey"] = True
+        return content
+
+    def chunk_cICP(self, pos: int, length: int) -> bytes:  # noqa: ARG002, N802
+        """Keep the first one, if it stands where the specification wants it."""
+        content = self._content(length)
+        if length == CICP_BYTES and self.im_palette is None:
+            self.im_info.setdefault("cicp", content)
+        return content
+
+    def chunk_eXIf(self, pos: int, length: int) -> bytes:  # noqa: ARG002, N802
+        """Keep the first one, as browsers do; Pillow would the last."""
+        content = self._content(length)
+        self.im_info.setdefault("eXIf", content)
+        return content
+
+    def chunk_tEXt(self, pos: int, length: int) -> bytes:  # noqa: ARG002, N802
+        """Leave texts out: nobody needs them, and Pillow lets them overwrite what other chunks say."""
+        return self._content(length)
+
+    chunk_zTXt = chunk_iTXt = chunk_tEXt  # noqa: N815
+
+    def _content(self, length: int) -> bytes:
+        return ImageFile._safe_read(cast("IO[bytes]", self.fp), length)
+
+    def chunk_PLTE(self, pos: int, length: int) -> bytes:  # noqa: N802
+        """Give numbers beyond the palette its last colour, as browsers do, and not a grey of their own."""
+        content = super().chunk_PLTE(pos, length)
+        if self.im_palette and len(content) >= 3:
+            missing = (PALETTE_BYTES - len(content)) // 3
+            self.im_palette = "RGB", content + content[-3:] * missing
+        return content
+
+    def chunk_tRNS(self, pos: int, length: int) -> bytes:  # noqa: N802
+        """Bring the transparent level to the scale that Pillow brings the pixels to."""
+        content = super().chunk_tRNS(pos, length)
+        level = self.im_info.get("transparency")
+        if self.im_rawmode in GREY_SCALE and isinstance(level, int):
+            scale = GREY_SCALE[self.im_rawmode]
+            # Bits beyond the depth are to be ignored. Source: PNG specification, § 11.3.1.1.
+            most = 255 // scale
+            self.im_info["transparency"] = (int.from_bytes(content[:2]) & most) * scale
+        if self.im_rawmode == "RGB" and isinstance(level, tuple):
+            self.im_info["transparency"] = tuple(part & 255 for part in level)
+        return content
+
+
+class PngImageFile(PngImagePlugin.PngImageFile):
+    """A PNG whose one transparent colour is looked for in all of its 16 bits."""
+
+    def load_end(self) -> None:
+        is_wide = self.png is not None and self.png.im_rawmode == RGB_OF_16_BITS
+        super().load_end()
+        if is_wide and isinstance(self.info.get("transparency"), tuple):
+            self._make_transparent(self.info.pop("transparency"))
+
+    def _make_transparent(self, color: tuple[int, int, int]) -> None:
+        """Pillow keeps the upper halves of samples; the lower ones are decoded here, for the comparison."""
+        file = cast("IO[bytes]", self.fp)
+        file.seek(0)
+        lower = PngImageFile(file)
+        lower.info.pop("transparency", None)
+        lower.tile = [lower.tile[0]._replace(args=ITS_LOWER_HALVES)]
+        lower.load()
+        halves = [(self, [part >> 8 for part in color]), (lower, [part & 255 for part in color])]
+        alpha = np.empty((self.height, self.width), np.uint8)
+        for top in range(0, self.height, STRIP_ROWS):
+            box = (0, top, self.width, min(top + STRIP_ROWS, self.height))
+            same = [(np.asarray(half.crop(box)) == part).all(axis=2) for half, part in halves]
+            alpha[box[1] : box[3]] = np.where(same[0] & same[1], 0, 255)
+        self.putalpha(Image.fromarray(alpha))
+
+
+def install() -> None:
+    """Make Pillow open PNG as described here, in this process."""
+    PngImagePlugin.PngStream = PngStream  # type: ignore[misc]
+    Image.register_open(PngImageFile.format, PngImageFile, PngImagePlugin._accept)
