@@ -1,0 +1,121 @@
+"""Which colours a picture's numbers mean, as Chromium understands it.
+
+=====================  =============================================  ==================================
+Says                   Heeded for                                     The result
+=====================  =============================================  ==================================
+PNG ``cICP``           any PNG, before all else                       converted to sRGB
+ICC profile for RGB    RGB, palettes and grey; not for ink            keeps its numbers and the profile
+ICC profile for grey   grey, with alpha or without                    converted to sRGB
+ICC profile for ink    CMYK (while it becomes RGB)                    converted to sRGB
+PNG ``sRGB``           no ICC profile that can be read                is sRGB as it is
+PNG ``gAMA, cHRM``     none of the above; ``cHRM`` only with gAMA     converted to sRGB
+nothing, or a GIF                                                     is sRGB as it is
+=====================  =============================================  ==================================
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms
+
+from pixian import png_color
+
+STRIP_PIXELS = 1 << 18
+
+CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
+CLASS, SPACE, CONNECTED = slice(12, 16), slice(16, 20), slice(20, 24)
+"""Where an ICC profile's header says what it is for. Source: ICC.1:2022, § 7.2."""
+
+RGB, GREY, INK = b"RGB ", b"GRAY", b"CMYK"
+MODES = {RGB: "RGB", GREY: "L", INK: "CMYK"}
+GREY_MODES = ("1", "L", "LA", "La", "I", "F")
+
+UNREADABLE = (ImageCms.PyCMSError, OSError, ValueError)
+
+
+@dataclass(frozen=True)
+class ColorSpace:
+    """What an RGB picture's numbers mean.
+
+    profile: the ICC profile that its result keeps; None for sRGB. to_srgb: how its numbers become sRGB
+    first; None if they stay as they are.
+    """
+
+    profile: bytes | None = None
+    to_srgb: png_color.Conversion | None = None
+
+    def apply(self, pixels: npt.NDArray[np.uint8]) -> None:
+        """Convert RGBA uint8[H, W, 4] to what ``profile`` says, in place; alpha stays as it is. In strips,
+        since floats of everything would take four times the picture."""
+        if self.to_srgb is None:
+            return
+        flat = pixels.reshape(-1, 4)
+        for start in range(0, len(flat), STRIP_PIXELS):
+            strip = flat[start : start + STRIP_PIXELS, :3]
+            strip[...] = self.to_srgb(strip)
+
+
+def color_space(image: Image.Image) -> ColorSpace:
+    """Return the space of a picture as it was opened, before its mode was changed."""
+    if image.format == "GIF":
+        return ColorSpace()
+    if image.format == "PNG" and (conversion := png_color.coded(image.info)):
+        return ColorSpace(to_srgb=conversion)
+    profile = image.info.get("icc_profile")
+    if isinstance(profile, bytes) and is_usable(profile):
+        return _of_profile(profile, image)
+    if image.format == "PNG":
+        return ColorSpace(to_srgb=png_color.gamma(image.info))
+    return ColorSpace()
+
+
+def is_usable(profile: bytes) -> bool:
+    """Tell if the profile can be applied to a picture at all."""
+    mode = MODES.get(profile[SPACE])
+    if mode is None or profile[CLASS] not in CLASSES:
+        return False
+    try:
+        _to_srgb(profile, mode)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def ink_as_rgb(image: Image.Image) -> Image.Image:
+    """Return a CMYK picture in RGB: by its profile, or plainly if it has none for ink."""
+    profile = image.info.get("icc_profile")
+    if isinstance(profile, bytes) and profile[SPACE] == INK and is_usable(profile):
+        converted = _to_srgb(profile, "CMYK").apply(image)
+        converted.info = dict(image.info)
+        return converted
+    return image.convert("RGB")
+
+
+def _of_profile(profile: bytes, image: Image.Image) -> ColorSpace:
+    is_grey = image.mode in GREY_MODES or image.mode.startswith("I;16") or "is_grey" in image.info
+    if profile[SPACE] == RGB and image.mode not in ("CMYK", "LAB"):
+        return ColorSpace(profile)
+    # Browsers don't know how a grey level lies in Lab, and show it as it is.
+    if profile[SPACE] == GREY and is_grey and profile[CONNECTED] != b"Lab ":
+        return ColorSpace(to_srgb=_grey_levels(profile))
+    return ColorSpace()
+
+
+def _grey_levels(profile: bytes) -> png_color.Conversion:
+    """Each grey level in sRGB. It stays grey, which a computed one misses by a level here and there."""
+    levels = np.arange(256, dtype=np.uint8)[None]
+    shown = _to_srgb(profile, "L").apply(Image.fromarray(levels))
+    table = np.asarray(shown)[0, :, 1]
+    return lambda strip: table[strip]
+
+
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        mode,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+    )

@@ -1,0 +1,162 @@
+"""The colours of a PNG that describes them by chunks of its own: ``cICP``, or ``gAMA`` with ``cHRM``.
+
+Sources: PNG specification (third edition), § 4.3 and 11.3.2; ITU-T H.273, § 8.1 and 8.2. What is left open
+there follows Chromium.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+Conversion = Callable[[Bytes], Bytes]
+"""From uint8[..., 3] to the same in sRGB."""
+
+Chromaticities = tuple[float, ...]
+"""x and y of white, red, green and blue."""
+
+D65, C, EQUAL, DCI = (0.3127, 0.3290), (0.310, 0.316), (1 / 3, 1 / 3), (0.314, 0.351)
+BT709 = (*D65, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060)
+BT601 = (*D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070)
+PRIMARIES: dict[int, Chromaticities] = {
+    1: BT709,
+    4: (*C, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
+    5: (*D65, 0.64, 0.33, 0.29, 0.60, 0.15, 0.06),
+    6: BT601,
+    7: BT601,
+    8: (*C, 0.681, 0.319, 0.243, 0.692, 0.145, 0.049),
+    9: (*D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
+    10: (*EQUAL, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0),
+    11: (*DCI, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+    12: (*D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+    22: (*D65, 0.630, 0.340, 0.295, 0.605, 0.155, 0.077),
+}
+
+SRGB_TRANSFER = 13
+LIKE_A_TV = 2.4
+"""The gamma of a BT.709 screen (BT.1886), by which Chromium shows all of its relatives."""
+
+NEARLY_SRGB = range(43182, 47728)
+"""``gAMA`` around 1/2.2 that Chromium takes for sRGB, if there is no ``cHRM``."""
+
+REFERENCE_WHITE_NITS = 203
+TONES = ((0.0, 0.86, 1.34, 2.09, 3.23, 4.98), (0.0, 0.43, 0.617, 0.7605, 0.888, 1.0))
+"""How Chromium brings what is brighter than a sheet of paper, here 1.0, to a screen that isn't. Measured."""
+
+BRADFORD = np.array([(0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296)])
+
+LEVELS = 1 << 14
+"""Steps from black to white, fine enough for the steep end of sRGB's curve."""
+
+
+def coded(info: Mapping[Any, Any]) -> Conversion | None:
+    """Return the conversion that ``cICP`` asks for; None without one, or with one that can't be heeded."""
+    if len(code := info.get("cicp", b"")) != 4:
+        return None
+    primaries, transfer, matrix, _full_range = code
+    if matrix != 0 or primaries not in PRIMARIES or (light := _light(transfer)) is None:
+        return None
+    if (primaries, transfer) == (1, SRGB_TRANSFER):
+        return lambda strip: strip
+    return _conversion(light, PRIMARIES[primaries])
+
+
+def gamma(info: Mapping[Any, Any]) -> Conversion | None:
+    """Return the conversion that ``gAMA`` asks for, unless ``sRGB`` overrules it; None for none."""
+    value = info.get("gamma", 0)
+    if "srgb" in info or not value:
+        return None
+    chromaticities = info.get("chromaticity")
+    if chromaticities is None and round(value * 100_000) in NEARLY_SRGB:
+        return None
+    light = np.linspace(0, 1, 256) ** (1 / value)
+    return _conversion(light, chromaticities or BT709)
+
+
+def _conversion(light: Floats, chromaticities: Chromaticities) -> Conversion | None:
+    """light: of each of 256 levels. None for chromaticities that describe no colours."""
+    if chromaticities == BT709:
+        table = _srgb(light)
+        return lambda strip: table[strip]
+    try:
+        matrix = _to_bt709(chromaticities)
+    except (np.linalg.LinAlgError, ZeroDivisionError):
+        return None
+    encoded = _srgb(np.linspace(0, 1, LEVELS))
+    linear = light.astype(np.float32)
+
+    def convert(strip: Bytes) -> Bytes:
+        mixed = linear[strip] @ matrix.T
+        levels: Bytes = encoded[(np.clip(mixed, 0, 1) * (LEVELS - 1) + 0.5).astype(np.uint16)]
+        return levels
+
+    return convert
+
+
+def _light(transfer: int) -> Floats | None:
+    """Return the light of each of 256 levels by H.273's number, 1.0 for white; None if it isn't known."""
+    level = np.linspace(0, 1, 256)
+    if transfer in (1, 6, 11, 14, 15):
+        return level**LIKE_A_TV
+    curves: dict[int, Callable[[Floats], Floats]] = {
+        4: lambda level: level**2.2,
+        5: lambda level: level**2.8,
+        7: lambda level: _piecewise(level, 0.0913, 4.0, 0.1115, 1 / 0.45),
+        8: lambda level: level,
+        SRGB_TRANSFER: lambda level: _piecewise(level, 0.04045, 12.92, 0.055, 2.4),
+        16: lambda level: _on_a_screen(_pq_nits(level)),
+        17: lambda level: np.minimum(level**2.6 * 52.37 / 48, 1),
+        18: lambda level: _on_a_screen(1000 * _hlg(level) ** 1.2),
+    }
+    return curves[transfer](level) if transfer in curves else None
+
+
+def _piecewise(level: Floats, end: float, slope: float, offset: float, power: float) -> Floats:
+    return np.where(level <= end, level / slope, ((level + offset) / (1 + offset)) ** power)
+
+
+def _pq_nits(level: Floats) -> Floats:
+    """Source: SMPTE ST 2084."""
+    root = level ** (32 / 2523)
+    light: Floats = (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (16384 / 2610)
+    return 10_000 * light
+
+
+def _hlg(level: Floats) -> Floats:
+    """Source: ARIB STD-B67."""
+    return np.where(level <= 0.5, level**2 / 3, (np.exp((level - 0.55991073) / 0.17883277) + 0.28466892) / 12)
+
+
+def _on_a_screen(nits: Floats) -> Floats:
+    return np.interp(nits / REFERENCE_WHITE_NITS, *TONES)
+
+
+def _srgb(light: Floats) -> Bytes:
+    """Return the sRGB level, 0 to 255, of each light."""
+    level = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return (level * 255 + 0.5).astype(np.uint8)
+
+
+def _to_bt709(chromaticities: Chromaticities) -> npt.NDArray[np.float32]:
+    """Return the matrix from light in these primaries to light in sRGB's, white becoming white."""
+    white = _xyz(*chromaticities[:2])
+    adapted = np.linalg.inv(BRADFORD) @ np.diag(BRADFORD @ _xyz(*D65) / (BRADFORD @ white)) @ BRADFORD
+    matrix = np.linalg.inv(_to_xyz(BT709)) @ adapted @ _to_xyz(chromaticities)
+    if not np.isfinite(matrix).all():
+        raise np.linalg.LinAlgError
+    return np.asarray(matrix, np.float32)
+
+
+def _to_xyz(chromaticities: Chromaticities) -> Floats:
+    """Source: SMPTE RP 177."""
+    white, *colors = (_xyz(*chromaticities[at : at + 2]) for at in range(0, 8, 2))
+    columns = np.array(colors).T
+    return columns * np.linalg.solve(columns, white)
+
+
+def _xyz(x: float, y: float) -> Floats:
+    return np.array((x / y, 1.0, (1 - x - y) / y))
