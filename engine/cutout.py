@@ -6,7 +6,6 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from engine.desk import Desk
 from engine.foreground import decontaminate
@@ -21,7 +20,7 @@ from pixian.layout import Box, most_pixels
 from pixian.limits import MAX_UPLOAD_PIXELS
 from pixian.options import Format, Options
 from pixian.picture import Header, decode, open_picture, shrunk_size
-from pixian.pixels import eight_bit, rgb_profile, rgba, shrunk, upright
+from pixian.pixels import working_copy
 
 
 @dataclass(frozen=True)
@@ -68,18 +67,19 @@ class Cutter:
         image, header = open_picture(file)
         with closing(image), self._desk.room_for(_pixels_at_work(header, options)):
             decode(image)
-            pixels, size, profile = _working_copy(image, options.max_pixels)
+            copy = working_copy(image, header.orientation, options.max_pixels)
+            pixels = copy.pixels
             image.close()
             price = price_microcredits(pixels.shape[0] * pixels.shape[1], self._rate)
             matte = self._matter.matte(pixels)
             # Before the picture's own alpha comes in, whose colours are straight and not mixed.
             decontaminate(pixels, matte)
             _lay_under(matte, pixels)
-            made = _finished(pixels, options, profile)
+            made = _finished(pixels, options, copy.profile)
             return CutOut(
                 content=made.content,
                 content_type=options.content_type,
-                input_size=size,
+                input_size=copy.size,
                 result_size=made.size,
                 foreground=made.foreground,
                 orientation=header.orientation,
@@ -99,14 +99,6 @@ def _pixels_at_work(header: Header, options: Options) -> int:
     that must come out too large."""
     worked_on = shrunk_size(header.width, header.height, options.max_pixels)
     return max(header.pixels, most_pixels(worked_on, options))
-
-
-def _working_copy(image: Image.Image, max_pixels: int) -> tuple[Bytes, Size, bytes | None]:
-    """RGBA uint8[H, W, 4], the size before it was shrunk, and the ICC profile."""
-    profile = rgb_profile(image)
-    image = upright(image)
-    size = image.size
-    return rgba(shrunk(eight_bit(image), max_pixels)), size, profile
 
 
 def _lay_under(matte: Bytes, pixels: Bytes) -> None:

@@ -15,8 +15,12 @@ from PIL import Image
 from jobs.models import Job
 from pixian import delta_png, picture, pixels
 from pixian.options import Options
+from pixian.orientation import AS_STORED
 
 QUALITY = 82
+
+Small = tuple[Image.Image, bytes | None]
+"""A small picture and the ICC profile that describes it."""
 
 
 class Side(StrEnum):
@@ -39,40 +43,36 @@ def preview(job: Job, side: Side, size: Size) -> str:
     original = (job.source if side is Side.BEFORE else job.result).name or ""
     name = f"{original}.{size}.webp"
     if not default_storage.exists(name):
-        image = _whole(job) if side is Side.AFTER and job.is_delta else _stored(original, size)
+        whole = _whole(job, size) if side is Side.AFTER and job.is_delta else None
+        image, profile = whole or _stored(original, size)
         # Two readers may get here at once; what they make is the same, and either copy serves.
-        name = default_storage.save(name, ContentFile(_shrunk(image, size.edge)))
+        name = default_storage.save(name, ContentFile(_encoded(image, profile)))
     return name
 
 
-def _stored(name: str, size: Size) -> Image.Image:
+def _stored(name: str, size: Size) -> Small:
     with default_storage.open(name) as file:
-        image, _header = picture.open_picture(cast("BinaryIO", file))
+        image, header = picture.open_picture(cast("BinaryIO", file))
         image.draft(None, (size.edge, size.edge))
         picture.decode(image)
-    return image
+        return pixels.thumbnail(image, header.orientation, size.edge)
 
 
-def _whole(job: Job) -> Image.Image:
-    """What a delta PNG makes together with its source; as it is where they don't fit."""
+def _whole(job: Job, size: Size) -> Small | None:
+    """What a delta PNG makes together with its source; None if they don't fit."""
     with job.source.open() as file, job.result.open() as delta:
-        image, _header = picture.open_picture(cast("BinaryIO", file))
+        image, header = picture.open_picture(cast("BinaryIO", file))
         picture.decode(image)
         cap = Options.parse(job.options).max_pixels
-        original = pixels.rgba(pixels.shrunk(pixels.eight_bit(pixels.upright(image)), cap))
+        original = pixels.working_copy(image, header.orientation, cap)
         try:
-            whole = Image.fromarray(delta_png.decode(original, delta.read()))
+            whole = Image.fromarray(delta_png.decode(original.pixels, delta.read()))
         except ValueError:
-            return _stored(str(job.result.name), Size.PAGE)
-    whole.info["icc_profile"] = pixels.rgb_profile(image)
-    return whole
+            return None
+    return pixels.thumbnail(whole, AS_STORED, size.edge)[0], original.profile
 
 
-def _shrunk(image: Image.Image, edge: int) -> bytes:
-    with image:
-        shown = pixels.eight_bit(pixels.upright(image))
-        small = shown.convert("RGBA" if shown.has_transparency_data else "RGB")
-        small.thumbnail((edge, edge), Image.Resampling.LANCZOS, reducing_gap=2.0)
+def _encoded(image: Image.Image, profile: bytes | None) -> bytes:
     webp = io.BytesIO()
-    small.save(webp, "WEBP", quality=QUALITY, method=3, icc_profile=pixels.rgb_profile(image) or b"")
+    image.save(webp, "WEBP", quality=QUALITY, method=3, icc_profile=profile or b"")
     return webp.getvalue()

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import BinaryIO
 
-from PIL import ExifTags, Image
+from PIL import Image
 
-from pixian import errors
+from pixian import errors, png_reader, tiff_reader
 from pixian.limits import MAX_UPLOAD_PIXELS
+from pixian.orientation import ON_THEIR_SIDE, orientation
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-ORIENTATIONS_ON_THEIR_SIDE = (5, 6, 7, 8)
 
 # Pillow answers a hostile file with whichever error its parser stumbled over.
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, OverflowError)
@@ -18,6 +18,9 @@ PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, OverflowError)
 # open_picture is the only door, and its own limit is stricter than Pillow's, which would refuse the
 # same files without being able to say how large they are.
 Image.MAX_IMAGE_PIXELS = None
+
+png_reader.install()
+tiff_reader.install()
 
 
 @dataclass(frozen=True)
@@ -84,20 +87,9 @@ def _checked(image: Image.Image) -> Header:
         raise errors.too_many_pixels(
             width, height, MAX_UPLOAD_PIXELS, shrunk_size(width, height, MAX_UPLOAD_PIXELS)
         )
-    orientation = _orientation(image)
-    # Pillow turns a TIFF itself, and tells its size as shown.
-    if orientation in ORIENTATIONS_ON_THEIR_SIDE and image.format != "TIFF":
+    turn = orientation(image)
+    if turn in ON_THEIR_SIDE:
         width, height = height, width
     # A phone's JPEG with a second picture inside calls itself MPO; it is a JPEG to everybody else.
     name = "JPEG" if image.format == "MPO" else str(image.format)
-    return Header(name, width, height, orientation)
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF value, 1 to 8. A PNG's is taken from what stands before its pixels: ``getexif`` would
-    decode them all to look behind."""
-    exif = image.getexif() if image.format != "PNG" else Image.Exif()
-    if image.format == "PNG":
-        exif.load(image.info.get("exif", b""))
-    orientation = exif.get(ExifTags.Base.Orientation, 1)
-    return orientation if orientation in range(1, 9) else 1
+    return Header(name, width, height, turn)

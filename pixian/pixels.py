@@ -1,55 +1,68 @@
-"""From whatever Pillow decodes to what the rest works on: upright, 8 bits, RGB with alpha."""
+"""From whatever Pillow decodes to what the rest works on: upright, 8 bits, RGB with alpha, known colours."""
 
-import io
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageCms
+from PIL import Image
 
+from pixian.color_profile import color_space, ink_as_rgb
+from pixian.fields import Size
+from pixian.orientation import upright
 from pixian.picture import shrunk_size
 
 Pixels = npt.NDArray[np.uint8]
 """uint8[H, W, channels], straight alpha."""
 
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What undoes each EXIF orientation. Source: EXIF 2.3, tag 0x0112."""
-
-RGB_PROFILE = b"RGB "
-PROFILE_SPACE = slice(16, 20)
 STRIP_ROWS = 128
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """A decoded picture as its EXIF orientation asks for. Pillow itself has already turned a TIFF, and
-    no longer reports an orientation for it."""
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+@dataclass(frozen=True)
+class WorkingCopy:
+    """A picture as all that shows or changes it sees it.
+
+    pixels: RGBA uint8[H, W, 4], straight alpha, the caller's own. profile: the ICC profile that describes
+    them; None for sRGB. size: width and height before it was shrunk.
+    """
+
+    pixels: Pixels
+    profile: bytes | None
+    size: Size
+
+
+def working_copy(image: Image.Image, orientation: int, max_pixels: int) -> WorkingCopy:
+    """Return a decoded picture upright, with at most ``max_pixels``. orientation: from its header."""
+    space = color_space(image)
+    turned = upright(eight_bit(image), orientation)
+    pixels = rgba(shrunk(turned, max_pixels))
+    space.apply(pixels)
+    return WorkingCopy(pixels, space.profile, turned.size)
+
+
+def thumbnail(image: Image.Image, orientation: int, edge: int) -> tuple[Image.Image, bytes | None]:
+    """Return a decoded picture upright, its longer side at most ``edge``, and the ICC profile that describes
+    it; with alpha if it may have any."""
+    space = color_space(image)
+    shown = upright(eight_bit(image), orientation)
+    small = shown.convert("RGBA" if shown.has_transparency_data else "RGB")
+    small.thumbnail((edge, edge), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    pixels = rgba(small)
+    space.apply(pixels)
+    return Image.fromarray(pixels if small.mode == "RGBA" else pixels[..., :3]), space.profile
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
-    """The picture in a mode that Pillow converts to RGBA itself, and rightly. A profile that describes
-    grey or ink rather than RGB is applied, to sRGB."""
+    """Return the picture in a mode that Pillow converts to RGBA itself, and rightly."""
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return _upper_bytes(image)
     if image.mode in ("I", "F"):
-        return Image.fromarray(_full_range(np.asarray(image, np.float64)))
-    if image.info.get("icc_profile") and rgb_profile(image) is None:
-        return _in_srgb(image)
+        return _full_range(np.asarray(image))
+    if image.mode == "CMYK":
+        return ink_as_rgb(image)
+    if image.mode == "LAB":
+        return image.convert("RGB")
     return image
-
-
-def rgb_profile(image: Image.Image) -> bytes | None:
-    """The picture's ICC profile, where it has one that describes RGB."""
-    profile = image.info.get("icc_profile")
-    return profile if isinstance(profile, bytes) and profile[PROFILE_SPACE] == RGB_PROFILE else None
 
 
 def shrunk(image: Image.Image, max_pixels: int) -> Image.Image:
@@ -70,22 +83,26 @@ def rgba(image: Image.Image) -> Pixels:
     return pixels
 
 
-def _full_range(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """Numbers without an agreed white, as in scientific TIFFs: the darkest is black, the brightest white."""
-    values = np.nan_to_num(values)
-    low, high = float(values.min()), float(values.max())
-    scale = 255 / (high - low) if high > low else 0.0
-    return ((values - low) * scale).astype(np.uint8)
+def _upper_bytes(image: Image.Image) -> Image.Image:
+    """16-bit grey, each level's lower half cut off as browsers do; all bits count for what is transparent."""
+    levels = np.asarray(image)
+    grey = Image.fromarray((levels >> 8).astype(np.uint8))
+    if not isinstance(transparent := image.info.get("transparency"), int):
+        return grey
+    alpha = np.where(levels == transparent, np.uint8(0), np.uint8(255))
+    return Image.merge("LA", (grey, Image.fromarray(alpha)))
 
 
-def _in_srgb(image: Image.Image) -> Image.Image:
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        converted = ImageCms.profileToProfile(
-            image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        # A broken profile, or one for another mode than this: the plain conversion is what most
-        # programs show.
-        return image
-    return converted or image
+def _full_range(values: npt.NDArray[Any]) -> Image.Image:
+    """Numbers without an agreed white, as in scientific TIFFs: the darkest is black, the brightest white, and
+    so is infinity; what is no number is black."""
+    # In strips, since floats of everything would take eight times the picture.
+    strips = [slice(top, top + STRIP_ROWS) for top in range(0, len(values), STRIP_ROWS)]
+    finite = (values[rows][np.isfinite(values[rows])] for rows in strips)
+    bounds = [(float(strip.min()), float(strip.max())) for strip in finite if strip.size] or [(0.0, 0.0)]
+    low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+    levels = np.zeros(values.shape, np.uint8)
+    for rows in strips if high > low else []:
+        shown = np.clip(values[rows].astype(np.float64), low, high)
+        levels[rows] = np.rint(np.nan_to_num((shown - low) / (high - low)) * 255)
+    return Image.fromarray(levels)

@@ -218,7 +218,7 @@ def test_a_view_is_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     job = world.job()
     name = preview(job, Side.BEFORE, Size.TILE)
     made = default_storage.get_modified_time(name)
-    monkeypatch.setattr(renditions, "_shrunk", None)
+    monkeypatch.setattr(renditions, "_encoded", None)
     time.sleep(0.02)
     assert preview(job, Side.BEFORE, Size.TILE) == name
     assert default_storage.get_modified_time(name) == made

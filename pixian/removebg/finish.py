@@ -21,7 +21,7 @@ from pixian.limits import MAX_PROCESSED_PIXELS
 from pixian.options import Format as OurFormat
 from pixian.options import Options
 from pixian.picture import decode, open_picture, shrunk_size
-from pixian.pixels import Pixels, rgb_profile, rgba
+from pixian.pixels import Pixels, working_copy
 from pixian.removebg.paint import OPAQUE, WHITE, lay_behind
 from pixian.removebg.wanted import JSON, Channels, Format, Wanted
 
@@ -50,7 +50,8 @@ def finish(wanted: Wanted, result: BinaryIO, told: Mapping[str, str], uploaded: 
     """
     image, header = open_picture(result)
     decode(image)
-    pixels, profile = rgba(image), rgb_profile(image)
+    copy = working_copy(image, header.orientation, header.pixels)
+    pixels, profile = copy.pixels, copy.profile
     box = foreground_box(pixels) or NOWHERE
     kind = _kind(wanted, pixels)
     if kind is Format.PNG and wanted.channels is Channels.RGBA and wanted.paint is None:

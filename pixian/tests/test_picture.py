@@ -40,7 +40,7 @@ def test_a_whole_picture_passes(kind: str) -> None:
     assert header.content_type.startswith("image/")
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_a_picture_on_its_side_is_measured_upright(kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

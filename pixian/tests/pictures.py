@@ -1,0 +1,377 @@
+"""Pictures of every kind, built byte by byte, and what is seen in them.
+
+What is expected of PNG, JPEG, GIF, BMP and WebP is what Chromium shows, and a browser test holds both against
+each other. For TIFF it is what the specification says, and libtiff's RGBA interface.
+"""
+
+import io
+import itertools
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def linear(levels: Any) -> Pixels:
+    """Light, 0 to 255, as sRGB has it. Source: IEC 61966-2-1."""
+    light = np.asarray(levels) / 255
+    curved = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.asarray(np.rint(curved * 255), np.uint8)
+
+
+# ICC profiles. Source: ICC.1:2022.
+
+SRGB_COLORANTS = ((0.4360, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139))
+P3_COLORANTS = ((0.5151, 0.2412, -0.0011), (0.2919, 0.6922, 0.0419), (0.1572, 0.0666, 0.7841))
+D50 = (0.9642, 1.0, 0.8249)
+V2, V4 = 0x02400000, 0x04200000
+
+
+def icc(
+    space: bytes, tags: dict[bytes, bytes], *, kind: bytes = b"mntr", pcs: bytes = b"XYZ ", version: int = V2
+) -> bytes:
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 2) + b"a\0" + bytes(78),
+        b"wtpt": _xyz(*D50),
+    } | tags
+    table, data, start = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        table += name + struct.pack(">II", start + len(data), len(content))
+        data += content + bytes(-len(content) % 4)
+    header = struct.pack(">I", start + len(data)) + b"test" + struct.pack(">I", version) + kind + space + pcs
+    header += bytes(12) + b"acsp" + bytes(28) + _xyz(*D50)[8:]
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + data
+
+
+def gamma_curve(gamma: float, version: int = V2) -> bytes:
+    if version == V4:
+        return b"para" + bytes(8) + struct.pack(">i", round(gamma * 65536))
+    return b"curv" + bytes(4) + struct.pack(">IHH", 1, round(gamma * 256), 0)
+
+
+def grey_icc(gamma: float = 1.0, **header: Any) -> bytes:
+    return icc(b"GRAY", {b"kTRC": gamma_curve(gamma, header.get("version", V2))}, **header)
+
+
+def rgb_icc(
+    gamma: float = 1.0, colorants: Sequence[tuple[float, float, float]] = SRGB_COLORANTS, **header: Any
+) -> bytes:
+    curve = gamma_curve(gamma, header.get("version", V2))
+    tags = {name + b"XYZ": _xyz(*color) for name, color in zip((b"r", b"g", b"b"), colorants, strict=True)}
+    return icc(b"RGB ", tags | {name + b"TRC": curve for name in (b"r", b"g", b"b")}, **header)
+
+
+def ink_icc() -> bytes:
+    """A printer that lays ink on slightly yellow paper; black ink lets nothing through."""
+    table = [
+        (255 - 60 * c - 70 * m - 20 * y, 128 - 40 * c + 60 * m, 133 - 30 * c + 60 * y)
+        if not k
+        else (20, 128, 128)
+        for c, m, y, k in itertools.product((0, 1), repeat=4)
+    ]
+    head = (
+        b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + struct.pack(">9i", *np.eye(3, dtype=int).ravel() * 65536)
+    )
+    lut = head + bytes(range(256)) * 4 + b"".join(map(bytes, table)) + bytes(range(256)) * 3
+    return icc(b"CMYK", {b"A2B0": lut}, kind=b"prtr", pcs=b"Lab ")
+
+
+def _xyz(x: float, y: float, z: float) -> bytes:
+    return b"XYZ " + bytes(4) + struct.pack(">iii", *(round(part * 65536) for part in (x, y, z)))
+
+
+# EXIF and PNG. Sources: TIFF 6.0; PNG specification.
+
+SHORT, LONG = 3, 4
+
+
+def exif(orientation: int, order: str = "<", kind: int = SHORT, count: int = 1) -> bytes:
+    """A TIFF with nothing but an orientation."""
+    value = struct.pack(
+        order + {SHORT: "HH", LONG: "I"}[kind], *[orientation, 0][: 2 if kind == SHORT else 1]
+    )
+    entry = struct.pack(order + "HHI", 0x112, kind, count) + value
+    start = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "HI", 42, 8)
+    return start + struct.pack(order + "H", 1) + entry + bytes(4)
+
+
+def xmp(orientation: int) -> bytes:
+    about = (
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="%d"/>' % orientation
+    )
+    rdf = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">%s</rdf:RDF>' % about
+    return b'<x:xmpmeta xmlns:x="adobe:ns:meta/">%s</x:xmpmeta>' % rdf
+
+
+def chunk(kind: bytes, data: bytes = b"") -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def iccp(profile: bytes) -> bytes:
+    return chunk(b"iCCP", b"a\0\0" + zlib.compress(profile))
+
+
+def gama(gamma: float) -> bytes:
+    return chunk(b"gAMA", struct.pack(">I", round(gamma * 100_000)))
+
+
+def png(
+    size: tuple[int, int],
+    depth: int,
+    color: int,
+    rows: Sequence[bytes],
+    before: bytes = b"",
+    after: bytes = b"",
+) -> bytes:
+    """before, after: chunks around the pixels."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, color, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
+    return b"\x89PNG\r\n\x1a\n" + header + before + pixels + after + chunk(b"IEND")
+
+
+def app(number: int, content: bytes) -> bytes:
+    """A JPEG's segment for applications."""
+    return bytes((0xFF, 0xE0 + number)) + struct.pack(">H", len(content) + 2) + content
+
+
+def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
+    return jpeg[:2] + b"".join(segments) + jpeg[2:]
+
+
+def icc_segments(profile: bytes, size: int = 60_000) -> list[bytes]:
+    parts = [profile[at : at + size] for at in range(0, len(profile), size)]
+    return [app(2, b"ICC_PROFILE\0" + bytes((n, len(parts))) + part) for n, part in enumerate(parts, 1)]
+
+
+# The table: kind of pixel × depth × profile × transparency.
+
+GREY, COLOR, PALETTE, GREY_ALPHA, COLOR_ALPHA = 0, 2, 3, 4, 6
+DEPTHS = {
+    GREY: (1, 2, 4, 8, 16),
+    COLOR: (8, 16),
+    PALETTE: (1, 2, 4, 8),
+    GREY_ALPHA: (8, 16),
+    COLOR_ALPHA: (8, 16),
+}
+WIDTH = 16
+HIDDEN = 3
+"""The pixel whose colour ``tRNS`` makes transparent. With 16 bits the next one differs from it by one."""
+
+ALPHA = 128
+BROKEN = b"x" * 200
+SRGB_CHUNK = chunk(b"sRGB", b"\0")
+
+PROFILES: dict[str, tuple[bytes, tuple[int, ...]]] = {
+    "nothing": (b"", ()),
+    "grey ICC": (iccp(grey_icc()), (GREY, GREY_ALPHA)),
+    "grey ICC v4": (iccp(grey_icc(version=V4)), (GREY, GREY_ALPHA)),
+    "grey ICC in Lab": (iccp(grey_icc(pcs=b"Lab ")), ()),
+    "RGB ICC": (iccp(rgb_icc()), tuple(DEPTHS)),
+    "RGB ICC v4": (iccp(rgb_icc(version=V4)), tuple(DEPTHS)),
+    "ink ICC": (iccp(ink_icc()), ()),
+    "broken ICC": (iccp(BROKEN), ()),
+    "gAMA": (gama(1.0), tuple(DEPTHS)),
+    "gAMA like sRGB": (gama(0.45455), ()),
+    "gAMA of nothing": (gama(0), ()),
+    "gAMA and sRGB": (SRGB_CHUNK + gama(1.0), ()),
+    "gAMA and cHRM of sRGB": (gama(1.0) + chunk(b"cHRM", struct.pack(
+        ">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)), tuple(DEPTHS)),
+    "gAMA and broken ICC": (iccp(BROKEN) + gama(1.0), tuple(DEPTHS)),
+    "gAMA and ICC of sRGB's kind": (iccp(rgb_icc()) + gama(0.45455), tuple(DEPTHS)),
+    "sRGB and RGB ICC": (SRGB_CHUNK + iccp(rgb_icc()), tuple(DEPTHS)),
+    "cICP": (chunk(b"cICP", bytes((1, 8, 0, 1))), tuple(DEPTHS)),
+    "cICP of sRGB and RGB ICC": (chunk(b"cICP", bytes((1, 13, 0, 1))) + iccp(rgb_icc()), ()),
+    "two cICP": (chunk(b"cICP", bytes((1, 8, 0, 1))) + chunk(b"cICP", bytes((1, 13, 0, 1))), tuple(DEPTHS)),
+}  # fmt: skip
+"""Chunks that describe colours, and the kinds of pixel whose numbers are light because of them."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """seen: RGBA uint8[H, W, 4] in sRGB; what lies under alpha 0 isn't seen."""
+
+    name: str
+    content: bytes
+    seen: Pixels
+
+
+def png_table() -> Iterator[Case]:
+    for color, depths in DEPTHS.items():
+        for depth in depths:
+            for name, (chunks, lights) in PROFILES.items():
+                for transparent in (False, True) if color in (GREY, COLOR, PALETTE) else (False,):
+                    about = f"{color}/{depth} bits, {name}{', tRNS' if transparent else ''}"
+                    content = chunks + _palette(color, depth) + _trns(color, depth) * transparent
+                    row = _row(color, depth)
+                    seen = _seen(color, depth, lit=color in lights, transparent=transparent)
+                    yield Case(about, png((WIDTH, 2), depth, color, [row, row], content), seen)
+
+
+def samples(color: int, depth: int) -> list[tuple[int, ...]]:
+    """The 16 pixels of a row, as they stand in the file."""
+    most = (1 << min(depth, 4)) - 1
+    if color == PALETTE:
+        return [(at & most,) for at in range(WIDTH)]
+    levels = [(at & most) * {8: 17, 16: 17 << 8}.get(depth, 1) for at in range(WIDTH)]
+    if depth == 16:
+        levels = [level | 0x34 for level in levels]
+        levels[HIDDEN + 1] = levels[HIDDEN] + 1
+    top = (1 << depth) - 1
+    alpha = (ALPHA << 8 | 0x7F) if depth == 16 else ALPHA
+    return [
+        {GREY: (a,), COLOR: (a, top - a, a), GREY_ALPHA: (a, alpha), COLOR_ALPHA: (a, top - a, a, alpha)}[
+            color
+        ]
+        for a in levels
+    ]
+
+
+def palette_color(number: int) -> tuple[int, int, int]:
+    return number * 17, 255 - number * 17, 40
+
+
+def _row(color: int, depth: int) -> bytes:
+    pixels = samples(color, depth)
+    if depth >= 8:
+        return b"".join(sample.to_bytes(depth // 8, "big") for pixel in pixels for sample in pixel)
+    bits = "".join(f"{pixel[0]:0{depth}b}" for pixel in pixels)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def _palette(color: int, depth: int) -> bytes:
+    colors = (palette_color(number) for number in range(min(16, 1 << depth)))
+    return chunk(b"PLTE", b"".join(map(bytes, colors))) if color == PALETTE else b""
+
+
+def _trns(color: int, depth: int) -> bytes:
+    hidden = samples(color, depth)[HIDDEN]
+    if color == PALETTE:
+        return chunk(b"tRNS", b"\xff" * hidden[0] + b"\0")
+    return chunk(b"tRNS", struct.pack(f">{len(hidden)}H", *hidden))
+
+
+def _seen(color: int, depth: int, *, lit: bool, transparent: bool) -> Pixels:
+    pixels = samples(color, depth)
+    if color == PALETTE:
+        colors = np.array([palette_color(pixel[0]) for pixel in pixels], np.uint8)
+    else:
+        scaled = [[_byte(sample, depth) for sample in pixel] for pixel in pixels]
+        colors = np.array([pixel[:3] if len(pixel) > 2 else pixel[:1] * 3 for pixel in scaled], np.uint8)
+    row = np.full((WIDTH, 4), ALPHA if color in (GREY_ALPHA, COLOR_ALPHA) else 255, np.uint8)
+    row[:, :3] = linear(colors) if lit else colors
+    if transparent:
+        row[[pixel == pixels[HIDDEN] for pixel in pixels], 3] = 0
+    return np.stack([row, row])
+
+
+def _byte(sample: int, depth: int) -> int:
+    return sample >> 8 if depth == 16 else sample * 255 // ((1 << depth) - 1)
+
+
+# Orientation. Four corners of their own colours tell how a picture was turned.
+
+CORNERS = ((250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0))
+STORED = (48, 32)
+
+
+def corners() -> Image.Image:
+    pixels = np.zeros((*STORED[::-1], 3), np.uint8)
+    halves = (slice(None, 16), slice(16, None)), (slice(None, 24), slice(24, None))
+    for (rows, columns), color in zip(itertools.product(*halves), CORNERS, strict=True):
+        pixels[rows, columns] = color
+    return Image.fromarray(pixels)
+
+
+UPPER_LEFT = {1: 0, 2: 1, 3: 3, 4: 2, 5: 0, 6: 2, 7: 3, 8: 1}
+"""Which of the corners, as stored, is at the upper left for each orientation."""
+
+
+@dataclass(frozen=True)
+class Turned:
+    name: str
+    kind: str
+    content: bytes
+    orientation: int
+
+
+def turned() -> Iterator[Turned]:
+    """Each way of saying an orientation, and the one that Chromium applies."""
+    yield from _turned_pngs()
+    yield from _turned_jpegs()
+    notes = {
+        "EXIF": {"exif": exif(6)},
+        "EXIF with a prefix": {"exif": b"Exif\0\0" + exif(6)},
+        "XMP": {"xmp": xmp(6)},
+    }
+    for name, note in notes.items():
+        yield Turned(f"WebP, {name}", "WEBP", encoded(corners(), "WEBP", lossless=True, **note), 1)
+
+
+def _turned_pngs() -> Iterator[Turned]:
+    plain = encoded(corners(), "PNG")
+    in_hex = (b"Exif\0\0" + exif(6)).hex().encode()
+    profile = b"\nexif\n%8d\n%s\n" % (len(in_hex) // 2, in_hex)
+    before: dict[str, tuple[bytes, int]] = {
+        **{f"{n}": (chunk(b"eXIf", exif(n)), n if n in UPPER_LEFT else 1) for n in range(10)},
+        "big endian": (chunk(b"eXIf", exif(6, ">")), 6),
+        "a LONG": (chunk(b"eXIf", exif(6, kind=LONG)), 1),
+        "two values": (chunk(b"eXIf", exif(6, count=2)), 1),
+        "with JPEG's prefix": (chunk(b"eXIf", b"Exif\0\0" + exif(6)), 1),
+        "two chunks": (chunk(b"eXIf", exif(6)) + chunk(b"eXIf", exif(8)), 6),
+        "a broken chunk first": (chunk(b"eXIf", b"xx") + chunk(b"eXIf", exif(6)), 1),
+        "XMP": (chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(6)), 1),
+        "a text profile": (chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile)), 1),
+        "a text profile, plain": (chunk(b"tEXt", b"Raw profile type APP1\0" + profile), 1),
+        "a text called exif": (chunk(b"tEXt", b"exif\0Exif\0\0" + exif(6)), 1),
+    }
+    for name, (chunks, orientation) in before.items():
+        yield Turned(f"PNG, {name}", "PNG", plain[:33] + chunks + plain[33:], orientation)
+    yield Turned("PNG, behind the pixels", "PNG", plain[:-12] + chunk(b"eXIf", exif(6)) + plain[-12:], 1)
+
+
+def _turned_jpegs() -> Iterator[Turned]:
+    plain = encoded(corners(), "JPEG", quality=95, subsampling=0)
+
+    def block(content: bytes, prefix: bytes = b"Exif\0\0") -> bytes:
+        return app(1, prefix + content)
+
+    far = exif(6)[:4] + struct.pack("<I", 5000) + bytes(4992) + exif(6)[8:]
+    more_entries = exif(6)[:8] + struct.pack("<H", 5) + exif(6)[10:22]
+    segments: dict[str, tuple[list[bytes], int]] = {
+        **{f"{n}": ([block(exif(n))], n if n in UPPER_LEFT else 1) for n in range(10)},
+        "big endian": ([block(exif(6, ">"))], 6),
+        "a LONG": ([block(exif(6, kind=LONG))], 1),
+        "a LONG, big endian": ([block(exif(6, ">", kind=LONG))], 1),
+        "two values": ([block(exif(6, count=2))], 1),
+        "two segments, 6 and 8": ([block(exif(6)), block(exif(8))], 6),
+        "two segments, 1 and 6": ([block(exif(1)), block(exif(6))], 1),
+        "two segments, 9 and 6": ([block(exif(9)), block(exif(6))], 1),
+        "two segments, broken and 6": ([block(b"x" * 12), block(exif(6))], 1),
+        "two segments, empty and 6": ([block(b""), block(exif(6))], 6),
+        "one block in two segments": ([block(exif(6)[:14]), block(exif(6)[14:])], 1),
+        "another byte in the prefix": ([block(exif(6), b"Exif\0\xff")], 6),
+        "XMP": ([block(xmp(6), b"http://ns.adobe.com/xap/1.0/\0")], 1),
+        "XMP and EXIF": ([block(exif(1)), block(xmp(6), b"http://ns.adobe.com/xap/1.0/\0")], 1),
+        "cut off behind the tag": ([block(more_entries)], 6),
+        "a directory far away": ([block(far)], 6),
+        "a directory at 0": ([block(exif(6)[:4] + bytes(4) + exif(6)[8:])], 1),
+        "another number than 42": ([block(exif(6).replace(b"*", b"+", 1))], 1),
+    }
+    for name, (parts, orientation) in segments.items():
+        yield Turned(f"JPEG, {name}", "JPEG", with_segments(plain, *parts), orientation)
+    mpo = {"exif": b"Exif\0\0" + exif(6), "save_all": True, "append_images": [corners()]}
+    yield Turned("MPO", "JPEG", encoded(corners(), "MPO", **mpo), 6)

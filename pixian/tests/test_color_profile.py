@@ -1,0 +1,43 @@
+"""The colours of a PNG: every kind of pixel, depth, profile and transparency, as Chromium shows them."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from pixian.picture import decode, open_picture
+from pixian.pixels import Pixels, WorkingCopy, working_copy
+from pixian.tests.pictures import Case, png_table
+
+TABLE = list(png_table())
+
+
+def copy_of(content: bytes) -> WorkingCopy:
+    image, header = open_picture(io.BytesIO(content))
+    decode(image)
+    return working_copy(image, header.orientation, header.pixels)
+
+
+def as_seen(copy: WorkingCopy) -> Pixels:
+    """In sRGB: the profile that the result keeps is applied."""
+    if copy.profile is None:
+        return copy.pixels
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(copy.profile))
+    color = Image.fromarray(np.ascontiguousarray(copy.pixels[..., :3]))
+    shown = ImageCms.profileToProfile(color, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    return np.dstack([np.asarray(shown), copy.pixels[..., 3]])
+
+
+def assert_same(ours: Pixels, theirs: Pixels, by: int = 1, name: str = "") -> None:
+    """Alpha to the bit; colours, where anything is seen, to so many levels."""
+    assert ours.shape == theirs.shape, name
+    np.testing.assert_array_equal(ours[..., 3], theirs[..., 3], name)
+    seen = theirs[..., 3] > 0
+    off = np.abs(ours.astype(int) - theirs)[seen].max(initial=0)
+    assert off <= by, f"{name}: {ours[0].tolist()} and {theirs[0].tolist()}"
+
+
+@pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
+def test_every_kind_of_png_is_seen_as_it_is_meant(case: Case) -> None:
+    assert_same(as_seen(copy_of(case.content)), case.seen)

@@ -1,0 +1,75 @@
+"""Our reading of pictures against Chromium's, which is the measure of what a picture looks like."""
+
+import base64
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, Route
+
+from pixian.pixels import Pixels
+from pixian.tests.pictures import CORNERS, STORED, UPPER_LEFT, png_table, turned
+from pixian.tests.test_color_profile import as_seen, assert_same, copy_of
+
+pytestmark = pytest.mark.browser
+
+ORIGIN = "http://pictures.test/"
+
+# Any picture of the page's own origin, painted on a canvas, whose pixels are sRGB with straight alpha.
+PAINT = """async (count) => {
+  const painted = [];
+  for (let at = 0; at < count; at += 1) {
+    const image = new Image();
+    image.src = `/${at}`;
+    await image.decode();
+    const [width, height] = [image.naturalWidth, image.naturalHeight];
+    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(image, 0, 0);
+    const { data } = context.getImageData(0, 0, width, height);
+    painted.push([width, height, btoa(String.fromCharCode(...data))]);
+  }
+  return painted;
+}"""
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+def painted(page: Page, contents: Sequence[bytes]) -> list[Pixels]:
+    """Each picture as Chromium shows it, RGBA uint8[H, W, 4]."""
+
+    def answer(route: Route) -> None:
+        name = route.request.url.removeprefix(ORIGIN)
+        if name.isdecimal():
+            route.fulfill(body=contents[int(name)], content_type="image/*")
+        else:
+            route.fulfill(body="<!doctype html>", content_type="text/html")
+
+    page.route(f"{ORIGIN}**", answer)
+    page.goto(ORIGIN)
+    return [
+        np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)
+        for width, height, data in page.evaluate(PAINT, len(contents))
+    ]
+
+
+def test_each_png_of_the_table_is_seen_as_chromium_shows_it(page: Page) -> None:
+    table = list(png_table())
+    for case, theirs in zip(table, painted(page, [case.content for case in table]), strict=True):
+        # A canvas keeps colours multiplied by alpha, which costs those below it a level more.
+        by = 2 if (theirs[..., 3] % 255).any() else 1
+        assert_same(as_seen(copy_of(case.content)), theirs, by, case.name)
+        assert_same(case.seen, theirs, by, case.name)
+
+
+def test_each_orientation_is_the_one_that_chromium_applies(page: Page) -> None:
+    cases = list(turned())
+    for case, theirs in zip(cases, painted(page, [case.content for case in cases]), strict=True):
+        assert theirs.shape[1::-1] == (STORED if case.orientation < 5 else STORED[::-1]), case.name
+        corner = CORNERS[UPPER_LEFT[case.orientation]]
+        assert np.abs(theirs[4, 4, :3].astype(int) - corner).max() < 10, case.name
