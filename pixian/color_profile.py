@@ -24,9 +24,14 @@ from pixian import png_color
 
 STRIP_PIXELS = 1 << 18
 
-CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
-CLASS, SPACE, CONNECTED = slice(12, 16), slice(16, 20), slice(20, 24)
-"""Where an ICC profile's header says what it is for. Source: ICC.1:2022, § 7.2."""
+SIZE, VERSION, SPACE, CONNECTED = slice(0, 4), 8, slice(16, 20), slice(20, 24)
+"""Where an ICC profile's header says what it is. Source: ICC.1:2022, § 7.2."""
+
+NEWEST_VERSION = 4
+"""The last one that describes colours by the same tags; browsers ignore others, too."""
+
+ICC_MARK = b"ICC_PROFILE\0"
+"""What a JPEG's segments with a profile begin with; the piece's number and how many there are follow."""
 
 RGB, GREY, INK = b"RGB ", b"GRAY", b"CMYK"
 MODES = {RGB: "RGB", GREY: "L", INK: "CMYK"}
@@ -63,7 +68,7 @@ def color_space(image: Image.Image) -> ColorSpace:
         return ColorSpace()
     if image.format == "PNG" and (conversion := png_color.coded(image.info)):
         return ColorSpace(to_srgb=conversion)
-    profile = image.info.get("icc_profile")
+    profile = image.info.get("icc_profile") or _first_in_segments(image)
     if isinstance(profile, bytes) and is_usable(profile):
         return _of_profile(profile, image)
     if image.format == "PNG":
@@ -74,7 +79,8 @@ def color_space(image: Image.Image) -> ColorSpace:
 def is_usable(profile: bytes) -> bool:
     """Tell if the profile can be applied to a picture at all."""
     mode = MODES.get(profile[SPACE])
-    if mode is None or profile[CLASS] not in CLASSES:
+    is_whole = int.from_bytes(profile[SIZE]) <= len(profile)
+    if mode is None or not is_whole or profile[VERSION] > NEWEST_VERSION:
         return False
     try:
         _to_srgb(profile, mode)
@@ -91,6 +97,18 @@ def ink_as_rgb(image: Image.Image) -> Image.Image:
         converted.info = dict(image.info)
         return converted
     return image.convert("RGB")
+
+
+def _first_in_segments(image: Image.Image) -> bytes | None:
+    """Return the first of several profiles in a JPEG, where Pillow finds none that is whole."""
+    pieces: dict[int, bytes] = {}
+    pieces_told = 0
+    for name, content in getattr(image, "applist", ()):
+        if name == "APP2" and content.startswith(ICC_MARK) and len(content) > len(ICC_MARK) + 2:
+            number, pieces_told = content[len(ICC_MARK)], content[len(ICC_MARK) + 1]
+            pieces.setdefault(number, content[len(ICC_MARK) + 2 :])
+    is_whole = bool(pieces) and set(pieces) == set(range(1, pieces_told + 1))
+    return b"".join(pieces[number] for number in sorted(pieces)) if is_whole else None
 
 
 def _of_profile(profile: bytes, image: Image.Image) -> ColorSpace:

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from pixian import errors, png_reader, tiff_reader
+from pixian import bmp_reader, errors, png_reader, tiff_reader
 from pixian.limits import MAX_UPLOAD_PIXELS
 from pixian.orientation import ON_THEIR_SIDE, orientation
 
@@ -19,6 +19,7 @@ PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, OverflowError)
 # same files without being able to say how large they are.
 Image.MAX_IMAGE_PIXELS = None
 
+bmp_reader.install()
 png_reader.install()
 tiff_reader.install()
 

@@ -16,6 +16,9 @@ Floats = npt.NDArray[np.float64]
 Conversion = Callable[[Bytes], Bytes]
 """From uint8[..., 3] to the same in sRGB."""
 
+Light = npt.NDArray[np.float32]
+Screen = Callable[[Light], Light]
+
 Chromaticities = tuple[float, ...]
 """x and y of white, red, green and blue."""
 
@@ -43,9 +46,14 @@ LIKE_A_TV = 2.4
 NEARLY_SRGB = range(43182, 47728)
 """``gAMA`` around 1/2.2 that Chromium takes for sRGB, if there is no ``cHRM``."""
 
-REFERENCE_WHITE_NITS = 203
+PQ, HLG = 16, 18
+PAPER_NITS = 203
+"""How bright a sheet of paper is in either. Source: ITU-R BT.2408."""
+
 TONES = ((0.0, 0.86, 1.34, 2.09, 3.23, 4.98), (0.0, 0.43, 0.617, 0.7605, 0.888, 1.0))
-"""How Chromium brings what is brighter than a sheet of paper, here 1.0, to a screen that isn't. Measured."""
+"""How Chromium brings what may be brighter than paper, here 1.0, to an ordinary screen. Measured."""
+
+BT2020_LUMINANCE = np.array((0.2627, 0.6780, 0.0593), np.float32)
 
 BRADFORD = np.array([(0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296)])
 
@@ -62,7 +70,7 @@ def coded(info: Mapping[Any, Any]) -> Conversion | None:
         return None
     if (primaries, transfer) == (1, SRGB_TRANSFER):
         return lambda strip: strip
-    return _conversion(light, PRIMARIES[primaries])
+    return _conversion(light, PRIMARIES[primaries], SCREENS.get(transfer))
 
 
 def gamma(info: Mapping[Any, Any]) -> Conversion | None:
@@ -77,9 +85,12 @@ def gamma(info: Mapping[Any, Any]) -> Conversion | None:
     return _conversion(light, chromaticities or BT709)
 
 
-def _conversion(light: Floats, chromaticities: Chromaticities) -> Conversion | None:
-    """light: of each of 256 levels. None for chromaticities that describe no colours."""
-    if chromaticities == BT709:
+def _conversion(
+    light: Floats, chromaticities: Chromaticities, on_a_screen: Screen | None = None
+) -> Conversion | None:
+    """light: of each of 256 levels. on_a_screen: for light that is brighter than a screen. None for
+    chromaticities that describe no colours."""
+    if chromaticities == BT709 and on_a_screen is None:
         table = _srgb(light)
         return lambda strip: table[strip]
     try:
@@ -90,7 +101,8 @@ def _conversion(light: Floats, chromaticities: Chromaticities) -> Conversion | N
     linear = light.astype(np.float32)
 
     def convert(strip: Bytes) -> Bytes:
-        mixed = linear[strip] @ matrix.T
+        emitted = linear[strip]
+        mixed = (on_a_screen(emitted) if on_a_screen else emitted) @ matrix.T
         levels: Bytes = encoded[(np.clip(mixed, 0, 1) * (LEVELS - 1) + 0.5).astype(np.uint16)]
         return levels
 
@@ -98,7 +110,8 @@ def _conversion(light: Floats, chromaticities: Chromaticities) -> Conversion | N
 
 
 def _light(transfer: int) -> Floats | None:
-    """Return the light of each of 256 levels by H.273's number, 1.0 for white; None if it isn't known."""
+    """Return the light of each of 256 levels by H.273's number, 1.0 for white or paper; None for other
+    numbers."""
     level = np.linspace(0, 1, 256)
     if transfer in (1, 6, 11, 14, 15):
         return level**LIKE_A_TV
@@ -108,9 +121,9 @@ def _light(transfer: int) -> Floats | None:
         7: lambda level: _piecewise(level, 0.0913, 4.0, 0.1115, 1 / 0.45),
         8: lambda level: level,
         SRGB_TRANSFER: lambda level: _piecewise(level, 0.04045, 12.92, 0.055, 2.4),
-        16: lambda level: _on_a_screen(_pq_nits(level)),
+        PQ: lambda level: _pq_nits(level) / PAPER_NITS,
         17: lambda level: np.minimum(level**2.6 * 52.37 / 48, 1),
-        18: lambda level: _on_a_screen(1000 * _hlg(level) ** 1.2),
+        HLG: _hlg,
     }
     return curves[transfer](level) if transfer in curves else None
 
@@ -131,8 +144,19 @@ def _hlg(level: Floats) -> Floats:
     return np.where(level <= 0.5, level**2 / 3, (np.exp((level - 0.55991073) / 0.17883277) + 0.28466892) / 12)
 
 
-def _on_a_screen(nits: Floats) -> Floats:
-    return np.interp(nits / REFERENCE_WHITE_NITS, *TONES)
+def _toned(light: Light) -> Light:
+    """All three parts of a colour dimmed alike, by the brightest."""
+    brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
+    return np.asarray(light * (np.interp(brightest, *TONES) / brightest), np.float32)
+
+
+def _displayed(scene: Light) -> Light:
+    """HLG's light before a camera as a screen of 1,000 nits is to show it. Source: ITU-R BT.2100."""
+    luminance = (scene @ BT2020_LUMINANCE)[..., None]
+    return _toned(scene * luminance**0.2 * np.float32(1000 / PAPER_NITS))
+
+
+SCREENS: dict[int, Screen] = {PQ: _toned, HLG: _displayed}
 
 
 def _srgb(light: Floats) -> Bytes:
@@ -141,7 +165,7 @@ def _srgb(light: Floats) -> Bytes:
     return (level * 255 + 0.5).astype(np.uint8)
 
 
-def _to_bt709(chromaticities: Chromaticities) -> npt.NDArray[np.float32]:
+def _to_bt709(chromaticities: Chromaticities) -> Light:
     """Return the matrix from light in these primaries to light in sRGB's, white becoming white."""
     white = _xyz(*chromaticities[:2])
     adapted = np.linalg.inv(BRADFORD) @ np.diag(BRADFORD @ _xyz(*D65) / (BRADFORD @ white)) @ BRADFORD
@@ -153,9 +177,9 @@ def _to_bt709(chromaticities: Chromaticities) -> npt.NDArray[np.float32]:
 
 def _to_xyz(chromaticities: Chromaticities) -> Floats:
     """Source: SMPTE RP 177."""
-    white, *colors = (_xyz(*chromaticities[at : at + 2]) for at in range(0, 8, 2))
-    columns = np.array(colors).T
-    return columns * np.linalg.solve(columns, white)
+    pairs = [chromaticities[at : at + 2] for at in range(2, 8, 2)]
+    columns = np.array([(x, y, 1 - x - y) for x, y in pairs]).T
+    return columns * np.linalg.solve(columns, _xyz(*chromaticities[:2]))
 
 
 def _xyz(x: float, y: float) -> Floats:

@@ -5,6 +5,7 @@ from typing import IO, cast
 import numpy as np
 from PIL import Image, ImageFile, PngImagePlugin
 
+ONCE = (b"PLTE", b"tRNS", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf")
 CICP_BYTES = 4
 PALETTE_BYTES = 256 * 3
 GREY_SCALE = {"1": 255, "L;2": 85, "L;4": 17, "L": 1}
@@ -16,7 +17,19 @@ STRIP_ROWS = 128
 
 
 class PngStream(PngImagePlugin.PngStream):
-    """Chunks that decide which colour a pixel has."""
+    """Chunks that decide what a picture looks like: the first of each kind, in front of the pixels."""
+
+    def __init__(self, fp: IO[bytes]) -> None:
+        super().__init__(fp)
+        self._seen: set[bytes] = set()
+
+    def call(self, cid: bytes, pos: int, length: int) -> bytes:
+        """Skip what browsers skip; Pillow would take the last of several, and what comes too late."""
+        if cid in ONCE and (cid in self._seen or self.im_tile):
+            return self._content(length)
+        self._seen.add(cid)
+        content: bytes = super().call(cid, pos, length)
+        return content
 
     def chunk_IHDR(self, pos: int, length: int) -> bytes:  # noqa: N802
         """Note a grey that Pillow has no mode for, and takes for RGB."""
@@ -26,16 +39,14 @@ class PngStream(PngImagePlugin.PngStream):
         return content
 
     def chunk_cICP(self, pos: int, length: int) -> bytes:  # noqa: ARG002, N802
-        """Keep the first one, if it stands where the specification wants it."""
         content = self._content(length)
+        # Behind the palette is too late.
         if length == CICP_BYTES and self.im_palette is None:
-            self.im_info.setdefault("cicp", content)
+            self.im_info["cicp"] = content
         return content
 
     def chunk_eXIf(self, pos: int, length: int) -> bytes:  # noqa: ARG002, N802
-        """Keep the first one, as browsers do; Pillow would the last."""
-        content = self._content(length)
-        self.im_info.setdefault("eXIf", content)
+        content = self.im_info["eXIf"] = self._content(length)
         return content
 
     def chunk_tEXt(self, pos: int, length: int) -> bytes:  # noqa: ARG002, N802

@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 
 from pixian.picture import decode, open_picture
 from pixian.pixels import Pixels, WorkingCopy, working_copy
-from pixian.tests.pictures import Case, png_table
+from pixian.tests.pictures import PATCH, Case, Patched, patched, png_table
 
 TABLE = list(png_table())
 
@@ -41,3 +41,14 @@ def assert_same(ours: Pixels, theirs: Pixels, by: int = 1, name: str = "") -> No
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
 def test_every_kind_of_png_is_seen_as_it_is_meant(case: Case) -> None:
     assert_same(as_seen(copy_of(case.content)), case.seen)
+
+
+def patches_seen(pixels: Pixels) -> Pixels:
+    """The middle of each patch."""
+    return pixels[PATCH // 2, PATCH // 2 :: PATCH][None]
+
+
+@pytest.mark.parametrize("case", list(patched()), ids=lambda case: case.name)
+def test_every_other_format_is_seen_as_it_is_meant(case: Patched) -> None:
+    ours = patches_seen(as_seen(copy_of(case.content)))
+    assert_same(ours, np.array([case.seen], np.uint8), case.by)

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from pixian.pixels import Pixels
-from pixian.tests.pictures import CORNERS, STORED, UPPER_LEFT, png_table, turned
-from pixian.tests.test_color_profile import as_seen, assert_same, copy_of
+from pixian.tests.pictures import CORNERS, STORED, UPPER_LEFT, patched, png_table, turned
+from pixian.tests.test_color_profile import as_seen, assert_same, copy_of, patches_seen
 
 pytestmark = pytest.mark.browser
 
@@ -73,3 +73,11 @@ def test_each_orientation_is_the_one_that_chromium_applies(page: Page) -> None:
         assert theirs.shape[1::-1] == (STORED if case.orientation < 5 else STORED[::-1]), case.name
         corner = CORNERS[UPPER_LEFT[case.orientation]]
         assert np.abs(theirs[4, 4, :3].astype(int) - corner).max() < 10, case.name
+
+
+def test_each_other_format_is_seen_as_chromium_shows_it(page: Page) -> None:
+    cases = list(patched())
+    for case, theirs in zip(cases, painted(page, [case.content for case in cases]), strict=True):
+        ours = as_seen(copy_of(case.content))
+        assert_same(patches_seen(ours), patches_seen(theirs), case.by, case.name)
+        assert_same(np.array([case.seen], np.uint8), patches_seen(theirs), case.by, case.name)
