@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 from pixian import png_color
 
+STRIP_ROWS = 128
 STRIP_PIXELS = 1 << 18
 
 SIZE, VERSION, SPACE, CONNECTED = slice(0, 4), 8, slice(16, 20), slice(20, 24)
@@ -92,11 +93,23 @@ def is_usable(profile: bytes) -> bool:
 def ink_as_rgb(image: Image.Image) -> Image.Image:
     """Return a CMYK picture in RGB: by its profile, or plainly if it has none for ink."""
     profile = image.info.get("icc_profile")
-    if isinstance(profile, bytes) and profile[SPACE] == INK and is_usable(profile):
-        converted = _to_srgb(profile, "CMYK").apply(image)
-        converted.info = dict(image.info)
-        return converted
-    return image.convert("RGB")
+    if not isinstance(profile, bytes) or profile[SPACE] != INK or not is_usable(profile):
+        return image.convert("RGB")
+    transform = _to_srgb(profile, "CMYK")
+    converted = Image.new("RGB", image.size)
+    for top in range(0, image.height, STRIP_ROWS):
+        part = image.crop((0, top, image.width, min(top + STRIP_ROWS, image.height)))
+        # A TIFF, which no browser shows, is read as print programs do.
+        part = part if image.format == "TIFF" else _without_black(part)
+        converted.paste(transform.apply(part), (0, top))
+    return converted
+
+
+def _without_black(image: Image.Image) -> Image.Image:
+    """Return the same CMYK with its black in the three colours, the way that Chromium has it when it applies
+    a profile."""
+    colors = ImageChops.invert(image.convert("RGB")).split()
+    return Image.merge("CMYK", (*colors, Image.new("L", image.size)))
 
 
 def _first_in_segments(image: Image.Image) -> bytes | None:

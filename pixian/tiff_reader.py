@@ -109,10 +109,9 @@ class TiffImageFile(TiffImagePlugin.TiffImageFile):
             return Image.fromarray(np.uint16(65535) - np.asarray(image, np.uint16))
         if image.mode == "F":
             return Image.fromarray(-np.asarray(image))
-        if image.mode == "LA" or self._is_wide_grey_and_alpha():
-            return image.point(
-                [255 - level for level in range(256)] + list(range(256)) * (image.mode == "LA")
-            )
+        if self.tag_v2.get(TiffImagePlugin.SAMPLESPERPIXEL) == 2:
+            alpha_stays = list(range(256)) if image.mode == "LA" else []
+            return image.point([*range(255, -1, -1), *alpha_stays])
         return image
 
 

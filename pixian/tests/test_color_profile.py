@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 
 from pixian.picture import decode, open_picture
 from pixian.pixels import Pixels, WorkingCopy, working_copy
-from pixian.tests.pictures import PATCH, Case, Patched, patched, png_table
+from pixian.tests.pictures import PATCH, Case, Patched, patched, png_table, tiffs
 
 TABLE = list(png_table())
 
@@ -50,5 +50,11 @@ def patches_seen(pixels: Pixels) -> Pixels:
 
 @pytest.mark.parametrize("case", list(patched()), ids=lambda case: case.name)
 def test_every_other_format_is_seen_as_it_is_meant(case: Patched) -> None:
+    ours = patches_seen(as_seen(copy_of(case.content)))
+    assert_same(ours, np.array([case.seen], np.uint8), case.by)
+
+
+@pytest.mark.parametrize("case", list(tiffs()), ids=lambda case: case.name)
+def test_every_kind_of_tiff_is_seen_as_it_is_meant(case: Patched) -> None:
     ours = patches_seen(as_seen(copy_of(case.content)))
     assert_same(ours, np.array([case.seen], np.uint8), case.by)
