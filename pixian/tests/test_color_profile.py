@@ -8,7 +8,9 @@ from PIL import Image, ImageCms
 
 from pixian.picture import decode, open_picture
 from pixian.pixels import Pixels, WorkingCopy, working_copy
-from pixian.tests.pictures import PATCH, Case, Patched, patched, png_table, tiffs
+from pixian.tests.format_cases import PATCH, Patched, patched
+from pixian.tests.png_cases import Case, png_table
+from pixian.tests.tiff_cases import tiffs
 
 TABLE = list(png_table())
 

@@ -7,11 +7,11 @@ import pytest
 
 from pixian.picture import check, decode, open_picture
 from pixian.pixels import thumbnail, working_copy
-from pixian.tests.pictures import CORNERS, STORED, UPPER_LEFT, Turned, turned
+from pixian.tests.orientation_cases import CORNERS, STORED, UPPER_LEFT, Turned, turned, turned_tiffs
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # Pillow looks for a density, too
-@pytest.mark.parametrize("case", list(turned()), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*turned(), *turned_tiffs()], ids=lambda case: case.name)
 def test_header_picture_and_small_view_agree(case: Turned) -> None:
     assert check(io.BytesIO(case.content)).orientation == case.orientation
     image, header = open_picture(io.BytesIO(case.content))

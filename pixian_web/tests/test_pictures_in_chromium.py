@@ -2,13 +2,17 @@
 
 import base64
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
+from pixian import delta_png
 from pixian.pixels import Pixels
-from pixian.tests.pictures import CORNERS, STORED, UPPER_LEFT, patched, png_table, turned
+from pixian.tests.format_cases import Patched, patched
+from pixian.tests.orientation_cases import CORNERS, STORED, UPPER_LEFT, Turned, turned
+from pixian.tests.png_cases import Case, png_table
 from pixian.tests.test_color_profile import as_seen, assert_same, copy_of, patches_seen
 
 pytestmark = pytest.mark.browser
@@ -33,6 +37,22 @@ PAINT = """async (count) => {
 }"""
 
 
+MODULE = Path(__file__).parents[2] / "static/js/delta_png.js"
+
+# Each picture is followed by its delta PNG.
+DECODE = """async (count) => {
+  const { decodeDelta } = await import("/delta_png.js");
+  const decoded = [];
+  for (let at = 0; at < count; at += 2) {
+    const original = await (await fetch(`/${at}`)).blob();
+    const delta = await (await fetch(`/${at + 1}`)).arrayBuffer();
+    const { data, width, height } = await decodeDelta(original, delta);
+    decoded.push([width, height, btoa(String.fromCharCode(...data))]);
+  }
+  return decoded;
+}"""
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context()
@@ -40,13 +60,15 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def painted(page: Page, contents: Sequence[bytes]) -> list[Pixels]:
+def painted(page: Page, contents: Sequence[bytes], script: str = PAINT) -> list[Pixels]:
     """Each picture as Chromium shows it, RGBA uint8[H, W, 4]."""
 
     def answer(route: Route) -> None:
         name = route.request.url.removeprefix(ORIGIN)
         if name.isdecimal():
             route.fulfill(body=contents[int(name)], content_type="image/*")
+        elif name == MODULE.name:
+            route.fulfill(path=MODULE, content_type="text/javascript")
         else:
             route.fulfill(body="<!doctype html>", content_type="text/html")
 
@@ -54,7 +76,7 @@ def painted(page: Page, contents: Sequence[bytes]) -> list[Pixels]:
     page.goto(ORIGIN)
     return [
         np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)
-        for width, height, data in page.evaluate(PAINT, len(contents))
+        for width, height, data in page.evaluate(script, len(contents))
     ]
 
 
@@ -81,3 +103,27 @@ def test_each_other_format_is_seen_as_chromium_shows_it(page: Page) -> None:
         ours = as_seen(copy_of(case.content))
         assert_same(patches_seen(ours), patches_seen(theirs), case.by, case.name)
         assert_same(np.array([case.seen], np.uint8), patches_seen(theirs), case.by, case.name)
+
+
+def opaque_cases() -> Iterator[tuple[str, bytes]]:
+    """Pictures whose pixels a delta PNG copies."""
+    cases: list[Case | Patched | Turned] = [*png_table(), *patched(), *turned()]
+    for case in cases:
+        if (copy_of(case.content).pixels[..., 3] == 255).all():
+            yield case.name, case.content
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # Pillow looks for a density, too
+def test_a_delta_is_put_together_in_chromium_as_it_was_taken_apart(page: Page) -> None:
+    names, contents, cut_outs = [], [], []
+    for name, content in opaque_cases():
+        copy = copy_of(content)
+        cut_out = copy.pixels.copy()
+        cut_out[:, ::4, 3] = 0
+        cut_out[cut_out[..., 3] == 0] = 0
+        cut_outs.append(cut_out)
+        contents += [content, delta_png.encode(copy.pixels, cut_out, copy.profile)]
+        names.append(name)
+    assert len(names) > 200
+    for name, ours, theirs in zip(names, cut_outs, painted(page, contents, DECODE), strict=True):
+        assert_same(ours, theirs, 4 if "cICP" in name or "JPEG" in name else 1, name)

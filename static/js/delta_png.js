@@ -5,11 +5,13 @@ const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const EIGHT_BIT_RGBA = [8, 6, 0, 0, 0];
 const PIXEL = 4;
 
-// The cut-out of a picture as ImageData, straight alpha. original: the Blob that was sent, an ImageBitmap
-// made with colorSpaceConversion "none", or { data, width, height } in RGBA. delta: an ArrayBuffer.
+// The cut-out of a picture as ImageData, straight alpha, in the colour space of the delta. original: the Blob
+// that was sent, an ImageBitmap in that colour space, or { data, width, height } in RGBA. delta: an
+// ArrayBuffer.
 // Rejects with a RangeError for two different sizes, a TypeError for what isn't a whole 8-bit RGBA PNG.
 export async function decodeDelta(original, delta) {
-  const [pixels, png] = await Promise.all([readOriginal(original), readPng(delta)]);
+  const png = await readPng(delta);
+  const pixels = await readOriginal(original, png.hasProfile);
   return new ImageData(restore(pixels, png), png.width, png.height);
 }
 
@@ -32,25 +34,27 @@ export function restore(original, delta) {
   return data;
 }
 
-// An 8-bit RGBA PNG that isn't interlaced, as { data, width, height }.
+// An 8-bit RGBA PNG that isn't interlaced, as { data, width, height, hasProfile }.
 export async function readPng(buffer) {
-  const { header, compressed } = readChunks(new Uint8Array(buffer));
+  const { header, compressed, hasProfile } = readChunks(new Uint8Array(buffer));
   const view = new DataView(header.buffer, header.byteOffset, header.length);
   const [width, height] = [view.getUint32(0), view.getUint32(4)];
   if (EIGHT_BIT_RGBA.some((value, index) => header[8 + index] !== value)) {
     throw new TypeError("A delta PNG has 8 bits, RGBA, and isn't interlaced");
   }
   const rows = await inflate(compressed, height * (1 + width * PIXEL));
-  return { data: unfilter(rows, width, height), width, height };
+  return { data: unfilter(rows, width, height), width, height, hasProfile };
 }
 
-// The original's pixels, upright and in its own colour space, as the encoder saw them. Those that are
-// copied are opaque, so that a canvas gives them back as they are.
-async function readOriginal(original) {
+// The original's pixels, upright, as the encoder saw them: with a profile it kept the original's own numbers,
+// and without one it made them sRGB, as the browser does unasked. Those that are copied are opaque, so that a
+// canvas gives them back as they are.
+async function readOriginal(original, hasProfile) {
   if (original.data) return original;
+  const colorSpaceConversion = hasProfile ? "none" : "default";
   const bitmap =
     original instanceof Blob
-      ? await createImageBitmap(original, { colorSpaceConversion: "none", imageOrientation: "from-image" })
+      ? await createImageBitmap(original, { colorSpaceConversion, imageOrientation: "from-image" })
       : original;
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
@@ -64,16 +68,17 @@ function readChunks(bytes) {
   if (SIGNATURE.some((value, index) => bytes[index] !== value)) throw new TypeError("This isn't a PNG");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const compressed = [];
-  let header = null;
+  let [header, hasProfile] = [null, false];
   for (let at = SIGNATURE.length; at + 12 <= bytes.length; ) {
     const end = at + 8 + view.getUint32(at);
     const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     if (kind === "IHDR") header = bytes.subarray(at + 8, end);
+    if (kind === "iCCP") hasProfile = true;
     if (kind === "IDAT") compressed.push(bytes.subarray(at + 8, end));
     at = end + 4;
   }
   if (header?.length !== 13) throw new TypeError("The PNG has no header");
-  return { header, compressed };
+  return { header, compressed, hasProfile };
 }
 
 async function inflate(parts, length) {
