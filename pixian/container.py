@@ -23,8 +23,8 @@ MAX_PARTS = 16_384
 8 KiB; walking so many takes 50 ms."""
 
 MAX_METADATA_BYTES = 4 << 20
-"""Of one picture's colour profile, EXIF and XMP each; larger ones are left out. The largest profiles in
-use, of printers, have 3 MB."""
+"""Of one picture's colour profile, and its EXIF; larger ones are left out. The largest profiles in use, of
+printers, have 3 MB."""
 
 MAX_SIDE = 65_535
 """The longest side that a JPEG can have, and so the longest of a result. A picture 1 pixel high and 32
@@ -58,17 +58,21 @@ class Container:
     image: Image.Image | None = None
 
     def check_size(self) -> None:
-        """Raise Refused 413/1013 for too many pixels or too long a side, and TooComplex for too many
-        pixels a byte."""
+        """Raise as ``check_pixels`` does, and TooComplex for too many pixels a byte."""
+        check_pixels(self.width, self.height)
         pixels = self.width * self.height
-        if pixels > MAX_UPLOAD_PIXELS:
-            shrink_to = shrunk_size(self.width, self.height, MAX_UPLOAD_PIXELS)
-            raise errors.too_many_pixels(self.width, self.height, MAX_UPLOAD_PIXELS, shrink_to)
-        if max(self.width, self.height) > MAX_SIDE:
-            raise errors.side_too_long(self.width, self.height, MAX_SIDE)
         allowed = max(SMALL_PIXELS, self.data_bytes * MAX_PIXELS_PER_BYTE)
         if pixels > allowed:
             raise errors.too_complex(f"{pixels:,} pixels in {self.data_bytes:,} bytes", allowed)
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Raise Refused 413/1013 for too many pixels or too long a side."""
+    if width * height > MAX_UPLOAD_PIXELS:
+        shrink_to = shrunk_size(width, height, MAX_UPLOAD_PIXELS)
+        raise errors.too_many_pixels(width, height, MAX_UPLOAD_PIXELS, shrink_to)
+    if max(width, height) > MAX_SIDE:
+        raise errors.side_too_long(width, height, MAX_SIDE)
 
 
 class Counter:

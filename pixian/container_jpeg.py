@@ -2,7 +2,6 @@
 
 import random
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pixian import errors
@@ -26,7 +25,8 @@ STANDALONE = (0x01, *range(0xD0, 0xD8))
 MARKER = re.compile(rb"\xff[^\x00\xff]")
 SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
-JFIF, ADOBE, EXIF, XMP, PROFILE = 0xE0, 0xEE, b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
+EXIF, PROFILE = b"Exif\0", b"ICC_PROFILE\0"
+EXIF_HEAD_BYTES = len(EXIF) + 1  # a second NUL, for which some programs write something else
 PROFILE_HEAD_BYTES = len(PROFILE) + 2  # number and count
 ALL_COEFFICIENTS = (1 << 64) - 1
 FILLER_BYTES = 4096
@@ -42,7 +42,7 @@ class Walk:
     progressive: bool = False
     components: list[int] = field(default_factory=list)
     final: dict[int, int] = field(default_factory=dict)  # component → bits of the coefficients that are exact
-    profile: list[tuple[int, int]] = field(default_factory=list)
+    has_exif: bool = False
     metadata_bytes: int = 0
     data_bytes: int = 0
     scans: int = 0
@@ -141,37 +141,35 @@ def _scan(seen: Walk, start: int, end: int) -> int:
 
 def _is_wanted(seen: Walk, kind: int, start: int, end: int) -> bool:
     """Return if the segment tells colours or orientation, and comes before the pixels."""
-    if seen.scans or seen.metadata_bytes + end - start > MAX_METADATA_BYTES:
+    size = end - start - 4
+    if seen.scans or kind not in WANTED or seen.metadata_bytes + size > MAX_METADATA_BYTES:
         return False
-    test = WANTED.get(kind)
-    if test is None or not test(seen.source.at(start + 4, min(40, end - start - 4)), end - start - 4):
-        return False
-    seen.metadata_bytes += end - start
-    return True
+    is_wanted = WANTED[kind](seen, seen.source.at(start + 4, min(PROFILE_HEAD_BYTES, size)), size)
+    seen.metadata_bytes += size * is_wanted
+    return is_wanted
 
 
-def _is_jfif(head: bytes, size: int) -> bool:
+def _is_jfif(_seen: Walk, head: bytes, size: int) -> bool:
     return head.startswith(b"JFIF\0") and size >= 14
 
 
-def _is_adobe(head: bytes, size: int) -> bool:
+def _is_adobe(_seen: Walk, head: bytes, size: int) -> bool:
     return head.startswith(b"Adobe") and size >= 12
 
 
-def _is_exif_or_xmp(head: bytes, _size: int) -> bool:
-    return (head.startswith(EXIF) and is_exif(head[len(EXIF) :])) or head.startswith(XMP)
+def _is_exif(seen: Walk, head: bytes, size: int) -> bool:
+    """The first one decides, as in browsers, even if it is no EXIF."""
+    if seen.has_exif or not head.startswith(EXIF) or size <= EXIF_HEAD_BYTES:
+        return False
+    seen.has_exif = True
+    return is_exif(head[EXIF_HEAD_BYTES:])
 
 
-def _is_profile(head: bytes, size: int) -> bool:
+def _is_profile(_seen: Walk, head: bytes, size: int) -> bool:
     return head.startswith(PROFILE) and size > PROFILE_HEAD_BYTES
 
 
-WANTED: dict[int, Callable[[bytes, int], bool]] = {
-    JFIF: _is_jfif,
-    0xE1: _is_exif_or_xmp,
-    0xE2: _is_profile,
-    ADOBE: _is_adobe,
-}
+WANTED = {0xE0: _is_jfif, 0xE1: _is_exif, 0xE2: _is_profile, 0xEE: _is_adobe}
 
 
 def _noise() -> bytes:

@@ -1,7 +1,7 @@
 """PNG: the chunks that make the picture. Source: the W3C's PNG specification, third edition.
 
-Pillow reads nothing but what is kept here: no text besides EXIF and XMP, no animation, nothing behind the
-pixels (browsers ignore that too). Chunks whose checksum is wrong are left out, as libpng does.
+Pillow reads nothing but what is kept here: no text, no animation, nothing behind the pixels, where browsers
+look for nothing either. Chunks whose checksum is wrong are left out, as libpng does.
 """
 
 import struct
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from pixian import errors
-from pixian.container import MAX_METADATA_BYTES, Container, Counter, is_exif, spliced
+from pixian.container import MAX_METADATA_BYTES, Container, Counter, check_pixels, is_exif, spliced
 from pixian.splice import Piece, Source
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -26,9 +26,7 @@ SMALLEST = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"sBIT": 1, b"tRNS"
 SMALLEST_TRNS = {0: 2, 2: 6, 3: 1}
 """By colour type."""
 
-TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-TEXT_KEYS = (b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1", b"exif")
-COMPRESSED, PLAIN = b"\1\0", b"\0"
+PLAIN = b"\0"
 
 
 @dataclass
@@ -53,9 +51,12 @@ def walk(source: Source) -> Container:
             break
         _take(seen, kind, position, length)
         position += length + 12
-    if not seen.data_bytes:
+    if not seen.header:
         raise errors.unreadable_picture()
     width, height = struct.unpack(">II", seen.header[:8])
+    check_pixels(width, height)
+    if not seen.data_bytes:
+        raise errors.unreadable_picture()
     content, unchecked = _content(seen, seen.data_bytes), _content(seen, seen.data_bytes - CHECKSUM_BYTES)
     return Container("PNG", width, height, seen.data_bytes, content, unchecked=unchecked)
 
@@ -87,10 +88,9 @@ def _is_wanted(seen: Walk, kind: bytes, position: int, length: int) -> bool:
         return False
     chunk = seen.source.at(position + 4, length + 8)
     data = chunk[4:-4]
-    name = kind + data.partition(b"\0")[0] if kind in TEXTS else kind
-    if name in seen.met or zlib.crc32(chunk[:-4]) != int.from_bytes(chunk[-4:]):
+    if kind in seen.met or zlib.crc32(chunk[:-4]) != int.from_bytes(chunk[-4:]):
         return False
-    seen.met.add(name)
+    seen.met.add(kind)
     if kind in READABLE:
         return READABLE[kind](data)
     return length >= (SMALLEST_TRNS.get(seen.header[9], 1) if kind == b"tRNS" else SMALLEST[kind])
@@ -99,20 +99,6 @@ def _is_wanted(seen: Walk, kind: bytes, position: int, length: int) -> bool:
 def _is_profile(data: bytes) -> bool:
     name, _zero, rest = data.partition(b"\0")
     return bool(name) and rest[:1] == PLAIN and _inflates(rest[1:])
-
-
-def _is_plain_text(data: bytes) -> bool:
-    return data.partition(b"\0")[0] in TEXT_KEYS
-
-
-def _is_compressed_text(data: bytes) -> bool:
-    return _is_plain_text(data) and _is_profile(data)
-
-
-def _is_text(data: bytes) -> bool:
-    key, _zero, rest = data.partition(b"\0")
-    text = rest[2:].split(b"\0", 2)
-    return key in TEXT_KEYS and len(text) == 3 and (rest[:2] != COMPRESSED or _inflates(text[2]))
 
 
 def _inflates(data: bytes) -> bool:
@@ -125,10 +111,4 @@ def _inflates(data: bytes) -> bool:
     return not inflate.unconsumed_tail
 
 
-READABLE: dict[bytes, Callable[[bytes], bool]] = {
-    b"eXIf": is_exif,
-    b"iCCP": _is_profile,
-    b"tEXt": _is_plain_text,
-    b"zTXt": _is_compressed_text,
-    b"iTXt": _is_text,
-}
+READABLE: dict[bytes, Callable[[bytes], bool]] = {b"eXIf": is_exif, b"iCCP": _is_profile}

@@ -23,12 +23,12 @@ MAX_TILE_PIXELS = 1 << 22
 
 WIDTH, HEIGHT, COMPRESSION, OFFSETS, STRIP_BYTES = 256, 257, 259, 273, 279
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
-XMP, PROFILE, JPEG = 700, 34675, 7
+PROFILE, JPEG = 34675, 7
 PER_STRIP = (OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES)
 TAGS = {
     *(WIDTH, HEIGHT, 258, COMPRESSION, 262, 266, 274, 277, 278, 284, 292, 293, 317, 318, 319, 320),
     *(TILE_WIDTH, TILE_HEIGHT, 332, 333, 334, 338, 339, 340, 341, 347, *range(512, 522), *range(529, 533)),
-    *(XMP, PROFILE, *PER_STRIP),
+    *(PROFILE, *PER_STRIP),
 }
 """What makes the pixels, their colours and orientation: other tags are left out, other directories with
 them."""
@@ -119,7 +119,7 @@ def _entry(source: Source, layout: Layout, raw: bytes) -> Entry | None:
     if size <= layout.inline_bytes:
         return Entry(raw, kind, count, data[:size])
     (start,) = layout.unpack(layout.offset, data)
-    most = MAX_METADATA_BYTES if tag in (XMP, PROFILE) else MAX_VALUE_BYTES
+    most = MAX_METADATA_BYTES if tag == PROFILE else MAX_VALUE_BYTES
     return (
         Entry(raw, kind, count, (start, start + size))
         if start + size <= source.size and size <= most

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 12
 LOSSY, LOSSLESS, EXTENDED, FRAME = b"VP8 ", b"VP8L", b"VP8X", b"ANMF"
-METADATA = {b"ICCP": "icc_profile", b"EXIF": "exif", b"XMP ": "xmp"}
+METADATA = {b"ICCP": "icc_profile", b"EXIF": "exif"}
 SIDE = 0x3FFF
 ALPHA, ANIMATED = 0x10, 0x02
 
