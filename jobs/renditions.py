@@ -12,11 +12,13 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from PIL import Image
 
+from jobs.decoding import ROOM
 from jobs.models import Job
 from pixian import delta_png, picture, pixels
 from pixian.options import Options
 
 QUALITY = 82
+BYTES_PER_PIXEL = 8  # a source and its result, or a large part of either
 
 
 class Side(StrEnum):
@@ -35,13 +37,16 @@ class Size(StrEnum):
 
 
 def preview(job: Job, side: Side, size: Size) -> str:
-    """The stored name of a WebP no larger than ``size``, upright and without metadata."""
+    """The stored name of a WebP no larger than ``size``, upright and without metadata; raises ServerFailed
+    503/-3 where too many are being made."""
     original = (job.source if side is Side.BEFORE else job.result).name or ""
     name = f"{original}.{size}.webp"
     if not default_storage.exists(name):
-        image = _whole(job) if side is Side.AFTER and job.is_delta else _stored(original, size)
+        with ROOM.taken(job.team_id, BYTES_PER_PIXEL * job.width * job.height):
+            image = _whole(job) if side is Side.AFTER and job.is_delta else _stored(original, size)
+            webp = _shrunk(image, size.edge)
         # Two readers may get here at once; what they make is the same, and either copy serves.
-        name = default_storage.save(name, ContentFile(_shrunk(image, size.edge)))
+        name = default_storage.save(name, ContentFile(webp))
     return name
 
 

@@ -20,6 +20,9 @@ HEAD_BYTES = 12
 LOSSY, LOSSLESS, EXTENDED, FRAME = b"VP8 ", b"VP8L", b"VP8X", b"ANMF"
 METADATA = {b"ICCP": "icc_profile", b"EXIF": "exif"}
 SIDE = 0x3FFF
+BYTES_PER_PIXEL = 16
+"""That decoding takes: two canvases, a copy of one, and the picture."""
+
 ALPHA, ANIMATED = 0x10, 0x02
 
 
@@ -53,7 +56,7 @@ def walk(source: Source) -> Container:
     pieces = _extended(source, chunks) if EXTENDED in chunks else _chunk(image, chunks[image])
     head = struct.pack("<4sI4s", b"RIFF", 4 + sum(map(length_of, pieces)), b"WEBP")
     content = spliced(source, [head, *pieces])
-    info = {METADATA[kind][0]: data for kind, data in metadata.items()}
+    info = {METADATA[kind]: data for kind, data in metadata.items()}
     start, end = chunks[image]
     still = Still(content, size, "RGBA" if has_alpha else "RGB", info)
     return Container("WEBP", *size, end - start, content, image=still)

@@ -5,6 +5,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -45,6 +46,8 @@ DECODE_SECONDS = 20
 """The largest picture takes 2 s of a CPU."""
 
 COMPARED_ROWS = 256
+BYTES_PER_PIXEL = 4
+PROGRESSIVE_BYTES = 6  # all coefficients of three full channels, 2 bytes each
 
 # Pillow answers a hostile file with whichever error its parser stumbled over.
 PILLOW_ERRORS = (
@@ -58,6 +61,10 @@ Image.MAX_IMAGE_PIXELS = None
 
 # Pillow's own limit refuses the picture, and some printers' profiles are larger.
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_METADATA_BYTES
+
+
+Room = Callable[[int], AbstractContextManager[None]]
+"""Holds so many bytes of memory for whoever decodes."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +117,28 @@ def decode(image: Image.Image) -> None:
         raise errors.unreadable_picture() from error
 
 
-def check(file: BinaryIO) -> Header:
+def decoding_bytes(image: Image.Image, header: Header) -> int:
+    """About the memory that decoding takes, of a picture that is open, and drafted if it is going to be."""
+    if isinstance(image, container_webp.Still):
+        return container_webp.BYTES_PER_PIXEL * header.pixels
+    coefficients = PROGRESSIVE_BYTES * header.pixels if image.info.get("progressive") else 0
+    return coefficients + BYTES_PER_PIXEL * image.width * image.height
+
+
+def check(file: BinaryIO, room: Room | None = None) -> Header:
     """The header of a picture that is whole. Every byte is read, at an eighth of the size where the
-    format (JPEG) can. Raises as ``open_picture`` and ``decode`` do."""
+    format (JPEG) can. Raises as ``open_picture``, ``decode`` and ``room`` do.
+
+    room: held while the pixels are in memory; given the bytes that they take.
+    """
     image, header = open_picture(file)
     with image:
         # The end of a picture can only be judged at full size.
         if _splice(image).other_ending is None:
             image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
-        decode(image)
+        with room(decoding_bytes(image, header)) if room else nullcontext():
+            decode(image)
+            image.close()
     return header
 
 
