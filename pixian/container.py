@@ -63,7 +63,9 @@ class Container:
         pixels = self.width * self.height
         allowed = max(SMALL_PIXELS, self.data_bytes * MAX_PIXELS_PER_BYTE)
         if pixels > allowed:
-            raise errors.too_complex(f"{pixels:,} pixels in {self.data_bytes:,} bytes", allowed)
+            raise errors.too_complex(
+                f"has {pixels:,} pixels in {self.data_bytes:,} bytes, and {allowed:,} are allowed in so few"
+            )
 
 
 def check_pixels(width: int, height: int) -> None:
@@ -86,7 +88,7 @@ class Counter:
     def add(self, count: int = 1) -> None:
         self._count += count
         if self._count > self._cap:
-            raise errors.too_complex(f"more than {self._cap:,} {self._what}", self._cap)
+            raise errors.too_complex(f"has more than {self._cap:,} {self._what}")
 
 
 def spliced(source: Source, pieces: Iterable[Piece]) -> BinaryIO:

@@ -28,7 +28,9 @@ def walk(source: Source) -> Container:
     width, height = abs(width), abs(height)
     data_bytes = max(0, source.size - offset)
     if compression in RUN_LENGTH and data_bytes > MAX_RUNS_BYTES:
-        raise errors.too_complex(f"{data_bytes:,} bytes of run-length coding", MAX_RUNS_BYTES)
+        raise errors.too_complex(
+            f"has {data_bytes:,} bytes of run-length coding, and {MAX_RUNS_BYTES:,} are allowed"
+        )
     padding = 0 if compression in RUN_LENGTH else _padding(width * bits)
     content = spliced(source, [(0, source.size), bytes(padding)])
     return Container("BMP", width, height, data_bytes, content)

@@ -98,7 +98,7 @@ def _segment(seen: Walk, kind: int, start: int) -> int:
     if kind == SCAN:
         return _scan(seen, start, end)
     if kind in OTHER_FRAMES:
-        raise errors.too_complex("a coding that browsers don't read", 0)
+        raise errors.too_complex("is a JPEG of a kind that browsers don't read either")
     if kind in SEQUENTIAL + PROGRESSIVE:
         _frame(seen, kind, seen.source.at(start + 4, end - start - 4))
     if kind in TABLES or kind in SEQUENTIAL + PROGRESSIVE or _is_wanted(seen, kind, start, end):
@@ -123,7 +123,7 @@ def _scan(seen: Walk, start: int, end: int) -> int:
     width, height = seen.size
     allowed = min(MAX_SCANS, max(1, MAX_SCAN_PIXELS // max(1, width * height)))
     if seen.scans > allowed:
-        raise errors.too_complex(f"more than {allowed} scans at {width} × {height}", allowed)
+        raise errors.too_complex(f"has more than {allowed} scans at {width} × {height}")
     first, last, precision = head[1 + 2 * head[0] :][:3]
     if not seen.progressive:
         first, last, precision = 0, 63, 0

@@ -144,7 +144,7 @@ def _check_tiles(source: Source, layout: Layout, entries: dict[int, Entry], pixe
     width, height = (_number(source, layout, entries, tag) for tag in (TILE_WIDTH, TILE_HEIGHT))
     allowed = max(MAX_TILE_PIXELS, 2 * pixels)
     if width * height > allowed:
-        raise errors.too_complex(f"tiles of {width * height:,} pixels", allowed)
+        raise errors.too_complex(f"has tiles of {width * height:,} pixels, and {allowed:,} are allowed")
 
 
 def _check_jpegs(source: Source, layout: Layout, entries: dict[int, Entry]) -> None:

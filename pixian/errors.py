@@ -149,12 +149,12 @@ def unreadable_picture() -> Refused:
     return Refused(400, Code.UNREADABLE, "The picture can't be read: it is damaged or of an unknown format.")
 
 
-def too_complex(found: str, allowed: int) -> TooComplex:
+def too_complex(why: str) -> TooComplex:
+    """why: a sentence's rest, behind *it*."""
     return TooComplex(
         400,
         Code.UNREADABLE,
-        f"The picture can't be read: it has {found}, and {allowed:,} are allowed. "
-        "Save it again with an image editor and send that file.",
+        f"The picture can't be read: it {why}. Save it again with an image editor and send that file.",
     )
 
 
