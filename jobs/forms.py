@@ -1,5 +1,6 @@
 """What a valid upload is; nothing invalid passes."""
 
+from functools import partial
 from pathlib import PurePath
 from typing import Any, BinaryIO, cast
 from uuid import uuid4
@@ -10,17 +11,21 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from jobs.decoding import ROOM
 from jobs.submit import Upload
 from pixian import picture
-from pixian.errors import Code, Refused
+from pixian.errors import ApiError, Code, Refused, ServerFailed, TooComplex
 from pixian.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
 
 MAX_NAME = 255
-STATUS_OF = {"too_large": 413}
+STATUS_OF = {"too_large": 413, "busy": 503}
 
 
 class UploadForm(forms.Form):
-    """One picture. ``request_id`` and ``batch`` come from the page's script; a plain form has none."""
+    """One picture. ``request_id`` and ``batch`` come from the page's script; a plain form has none.
+
+    team: its id, whose memory the picture is checked in.
+    """
 
     image = forms.FileField(
         error_messages={
@@ -30,6 +35,10 @@ class UploadForm(forms.Form):
     )
     request_id = forms.UUIDField(required=False)
     batch = forms.UUIDField(required=False)
+
+    def __init__(self, *args: Any, team: int = 0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._team = team
 
     def clean_image(self) -> TemporaryUploadedFile:
         file: TemporaryUploadedFile = self.cleaned_data["image"]
@@ -42,8 +51,8 @@ class UploadForm(forms.Form):
                 {"size": filesizeformat(size), "limit": filesizeformat(MAX_UPLOAD_BYTES)},
             )
         try:
-            self.header = picture.check(cast("BinaryIO", file))
-        except Refused as error:
+            self.header = picture.check(cast("BinaryIO", file), partial(ROOM.taken, self._team))
+        except (Refused, ServerFailed) as error:
             raise _told(error) from error
         return file
 
@@ -77,8 +86,20 @@ def clean_name(text: str) -> str:
     return name if len(name) <= MAX_NAME else name[: MAX_NAME - len(ending)] + ending
 
 
-def _told(error: Refused) -> forms.ValidationError:
+def _told(error: ApiError) -> forms.ValidationError:
     """The contract's refusal in the reader's language."""
+    if isinstance(error, ServerFailed):
+        message = _(
+            "Too many large pictures are being read at the moment. Upload this one again in a minute."
+        )
+        return forms.ValidationError(message, "busy")
+    if isinstance(error, TooComplex):
+        return forms.ValidationError(
+            _(
+                "This picture's file is built in a way that takes too long to read. "
+                "Save it again with an image editor, and upload that file."
+            )
+        )
     if error.code == Code.TOO_MANY_PIXELS:
         message = _("The picture has too many pixels; %(limit)s megapixels are allowed.")
         return forms.ValidationError(message, "too_large", {"limit": MAX_UPLOAD_PIXELS // 1_000_000})

@@ -12,12 +12,14 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from PIL import Image
 
+from jobs.decoding import ROOM
 from jobs.models import Job
 from pixian import delta_png, picture, pixels
 from pixian.options import Options
 from pixian.orientation import AS_STORED
 
 QUALITY = 82
+BYTES_PER_PIXEL = 8  # a source and its result, or a large part of either
 
 Small = tuple[Image.Image, bytes | None]
 """A small picture and the ICC profile that describes it."""
@@ -39,14 +41,17 @@ class Size(StrEnum):
 
 
 def preview(job: Job, side: Side, size: Size) -> str:
-    """The stored name of a WebP no larger than ``size``, upright and without metadata."""
+    """The stored name of a WebP no larger than ``size``, upright and without metadata; raises ServerFailed
+    503/-3 where too many are being made."""
     original = (job.source if side is Side.BEFORE else job.result).name or ""
     name = f"{original}.{size}.webp"
     if not default_storage.exists(name):
-        whole = _whole(job, size) if side is Side.AFTER and job.is_delta else None
-        image, profile = whole or _stored(original, size)
+        with ROOM.taken(job.team_id, BYTES_PER_PIXEL * job.width * job.height):
+            whole = _whole(job, size) if side is Side.AFTER and job.is_delta else None
+            image, profile = whole or _stored(original, size)
+            webp = _encoded(image, profile)
         # Two readers may get here at once; what they make is the same, and either copy serves.
-        name = default_storage.save(name, ContentFile(_encoded(image, profile)))
+        name = default_storage.save(name, ContentFile(webp))
     return name
 
 

@@ -5,6 +5,7 @@
     PixianError
     ├── ApiError         an answer in the contract's envelope: status, code, message
     │   ├── Refused      4xx: permanent, nothing is charged
+    │   │   ├── TooComplex 400: a picture that would take too long to read
     │   │   ├── SlowDown 429: not processed, wait and send again
     │   │   └── AccountRefused 401, 402, 403: every call would be refused until a person acts
     │   ├── Misdirected  what no server of the contract answers: the address is wrong
@@ -80,6 +81,10 @@ class Refused(ApiError):  # noqa: N818 - a refusal is an answer, not a malfuncti
     """4xx: the same request would be refused again."""
 
 
+class TooComplex(Refused):
+    """400/1006 for a picture that takes too long to read, or too much memory, however it looks."""
+
+
 class SlowDown(Refused):
     """429: too many calls; wait, then send again."""
 
@@ -142,6 +147,32 @@ def _kind(status: int) -> type[ApiError]:
 
 def unreadable_picture() -> Refused:
     return Refused(400, Code.UNREADABLE, "The picture can't be read: it is damaged or of an unknown format.")
+
+
+def too_complex(why: str) -> TooComplex:
+    """why: a sentence's rest, behind *it*."""
+    return TooComplex(
+        400,
+        Code.UNREADABLE,
+        f"The picture can't be read: it {why}. Save it again with an image editor and send that file.",
+    )
+
+
+def too_slow(seconds: float) -> TooComplex:
+    return TooComplex(
+        400,
+        Code.UNREADABLE,
+        f"The picture can't be read within {seconds:g} seconds. "
+        "Save it again with an image editor and send that file.",
+    )
+
+
+def side_too_long(width: int, height: int, cap: int) -> Refused:
+    return Refused(
+        413,
+        Code.TOO_MANY_PIXELS,
+        f"The picture is {width:,} × {height:,}; each side may have {cap:,} pixels. Crop it or shrink it.",
+    )
 
 
 def too_many_bytes(actual: int, cap: int) -> Refused:

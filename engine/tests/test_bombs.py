@@ -2,8 +2,11 @@
 
 import io
 import struct
+import threading
+import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -11,12 +14,15 @@ import pytest
 from PIL import Image
 
 from engine.tests.conftest import REMOVE, photo, refusal, upload
+from pixian.tests.attacks import ATTACKS, TOO_MANY_PIXELS, UNREADABLE
+from pixian.tests.odd_pictures import CUT, ODD, PLAIN
 
 STATUS = Path("/proc/self/status")
 PEAK_IS_RESET_BY = Path("/proc/self/clear_refs")
 MEGABYTE = 1024  # in the kernel's kB
 RISE_ALLOWED = 50 * MEGABYTE
-UNREADABLE, TOO_MANY_PIXELS = (400, 1006), (413, 1013)
+SECONDS_ALLOWED, SECONDS_FOR_OTHERS = 1, 2
+ATTACKERS = 3
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -97,6 +103,19 @@ BOMBS: dict[Callable[[], bytes], set[tuple[int, int]]] = {
 }
 
 
+CASES = {make.__name__: (make, answers) for make, answers in BOMBS.items()} | ATTACKS
+
+TOLD = {
+    "20,000 scans of 1 MP": "more than 100 scans at 1000 × 1000",
+    "empty APP segments": "more than 16,384 segments",
+    "GIF of small comments": "more than 16,384 blocks",
+    "empty private chunks": "more than 16,384 chunks",
+    "1 × 32,000,000": "each side may have 65,535",
+    "32 MP in 34 bytes": "32,000,000 pixels in 14 bytes",
+    "TIFF of strips": "more than 65,536 strips or tiles",
+}
+
+
 def kilobytes(name: str) -> int:
     return int(next(line for line in STATUS.read_text().splitlines() if line.startswith(name)).split()[1])
 
@@ -109,19 +128,70 @@ def warm(http: httpx.Client) -> httpx.Client:
 
 
 @pytest.mark.skipif(not PEAK_IS_RESET_BY.exists(), reason="LEFT OUT: only Linux tells a process's peak")
-@pytest.mark.parametrize(("make", "answers"), BOMBS.items(), ids=lambda part: getattr(part, "__name__", ""))
-def test_a_bomb_is_refused_without_a_rise_in_memory(
+@pytest.mark.parametrize(("make", "answers"), CASES.values(), ids=CASES)
+def test_a_bomb_is_refused_soon_and_without_a_rise_in_memory(
     warm: httpx.Client, make: Callable[[], bytes], answers: set[tuple[int, int]]
 ) -> None:
-    files = upload(make())
+    request = warm.build_request("POST", REMOVE, files=upload(make()))
+    request.read()
     PEAK_IS_RESET_BY.write_text("5")
-    before = kilobytes("VmRSS")
-    answer = warm.post(REMOVE, files=files)
-    rise = kilobytes("VmHWM") - before
+    before, started = kilobytes("VmRSS"), time.process_time()
+    answer = warm.send(request)
+    seconds, rise = time.process_time() - started, kilobytes("VmHWM") - before
 
     assert (refusal(answer) if answer.status_code != 200 else (200, 0)) in answers
     assert rise < RISE_ALLOWED
+    if answer.status_code != 200:
+        assert seconds < SECONDS_ALLOWED
     assert warm.post(REMOVE, files=upload(photo("chelsea"))).status_code == 200
+
+
+def test_a_refusal_says_how_many_there_are_and_may_be(http: httpx.Client) -> None:
+    answers = {name: http.post(REMOVE, files=upload(ATTACKS[name][0]())).json()["error"] for name in TOLD}
+    for name, told in TOLD.items():
+        assert told in answers[name]["message"]
+
+
+def test_others_are_served_while_bombs_come(warm: httpx.Client) -> None:
+    bombs = [upload(make()) for make, answers in ATTACKS.values() if (200, 0) not in answers]
+    done = threading.Event()
+
+    def attack(part: int) -> None:
+        while not done.is_set():
+            for bomb in bombs[part::ATTACKERS]:
+                warm.post(REMOVE, files=bomb)
+
+    with ThreadPoolExecutor(ATTACKERS) as attackers:
+        running = [attackers.submit(attack, part) for part in range(ATTACKERS)]
+        slowest = max(seconds_for_a_photo(warm) for _ in range(5))
+        done.set()
+        for attacker in running:
+            attacker.result()
+    assert slowest < SECONDS_FOR_OTHERS
+
+
+def seconds_for_a_photo(http: httpx.Client) -> float:
+    started = time.monotonic()
+    assert http.post(REMOVE, files=upload(photo("chelsea"))).status_code == 200
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_file_is_cut_out_as_the_plain_one(http: httpx.Client, name: str) -> None:
+    plain, make = ODD[name]
+    expected = http.post(REMOVE, files=upload(PLAIN[plain]))
+    answer = http.post(REMOVE, files=upload(make()))
+    assert (answer.status_code, answer.headers["X-Input-Size"]) == (200, expected.headers["X-Input-Size"])
+    assert shown(answer) == shown(expected)
+
+
+@pytest.mark.parametrize("make", CUT.values(), ids=CUT)
+def test_half_a_picture_is_never_charged(http: httpx.Client, make: Callable[[], bytes]) -> None:
+    assert refusal(http.post(REMOVE, files=upload(make()))) == UNREADABLE
+
+
+def shown(answer: httpx.Response) -> bytes:
+    return Image.open(io.BytesIO(answer.content)).tobytes()
 
 
 def test_the_first_of_ten_thousand_frames_is_enough(warm: httpx.Client) -> None:

@@ -75,7 +75,7 @@ def upload(request: HttpRequest, team: str) -> HttpResponse:
 
 def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", batch: UUID) -> Job | Refusal:
     data = {"batch": batch, "request_id": request.POST.get("request_id")}
-    form = UploadForm(data, MultiValueDict({"image": [file]}))
+    form = UploadForm(data, MultiValueDict({"image": [file]}), team=member.team_id)
     name = clean_name(file.name or "")
     if not form.is_valid():
         return Refusal(name, form.message, form.status)

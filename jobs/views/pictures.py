@@ -1,21 +1,22 @@
 """The bytes of a job's pictures, after the team check."""
 
 from django.core.files.storage import default_storage
-from django.http import FileResponse, Http404, HttpRequest
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from accounts.access import enter
 from jobs.models import Job
 from jobs.renditions import Side, Size, preview
-from pixian.errors import Refused
+from pixian.errors import Refused, ServerFailed
 
 # A job's source never changes, and each attempt's result has a name of its own.
 UNCHANGING = "private, max-age=31536000, immutable"
 
 
 @require_GET
-def shown(request: HttpRequest, team: str, pk: int, side: str, size: str) -> FileResponse:
+def shown(request: HttpRequest, team: str, pk: int, side: str, size: str) -> HttpResponseBase:
     """A small WebP for a page."""
     job = _job(request, team, pk)
     if side == Side.AFTER and not job.result:
@@ -24,6 +25,8 @@ def shown(request: HttpRequest, team: str, pk: int, side: str, size: str) -> Fil
         file = default_storage.open(preview(job, Side(side), Size(size)))
     except (FileNotFoundError, Refused) as error:
         raise Http404 from error
+    except ServerFailed as error:
+        return HttpResponse(status=error.status, headers=error.headers())
     return FileResponse(file, content_type="image/webp", headers={"Cache-Control": UNCHANGING})
 
 
