@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from jobs.submit import Upload
-from pixian import picture
+from pixian import file_names, picture
 from pixian.errors import Code, Refused
 from pixian.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
 
@@ -64,15 +64,15 @@ class UploadForm(forms.Form):
         return Upload(
             file=clean["image"],
             header=self.header,
-            name=clean_name(clean["image"].name),
+            name=clean_name(clean["image"].name) or file_names.UNNAMED,
             request_id=clean["request_id"] or uuid4(),
             batch=clean["batch"] or uuid4(),
         )
 
 
 def clean_name(text: str) -> str:
-    """A file's own name, printable and short enough for its column, its ending kept."""
-    name = "".join(character for character in text if character.isprintable()).strip()
+    """A file's own name, without a path, printable and short enough for its column, its ending kept."""
+    name = file_names.clean(text)
     ending = PurePath(name).suffix[:20]
     return name if len(name) <= MAX_NAME else name[: MAX_NAME - len(ending)] + ending
 
