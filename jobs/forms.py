@@ -1,6 +1,5 @@
 """What a valid upload is; nothing invalid passes."""
 
-from pathlib import PurePath
 from typing import Any, BinaryIO, cast
 from uuid import uuid4
 
@@ -15,7 +14,6 @@ from pixian import file_names, picture
 from pixian.errors import Code, Refused
 from pixian.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
 
-MAX_NAME = 255
 STATUS_OF = {"too_large": 413}
 
 
@@ -64,17 +62,10 @@ class UploadForm(forms.Form):
         return Upload(
             file=clean["image"],
             header=self.header,
-            name=clean_name(clean["image"].name) or file_names.UNNAMED,
+            name=file_names.clean(clean["image"].name) or file_names.UNNAMED,
             request_id=clean["request_id"] or uuid4(),
             batch=clean["batch"] or uuid4(),
         )
-
-
-def clean_name(text: str) -> str:
-    """A file's own name, without a path, printable and short enough for its column, its ending kept."""
-    name = file_names.clean(text)
-    ending = PurePath(name).suffix[:20]
-    return name if len(name) <= MAX_NAME else name[: MAX_NAME - len(ending)] + ending
 
 
 def _told(error: Refused) -> forms.ValidationError:

@@ -6,23 +6,28 @@ from pathlib import PurePath
 from urllib.parse import quote
 
 UNNAMED = "picture"
+MAX_LENGTH = 255
 ENDINGS = {"image/png": "png", "image/jpeg": "jpg"}
 
 # Browsers escape these three in a form's file names, and nothing else.
 ESCAPED = {"%22": '"', "%0d": "\r", "%0a": "\n"}
 ESCAPE = re.compile("|".join(ESCAPED), re.IGNORECASE)
-DRIVE = re.compile(r"[A-Za-z]:(?=.)")
+DRIVES = re.compile(r"^(?:[A-Za-z]:)+")
 
 # What RFC 5987 lets stand in an extended value besides letters and digits.
 UNQUOTED = "!#$&+-.^_`|~"
 
 
 def clean(text: str) -> str:
-    """Return the last part of a path, printable, so that it can be stored; "" where nothing is left."""
+    """Return the last part of a path, printable and short enough to be stored, its ending kept; "" where
+    nothing is left."""
     text = ESCAPE.sub(lambda escape: ESCAPED[escape[0].lower()], text)
     name = text.replace("\\", "/").rstrip("/ ").rpartition("/")[2]
     name = "".join(character for character in name if character.isprintable())
-    name = DRIVE.sub("", name.strip(), count=1) if DRIVE.match(name.strip()) else name.strip()
+    name = DRIVES.sub("", name.strip()).strip()
+    if len(name) > MAX_LENGTH:
+        ending = PurePath(name).suffix[:20]
+        name = name[: MAX_LENGTH - len(ending)] + ending
     return "" if name in (".", "..") else name
 
 

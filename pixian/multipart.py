@@ -26,6 +26,9 @@ CHARSETS = ("utf-8", "us-ascii", "iso-8859-1")
 BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"]*)"?|([^;,\s]*))', re.IGNORECASE)
 PARAMETER = re.compile(r';\s*(name|filename)\s*=\s*(?:"([^"]*)"?|([^;]*))', re.IGNORECASE)
 
+EXTENDED = re.compile(r";\s*(filename\*=[^;]*)", re.IGNORECASE)
+PAIR = re.compile(r'\\(["\\])?')
+
 OpenFile = Callable[..., IO[bytes]]
 """Opens the file that a part's bytes are written to; takes what werkzeug's stream factories take."""
 
@@ -106,7 +109,10 @@ def _events(decoder: Decoder, stream: IO[bytes]) -> Iterator[object]:
 def _disposition(header: str) -> str:
     """Mend a header that werkzeug finds no name or no file name in: one that ends in a backslash, which some
     letters of Shift-JIS do, isn't quoted, or has spaces around its equals sign."""
-    _, told = parse_options_header(header)
+    # A backslash escapes a quote or itself; any other is a path's, which werkzeug would take out.
+    _, told = parse_options_header(PAIR.sub(lambda pair: pair[0] if pair[1] else r"\\", header))
+    if extended := EXTENDED.search(header):  # counts before the plain one, in either order
+        told |= parse_options_header(f"form-data; {extended[1]}")[1]
     lenient = {found[1].lower(): found[2] or (found[3] or "").strip() for found in PARAMETER.finditer(header)}
     names = {key: told.get(key, lenient.get(key)) for key in ("name", "filename")}
     return dump_options_header("form-data", names)

@@ -58,7 +58,7 @@ def name_of(request: Request, fields: Mapping[str, str], part: str) -> str:
     file = next(iter(files_of(request, part)), None)
     if file is not None:
         return file_names.clean(file.filename or "") or file_names.UNNAMED
-    address = next((fields[name] for name in fields if name.replace("_", ".").endswith("image.url")), "")
+    address = fields.get("image.url") or fields.get("image_url") or ""
     name = unquote(PurePosixPath(urlsplit(address.strip()).path).name)
     return file_names.clean(name) or file_names.UNNAMED
 

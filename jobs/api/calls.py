@@ -19,7 +19,6 @@ from accounts.money import to_credits
 from accounts.rates import TooFastError
 from jobs import answers
 from jobs.api import access
-from jobs.forms import clean_name
 from jobs.leases import process_name
 from jobs.models import Job
 from jobs.queue import NoSlotError
@@ -82,7 +81,7 @@ def received(source: BinaryIO, name: str, terms: Mapping[str, Any]) -> Iterator[
     with TemporaryUploadedFile("source", None, 0, None) as file:
         _copy(source, file)
         _image, header = picture.open_picture(cast("BinaryIO", file))  # closing it would close the file
-        yield Upload(file=file, header=header, name=clean_name(name), **terms)
+        yield Upload(file=file, header=header, name=name, **terms)
 
 
 def ignored(came: Request, fields: Mapping[str, str], known: Container[str]) -> list[str]:

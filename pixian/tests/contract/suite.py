@@ -6,6 +6,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -106,10 +107,11 @@ def test_1_the_first_version_is_served_in_camel_case(service: Service, coffee: b
 
 def test_1_the_first_version_refuses_in_the_same_envelope(service: Service, coffee: bytes) -> None:
     auth = (service.credentials.api_id, service.credentials.api_secret)
-    for given, expected in [
+    refused: list[tuple[dict[str, Any], tuple[int, int]]] = [
         ({"data": {"maxPixels": "99"}, "files": {"image": coffee}}, (400, 1019)),
         ({"data": {"test": "true"}}, (400, 1005)),
-    ]:
+    ]
+    for given, expected in refused:
         answer = service.http.post(V1, auth=auth, **given)
         assert error_of(answer) == expected
         assert "Deprecation" in answer.headers
@@ -485,6 +487,9 @@ def test_3_a_result_has_a_safe_name(service: Service, coffee: bytes) -> None:
         told = answer.headers["Content-Disposition"]
         assert told.isascii()
         assert expected is None or told == expected
+    body = form(TEST, (image_part(r'filename="C:\Users\bob\me.png"'), coffee))
+    answer = service.raw(content=body, headers=MULTIPART)
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="me-cutout.png"'
     service.web.pages["/a%20b.png"] = (200, "image/jpeg", coffee)
     answer = service.raw(data={"image.url": f"{service.web.url}/a%20b.png", "test": "true"})
     assert answer.headers["Content-Disposition"] == 'attachment; filename="a b-cutout.png"'
