@@ -2,7 +2,9 @@
 
 import json
 import logging
+import re
 import secrets
+from collections.abc import Callable, Mapping
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.exceptions import HTTPException
@@ -14,20 +16,21 @@ from engine import runtime
 from engine.config import Config
 from engine.cutout import CutOut, Cutter
 from engine.matte import Matter
-from pixian import cors
+from pixian import cors, file_names, v1
 from pixian.client import API_PATH
 from pixian.credentials import Credentials
 from pixian.credits import format_credits
 from pixian.door import Door
 from pixian.errors import ApiError, Code, Refused, ServerFailed
 from pixian.fetch import Fetcher
-from pixian.options import Options
-from pixian.sources import read_source
+from pixian.options import Format, Options
+from pixian.sources import name_of, read_source
 from pixian.upload import UploadRequest, drain, read_form
 
 URLS = Map(
     [
         Rule(f"{API_PATH}/remove-background", endpoint="remove_background", methods=["POST"]),
+        Rule(v1.PATH, endpoint="remove_background_v1", methods=["POST"]),
         Rule(f"{API_PATH}/account", endpoint="account", methods=["GET"]),
         Rule("/healthz", endpoint="healthz", methods=["GET"]),
     ]
@@ -42,6 +45,8 @@ ACCOUNT = {
 }
 
 logger = logging.getLogger(__name__)
+
+Renamed = Callable[[Mapping[str, str]], dict[str, str]]
 
 
 def create_application(config: Config) -> WSGIApplication:
@@ -67,8 +72,12 @@ class Face:
         self._door = door
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        # A slash too many is no other address, and a redirect would lose the body.
+        environ["PATH_INFO"] = re.sub("/+", "/", environ.get("PATH_INFO", "")).rstrip("/") or "/"
         with UploadRequest(environ) as request:
             response = self._answer(request)
+            if request.path == v1.PATH:
+                response.headers.update(v1.DEPRECATED)
             return list(response(environ, start_response))
 
     def _answer(self, request: Request) -> Response:
@@ -95,16 +104,20 @@ class Face:
             case "account":
                 authenticate(request, self._credentials)
                 return Response(json.dumps(ACCOUNT), content_type="application/json")
+            case "remove_background_v1":
+                return self._remove_background(request, v1.as_v2)
             case _:
                 return self._remove_background(request)
 
-    def _remove_background(self, request: Request) -> Response:
+    def _remove_background(self, request: Request, renamed: Renamed = dict) -> Response:
+        """renamed: gives the fields the names they have in version 2."""
         authenticate(request, self._credentials)
         with self._door.passed():
-            fields = read_form(request)
+            fields = renamed(read_form(request))
             options = Options.parse(fields)
             with read_source(request, fields, self._fetcher) as picture:
-                return answer(self._cutter.cut_out(picture, options), options)
+                made = self._cutter.cut_out(picture, options)
+                return answer(made, options, name_of(request, fields, "image"))
 
 
 def authenticate(request: Request, known: Credentials) -> None:
@@ -116,9 +129,12 @@ def authenticate(request: Request, known: Credentials) -> None:
         raise Refused(401, Code.SECRET_WRONG, "The API secret is wrong.")
 
 
-def answer(made: CutOut, options: Options) -> Response:
-    """200, with what the contract tells about a result in its headers (§ 3)."""
+def answer(made: CutOut, options: Options, original: str) -> Response:
+    """200, with what the contract tells about a result in its headers (§ 3). original: its picture's name."""
     response = Response(made.content, content_type=made.content_type)
+    ending, delta = file_names.ENDINGS[made.content_type], options.output_format is Format.DELTA_PNG
+    name = file_names.cut_out_name(original, ending, delta=delta)
+    response.headers["Content-Disposition"] = file_names.attachment(name)
     response.headers["X-Credits-Charged"] = format_credits(made.charged_microcredits)
     if options.test:
         response.headers["X-Credits-Calculated"] = format_credits(made.price_microcredits)

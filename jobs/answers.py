@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from jobs.models import Attempt, Job
 from jobs.queue import Reason
+from pixian import file_names
 from pixian.client import OK
 from pixian.errors import ApiError, Code, GatewayTimedOut, Refused, ServerFailed
 
@@ -29,6 +30,12 @@ def headers(came: Iterable[Iterable[str]]) -> dict[str, str]:
         told["Content-Length"] = given["content-length"]
     kind = given.get("content-type", "")
     return told | {"Content-Type": kind if kind.startswith("image/") else "application/octet-stream"}
+
+
+def of_result(job: Job, came: Iterable[Iterable[str]]) -> dict[str, str]:
+    """Headers of a 200 that gives a job's result. came: the upstream's."""
+    told = headers(came)
+    return told | {"Content-Disposition": file_names.attachment(job.name_of_a(told["Content-Type"]))}
 
 
 def of(job: Job) -> ApiError | None:

@@ -1,7 +1,6 @@
 """What a valid upload is; nothing invalid passes."""
 
 from functools import partial
-from pathlib import PurePath
 from typing import Any, BinaryIO, cast
 from uuid import uuid4
 
@@ -13,11 +12,10 @@ from django.utils.translation import gettext_lazy
 
 from jobs.decoding import ROOM
 from jobs.submit import Upload
-from pixian import picture
+from pixian import file_names, picture
 from pixian.errors import ApiError, Code, Refused, ServerFailed, TooComplex
 from pixian.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
 
-MAX_NAME = 255
 STATUS_OF = {"too_large": 413, "busy": 503}
 
 
@@ -73,17 +71,10 @@ class UploadForm(forms.Form):
         return Upload(
             file=clean["image"],
             header=self.header,
-            name=clean_name(clean["image"].name),
+            name=file_names.clean(clean["image"].name) or file_names.UNNAMED,
             request_id=clean["request_id"] or uuid4(),
             batch=clean["batch"] or uuid4(),
         )
-
-
-def clean_name(text: str) -> str:
-    """A file's own name, printable and short enough for its column, its ending kept."""
-    name = "".join(character for character in text if character.isprintable()).strip()
-    ending = PurePath(name).suffix[:20]
-    return name if len(name) <= MAX_NAME else name[: MAX_NAME - len(ending)] + ending
 
 
 def _told(error: ApiError) -> forms.ValidationError:

@@ -49,7 +49,9 @@ def turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> None:
         if isinstance(error, errors.Refused | errors.Misdirected):
             queue.fail(job, Reason.REFUSED)
         else:
-            try_again(job, Reason.SERVER_FAILED, STEP_SECONDS * attempt.number)
+            out_of_time = isinstance(error, errors.OutOfTime)
+            seconds = (error.retry_after or 0) if out_of_time else STEP_SECONDS * attempt.number
+            try_again(job, Reason.SERVER_FAILED, seconds)
             if not was_charged(attempt):
                 _forget(job)
 

@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 CHUNK_BYTES = 65_536
 MOST_CALLS = 1_000
+SENT_AGAIN = 2  # where the upstream had too little time left to begin
 """Threads; how many calls there are is bounded where requests come in."""
 
 
@@ -73,7 +74,7 @@ class Call(Listener):
         descriptor = os.open(body.temporary_file_path(), os.O_RDONLY)
         with self._changed:
             self._descriptor = descriptor
-            self.headers = answers.headers(answer.headers)
+            self.headers = answers.of_result(self._job, answer.headers)
             self._changed.notify_all()
 
     def grew(self, size: int) -> None:
@@ -134,17 +135,18 @@ def _conduct(
     job: Job, attempt: Attempt, upstream: Upstream, until: float, listener: Listener
 ) -> errors.ApiError | None:
     """Bring the job to its end; returns what the program is told instead of a result."""
-    backoff = Backoff()
+    backoff, out_of_time = Backoff(), 0
     while True:
         try:
             upstream.vouch()
             exchange(job, attempt, upstream, listener)
-        except errors.SlowDown as error:
+        except (errors.SlowDown, errors.OutOfTime) as error:
             if outcomes.was_charged(attempt):
                 return _turn_down(job, attempt, error)
-            seconds = backoff.refused(error.retry_after)
-            if time.monotonic() + seconds > until:
-                told = errors.SlowDown(error.status, error.code, error.message, retry_after=seconds)
+            out_of_time += isinstance(error, errors.OutOfTime)
+            seconds = _pause(error, backoff)
+            if out_of_time > SENT_AGAIN or time.monotonic() + seconds > until:
+                told = type(error)(error.status, error.code, error.message, retry_after=seconds or None)
                 return _pass_on(job, attempt, told)
             with queue.owned(job):
                 attempts.unsend(attempt, error)
@@ -153,6 +155,13 @@ def _conduct(
             return _tell(job, attempt, error, upstream)
         else:
             return answers.of(job)
+
+
+def _pause(error: errors.ApiError, backoff: Backoff) -> int:
+    """Seconds before the same call goes again. Having been too late is no reason to slow down."""
+    if isinstance(error, errors.OutOfTime):
+        return error.retry_after or 0
+    return backoff.refused(error.retry_after)
 
 
 FAILURES = (errors.PixianError, files.NoRoomError, files.SourceLostError)

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -43,7 +43,8 @@ class Upload:
 
     request_id: made by the sender before the first try, so that a repeated request is one job.
     batch: groups what was dropped together.
-    options: the contract's form fields, which go to the upstream untouched. test: as they say.
+    options: the contract's form fields, as they go to the upstream. test: as they say.
+    ignored: the names of fields that aren't options.
     besides: all that makes the request what it is besides the picture, as text; "" where nothing does.
     """
 
@@ -55,6 +56,7 @@ class Upload:
     origin: Job.Origin = Job.Origin.BROWSER
     options: Mapping[str, str] = field(default_factory=dict)
     test: bool = False
+    ignored: Sequence[str] = ()
     besides: str = ""
 
     @property
@@ -147,6 +149,7 @@ def _fill(job: Job, upload: Upload, digest: str) -> None:
     job.request_id, job.request_sha256 = upload.request_id, upload.request_sha256
     job.batch, job.name, job.origin = upload.batch, upload.name, upload.origin
     job.options, job.test = dict(upload.options), upload.test
+    job.ignored = list(upload.ignored)
     job.source.name = files.new_source_name(job.team.slug, upload.header.format.lower())
     job.source_sha256, job.source_bytes = digest, upload.file.size or 0
     job.content_type = upload.header.content_type

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from pixian import errors
+from pixian import errors, file_names
 from pixian.credentials import Credentials
 from pixian.credits import MAX_MICROCREDITS, MICROCREDITS
 from pixian.limits import IDLE_TIMEOUT_SECONDS
@@ -19,7 +19,11 @@ CONNECT_TIMEOUT_SECONDS = 10
 ACCOUNT_TIMEOUT_SECONDS = 20
 OK = 200
 API_PATH = "/api/v2"
-MAX_ERROR_BYTES = 65_536
+MAX_ACCOUNT_BYTES = 65_536
+MAX_ERROR_BYTES = 1 << 20
+"""An error may carry an echo of the request's fields beside it."""
+
+REDIRECTS = (307, 308)
 MAX_CREDITS = MAX_MICROCREDITS // MICROCREDITS
 CHUNK_BYTES = 65_536
 
@@ -63,13 +67,13 @@ class Answer:
         text = self.header("Retry-After") or ""
         return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
 
-    def payload(self, **parsing: Any) -> object:
+    def payload(self, longest: int = MAX_ERROR_BYTES, **parsing: Any) -> object:
         """The body as parsed JSON; None where it isn't JSON, breaks off or is longer than an envelope."""
         body = b""
         try:
             for chunk in self.stream():
                 body += chunk
-                if len(body) > MAX_ERROR_BYTES:
+                if len(body) > longest:
                     return None
             return json.loads(body, **parsing)
         except (errors.BodyLost, ValueError, ArithmeticError, RecursionError):  # or beyond a parser's bounds
@@ -98,7 +102,8 @@ class Client:
     ) -> None:
         """``idle_timeout``: seconds without a byte, not a deadline for the whole call.
 
-        Redirects are not followed: httpx would turn the POST into a GET.
+        Redirects are followed once, where nothing but the path changes and the method stays (307, 308). Any
+        other is an answer that no server of the contract gives.
         """
         self._http = httpx.Client(
             base_url=api_base(url),
@@ -110,6 +115,7 @@ class Client:
             headers={"User-Agent": "pixian-web"},
             transport=transport,
             trust_env=False,
+            event_hooks={"response": [_without_bad_location]},
         )
 
     def __enter__(self) -> Self:
@@ -129,7 +135,10 @@ class Client:
         Unanswered where the request may have been processed but no answer came.
         """
         request = self._http.build_request(
-            "POST", "remove-background", data=options, files={"image": (name, picture)}
+            "POST",
+            "remove-background",
+            data=options,
+            files={"image": (file_names.clean(name) or file_names.UNNAMED, picture)},
         )
         response = self._send(request)
         try:
@@ -145,7 +154,7 @@ class Client:
             response = self._send(request)
             try:
                 answer = Answer(response)
-                body = answer.payload(parse_float=Decimal, parse_constant=str)
+                body = answer.payload(MAX_ACCOUNT_BYTES, parse_float=Decimal, parse_constant=str)
             finally:
                 response.close()
         except errors.Unanswered as error:
@@ -155,12 +164,40 @@ class Client:
         raise _about_the_account(answer, body)
 
     def _send(self, request: httpx.Request) -> httpx.Response:
+        """The answer, after a redirect that may be followed. Both requests are one call: the first wasn't
+        processed."""
+        response = self._send_once(request)
+        again = _followed(request, response)
+        if again is None:
+            return response
+        response.close()
+        return self._send_once(again)
+
+    def _send_once(self, request: httpx.Request) -> httpx.Response:
         try:
             return self._http.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
             raise errors.Unreachable(str(error)) from error
         except httpx.HTTPError as error:
             raise errors.Unanswered(str(error) or type(error).__name__) from error
+
+
+def _followed(request: httpx.Request, response: httpx.Response) -> httpx.Request | None:
+    """Return the request that a redirect asks for. None unless it stays at the scheme, host and port that the
+    key belongs to, and nothing was charged yet."""
+    again = response.next_request
+    if again is None or response.status_code not in REDIRECTS or "X-Credits-Charged" in response.headers:
+        return None
+    here, there = ((url.scheme, url.host, url.port, url.userinfo) for url in (request.url, again.url))
+    return again if here == there else None
+
+
+def _without_bad_location(response: httpx.Response) -> None:
+    """httpx raises for an address that it can't read, as if no answer had come at all."""
+    try:
+        response.request.url.join(response.headers.get("Location", ""))
+    except (httpx.InvalidURL, ValueError):
+        del response.headers["Location"]
 
 
 def _account(body: object) -> Account:

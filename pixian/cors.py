@@ -4,7 +4,9 @@ from typing import Protocol
 
 EXPOSED = (
     "Content-Disposition",
+    "Deprecation",
     "ETag",
+    "Link",
     "Retry-After",
     "X-Credits-Calculated",
     "X-Credits-Charged",

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from pixian import base64_text
+
 ID_ALPHABET = string.ascii_lowercase + string.digits
 SECRET_ALPHABET = string.digits + string.ascii_lowercase[:22]
 
@@ -35,9 +37,7 @@ class Credentials:
         if scheme.lower() != "basic":
             return None
         try:
-            api_id, colon, api_secret = (
-                base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-            )
+            api_id, colon, api_secret = base64_text.decode(encoded).decode().partition(":")
         except ValueError:  # no base64, not even ASCII, or no UTF-8 inside
             return None
         return cls(api_id, api_secret) if colon else None

@@ -11,6 +11,7 @@
     │   ├── Misdirected  what no server of the contract answers: the address is wrong
     │   ├── GatewayTimedOut  504, 524: something between gave up waiting; charged or not, nobody knows
     │   └── ServerFailed 5xx: may pass, probably not charged
+    │       └── OutOfTime 429/1017: too little time was left to begin, so it wasn't processed
     ├── Unreachable      no connection: nothing was sent
     ├── Unanswered       sent, and no answer came: charged or not, nobody here knows
     └── BodyLost         the headers came, the body broke: charged as they say
@@ -45,6 +46,7 @@ class Code(IntEnum):
     TOO_MANY_PIXELS = 1013
     SLOW_DOWN = 1015
     IMAGE_AS_TEXT = 1016
+    OUT_OF_TIME = 1017
     BAD_PARAMETER = 1019
     URL_NOT_200 = 1020
     URL_NOT_IMAGE = 1021
@@ -106,6 +108,11 @@ class ServerFailed(ApiError):  # noqa: N818
     """5xx, or an answer that makes no sense: a later attempt may succeed."""
 
 
+class OutOfTime(ServerFailed):
+    """429/1017: too little time was left to begin. Another attempt may succeed; it isn't a sign to slow
+    down, so no thread waits for it."""
+
+
 class Unreachable(PixianError):  # noqa: N818
     """No connection was made, so nothing was processed."""
 
@@ -130,12 +137,12 @@ def from_answer(status: int, payload: object, fallback: str, retry_after: int | 
             message = "".join(character if character.isprintable() else " " for character in message)
         case _:
             code, message = 0, fallback
-    return _kind(status)(status, code, message, retry_after=retry_after)
+    return _kind(status, code)(status, code, message, retry_after=retry_after)
 
 
-def _kind(status: int) -> type[ApiError]:
+def _kind(status: int, code: int) -> type[ApiError]:
     if status == 429:
-        return SlowDown
+        return OutOfTime if code == Code.OUT_OF_TIME else SlowDown
     if status in (401, 402, 403):
         return AccountRefused
     if status in (404, 405, 407, 421, 426) or status < 400:

@@ -80,6 +80,15 @@ class Options:
             test=fields.boolean(given, "test"),
         )
 
+    @classmethod
+    def understood(cls, form: Mapping[str, str]) -> dict[str, str]:
+        """The fields that say something, each as it was understood and not as it was spelled: ``JPEG`` is
+        ``jpeg``. Names that aren't options are left out; raises what ``parse`` raises."""
+        given = {name: " ".join(text.split()) for name, text in form.items() if text.strip()}
+        written = cls.parse(given)._written()
+        written["result.margin"] = given.get("result.margin", "").lower()  # four values may have come as one
+        return {name: text for name, text in written.items() if name in given}
+
     def form(self) -> dict[str, str]:
         """The form fields that differ from the defaults."""
         defaults = Options()._written()
@@ -111,6 +120,12 @@ class Options:
             return self.background_color or WHITE
         return self.background_color
 
+    def keeps_frame(self, width: int, height: int) -> bool:
+        """Tell whether the result lies on a picture of this size, point by point."""
+        heeded = self.heeded()
+        edges = heeded.margin.edges(width, height)
+        return not (heeded.crop_to_foreground or heeded.target_size or edges.across or edges.down)
+
     def _written(self) -> dict[str, str]:
         color, size = self.background_color, self.target_size
         return {
@@ -124,3 +139,7 @@ class Options:
             "output.jpeg_quality": str(self.jpeg_quality),
             "test": str(self.test).lower(),
         }
+
+
+NAMES = frozenset(Options()._written())
+"""Of the form fields that are options."""

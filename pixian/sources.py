@@ -1,14 +1,17 @@
 """Where the picture comes from: a file part, base64 text or an address; exactly one of them."""
 
-import base64
-import binascii
 import io
+import os
 import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import BinaryIO, cast
+from urllib.parse import unquote, urlsplit
 
+from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Request
 
-from pixian import errors
+from pixian import base64_text, errors, file_names
 from pixian.fetch import Fetcher
 
 MAX_BASE64_TEXT = 1 << 20
@@ -21,9 +24,8 @@ def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> B
     Raises Refused 400/1005 for none, 400/1016 for text in a file's place, 400/1019 for several, and what
     the fetcher raises for an address.
     """
-    # A browser sends an empty part without a name for a file field that was left empty.
-    files = [file for file in request.files.getlist("image") if file.filename]
-    given = [*("image" for _ in files), *(name for name in SOURCES if fields.get(name, "").strip())]
+    files = files_of(request, "image")
+    given = [*("image" for _ in files), *texts_of(request, fields, SOURCES)]
     if len(given) > 1:
         raise errors.bad_parameter("image", " and ".join(given), "one picture from one source")
     if files:
@@ -39,20 +41,38 @@ def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> B
     raise errors.Refused(400, errors.Code.NO_IMAGE, f"There is no picture: send one of {names}.")
 
 
+def files_of(request: Request, part: str) -> list[FileStorage]:
+    """The pictures in file parts of this name. A browser sends a part without a file name, and without a
+    byte, for a file field that was left empty."""
+    return [file for file in request.files.getlist(part) if file.filename or file.stream.seek(0, os.SEEK_END)]
+
+
+def texts_of(request: Request, fields: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """Of these names those that came with a text, each as often as the body has it."""
+    given = [name for name in names if fields.get(name, "").strip()]
+    return [name for name in given for _ in range(max(1, _times(request, name)))]
+
+
+def name_of(request: Request, fields: Mapping[str, str], part: str) -> str:
+    """The picture's name, safe to store: its file's, or the last part of its address."""
+    file = next(iter(files_of(request, part)), None)
+    if file is not None:
+        return file_names.clean(file.filename or "") or file_names.UNNAMED
+    address = fields.get("image.url") or fields.get("image_url") or ""
+    name = unquote(PurePosixPath(urlsplit(address.strip()).path).name)
+    return file_names.clean(name) or file_names.UNNAMED
+
+
 def from_base64(name: str, text: str, longest: int) -> BinaryIO:
-    """The decoded text, an optional ``data:`` prefix left out; raises Refused 400/1019 and 400/1006."""
+    """The decoded text, an optional ``data:`` prefix left out; raises Refused 400/1019."""
     if len(text) > longest:
         allowed = f"at most {longest:,} characters long; send larger pictures as a file"
         raise errors.bad_parameter(name, text, allowed)
-    if text.lstrip()[:5].lower() == "data:":
-        text = text.partition(",")[2]
-    # A client that forgets to escape the form sends each + as a space.
-    packed = text.strip().replace("\r", "").replace("\n", "").replace(" ", "+")
+    packed = text.partition(",")[2] if text.lstrip()[:5].lower() == "data:" else text
     try:
-        data = base64.b64decode(packed, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise errors.unreadable_picture() from error
-    return io.BytesIO(data)
+        return io.BytesIO(base64_text.decode(packed))
+    except ValueError as error:
+        raise errors.bad_parameter(name, text, "a picture as base64, and this is no base64") from error
 
 
 def from_url(url: str, fetcher: Fetcher) -> BinaryIO:
@@ -64,3 +84,7 @@ def from_url(url: str, fetcher: Fetcher) -> BinaryIO:
         file.close()
         raise
     return cast(BinaryIO, file)
+
+
+def _times(request: Request, name: str) -> int:
+    return sum(bool(text.strip()) for text in request.form.getlist(name))

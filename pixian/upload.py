@@ -1,13 +1,17 @@
 """What a call carries, read with bounds: the options and the picture."""
 
 import os
+from collections.abc import Iterable
 from typing import IO, Any
+from urllib.parse import parse_qsl
 from wsgiref.types import WSGIEnvironment
 
+import werkzeug.urls  # noqa: F401 - registers how a query's bytes that aren't UTF-8 are kept
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
 from werkzeug.wrappers import Request
 
-from pixian import errors
+from pixian import errors, multipart
 from pixian.limits import MAX_UPLOAD_BYTES
 
 MAX_TEXT_BYTES = 1 << 21
@@ -16,20 +20,50 @@ MAX_TEXT_BYTES = 1 << 21
 MAX_BODY_BYTES = MAX_UPLOAD_BYTES + MAX_TEXT_BYTES
 """The largest picture, all texts beside it, and the form around them."""
 
+MAX_FIELDS = 100
 CHUNK_BYTES = 1 << 16
-FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+ESCAPED_BYTES = 3
+"""What a byte may take in an urlencoded form."""
+
+FORMS = MULTIPART, URLENCODED = ("multipart/form-data", "application/x-www-form-urlencoded")
+
+
+class FormParser(FormDataParser):
+    """Reads forms to their end or says why it can't; werkzeug's takes a damaged one for an empty one."""
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        mimetype: str,
+        content_length: int | None,  # noqa: ARG002 - werkzeug passes it; the stream ends by itself
+        options: dict[str, str] | None = None,
+    ) -> Any:
+        form = multipart.Form()
+        longest = self.max_form_memory_size or MAX_TEXT_BYTES
+        if mimetype == URLENCODED:
+            form.fields = _urlencoded(stream, longest)
+        elif mimetype == MULTIPART:
+            boundary, opener = (options or {}).get("boundary", ""), self.stream_factory
+            form = multipart.parse(stream, boundary, opener, max_text=longest, max_parts=MAX_FIELDS)
+        return stream, self.cls(form.fields), self.cls(form.files)
 
 
 class UploadRequest(Request):
     """A request with bounds. werkzeug keeps files of more than half a megabyte on disk while it reads."""
 
+    form_data_parser_class = FormParser
     max_content_length = MAX_BODY_BYTES
     max_form_memory_size = MAX_TEXT_BYTES
-    max_form_parts = 100
 
     def __init__(self, environ: WSGIEnvironment) -> None:
         super().__init__(environ)
         self._streams: list[IO[bytes]] = []
+
+    @property
+    def mimetype_params(self) -> dict[str, str]:
+        """With the boundary as it stands, since clients leave out its quotes."""
+        boundary = multipart.boundary_of(self.headers.get("Content-Type", ""))
+        return super().mimetype_params | {"boundary": boundary}
 
     def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
         self._streams.append(super()._get_file_stream(*args, **kwargs))
@@ -42,30 +76,70 @@ class UploadRequest(Request):
 
 
 def read_form(request: Request) -> dict[str, str]:
-    """The parameters, those of the query string included, where the body's win.
+    """The parameters, those of the query string included, where the body's win. Of a name that comes several
+    times the first value counts that isn't blank.
 
-    Reads the whole body. Raises Refused 413/1012 for too many bytes, and 415 for what isn't a form.
+    Reads the whole body. Raises Refused 413/1012 for too many bytes, 400/1019 for a form that can't be read,
+    and 415 for what isn't a form.
     """
     length = request.content_length or 0
     if length > MAX_BODY_BYTES:
         raise errors.too_many_bytes(length, MAX_UPLOAD_BYTES)
-    if request.mimetype and request.mimetype not in FORMS:
+    if (request.mimetype or length) and request.mimetype not in FORMS:
         raise _not_a_form(request.mimetype)
+    if request.mimetype == MULTIPART and not request.mimetype_params["boundary"]:
+        raise errors.bad_parameter("Content-Type", request.mimetype, f"{MULTIPART} with its boundary")
     try:
-        fields = request.args.to_dict() | request.form.to_dict()
+        fields = [*request.form.items(multi=True), *_query(request)]
     except RequestEntityTooLarge as error:
         raise _too_large_a_form() from error
+    except multipart.MalformedError as error:
+        raise errors.Refused(400, errors.Code.BAD_PARAMETER, f"The form can't be read: {error}.") from error
     for file in request.files.values():
         if (size := file.stream.seek(0, os.SEEK_END)) > MAX_UPLOAD_BYTES:
             raise errors.too_many_bytes(size, MAX_UPLOAD_BYTES)
-    return fields
+    return first_values(fields)
+
+
+def first_values(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """For each name its first value that isn't blank."""
+    first: dict[str, str] = {}
+    for name, text in fields:
+        if not first.get(name, "").strip():
+            first[name] = text
+    return first
+
+
+def _query(request: Request) -> list[tuple[str, str]]:
+    return _pairs(request.query_string)
+
+
+def _urlencoded(stream: IO[bytes], longest: int) -> list[tuple[str, str]]:
+    body = stream.read(longest * ESCAPED_BYTES + 1)
+    if len(body) > longest * ESCAPED_BYTES:
+        raise RequestEntityTooLarge
+    if body.startswith(b"--") and b"content-disposition:" in body[:CHUNK_BYTES].lower():
+        raise multipart.MalformedError(f"its Content-Type is {URLENCODED}, and it is {MULTIPART}")
+    pairs = _pairs(body)
+    if sum(len(text) for _, text in pairs) > longest:
+        raise RequestEntityTooLarge
+    return pairs
+
+
+def _pairs(text: bytes) -> list[tuple[str, str]]:
+    """Escaped bytes that aren't UTF-8 stay escaped, as an address needs them; others are replaced."""
+    if text.count(b"&") >= MAX_FIELDS:
+        raise RequestEntityTooLarge
+    decoded = text.decode(errors="replace")
+    return parse_qsl(decoded, keep_blank_values=True, errors="werkzeug.url_quote")
 
 
 def _not_a_form(mimetype: str) -> errors.Refused:
     """JSON is what clients try, so it is named as a bad parameter (§ 2); anything else is 415."""
     if mimetype == "application/json":
         return errors.bad_parameter("Content-Type", mimetype, " or ".join(FORMS))
-    return errors.Refused(415, 415, f"The body is {mimetype}; it must be {FORMS[0]}.")
+    kind = mimetype or "of no Content-Type"
+    return errors.Refused(415, 415, f"The body is {kind}; it must be {MULTIPART}.")
 
 
 def drain(request: Request) -> None:
@@ -87,5 +161,5 @@ def _too_large_a_form() -> errors.Refused:
         413,
         errors.Code.TOO_MANY_BYTES,
         f"The form is too large: {MAX_UPLOAD_BYTES:,} bytes are allowed for the picture, "
-        f"{MAX_TEXT_BYTES:,} for all texts together.",
+        f"{MAX_TEXT_BYTES:,} for all texts together, in {MAX_FIELDS} fields.",
     )

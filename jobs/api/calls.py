@@ -2,12 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import PurePosixPath
-from typing import BinaryIO, cast
-from urllib.parse import unquote, urlsplit
+from typing import Any, BinaryIO, cast
 from uuid import UUID, uuid4, uuid5
 
 from django.conf import settings
@@ -21,7 +19,6 @@ from accounts.money import to_credits
 from accounts.rates import TooFastError
 from jobs import answers
 from jobs.api import access
-from jobs.forms import clean_name
 from jobs.leases import process_name
 from jobs.models import Job
 from jobs.queue import NoSlotError
@@ -32,10 +29,9 @@ from pixian import picture
 from pixian.door import Door
 from pixian.errors import ApiError, Code, Refused, SlowDown, bad_parameter
 from pixian.fetch import Fetcher
-from pixian.sources import SOURCES
 
 CHUNK_BYTES = 1 << 20
-MAX_OPTIONS_BYTES = 65_536
+MAX_IGNORED, MAX_IGNORED_LENGTH = 20, 60
 MAX_KEY = 255
 LOOK_AGAIN_SECONDS = 0.1
 REPLAY_WAIT_SECONDS = 60
@@ -54,39 +50,45 @@ def fetcher() -> Fetcher:
     return Fetcher(networks=settings.FETCH_NETWORKS, ports=settings.FETCH_PORTS)
 
 
-@contextmanager
-def received(
+def terms(
     request: HttpRequest,
     origin: Job.Origin,
-    source: BinaryIO,
-    name: str,
     options: Mapping[str, str],
     *,
     test: bool,
+    ignored: Sequence[str],
     face: str = "",
-) -> Iterator[Upload]:
-    """The upload that a request is, its picture in a file of its own. face: what else shapes the answer.
+) -> dict[str, Any]:
+    """An upload's fields, all but the picture's: to be asked for before that is looked at (§ 4). face: what
+    else shapes the answer. Raises Refused 400/1019."""
+    key = request.headers.get("Idempotency-Key", "")
+    besides = json.dumps([origin, sorted(options.items()), face])
+    return {
+        "request_id": _request_id(key) if key else uuid4(),
+        "batch": uuid4(),
+        "origin": origin,
+        "options": options,
+        "test": test,
+        "ignored": ignored,
+        "besides": besides if key else "",
+    }
 
-    Raises what ``pixian.picture.open_picture`` raises.
-    """
-    if len(json.dumps(dict(options))) > MAX_OPTIONS_BYTES:
-        raise bad_parameter("the options", "very long", f"{MAX_OPTIONS_BYTES:,} bytes at most")
+
+@contextmanager
+def received(source: BinaryIO, name: str, terms: Mapping[str, Any]) -> Iterator[Upload]:
+    """The upload that a request is, its picture in a file of its own; raises what
+    ``pixian.picture.open_picture`` raises."""
     with TemporaryUploadedFile("source", None, 0, None) as file:
         _copy(source, file)
         _image, header = picture.open_picture(cast("BinaryIO", file))  # closing it would close the file
-        key = request.headers.get("Idempotency-Key", "")
-        besides = json.dumps([origin, sorted(options.items()), face])
-        yield Upload(
-            file=file,
-            header=header,
-            name=clean_name(name) or "picture",
-            request_id=_request_id(key) if key else uuid4(),
-            batch=uuid4(),
-            origin=origin,
-            options=options,
-            test=test,
-            besides=besides if key else "",
-        )
+        yield Upload(file=file, header=header, name=name, **terms)
+
+
+def ignored(came: Request, fields: Mapping[str, str], known: Container[str]) -> list[str]:
+    """The names that a request has besides the known ones, as far as they can be stored and shown."""
+    unknown = (name for name in [*fields, *came.files] if name not in known)
+    shown = ("".join(filter(str.isprintable, name)).strip()[:MAX_IGNORED_LENGTH] for name in unknown)
+    return list(dict.fromkeys(filter(None, shown)))[:MAX_IGNORED]
 
 
 def make(key: ApiKey, upload: Upload) -> tuple[Job, Call | None]:
@@ -143,20 +145,6 @@ def _used_up(error: AllowanceUsedUpError) -> str:
 
 def gone() -> Refused:
     return Refused(410, 410, "The result of this request isn't kept any more.")
-
-
-def source_name(came: Request, fields: Mapping[str, str], part: str) -> str:
-    """What the picture is called: its file's name, or the last part of its address."""
-    file = came.files.get(part)
-    if file and file.filename:
-        return str(file.filename)
-    address = next((fields[name] for name in fields if name.replace("_", ".").endswith("url")), "")
-    return unquote(PurePosixPath(urlsplit(address).path).name) if address else "picture"
-
-
-def options_of(fields: Mapping[str, str]) -> dict[str, str]:
-    """All form fields but the picture's, as they came."""
-    return {name: text for name, text in fields.items() if name not in SOURCES}
 
 
 @cache

@@ -14,13 +14,17 @@ from jobs import answers
 from jobs.api import access, calls
 from jobs.api.face import nothing, speaks
 from jobs.models import Job
+from pixian import file_names
 from pixian.errors import ApiError
 from pixian.removebg import account as standing
 from pixian.removebg import errors
-from pixian.removebg.finish import finish
+from pixian.removebg.finish import TYPES, finish
 from pixian.removebg.request import DropInRequest, credentials_of, read_fields, read_source
-from pixian.removebg.wanted import SOURCES, Wanted
+from pixian.removebg.wanted import JSON, SOURCES, Wanted
+from pixian.sources import name_of
 from pixian.upload import UploadRequest
+
+ENDINGS = {kind: ending.value for ending, kind in TYPES.items()}
 
 
 def told(error: ApiError) -> HttpResponse:
@@ -56,18 +60,19 @@ nothing_here = speaks("GET", told)(nothing)
 
 def _made(request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str], wanted: Wanted) -> Job:
     """The job, once its result is stored and booked; raises ApiErrors."""
-    with read_source(came, fields, calls.fetcher()) as source:
-        sent = calls.received(
-            request,
-            Job.Origin.DROP_IN,
-            source,
-            calls.source_name(came, fields, SOURCES[0]),
-            wanted.form(),
-            test=wanted.test,
-            face=json.dumps(asdict(wanted), default=str),
-        )
-        with sent as upload:
-            job, call = calls.make(key, upload)
+    terms = calls.terms(
+        request,
+        Job.Origin.DROP_IN,
+        wanted.form(),
+        test=wanted.test,
+        ignored=calls.ignored(came, fields, errors.PARAMETERS),
+        face=json.dumps(asdict(wanted), default=str),
+    )
+    with (
+        read_source(came, fields, calls.fetcher()) as source,
+        calls.received(source, name_of(came, fields, SOURCES[0]), terms) as upload,
+    ):
+        job, call = calls.make(key, upload)
     if call:
         call.finish()
         if call.error:
@@ -82,7 +87,11 @@ def _answer(job: Job, wanted: Wanted) -> HttpResponse:
             made = finish(wanted, cast("BinaryIO", result), told, (job.width, job.height))
     except FileNotFoundError as error:
         raise calls.gone() from error
-    return HttpResponse(made.body, headers=made.headers)
+    response = HttpResponse(made.body, headers=made.headers)
+    if (kind := made.headers["Content-Type"]) != JSON:
+        name = file_names.cut_out_name(job.name, ENDINGS[kind])
+        response["Content-Disposition"] = file_names.attachment(name)
+    return response
 
 
 def _rated(key: ApiKey, response: HttpResponse) -> HttpResponse:

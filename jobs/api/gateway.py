@@ -1,6 +1,8 @@
 """Pixian's own contract, served to a team's programs: they need only another host name."""
 
 import json
+from collections.abc import Callable, Mapping
+from functools import wraps
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
@@ -11,29 +13,39 @@ from accounts.models import Scope
 from accounts.money import MICROCREDITS
 from jobs import answers
 from jobs.api import access, calls
-from jobs.api.face import speaks
+from jobs.api.face import View, speaks
 from jobs.models import Job
 from jobs.relay import Call
-from pixian.options import Options
-from pixian.sources import read_source
+from pixian import v1
+from pixian.options import NAMES, Options
+from pixian.sources import SOURCES, name_of, read_source
 from pixian.upload import UploadRequest, read_form
 
 
 @speaks("POST")
 def remove_background(request: WSGIRequest) -> HttpResponseBase:
     """``POST /api/v2/remove-background``: a job like any other, and the upstream's answer as it comes."""
-    key = access.key_of(request, Scope.CUTOUTS)
-    with calls.door().passed(), UploadRequest(request.environ) as came:
-        fields = read_form(came)
-        options = Options.parse(fields)
-        with read_source(came, fields, calls.fetcher()) as source:
-            name = calls.source_name(came, fields, "image")
-            sent = calls.received(
-                request, Job.Origin.API, source, name, calls.options_of(fields), test=options.test
-            )
-            with sent as upload:
-                job, call = calls.make(key, upload)
-        return _answer(job, call)
+    return _remove_background(request, dict)
+
+
+def deprecated(view: View) -> View:
+    """Says so in every answer."""
+
+    @wraps(view)
+    def told(request: WSGIRequest) -> HttpResponseBase:
+        response = view(request)
+        for name, value in v1.DEPRECATED.items():
+            response[name] = value
+        return response
+
+    return told
+
+
+@deprecated
+@speaks("POST")
+def remove_background_v1(request: WSGIRequest) -> HttpResponseBase:
+    """``POST /api/v1/remove-background``: the same call, its parameters in camelCase."""
+    return _remove_background(request, v1.as_v2)
 
 
 @speaks("GET")
@@ -50,13 +62,35 @@ def account(request: WSGIRequest) -> HttpResponse:
     return HttpResponse(json.dumps(told), "application/json")
 
 
+def _remove_background(
+    request: WSGIRequest, renamed: Callable[[Mapping[str, str]], dict[str, str]]
+) -> HttpResponseBase:
+    """renamed: gives the fields the names they have in version 2."""
+    key = access.key_of(request, Scope.CUTOUTS)
+    with calls.door().passed(), UploadRequest(request.environ) as came:
+        fields = renamed(read_form(came))
+        terms = calls.terms(
+            request,
+            Job.Origin.API,
+            Options.understood(fields),
+            test=Options.parse(fields).test,
+            ignored=calls.ignored(came, fields, NAMES | set(SOURCES)),
+        )
+        with read_source(came, fields, calls.fetcher()) as source:
+            name = name_of(came, fields, SOURCES[0])
+            with calls.received(source, name, terms) as upload:
+                job, call = calls.make(key, upload)
+        return _answer(job, call)
+
+
 def _again(job: Job) -> HttpResponseBase:
     """What a repetition is given: the first time's headers and bytes."""
     try:
-        response = FileResponse(job.result.open(), headers=answers.headers(job.last_attempt.headers))
+        told = answers.of_result(job, job.last_attempt.headers)
+        response = FileResponse(job.result.open(), headers=told)
     except FileNotFoundError as error:
         raise calls.gone() from error
-    del response["Content-Disposition"]
+    response["Content-Disposition"] = told["Content-Disposition"]  # it has set its own
     return response
 
 

@@ -98,7 +98,8 @@ class JobDetails(JobSummary):
     """The same with its options and every attempt."""
 
     batch: UUID = Field(description="Shared by what was dropped together.")
-    options: dict[str, str] = Field(description="The form fields that went to the upstream, as they came.")
+    options: dict[str, str] = Field(description="The form fields that went to the upstream, as understood.")
+    ignored: list[str] = Field(description="Parameters that came and mean nothing here, by their names.")
     attempts: list[AttemptDetails]
 
 
@@ -128,7 +129,11 @@ def summary(job: Job) -> JobSummary:
 def details(job: Job) -> JobDetails:
     in_order = sorted(job.attempts.all(), key=lambda attempt: attempt.number)
     return JobDetails(
-        **dict(summary(job)), batch=job.batch, options=job.options, attempts=list(map(_attempt, in_order))
+        **dict(summary(job)),
+        batch=job.batch,
+        options=job.options,
+        ignored=job.ignored,
+        attempts=list(map(_attempt, in_order)),
     )
 
 

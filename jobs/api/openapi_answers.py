@@ -23,6 +23,8 @@ HEADERS: dict[str, tuple[Dict, str]] = {
     "X-Input-Orientation": (WHOLE, "The EXIF orientation that was applied."),
     "ETag": (SHA256, "The SHA-256 of the bytes, in quotes."),
     "Content-Disposition": (TEXT, "An attachment, with the name of the file."),
+    "Deprecation": (TEXT, "Since when this version is obsolete, in Unix time behind an @ (RFC 9745)."),
+    "Link": (TEXT, "The version to call instead."),
     "X-Type": (TEXT, "Always other."),
     "X-Width": (WHOLE, "Of the result."),
     "X-Height": (WHOLE, "Of the result."),

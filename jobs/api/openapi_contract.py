@@ -1,8 +1,11 @@
 """The contract's part of the OpenAPI document: ``POST /api/v2/remove-background`` and the account."""
 
+from typing import Any
+
 from jobs.answers import RELAYED
 from jobs.api.calls import MAX_KEY
 from jobs.api.openapi_answers import IMAGES, JSON, Dict, errors, headers
+from pixian import v1
 from pixian.limits import MAX_PROCESSED_PIXELS, MAX_RESULT_PIXELS, MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
 from pixian.margin import ALLOWED as MARGINS
 from pixian.options import PIXELS_CAP, QUALITY, Alignment, Format, Options
@@ -24,7 +27,8 @@ PICTURES: Dict = {
     BASE64: {
         "type": "string",
         "maxLength": MAX_BASE64_TEXT,
-        "description": "The picture as base64, with or without a data: prefix.",
+        "description": "The picture as base64. A data: prefix, white space, URL-safe letters and missing "
+        "padding do no harm.",
     },
     URL: {
         "type": "string",
@@ -100,38 +104,63 @@ def _is_for(scope: str) -> Dict:
     return {"security": [{"basic": [scope]}], "tags": ["Pixian's contract"]}
 
 
-def _body() -> Dict:
+def _body(options: Dict) -> Dict:
     """A form with one picture; a file makes it a multipart one."""
     multipart, urlencoded = FORMS
-    return {"required": True, "content": {multipart: _form(*SOURCES), urlencoded: _form(BASE64, URL)}}
+    forms = {multipart: _form(options, *SOURCES), urlencoded: _form(options, BASE64, URL)}
+    return {"required": True, "content": forms}
 
 
-def _form(*sources: str) -> Dict:
+def _form(options: Dict, *sources: str) -> Dict:
     pictures = {name: PICTURES[name] for name in sources}
     one = [{"required": [name]} for name in sources]
-    return {"schema": {"type": "object", "properties": pictures | OPTIONS, "oneOf": one}}
+    return {"schema": {"type": "object", "properties": pictures | options, "oneOf": one}}
 
 
-PATHS: Dict = {
-    "/api/v2/remove-background": {
-        "post": _is_for("cutouts")
+def _call(options: Dict, *told: str, **more: Any) -> Dict:
+    """A version of the call. told: the headers of its 200 besides those of every version."""
+    return (
+        _is_for("cutouts")
         | {
-            "operationId": "remove_background",
-            "summary": "Remove a background",
-            "description": "One picture from one source; the answer is the cut-out. Options may stand in the "
-            f"query string too, where the body's win. Above {MAX_PROCESSED_PIXELS:,} pixels a picture is "
-            "shrunk.",
             "parameters": [IDEMPOTENCY_KEY],
-            "requestBody": _body(),
+            "requestBody": _body(options),
             "responses": {
                 "200": {
                     "description": "The cut-out.",
-                    "headers": headers(*RELAYED),
+                    "headers": headers(*RELAYED, "Content-Disposition", *told),
                     "content": {kind: {} for kind in IMAGES},
                 }
             }
             | errors(400, 401, 402, 403, 409, 410, 413, 415, 429, 500, 502, 503, 504),
         }
+        | more
+    )
+
+
+IN_CAMEL_CASE = {new: old for old, new in v1.NAMES.items()}
+
+
+PATHS: Dict = {
+    "/api/v2/remove-background": {
+        "post": _call(
+            OPTIONS,
+            operationId="remove_background",
+            summary="Remove a background",
+            description="One picture from one source; the answer is the cut-out. Options may stand in the "
+            "query string too, where the body's win; values are read in any case. Names that are no option "
+            f"are ignored, and told with the job. Above {MAX_PROCESSED_PIXELS:,} pixels a picture is shrunk.",
+        )
+    },
+    v1.PATH: {
+        "post": _call(
+            {IN_CAMEL_CASE.get(name, name): option for name, option in OPTIONS.items()},
+            *v1.DEPRECATED,
+            deprecated=True,
+            operationId="remove_background_v1",
+            summary="Remove a background, as in version 1",
+            description="The same call with its first version's parameters, in camelCase; the present names "
+            "are read too. Programs should call version 2.",
+        )
     },
     "/api/v2/account": {
         "get": _is_for("balance")

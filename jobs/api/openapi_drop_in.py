@@ -134,7 +134,7 @@ PATHS: Dict = {
             "responses": {
                 "200": {
                     "description": "The cut-out; inside JSON for whoever accepts that.",
-                    "headers": headers("X-Type", *SIZE, *PLACE, *CREDITS, *RATES),
+                    "headers": headers("Content-Disposition", "X-Type", *SIZE, *PLACE, *CREDITS, *RATES),
                     "content": {kind: {} for kind in TYPES.values()} | {JSON: {"schema": ANSWERED}},
                 }
             }

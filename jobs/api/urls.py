@@ -6,6 +6,7 @@ from jobs.api import drop_in, face, gateway, openapi, openapi_page, rest
 
 urlpatterns = [
     path("api/v2/remove-background", gateway.remove_background, name="api_remove_background"),
+    path("api/v1/remove-background", gateway.remove_background_v1, name="api_remove_background_v1"),
     path("api/v2/account", gateway.account, name="api_account"),
     path("v1.0/removebg", drop_in.remove_background, name="drop_in_remove_background"),
     path("v1.0/account", drop_in.account, name="drop_in_account"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import PurePath
 from typing import Self
 
 from django.db import models
@@ -15,15 +14,13 @@ from django.utils.translation import pgettext_lazy
 
 from accounts.models import ApiKey, Team, User
 from jobs.models.attempt import Attempt
+from pixian import file_names
 from pixian.limits import MAX_PROCESSED_PIXELS
-from pixian.options import Format
+from pixian.options import Format, Options
 
 # As literals, since SQLite takes a partial index (``job_unfinished``) only where the query has its condition
 # word by word. Without it each look at the queue reads every job there ever was.
 _UNFINISHED = [Func(template="'queued'"), Func(template="'running'")]
-
-
-RESULT_ENDINGS = {"image/png": "png", "image/jpeg": "jpg"}
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -100,7 +97,8 @@ class Job(models.Model):
     request_id = models.UUIDField()  # made by the sender: the same one again is the same job
     request_sha256 = models.CharField(max_length=64, blank=True)  # of all that makes it the same request
     batch = models.UUIDField()
-    options = models.JSONField(default=dict)  # form fields of the contract, as they came
+    options = models.JSONField(default=dict)  # form fields of the contract, as they were understood
+    ignored = models.JSONField(default=list)  # names of fields that nothing here understands
     test = models.BooleanField(default=False)  # free, watermarked: nothing is held or booked
 
     name = models.CharField(max_length=255)
@@ -185,25 +183,32 @@ class Job(models.Model):
     @property
     def is_delta(self) -> bool:
         """The result is told as what it adds to its original."""
-        return bool(self.options.get("output.format", "").strip() == Format.DELTA_PNG)
+        return self._asked_for.output_format is Format.DELTA_PNG
 
     @property
     def keeps_frame(self) -> bool:
         """The result lies on the original, point by point."""
-        moved = ("result.crop_to_foreground", "result.margin", "result.target_size")
-        return self.is_delta or not any(self.options.get(name, "").strip() for name in moved)
+        return self._asked_for.keeps_frame(self.width, self.height)
 
     @property
     def result_type(self) -> str:
         """The result's content type, as the upstream told it: a program may ask for JPEG."""
         told = {name.lower(): value for name, value in self.last_attempt.headers}.get("content-type", "")
-        return told if told in RESULT_ENDINGS else "image/png"
+        return told if told in file_names.ENDINGS else "image/png"
 
     @property
     def result_name(self) -> str:
         """What a download is called."""
-        kind = "delta" if self.is_delta else "cutout"
-        return f"{PurePath(self.name).stem or 'picture'}-{kind}.{RESULT_ENDINGS[self.result_type]}"
+        return self.name_of_a(self.result_type)
+
+    def name_of_a(self, content_type: str) -> str:
+        """The name of a result of this type."""
+        ending = file_names.ENDINGS.get(content_type, "png")
+        return file_names.cut_out_name(self.name, ending, delta=self.is_delta)
+
+    @property
+    def _asked_for(self) -> Options:
+        return Options.parse(self.options)
 
     @property
     def last_attempt(self) -> Attempt:

@@ -53,6 +53,14 @@ def text(response: Any) -> str:
     return str(response.content.decode())
 
 
+def test_a_picture_with_a_blank_name_is_a_picture(client: Client, world: World, server: Server) -> None:
+    """It was taken in, and refused by the service: a part without a file name is no file."""
+    assert send(client, world, world.bob, file(name=" ")).status_code == 201
+    job, _ = run(server)
+    assert (job.state, job.name) == ("done", "picture")
+    assert b'name="image"; filename="picture"' in server.bodies[0]
+
+
 def assert_nothing_happened(settings: Settings) -> None:
     assert not Job.objects.exists()
     assert not Transfer.objects.filter(kind="hold").exists()

@@ -12,8 +12,8 @@ from PIL import Image
 
 from conftest import small_png
 from jobs import forms
-from jobs.forms import UploadForm, clean_name
-from pixian import picture
+from jobs.forms import UploadForm
+from pixian import file_names, picture
 from pixian.tests.test_picture import bomb
 
 
@@ -157,14 +157,14 @@ def test_ids_are_uuids(field: str) -> None:
     ],
 )
 def test_a_name_is_kept_as_far_as_it_can_be_printed(sent: str, kept: str) -> None:
-    assert clean_name(sent) == kept
+    assert file_names.clean(sent) == kept
 
 
 @pytest.mark.parametrize(
     "name", ["n" * 300, "n" * 300 + ".jpg", "n." + "e" * 300, "é" * 300 + ".jpeg", "." * 300]
 )
 def test_a_long_name_fits_its_column_and_keeps_its_ending(name: str) -> None:
-    kept = clean_name(name)
+    kept = file_names.clean(name)
     assert len(kept) == 255
     if name.endswith("eg"):
         assert kept.endswith("é.jpeg")
@@ -177,7 +177,16 @@ def test_a_name_is_no_path(name: str) -> None:
     """Django takes the last part before the form is asked."""
     with form_with(small_png(9, 9), name) as form:
         assert form.is_valid()
-        assert "/" not in form.upload().name
+        assert not {"/", "\\"} & set(form.upload().name)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [(" ", "picture"), ("55%22 screen.jpg", '55" screen.jpg'), ("C:photo.jpg", "photo.jpg")]
+)
+def test_a_name_is_never_blank_nor_escaped(sent: str, kept: str) -> None:
+    with form_with(small_png(9, 9), sent) as form:
+        assert form.is_valid()
+        assert form.upload().name == kept
 
 
 def test_the_file_is_judged_from_its_beginning() -> None:

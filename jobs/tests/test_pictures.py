@@ -158,7 +158,7 @@ def test_a_second_look_makes_nothing(
         ("no extension", 'attachment; filename="no extension-cutout.png"'),
         ("", 'attachment; filename="picture-cutout.png"'),
         ('a"; filename="evil.exe', 'attachment; filename="a\\"; filename=\\"evil-cutout.png"'),
-        ("back\\slash.jpg", 'attachment; filename="back\\\\slash-cutout.png"'),
+        ("back\\slash.jpg", 'attachment; filename="slash-cutout.png"'),
     ],
 )
 def test_a_download_is_named_after_its_picture(

@@ -16,10 +16,11 @@ from accounts.access import enter, remember
 from accounts.ledger import LedgerError
 from accounts.models import Membership, Role
 from jobs.attempts import estimate
-from jobs.forms import UploadForm, clean_name
+from jobs.forms import UploadForm
 from jobs.models import Job
 from jobs.submit import RequestReusedError, submit
 from jobs.views import live, unpaid
+from pixian import file_names
 
 BATCH_SHOWN = 200
 MEGAPIXEL = 1_000_000
@@ -76,7 +77,7 @@ def upload(request: HttpRequest, team: str) -> HttpResponse:
 def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", batch: UUID) -> Job | Refusal:
     data = {"batch": batch, "request_id": request.POST.get("request_id")}
     form = UploadForm(data, MultiValueDict({"image": [file]}), team=member.team_id)
-    name = clean_name(file.name or "")
+    name = file_names.clean(file.name or "")
     if not form.is_valid():
         return Refusal(name, form.message, form.status)
     try:

@@ -30,6 +30,7 @@ NAMES: dict[int, str] = {
     Code.URL_FAILED: DOWNLOAD,
     Code.URL_UNPARSEABLE: DOWNLOAD,
     Code.SLOW_DOWN: SLOW_DOWN,
+    Code.OUT_OF_TIME: "timeout",
     Code.CONFLICT: "conflict",
 }
 BY_STATUS = {400: ODD, 401: AUTH, 402: CREDITS, 403: AUTH, 413: BYTES, 429: SLOW_DOWN}

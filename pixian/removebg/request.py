@@ -44,9 +44,9 @@ def read_fields(request: Request) -> dict[str, str]:
 def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:
     """The picture's file, to be closed by the caller; raises Refused 400/1005, 400/1019 for several, and what
     ``pixian.sources`` raises."""
-    files = [file for file in request.files.getlist("image_file") if file.filename]
+    files = sources.files_of(request, SOURCES[0])
     given = present({name: fields.get(name, "") for name in SOURCES})
-    if len(files) + len(given) > 1:
+    if len(files) + len(sources.texts_of(request, given, given)) > 1:
         raise SeveralSources
     if files:
         return cast("BinaryIO", files[0].stream)

@@ -137,3 +137,110 @@ def test_only_a_plain_number_says_how_long_to_wait(header: str | None, seconds: 
         upstream.remove_background(io.BytesIO(), "x", {}) as came,
     ):
         assert came.retry_after == seconds
+
+
+def redirected(
+    *answers: httpx.Response, url: str = "https://upstream:8443"
+) -> tuple[list[httpx.Request], Client]:
+    """A client whose requests are answered in turn, and the requests as they are read."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        request.read()
+        seen.append(request)
+        return answers[len(seen) - 1]
+
+    return seen, Client(url, CREDENTIALS, transport=httpx.MockTransport(answer))
+
+
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("location", ["/elsewhere", "https://upstream:8443/elsewhere", "../../elsewhere"])
+def test_a_redirect_to_the_same_place_is_followed_with_body_and_key(status: int, location: str) -> None:
+    answers = [httpx.Response(status, headers={"Location": location}), httpx.Response(200, content=b"png")]
+    seen, upstream = redirected(*answers)
+    picture = io.BytesIO(b"jpeg" * 50_000)
+    with upstream, upstream.remove_background(picture, "a.jpg", {"test": "true"}) as came:
+        assert (came.status, b"".join(came.stream())) == (200, b"png")
+    first, second = seen
+    assert (second.method, str(second.url)) == ("POST", "https://upstream:8443/elsewhere")
+    assert second.content == first.content
+    assert second.headers["Authorization"] == CREDENTIALS.authorization
+
+
+@pytest.mark.parametrize(
+    ("status", "location"),
+    [
+        *((status, "/elsewhere") for status in (300, 301, 302, 303, 304)),
+        (307, "https://other:8443/"),
+        (307, "https://upstream:8444/"),
+        (307, "https://upstream/"),
+        (308, "http://upstream:8443/"),
+        (308, "//other:8443/"),
+        (307, "https://a:b@upstream:8443/"),
+        (307, "https://upstream:8443@other/"),
+        (307, "file:///etc/passwd"),
+        (307, "http://["),
+        (307, "https://upstream:99999999/"),
+        (307, "\x00"),
+        (307, None),
+    ],
+)
+def test_any_other_redirect_is_misdirected(status: int, location: str | None) -> None:
+    headers = {} if location is None else {"Location": location}
+    seen, upstream = redirected(httpx.Response(status, headers=headers))
+    with upstream, upstream.remove_background(io.BytesIO(b"jpeg"), "a.jpg", {}) as came:
+        assert isinstance(came.error(), errors.Misdirected)
+    assert len(seen) == 1
+
+
+def test_only_one_redirect_is_followed_and_none_that_was_charged() -> None:
+    to = {"Location": "/elsewhere"}
+    seen, upstream = redirected(*[httpx.Response(307, headers=to)] * 2)
+    with upstream, upstream.remove_background(io.BytesIO(b"jpeg"), "a.jpg", {}) as came:
+        assert isinstance(came.error(), errors.Misdirected)
+    assert len(seen) == 2
+    seen, upstream = redirected(httpx.Response(307, headers=to | {"X-Credits-Charged": "1"}))
+    with upstream, upstream.remove_background(io.BytesIO(b"jpeg"), "a.jpg", {}) as came:
+        assert (came.status, came.header("X-Credits-Charged")) == (307, "1")
+    assert len(seen) == 1
+
+
+def test_the_account_is_asked_again_where_it_has_moved() -> None:
+    account = httpx.Response(200, json={"credits": 5})
+    _, upstream = redirected(httpx.Response(308, headers={"Location": "/api/v3/account"}), account)
+    with upstream:
+        assert upstream.account().balance == 5_000_000
+
+
+def test_a_line_that_breaks_behind_a_redirect_is_told_as_before_it() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/elsewhere":
+            return httpx.Response(307, headers={"Location": "/elsewhere"})
+        raise httpx.ReadError("reset")
+
+    with (
+        client(answer) as upstream,
+        pytest.raises(errors.Unanswered),
+        upstream.remove_background(io.BytesIO(b"x"), "x", {}),
+    ):
+        pass
+
+
+def test_an_echo_beside_an_error_is_left_out_however_long_it_is() -> None:
+    echo = {"image.base64": "secret" * 20_000}
+    body = {"dataReceived": echo, "error": {"status": 400, "code": 1006, "message": "No"}}
+    with (
+        client(lambda _: httpx.Response(400, json=body)) as upstream,
+        upstream.remove_background(io.BytesIO(), "x", {}) as came,
+    ):
+        error = came.error()
+    assert (error.status, error.code, error.message) == (400, 1006, "No")
+    assert "secret" not in repr(vars(error)) + str(error)
+
+
+@pytest.mark.parametrize("name", ["", " ", "..", "C:\\"])
+def test_a_picture_without_a_name_is_a_file_all_the_same(name: str) -> None:
+    seen, upstream = redirected(httpx.Response(200))
+    with upstream, upstream.remove_background(io.BytesIO(b"jpeg"), name, {}):
+        pass
+    assert b'name="image"; filename="picture"' in seen[0].content

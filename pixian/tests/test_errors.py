@@ -79,3 +79,18 @@ def test_a_refused_account_is_a_refusal_and_a_gateways_time_out_is_no_server_err
     assert issubclass(errors.SlowDown, errors.Refused)
     assert not issubclass(errors.GatewayTimedOut, errors.ServerFailed)
     assert not issubclass(errors.Misdirected, errors.Refused)
+
+
+def test_having_been_too_late_is_no_sign_to_slow_down() -> None:
+    late = errors.from_answer(429, {"error": {"code": 1017, "message": "Too late"}}, "")
+    assert isinstance(late, errors.OutOfTime)
+    assert not isinstance(late, errors.SlowDown)
+    for payload in (
+        None,
+        {"error": {"code": 1015, "message": "Slow"}},
+        {"error": {"code": 0, "message": ""}},
+    ):
+        assert isinstance(errors.from_answer(429, payload, ""), errors.SlowDown)
+    assert not isinstance(
+        errors.from_answer(400, {"error": {"code": 1017, "message": ""}}, ""), errors.OutOfTime
+    )

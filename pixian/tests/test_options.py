@@ -179,3 +179,39 @@ def test_a_decimal_is_written_without_an_exponent() -> None:
     margin = Margin.parse("100000000px")
     assert margin.top.value == Decimal("1E+8")
     assert Options(margin=margin).form() == {"result.margin": " ".join(["100000000px"] * 4)}
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ({"output.format": "Delta_PNG"}, {"output.format": "delta_png"}),
+        ({"output.format": " JPEG "}, {"output.format": "jpeg"}),
+        ({"test": "TRUE"}, {"test": "true"}),
+        ({"result.crop_to_foreground": "False"}, {"result.crop_to_foreground": "false"}),
+        ({"result.vertical_alignment": "TOP"}, {"result.vertical_alignment": "top"}),
+        ({"result.margin": " 5%  10PX "}, {"result.margin": "5% 10px"}),
+        ({"result.target_size": "0300\t400"}, {"result.target_size": "300 400"}),
+        ({"background.color": "#aabbCC"}, {"background.color": "#AABBCC"}),
+        ({"max_pixels": "0100"}, {"max_pixels": "100"}),
+        ({"test": " ", "backgroud.color": "#fff", "": "x"}, {}),
+    ],
+)
+def test_fields_are_kept_as_they_were_understood(sent: dict[str, str], kept: dict[str, str]) -> None:
+    assert Options.understood(sent) == kept
+    assert Options.parse(kept) == Options.parse(sent)
+    assert Options.understood(kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("fields", "keeps"),
+    [
+        ({}, True),
+        ({"result.crop_to_foreground": "False", "result.margin": "0px"}, True),
+        ({"result.margin": "0.1%"}, False),
+        ({"result.target_size": "10 10"}, False),
+        ({"result.crop_to_foreground": "true"}, False),
+        ({"result.crop_to_foreground": "true", "output.format": "DELTA_PNG"}, True),
+    ],
+)
+def test_a_result_that_lies_on_its_original_is_known(fields: dict[str, str], keeps: bool) -> None:
+    assert Options.parse(fields).keeps_frame(1000, 1000) == keeps

@@ -125,7 +125,7 @@ def test_another_kind_of_body_is_refused() -> None:
         (request(data={"image_url": " ", "image_file_b64": "undefined"}), Code.NO_IMAGE),
         (upload(b"", ""), Code.NO_IMAGE),
         (request(data={"image_file": "photo.jpg"}), Code.IMAGE_AS_TEXT),
-        (request(data={"image_file_b64": "é"}), Code.UNREADABLE),
+        (request(data={"image_file_b64": "é"}), Code.BAD_PARAMETER),
         (request(data={"image_url": "http://127.0.0.1/"}), Code.URL_FAILED),
         (request(data={"image_url": "http://a\x00.example/"}), Code.URL_UNPARSEABLE),
         (from_json(b'{"image_url": "http://\\ud800.example/"}'), Code.URL_UNPARSEABLE),

@@ -32,6 +32,7 @@ ELSEWHERE = "https://elsewhere.example.org"
 
 BY_KEY = {
     "api_remove_background": ("POST", 401),
+    "api_remove_background_v1": ("POST", 401),
     "api_account": ("GET", 401),
     "drop_in_remove_background": ("POST", 403),
     "drop_in_account": ("GET", 403),

@@ -27,13 +27,65 @@ function add(files) {
   }
 }
 
-function showTile(file) {
+// A folder's file object can't be read: its pictures are taken in its place. Entries must be asked for before
+// the first pause, since the browser forgets the drop then.
+async function addDropped({ items, files }) {
+  const entries = Array.from(items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return add(files);
+  for (const entry of entries) {
+    if (entry.isFile) {
+      add([await fileOf(entry)]);
+    } else {
+      await addFolder(entry);
+    }
+  }
+}
+
+async function addFolder(folder) {
+  try {
+    const pictures = (await filesIn(folder)).filter(({ type }) => form.elements.image.accept.includes(type || "none"));
+    add(pictures);
+    if (pictures.length === 0) note(folder.name, words.empty);
+  } catch {
+    note(folder.name, words.unreadable);
+  }
+}
+
+async function filesIn(folder) {
+  const reader = folder.createReader();
+  const found = [];
+  let some;
+  do {
+    // A hundred entries at most come at once.
+    some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    for (const entry of some) found.push(...(entry.isFile ? [await fileOf(entry)] : await filesIn(entry)));
+  } while (some.length > 0);
+  return found;
+}
+
+function fileOf(entry) {
+  return new Promise((resolve, reject) => entry.file(resolve, reject));
+}
+
+function note(name, text) {
+  const tile = newTile(name);
+  tile.querySelector(".tile-picture").remove();
+  tile.querySelector("[data-dismiss]").addEventListener("click", () => dismiss(tile));
+  refuse(tile, 400, text);
+}
+
+function newTile(name) {
   const tile = template.content.firstElementChild.cloneNode(true);
-  tile.querySelector(".name").textContent = file.name;
+  tile.querySelector(".name").textContent = name;
+  pending.append(tile);
+  return tile;
+}
+
+function showTile(file) {
+  const tile = newTile(file.name);
   const image = tile.querySelector("img");
   image.addEventListener("error", () => image.parentElement.remove());
   image.src = URL.createObjectURL(file);
-  pending.append(tile);
   return tile;
 }
 
@@ -57,7 +109,21 @@ function next() {
   }
 }
 
-function send(upload) {
+// A folder, or a file that was moved or changed meanwhile, would look like a broken connection.
+async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function send(upload) {
+  if (!(await isReadable(upload.file))) {
+    finish(upload, { status: 400, responseText: words.unreadable });
+    return;
+  }
   const request = new XMLHttpRequest();
   const body = new FormData();
   body.set("batch", form.elements.batch.value);
@@ -145,7 +211,7 @@ if (form) {
     if (!hasFiles(event)) return;
     event.preventDefault();
     document.body.classList.remove("dropping");
-    add(event.dataTransfer.files);
+    addDropped(event.dataTransfer);
   });
   document.addEventListener("paste", (event) => add(event.clipboardData.files));
   document.addEventListener("keydown", (event) => {

@@ -6,6 +6,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -73,7 +74,257 @@ def test_1_browsers_on_other_pages_may_call(service: Service, coffee: bytes) -> 
     assert refused.headers["Access-Control-Allow-Origin"] == "*"
 
 
+V1 = PATH.replace("v2", "v1")
+
+
+def test_1_the_first_version_is_served_in_camel_case(service: Service, coffee: bytes) -> None:
+    auth = (service.credentials.api_id, service.credentials.api_secret)
+    old = {
+        "maxPixels": "60000",
+        "result.targetSize": "300 400",
+        "result.verticalAlignment": "TOP",
+        "result.cropToForeground": "True",
+        "background.color": "#ffffff",
+        "output.jpegQuality": "30",
+    }
+    new = {
+        "max_pixels": "60000",
+        "result.target_size": "300 400",
+        "result.vertical_alignment": "top",
+        "result.crop_to_foreground": "true",
+        "background.color": "#ffffff",
+        "output.jpeg_quality": "30",
+    }
+    expected = service.raw(data=new, files={"image": coffee})
+    for fields in (old, new):
+        answer = service.http.post(V1, auth=auth, files={"image": coffee}, data=fields)
+        assert (answer.status_code, answer.content) == (200, expected.content)
+        assert answer.headers["Deprecation"] == "@1686614400"
+        assert "/api/v2/" in answer.headers["Link"]
+        assert "Deprecation" in answer.headers["Access-Control-Expose-Headers"]
+    assert "Deprecation" not in expected.headers
+
+
+def test_1_the_first_version_refuses_in_the_same_envelope(service: Service, coffee: bytes) -> None:
+    auth = (service.credentials.api_id, service.credentials.api_secret)
+    refused: list[tuple[dict[str, Any], tuple[int, int]]] = [
+        ({"data": {"maxPixels": "99"}, "files": {"image": coffee}}, (400, 1019)),
+        ({"data": {"test": "true"}}, (400, 1005)),
+    ]
+    for given, expected in refused:
+        answer = service.http.post(V1, auth=auth, **given)
+        assert error_of(answer) == expected
+        assert "Deprecation" in answer.headers
+    assert error_of(service.http.post(V1, files={"image": coffee})) == (401, 1001)
+    assert error_of(service.http.get(V1))[0] == 405
+    # Version 2 doesn't know the old names.
+    assert service.raw(data={"maxPixels": "99"}, files={"image": coffee}).status_code == 200
+
+
+@pytest.mark.parametrize("path", [f"{PATH}/", f"/{PATH}", PATH.replace("/v2/", "//v2///"), f"{V1}//"])
+def test_1_a_slash_too_many_is_no_other_call(service: Service, coffee: bytes, path: str) -> None:
+    auth = (service.credentials.api_id, service.credentials.api_secret)
+    url = service.http.base_url.copy_with(raw_path=path.encode())
+    answer = service.http.post(url, auth=auth, files={"image": coffee}, follow_redirects=False)
+    assert answer.status_code == 200, answer.text
+    account = service.http.base_url.copy_with(raw_path=b"/api//v2/account/")
+    assert service.http.get(account, auth=auth, follow_redirects=False).status_code == 200
+
+
 # § 2 Request ---------------------------------------------------------------------------------------
+
+
+def form(*parts: tuple[bytes, bytes], boundary: bytes = b"b") -> bytes:
+    """A form of parts, each its headers and its bytes, as no library writes them."""
+    lines = (b"--" + boundary + b"\r\n" + head + b"\r\n\r\n" + data + b"\r\n" for head, data in parts)
+    return b"".join(lines) + b"--" + boundary + b"--\r\n"
+
+
+def image_part(file_name: str | bytes) -> bytes:
+    name = file_name.encode() if isinstance(file_name, str) else file_name
+    return b'Content-Disposition: form-data; name="image"; ' + name
+
+
+TEST = (b'Content-Disposition: form-data; name="test"', b"true")
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=b"}
+
+FILE_NAMES = {
+    "UTF-8": 'filename="Größe.jpg"',
+    "Latin-1": 'filename="Größe.jpg"'.encode("latin-1"),
+    "Windows-1252": 'filename="Größe – 5 €.jpg"'.encode("cp1252"),
+    "Shift-JIS": 'filename="写真.jpg"'.encode("shift-jis"),
+    "Shift-JIS that ends in a backslash": 'filename="表"'.encode("shift-jis"),
+    "GBK": 'filename="照片.jpg"'.encode("gbk"),
+    "UTF-16": b'filename="' + "a.jpg".encode("utf-16") + b'"',
+    "RFC 5987": "filename*=UTF-8''Gr%C3%B6%C3%9Fe.jpg",
+    "RFC 5987, Latin-1": "filename*=iso-8859-1''Gr%F6%DFe.jpg",
+    "both": "filename=\"Groesse.jpg\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.jpg",
+    "escaped quotes": 'filename="55%22 screen.jpg"',
+    "quoted pairs": r'filename="55\" screen.jpg"',
+    "a path of Windows": r'filename="C:\Users\bob\photo.jpg"',
+    "a backslash at the end": 'filename="C:\\photos\\"',
+    "a path": 'filename="../../etc/passwd"',
+    "a space": 'filename=" "',
+    "nothing": 'filename=""',
+    "a dot": 'filename=".."',
+    "no quotes": "filename=photo.jpg",
+    "no quotes, other letters": "filename=写真.jpg",
+    "no quotes, a space": "filename=my photo.jpg",
+    "spaces around the sign": 'filename = "photo.jpg"',
+    "capitals": 'FileName="photo.jpg"',
+    "one quote": 'filename="photo.jpg',
+    "NUL": b'filename="a\0b.jpg"',
+    "a line break": 'filename="a\r\n b.jpg"',
+    "very long": f'filename="{"n" * 5000}.jpg"',
+}
+
+
+@pytest.mark.parametrize("name", FILE_NAMES.values(), ids=FILE_NAMES)
+def test_2_no_file_name_costs_the_form_its_fields(service: Service, coffee: bytes, name: str | bytes) -> None:
+    body = form(TEST, (image_part(name), coffee))
+    answer = service.raw(content=body, headers=MULTIPART)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["X-Credits-Charged"] == "0.000000"
+    assert re.fullmatch(
+        r'attachment; filename="[^"\\]+"(; filename\*=[!-~]+)?', answer.headers["Content-Disposition"]
+    )
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "multipart/form-data; boundary=b",
+        'multipart/form-data; boundary="b"',
+        "Multipart/Form-Data;Boundary=b",
+        "multipart/form-data; charset=utf-8; boundary = b ; x=y",
+        'multipart/form-data; boundary="b',
+    ],
+)
+def test_2_boundaries_are_found_as_clients_write_them(service: Service, coffee: bytes, kind: str) -> None:
+    body = form(TEST, (image_part('filename="a.jpg"'), coffee))
+    assert service.raw(content=body, headers={"Content-Type": kind}).status_code == 200
+
+
+@pytest.mark.parametrize("boundary", ["----=_Part_1_2.3", "=====12/3:4?=", "'b'", "a b"])
+def test_2_boundaries_may_have_letters_that_ask_for_quotes(
+    service: Service, coffee: bytes, boundary: str
+) -> None:
+    body = form(TEST, (image_part('filename="a.jpg"'), coffee), boundary=boundary.encode())
+    for written in {boundary if " " not in boundary else f'"{boundary}"', f'"{boundary}"'}:
+        kind = {"Content-Type": f"multipart/form-data; boundary={written}"}
+        assert service.raw(content=body, headers=kind).status_code == 200
+
+
+def test_2_what_stands_around_the_parts_is_left_out(service: Service, coffee: bytes) -> None:
+    parts = form(TEST, (image_part('filename="a.jpg"'), coffee))
+    body = b"This is a form.\r\n" + parts + b"The end.\r\n"
+    assert service.raw(content=body, headers=MULTIPART).status_code == 200
+    nameless = form(
+        (b"Content-Disposition: form-data", b"x"),
+        (b"Content-Type: text/plain", b"x"),
+        (b'Content-Disposition: form-data; filename="b.jpg"', b"x"),
+        TEST,
+        (image_part('filename="a.jpg"'), coffee),
+    )
+    assert service.raw(content=nameless, headers=MULTIPART).status_code == 200
+
+
+def test_2_transfer_encodings_are_decoded(service: Service, coffee: bytes) -> None:
+    encoded = b"\r\nContent-Transfer-Encoding: "
+    picture = (image_part('filename="a.jpg"') + encoded + b"base64", base64.encodebytes(coffee))
+    flag = (TEST[0] + encoded + b"BASE64", b"dHJ1ZQ==")
+    quoted = (
+        b'Content-Disposition: form-data; name="max_pixels"' + encoded + b"quoted-printable",
+        b"60=\r\n000",
+    )
+    answer = service.raw(content=form(flag, quoted, picture), headers=MULTIPART)
+    assert (answer.status_code, answer.headers["X-Credits-Charged"]) == (200, "0.000000"), answer.text
+    assert decoded(answer).size[0] < 600
+    broken = (image_part('filename="a.jpg"') + encoded + b"base64", b"no base64!")
+    assert error_of(service.raw(content=form(broken), headers=MULTIPART)) == (400, 1019)
+
+
+def test_2_a_form_that_cannot_be_read_is_told_so(service: Service, coffee: bytes) -> None:
+    whole = form(TEST, (image_part('filename="a.jpg"'), coffee))
+    other = {"Content-Type": "multipart/form-data; boundary=c"}
+    without = {"Content-Type": "multipart/form-data"}
+    wrong = {"Content-Type": "application/x-www-form-urlencoded"}
+    for body, headers in [
+        (whole[:-20], MULTIPART),
+        (whole, other),
+        (whole, without),
+        (whole, without | {"Content-Type": 'multipart/form-data; boundary=""'}),
+        (whole, wrong),
+    ]:
+        answer = service.raw(content=body, headers=headers)
+        assert error_of(answer) == (400, 1019)
+        assert "no picture" not in answer.json()["error"]["message"]
+    assert error_of(service.raw(content=b"", headers=MULTIPART)) == (400, 1005)
+    assert error_of(service.raw(content=b"--b--\r\n", headers=MULTIPART)) == (400, 1005)
+    assert error_of(service.raw(content=whole)) == (415, 415)
+    assert error_of(service.raw(content=b"")) == (400, 1005)
+
+
+def test_2_of_several_values_the_first_one_counts(service: Service, coffee: bytes) -> None:
+    files = {"image": coffee}
+    for fields, charged in [
+        ([("test", "true"), ("test", "false")], False),
+        ([("test", "false"), ("test", "true")], True),
+        ([("test", ""), ("test", "true")], False),
+    ]:
+        body = form(
+            *((b'Content-Disposition: form-data; name="%s"' % n.encode(), v.encode()) for n, v in fields),
+            (image_part('filename="a.jpg"'), coffee),
+        )
+        answer = service.raw(content=body, headers=MULTIPART)
+        assert (answer.headers["X-Credits-Charged"] != "0.000000") == charged
+    answer = service.raw(params={"test": "true"}, data={"test": ""}, files=files)
+    assert answer.headers["X-Credits-Charged"] == "0.000000"
+    twice = {"image.url": ["http://a.example/", "http://b.example/"]}
+    assert error_of(service.raw(data=twice)) == (400, 1019)
+    asked = {"image.url": "http://a.example/"}
+    assert error_of(service.raw(params=asked, files=files)) == (400, 1019)
+
+
+def test_2_bytes_that_are_no_utf8_are_no_failure(service: Service, coffee: bytes) -> None:
+    body = form(
+        (b'Content-Disposition: form-data; name="\xe9"', b"\xe9"), TEST, (image_part('filename="a"'), coffee)
+    )
+    assert service.raw(content=body, headers=MULTIPART, params=b"x=%E9").status_code == 200
+    plain = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert error_of(service.raw(content=b"note=\xe9&test=true", headers=plain)) == (400, 1005)
+
+
+BASE64_FORMS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "a prefix": lambda text: f"data:image/jpeg;base64,{text}",
+    "a prefix in capitals": lambda text: f" DATA:image/jpeg;BASE64,{text}",
+    "no padding": lambda text: text.rstrip("="),
+    "URL-safe": lambda text: text.translate(str.maketrans("+/", "-_")),
+    "URL-safe without padding": lambda text: text.translate(str.maketrans("+/", "-_")).rstrip("="),
+    "lines": lambda text: "\r\n".join(text[at : at + 76] for at in range(0, len(text), 76)),
+    "lines and tabs": lambda text: "\n\t".join(text[at : at + 64] for at in range(0, len(text), 64)),
+    "lines joined by spaces": lambda text: " ".join(text[at : at + 76] for at in range(0, len(text), 76)),
+    "plus signs that were lost": lambda text: text.replace("+", " "),
+}
+
+
+@pytest.mark.parametrize("write", BASE64_FORMS.values(), ids=BASE64_FORMS)
+@pytest.mark.parametrize("longer", [0, 1, 2])
+def test_2_base64_is_read_as_clients_write_it(
+    service: Service, coffee: bytes, write: Callable[[str], str], longer: int
+) -> None:
+    text = write(base64.b64encode(coffee + bytes(longer)).decode())
+    assert service.raw(data={"image.base64": text, "test": "true"}).status_code == 200
+
+
+def test_2_values_are_read_in_any_case(service: Service, coffee: bytes) -> None:
+    fields = {"result_target_size": "300 400", "test": "TRUE"}
+    plain = service.call(coffee, **fields, result_vertical_alignment="top", output_format="jpeg")
+    other = service.call(coffee, **fields, result_vertical_alignment=" TOP", output_format="JPEG")
+    assert (other.status_code, other.content) == (200, plain.content)
+    delta = service.call(coffee, output_format="Delta_PNG", test="True")
+    assert delta.headers["Content-Disposition"] == 'attachment; filename="photo-delta.png"'
 
 
 def test_2_sources_arrive_urlencoded_or_multipart(service: Service, coffee: bytes) -> None:
@@ -219,6 +470,31 @@ def test_3_headers_of_a_result(service: Service, coffee: bytes) -> None:
     assert headers["X-Input-Orientation"] == "1"
 
 
+def test_3_a_result_has_a_safe_name(service: Service, coffee: bytes) -> None:
+    for name, expected in [
+        ("holiday.jpeg", 'attachment; filename="holiday-cutout.jpg"'),
+        (
+            "Größe.png",
+            "attachment; filename=\"Groe-cutout.jpg\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe-cutout.jpg",
+        ),
+        ("C:\\Users\\bob\\me.png", 'attachment; filename="me-cutout.jpg"'),
+        ('5"\r\nSet-Cookie: a=b.png', None),
+    ]:
+        files = {"image": (name, coffee)}
+        answer = service.raw(files=files, data={"test": "true", "output.format": "jpeg"})
+        assert answer.status_code == 200
+        assert "Set-Cookie" not in answer.headers
+        told = answer.headers["Content-Disposition"]
+        assert told.isascii()
+        assert expected is None or told == expected
+    body = form(TEST, (image_part(r'filename="C:\Users\bob\me.png"'), coffee))
+    answer = service.raw(content=body, headers=MULTIPART)
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="me-cutout.png"'
+    service.web.pages["/a%20b.png"] = (200, "image/jpeg", coffee)
+    answer = service.raw(data={"image.url": f"{service.web.url}/a%20b.png", "test": "true"})
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="a b-cutout.png"'
+
+
 def test_3_a_test_is_free_and_says_what_it_would_cost(service: Service, coffee: bytes) -> None:
     headers = service.call(coffee, test="True").headers
     assert headers["X-Credits-Charged"] == "0.000000"
@@ -301,12 +577,23 @@ def test_4_a_truncated_picture_is_1006(service: Service, coffee: bytes) -> None:
     assert error_of(service.call(coffee[: len(coffee) // 2])) == (400, 1006)
 
 
-def test_4_bad_base64_is_1006(service: Service) -> None:
-    assert error_of(service.call(image_base64="!!!")) == (400, 1006)
+@pytest.mark.parametrize("text", ["!!!", "photo.jpg", "A", "AA=A", "data:text/plain,hello!", "é"])
+def test_4_what_is_no_base64_is_1019_and_says_so(service: Service, text: str) -> None:
+    answer = service.call(image_base64=text)
+    assert error_of(answer) == (400, 1019)
+    assert "base64" in answer.json()["error"]["message"]
 
 
-def test_4_long_base64_is_1019(service: Service) -> None:
+def test_4_base64_of_no_picture_is_1006(service: Service) -> None:
+    assert error_of(service.call(image_base64=base64.b64encode(b"no picture").decode())) == (400, 1006)
+
+
+def test_4_long_base64_is_1019(service: Service, coffee: bytes) -> None:
     assert error_of(service.call(image_base64="A" * (2**20 + 4))) == (400, 1019)
+    assert error_of(service.raw(data={"image.base64": "A" * (2**20 + 1)})) == (400, 1019)
+    longest = base64.b64encode(coffee.ljust(3 << 18, b"\0")).decode()
+    assert len(longest) == 2**20
+    assert service.raw(data={"image.base64": longest, "test": "true"}).status_code == 200
 
 
 def test_4_urls_fail_by_their_cause(service: Service) -> None:

@@ -83,6 +83,7 @@ ROWS: dict[str, Row] = {
     "shown": job(side="after", size="tile"),
     # Programs: a session opens nothing
     "api_remove_background": Row("key", "post", good=(200,)),
+    "api_remove_background_v1": Row("key", "post", good=(200,)),
     "api_account": Row("key"),
     "drop_in_remove_background": Row("key", "post", good=(200,)),
     "drop_in_account": Row("key"),
