@@ -36,11 +36,15 @@ LENGTH = "Content-Length: 3000000\r\n"
 
 @dataclass
 class Seen:
-    """Seconds, by what a program waited for. late: answers that took too long, or never came."""
+    """slowest: seconds. late: answers that took too long, never came, or refused; told: the last of them."""
 
     slowest: float = 0
     late: int = 0
     asked: int = 0
+    told: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.asked} asked, {self.late} late {self.told}, slowest {self.slowest:.2f} s"
 
 
 def run(here: stage.Stage, options: argparse.Namespace) -> int:
@@ -102,18 +106,18 @@ def play(
         time.sleep(min(5, options.seconds / 4))
         seen = watched(url, key, site.picture(), options.seconds)
     sys.stdout.write(
-        f"{drip.name} {' '.join(arguments)}: {seen.asked} asked, {seen.late} late, "
-        f"slowest {seen.slowest:.2f} s; longest open {crowd.longest_open:.1f} s, {crowd.opened} opened\n"
+        f"{drip.name} {' '.join(arguments)}: {seen}; "
+        f"longest open {crowd.longest_open:.1f} s, {crowd.opened} opened\n"
     )
     sys.stdout.flush()
     return seen, crowd
 
 
 @contextmanager
-def web(*arguments: str) -> Iterator[str]:
-    """The web process as the Procfile starts it, and its address."""
+def web(*arguments: str, application: str = "pixian_web.wsgi") -> Iterator[str]:
+    """The web process as the Procfile starts it, and its address. application: the control's."""
     command = [sys.executable, "-m", "gunicorn", "-c", "pixian_web/gunicorn.py", *arguments]
-    process = subprocess.Popen([*command, "pixian_web.wsgi"], cwd=ROOT, start_new_session=True)  # noqa: S603
+    process = subprocess.Popen([*command, application], cwd=ROOT, start_new_session=True)  # noqa: S603
     url = f"http://127.0.0.1:{os.environ['PORT']}"
     try:
         wait_until_up(url)
@@ -149,13 +153,15 @@ def watched(url: str, key: Credentials, picture: bytes, seconds: float) -> Seen:
 
 
 def ask(seen: Seen, method: str, url: str, **request: object) -> None:
-    began = time.monotonic()
+    began, told = time.monotonic(), ""
     try:
         with httpx.Client(timeout=ANSWERED_WITHIN_SECONDS, trust_env=False) as http:
-            fine = http.request(method, url, **request).is_success  # type: ignore[arg-type]
-    except httpx.HTTPError:
-        fine = False
+            response = http.request(method, url, **request)  # type: ignore[arg-type]
+            told = "" if response.is_success else f"({response.status_code} {response.text[:100]})"
+    except httpx.HTTPError as error:
+        told = f"({error!r})"
     took = time.monotonic() - began
     seen.slowest = max(seen.slowest, took)
-    seen.late += not fine or took > ANSWERED_WITHIN_SECONDS
+    seen.late += bool(told) or took > ANSWERED_WITHIN_SECONDS
+    seen.told = told or seen.told
     seen.asked += 1

@@ -35,7 +35,7 @@ def remove_background(request: WSGIRequest) -> HttpResponse:
     of the stored result."""
     with DropInRequest(request.environ) as came:
         key = access.key_of(request, Scope.CUTOUTS, credentials_of(came))
-        with calls.door().passed():
+        with calls.door().passed(key.team_id):
             fields = read_fields(came)
             wanted = Wanted.parse(fields, request.headers.get("Accept", ""))
             job = _made(request, came, key, fields, wanted)
@@ -56,7 +56,7 @@ nothing_here = speaks("GET", told)(nothing)
 
 def _made(request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str], wanted: Wanted) -> Job:
     """The job, once its result is stored and booked; raises ApiErrors."""
-    with read_source(came, fields, calls.fetcher()) as source:
+    with read_source(came, fields, calls.fetcher_of(key)) as source:
         sent = calls.received(
             request,
             Job.Origin.DROP_IN,

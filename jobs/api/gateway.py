@@ -23,10 +23,10 @@ from pixian.upload import UploadRequest, read_form
 def remove_background(request: WSGIRequest) -> HttpResponseBase:
     """``POST /api/v2/remove-background``: a job like any other, and the upstream's answer as it comes."""
     key = access.key_of(request, Scope.CUTOUTS)
-    with calls.door().passed(), UploadRequest(request.environ) as came:
+    with calls.door().passed(key.team_id), UploadRequest(request.environ) as came:
         fields = read_form(came)
         options = Options.parse(fields)
-        with read_source(came, fields, calls.fetcher()) as source:
+        with read_source(came, fields, calls.fetcher_of(key)) as source:
             name = calls.source_name(came, fields, "image")
             sent = calls.received(
                 request, Job.Origin.API, source, name, calls.options_of(fields), test=options.test
