@@ -1,12 +1,15 @@
 """Gunicorn's settings for the engine process.
 
-One process, so that the network is in memory once. Threads receive and send while another computes.
+One process, so that the network is in memory once. Requests are read by one loop
+(``pixian.waitress_worker``), and threads wait their turn to compute.
 """
 
 import contextlib
+import logging
 import socket
 
 from engine.config import Config
+from pixian.waitress_worker import WaitressWorker
 
 CONFIG = Config.from_env()
 SOCKET = CONFIG.socket
@@ -14,15 +17,14 @@ SOCKET = CONFIG.socket
 bind = f"unix:{SOCKET}"
 umask = 0o077
 workers = 1
-worker_class = "gthread"
+worker_class = WaitressWorker
 # More than may be inside at once, so that the one too many is told to slow down.
 threads = CONFIG.queue + 4
 timeout = 300
 graceful_timeout = 30
-# Callers make one call a connection, since a kept one may break in a way that leaves a call in doubt.
-keepalive = 0
 loglevel = "warning"
 control_socket_disable = True
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits for a thread is no event
 
 
 def on_starting(_arbiter: object) -> None:

@@ -25,7 +25,7 @@ from pixian.errors import ApiError, Code, Refused, ServerFailed
 from pixian.fetch import Fetcher
 from pixian.options import Format, Options
 from pixian.sources import name_of, read_source
-from pixian.upload import UploadRequest, drain, read_form
+from pixian.upload import UploadRequest, read_form
 
 URLS = Map(
     [
@@ -92,7 +92,6 @@ class Face:
         except Exception:
             logger.exception("The call failed")
             response = envelope(ServerFailed(500, 500, "The engine failed; its log says why."))
-        drain(request)
         return _opened(response)
 
     def _routed(self, request: Request) -> Response:

@@ -28,11 +28,9 @@ Reason = Job.Reason
 
 TEAMS_TRIED = 5
 
+NoSlotError = slots.NoSlotError
+
 _one_writer = threading.Lock()
-
-
-class NoSlotError(Exception):
-    """Enough calls are in flight."""
 
 
 class LostLeaseError(Exception):

@@ -17,7 +17,7 @@ import structlog
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import close_old_connections
 
-from jobs import answers, attempts, files, outcomes, queue
+from jobs import answers, attempts, files, outcomes, queue, slots
 from jobs.exchange import Listener, exchange
 from jobs.leases import Leases
 from jobs.models import Attempt, Job
@@ -101,6 +101,7 @@ class Call(Listener):
             log.exception("a program's call failed in an unexpected way", job=self._job.pk)
         finally:
             close_old_connections()
+            slots.line.look()
             with self._changed:
                 self.error, self._ended = error, True
                 self._changed.notify_all()

@@ -5,6 +5,11 @@ Programs go before batches, whose next picture can wait a little. So while a pro
 begin none besides the one that they always may have; and programs leave that one to them.
 """
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -16,6 +21,13 @@ from pixian.ramp import STEP_SECONDS, allowed
 RECORDED_EVERY = timedelta(seconds=1)
 WAITS_FOR = timedelta(seconds=2)
 """A program that waits says so again before this is over."""
+
+LOOK_AGAIN_SECONDS = 0.5
+"""A call that ends in this process wakes those who wait. This is for calls of workers and other processes."""
+
+
+class NoSlotError(Exception):
+    """Enough calls are in flight."""
 
 
 def free_calls() -> int:
@@ -40,6 +52,13 @@ def is_for_a_worker(ramp: Ramp, now: datetime) -> bool:
 def is_for_a_program(ramp: Ramp, now: datetime) -> bool:
     """Whether a program's call that is counted already, as the last of those in flight, may be begun."""
     free = _free(_resumed(ramp, now), now)
+    return free > 0 or (free == 0 and (_workers_calls(now) or not Job.objects.claimable(now).exists()))
+
+
+def seems_free(trying: int) -> bool:
+    """Whether a program's call is worth its write lock, while so many others of this process try too."""
+    now = timezone.now()
+    free = _free(_resumed(Ramp.objects.first() or Ramp(), now), now) - trying - 1
     return free > 0 or (free == 0 and (_workers_calls(now) or not Job.objects.claimable(now).exists()))
 
 
@@ -69,3 +88,92 @@ def _resumed(ramp: Ramp, now: datetime) -> Ramp:
 def _free(ramp: Ramp, now: datetime) -> int:
     since = (now - ramp.began_at).total_seconds()
     return allowed(since, settings.CALLS_IN_FLIGHT) - Job.objects.in_flight(now).count()
+
+
+@dataclass(eq=False)
+class _Ticket:
+    team: int
+    number: int
+
+
+class Line:
+    """The programs' calls of this process that wait until they may be begun.
+
+    Teams take turns, so a call doesn't wait for all calls of another team that came before it. Only the first
+    in line looks at the database, and no hold is written meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: list[_Ticket] = []
+        self._numbers = 0
+        self._turns = 0
+        self._last_turns: dict[int, int] = {}
+        self._trying = 0
+        self._changes = 0
+
+    @contextmanager
+    def turn(self, team: int, until: float) -> Iterator[None]:
+        """Wait until a call seems free, and keep the next one in line from counting on the same one.
+
+        until: on the monotonic clock. Raises NoSlotError if there is none by then.
+        """
+        with self._changed:
+            self._numbers += 1
+            ticket = _Ticket(team, self._numbers)
+            self._waiting.append(ticket)
+        try:
+            self._wait(ticket, until)
+        except BaseException:
+            self._change(ticket, trying=0)
+            raise
+        self._change(ticket, trying=1)
+        try:
+            yield
+        finally:
+            self._change(None, trying=-1)
+
+    def look(self) -> None:
+        """A call of this process has ended."""
+        self._change(None, trying=0)
+
+    def _change(self, leaving: _Ticket | None, trying: int) -> None:
+        with self._changed:
+            if leaving:
+                self._waiting.remove(leaving)
+            if leaving and trying:
+                self._turns += 1
+                self._last_turns[leaving.team] = self._turns
+            self._trying += trying
+            self._changes += 1
+            self._changed.notify_all()
+
+    def _wait(self, ticket: _Ticket, until: float) -> None:
+        last_asked = 0.0
+        while True:
+            changes, trying = self._become_first(ticket, until)
+            if seems_free(trying):
+                return
+            if time.monotonic() >= until:
+                raise NoSlotError
+            if time.monotonic() - last_asked > WAITS_FOR.total_seconds() / 4:
+                ask_for_one()
+                last_asked = time.monotonic()
+            self._wait_for_change(changes, min(LOOK_AGAIN_SECONDS, until - time.monotonic()))
+
+    def _become_first(self, ticket: _Ticket, until: float) -> tuple[int, int]:
+        """Return the count of changes so far, and how many calls are being tried."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._first() is ticket, until - time.monotonic()):
+                raise NoSlotError
+            return self._changes, self._trying
+
+    def _wait_for_change(self, after: int, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._changes != after, seconds)
+
+    def _first(self) -> _Ticket:
+        return min(self._waiting, key=lambda t: (self._last_turns.get(t.team, 0), t.number))
+
+
+line = Line()

@@ -1,7 +1,6 @@
 """The only way in, for browser and programs alike: store the source, then hold and queue in one go."""
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,7 +22,6 @@ from jobs.queue import NoSlotError
 from pixian.picture import Header
 
 REMEMBERED = timedelta(hours=24)
-LOOK_AGAIN_SECONDS = 0.1
 UNDONE = (LedgerError, IntegrityError, NoSlotError, TooFastError)
 """After these surely nothing was written. After any other failure the row may be there, only its confirmation
 lost, and the sender comes back for it."""
@@ -88,11 +86,11 @@ def begin(
 
     def write(job: Job) -> Attempt:
         while True:
-            try:
-                return _begin(job, bounds, worker)
-            except NoSlotError:
-                job.pk = None
-                _wait_for_a_call(until)
+            with slots.line.turn(key.team_id, until):
+                try:
+                    return _begin(job, bounds, worker)
+                except NoSlotError:  # another process was faster
+                    job.pk = None
 
     return _take_in(job, upload, write)
 
@@ -140,7 +138,8 @@ def _take_in(job: Job, upload: Upload, write: Callable[[Job], Attempt]) -> tuple
         return job, write(job)
     except UNDONE as error:
         default_storage.delete(name)
-        if isinstance(error, IntegrityError) and (first := _known(job.team, upload)):
+        # The same request was sent twice at once, and the other one was faster.
+        if isinstance(error, IntegrityError | NoSlotError) and (first := _known(job.team, upload)):
             return _same(first, upload, digest), None
         raise
 
@@ -175,16 +174,3 @@ def _forget_old_requests(team: Team, upload: Upload) -> None:
     """After a day a program may use an idempotency key for something else."""
     old = Job.objects.filter(team=team, request_id=upload.request_id)
     old.filter(created_at__lt=timezone.now() - REMEMBERED).update(request_id=uuid4())
-
-
-def _wait_for_a_call(until: float) -> None:
-    """Until one is free, as far as can be seen from outside a transaction; raises NoSlotError."""
-    last_asked = 0.0
-    while time.monotonic() < until:
-        if time.monotonic() - last_asked > slots.WAITS_FOR.total_seconds() / 4:
-            slots.ask_for_one()
-            last_asked = time.monotonic()
-        time.sleep(LOOK_AGAIN_SECONDS)
-        if slots.free_calls() > 0:
-            return
-    raise NoSlotError

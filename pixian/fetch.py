@@ -8,6 +8,7 @@ import re
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractContextManager as Context
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -65,7 +66,8 @@ class Fetcher:
     """Safe to share between threads.
 
     ``networks`` are an operator's own that may be reached besides public addresses. Whoever can have a
-    URL fetched then reaches every host in them, on each of ``ports``.
+    URL fetched then reaches every host in them, on each of ``ports``. ``admission`` is held during each
+    fetch and bounds how many there are at once; what it raises, ``fetch`` raises.
     """
 
     limits: FetchLimits = FetchLimits()
@@ -74,6 +76,7 @@ class Fetcher:
     resolve: Resolve = resolve_by_system
     tls: ssl.SSLContext = field(default_factory=lambda: httpx.create_ssl_context(trust_env=False))
     wire: httpcore.NetworkBackend = field(default_factory=httpcore.SyncBackend)
+    admission: Callable[[], Context[None]] = nullcontext
 
     def fetch(self, url: str, into: BinaryIO, accept: Callable[[str], bool] = is_image) -> Fetched:
         """Write what the URL holds to ``into``; after an error that has a part of it or nothing.
@@ -84,6 +87,10 @@ class Fetcher:
         content type that isn't accepted, and 413/1012 for too many bytes.
         """
         hop = self._parsed(url)
+        with self.admission():
+            return self._fetch(hop, into, accept)
+
+    def _fetch(self, hop: httpx.URL, into: BinaryIO, accept: Callable[[str], bool]) -> Fetched:
         wire = GuardedWire(self.wire, self.resolve, self._allows, Deadline(self.limits.seconds))
         pool = httpcore.ConnectionPool(self.tls, network_backend=wire, max_keepalive_connections=0)
         try:

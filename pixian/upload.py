@@ -142,20 +142,6 @@ def _not_a_form(mimetype: str) -> errors.Refused:
     return errors.Refused(415, 415, f"The body is {kind}; it must be {MULTIPART}.")
 
 
-def drain(request: Request) -> None:
-    """Reads what is left of a body that wasn't wanted, as far as any allowed one goes.
-
-    A caller who is still sending would otherwise see a broken connection instead of the answer.
-    """
-    ends_by_itself = request.environ.get("wsgi.input_terminated", False)
-    left = request.content_length or (MAX_BODY_BYTES if ends_by_itself else 0)
-    if left > MAX_BODY_BYTES:
-        return
-    stream = request.environ["wsgi.input"]
-    while left > 0 and (chunk := stream.read(min(left, CHUNK_BYTES))):
-        left -= len(chunk)
-
-
 def _too_large_a_form() -> errors.Refused:
     return errors.Refused(
         413,

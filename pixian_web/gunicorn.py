@@ -1,17 +1,32 @@
 """Gunicorn's settings for the web process.
 
-Threads, since uploads and downloads wait for the network most of the time; several processes where programs
-call more often than one interpreter can book.
+Requests are read by one loop (``pixian.waitress_worker``), so threads are for work alone; several processes
+where programs call more often than one interpreter can book.
 """
 
-from pixian_web.settings import PIXIAN_TIMEOUT, PORT, WEB_PROCESSES, WEB_THREADS
+import logging
+
+from pixian.waitress_worker import Limits, WaitressWorker
+from pixian_web.settings import (
+    PIXIAN_TIMEOUT,
+    PORT,
+    WEB_LEAST_RATE,
+    WEB_PATIENCE_SECONDS,
+    WEB_PROCESSES,
+    WEB_THREADS,
+)
+
+
+class worker_class(WaitressWorker):  # noqa: N801 - gunicorn reads this name
+    limits = Limits(WEB_PATIENCE_SECONDS, WEB_LEAST_RATE)
+
 
 bind = f"127.0.0.1:{PORT}"
 workers = WEB_PROCESSES
-worker_class = "gthread"
 threads = WEB_THREADS
 # Above the upstream's longest answer: the gateway makes paid calls inside a request, and one that is cut off
 # is in doubt.
 timeout = graceful_timeout = PIXIAN_TIMEOUT + 100
 loglevel = "warning"
 control_socket_disable = True
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits for a thread is no event

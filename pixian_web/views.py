@@ -5,14 +5,14 @@ import sys
 
 import structlog
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_safe
 
-from pixian_web import health
+from pixian_web import health, liveness
 
 log = structlog.get_logger(__name__)
 
@@ -23,15 +23,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @login_not_required
+@require_safe
 def healthz(_request: HttpRequest) -> HttpResponse:
-    """200 once web is up and its database answers; for probes."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError as error:
-        text = f"the database doesn't answer: {str(error).strip()}\n"
-        return HttpResponse(text, status=UNAVAILABLE, content_type="text/plain")
-    return HttpResponse("ok\n", content_type="text/plain")
+    """Answer 200 if web is up and its database answers, else 503. For probes: what is wrong is for staff."""
+    if liveness.database_answers():
+        return HttpResponse("ok\n", content_type="text/plain")
+    return HttpResponse("not ok\n", status=UNAVAILABLE, content_type="text/plain")
 
 
 @require_GET

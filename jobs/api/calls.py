@@ -4,7 +4,8 @@ import json
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any, BinaryIO, cast
 from uuid import UUID, uuid4, uuid5
 
@@ -41,13 +42,20 @@ REQUESTS = UUID("5e0f4c0e-7d39-4f0b-9d3a-3a4c7a5b2f11")
 
 def door() -> Door:
     """How many calls are inside at once; the other threads of the process go on answering pages."""
-    return _door(max(1, settings.WEB_THREADS - settings.WEB_THREADS_FOR_PAGES))
+    return _door(_places())
 
 
 @cache
 def fetcher() -> Fetcher:
     """One for all, since it reads the machine's certificates, which takes 25 ms."""
     return Fetcher(networks=settings.FETCH_NETWORKS, ports=settings.FETCH_PORTS)
+
+
+def fetcher_of(key: ApiKey) -> Fetcher:
+    """The fetcher within its team's share: half of the places may wait for other people's servers at once,
+    and a team has at most half of these. One more waits, in a place of its own team's."""
+    fetches = _fetches(max(1, _places() // 2))
+    return replace(fetcher(), admission=partial(fetches.passed, key.team_id, settings.GATEWAY_WAIT_SECONDS))
 
 
 def terms(
@@ -155,6 +163,16 @@ def upstream() -> Upstream:
 @cache
 def _door(places: int) -> Door:
     return Door(places)
+
+
+@cache
+def _fetches(places: int) -> Door:
+    return Door(places, share=1)
+
+
+def _places() -> int:
+    threads: int = settings.WEB_THREADS
+    return max(1, threads - settings.WEB_THREADS_FOR_PAGES)
 
 
 def _copy(source: BinaryIO, file: TemporaryUploadedFile) -> None:

@@ -39,7 +39,7 @@ def remove_background(request: WSGIRequest) -> HttpResponse:
     of the stored result."""
     with DropInRequest(request.environ) as came:
         key = access.key_of(request, Scope.CUTOUTS, credentials_of(came))
-        with calls.door().passed():
+        with calls.door().passed(key.team_id):
             fields = read_fields(came)
             wanted = Wanted.parse(fields, request.headers.get("Accept", ""))
             job = _made(request, came, key, fields, wanted)
@@ -69,7 +69,7 @@ def _made(request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, st
         face=json.dumps(asdict(wanted), default=str),
     )
     with (
-        read_source(came, fields, calls.fetcher()) as source,
+        read_source(came, fields, calls.fetcher_of(key)) as source,
         calls.received(source, name_of(came, fields, SOURCES[0]), terms) as upload,
     ):
         job, call = calls.make(key, upload)

@@ -16,7 +16,6 @@ from werkzeug.exceptions import HTTPException
 from jobs import answers
 from pixian import cors
 from pixian.errors import ApiError, Refused, ServerFailed
-from pixian.upload import UploadRequest, drain
 
 log = structlog.get_logger(__name__)
 
@@ -69,8 +68,6 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
     except Exception:
         log.exception("a program's request failed")
         response = told(ServerFailed(500, 500, "Something broke here. What was charged is in the books."))
-    # Without the path, which Django has decoded and werkzeug would decode once more.
-    drain(UploadRequest(request.environ | {"PATH_INFO": ""}))
     return response
 
 

@@ -67,7 +67,7 @@ def _remove_background(
 ) -> HttpResponseBase:
     """renamed: gives the fields the names they have in version 2."""
     key = access.key_of(request, Scope.CUTOUTS)
-    with calls.door().passed(), UploadRequest(request.environ) as came:
+    with calls.door().passed(key.team_id), UploadRequest(request.environ) as came:
         fields = renamed(read_form(came))
         terms = calls.terms(
             request,
@@ -76,7 +76,7 @@ def _remove_background(
             test=Options.parse(fields).test,
             ignored=calls.ignored(came, fields, NAMES | set(SOURCES)),
         )
-        with read_source(came, fields, calls.fetcher()) as source:
+        with read_source(came, fields, calls.fetcher_of(key)) as source:
             name = name_of(came, fields, SOURCES[0])
             with calls.received(source, name, terms) as upload:
                 job, call = calls.make(key, upload)

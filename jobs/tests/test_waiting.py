@@ -1,0 +1,107 @@
+"""Programs' calls that wait for their turn: what they write meanwhile, who is next, and what wakes them."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
+
+from conftest import small_png
+from jobs import slots, submit
+from jobs.leases import process_name
+from jobs.queue import NoSlotError
+from jobs.tests.programs import Program, begun, upload_of
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> slots.Line:
+    made = slots.Line()
+    monkeypatch.setattr(slots, "line", made)
+    return made
+
+
+def eventually(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@contextmanager
+def free(monkeypatch: pytest.MonkeyPatch, calls: list[int]) -> Iterator[None]:
+    """So many calls seem free, and nothing is asked of the database."""
+    with monkeypatch.context() as patched:
+        patched.setattr(slots, "seems_free", lambda trying: calls[0] > trying)
+        patched.setattr(slots, "ask_for_one", lambda: None)
+        yield
+
+
+def test_teams_take_turns(line: slots.Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty calls of one team came before the one of another."""
+    calls, served = [0], []
+    lock = threading.Lock()
+
+    def wait(team: int) -> None:
+        with line.turn(team, time.monotonic() + 20), lock:
+            served.append(team)
+
+    with free(monkeypatch, calls):
+        threads = []
+        for team in (*[1] * 20, 2, 3):
+            threads.append(threading.Thread(target=wait, args=(team,)))
+            threads[-1].start()
+            eventually(lambda: len(line._waiting) == len(threads))
+        calls[0] = 1
+        line.look()
+        for thread in threads:
+            thread.join()
+    assert served[:3] == [1, 2, 3]
+    assert served.count(1) == 20
+
+
+def test_a_call_that_ends_wakes_the_next_one(line: slots.Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before it would look again by itself."""
+    monkeypatch.setattr(slots, "LOOK_AGAIN_SECONDS", 20)
+    calls, begun_at = [0], []
+
+    def wait() -> None:
+        with line.turn(1, time.monotonic() + 30):
+            begun_at.append(time.monotonic())
+
+    with free(monkeypatch, calls):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.2)
+        calls[0], freed_at = 1, time.monotonic()
+        line.look()
+        thread.join()
+    assert begun_at[0] - freed_at < 1
+
+
+def test_one_free_call_is_tried_by_one(line: slots.Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    with free(monkeypatch, [1]), line.turn(1, 0), pytest.raises(NoSlotError), line.turn(2, 0):
+        pass
+    with free(monkeypatch, [1]), line.turn(2, 0):
+        pass
+    assert not line._waiting
+
+
+def test_while_it_waits_no_hold_is_written(
+    program: Program, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even one that is rolled back: nothing but the word that a program waits."""
+    settings.CALLS_IN_FLIGHT = 1
+    begun(program.key)
+    tried: list[object] = []
+    monkeypatch.setattr(submit, "_begin", lambda *given: tried.append(given))
+    sent, until = upload_of(small_png()), time.monotonic() + 2
+    with sent.file, CaptureQueriesContext(connection) as asked, pytest.raises(NoSlotError):
+        submit.begin(program.key, sent, [], process_name(), until)
+    assert not tried
+    writes = [query["sql"] for query in asked if query["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
+    assert {sql.split('"')[1] for sql in writes} == {"jobs_ramp"}
+    assert len(asked) < 40

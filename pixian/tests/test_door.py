@@ -1,0 +1,82 @@
+"""Places and their shares."""
+
+from contextlib import ExitStack
+from threading import Event, Thread
+
+import pytest
+
+from pixian.door import RETRY_AFTER_SECONDS, Door
+from pixian.errors import Code, SlowDown
+
+
+def enter(door: Door, stack: ExitStack, whose: str | None, wait: float = 0) -> bool:
+    try:
+        stack.enter_context(door.passed(whose, wait))
+    except SlowDown:
+        return False
+    return True
+
+
+def fill(door: Door, stack: ExitStack, whose: str | None) -> int:
+    """How many places this caller gets."""
+    got = 0
+    while enter(door, stack, whose):
+        got += 1
+    return got
+
+
+@pytest.mark.parametrize(
+    ("places", "share", "alone"), [(24, 5, 20), (12, 1, 6), (6, 5, 5), (3, 5, 2), (2, 5, 1), (1, 5, 1)]
+)
+def test_one_alone_leaves_places_to_others(places: int, share: int, alone: int) -> None:
+    with ExitStack() as stack:
+        assert fill(Door(places, share), stack, "alice") == alone
+
+
+def test_the_last_place_is_for_somebody_who_has_none() -> None:
+    door = Door(24)
+    with ExitStack() as stack:
+        assert [fill(door, stack, whose) for whose in ("alice", "bob", "charlie", "dora")] == [20, 3, 1, 0]
+
+
+def test_one_too_many_is_told_so() -> None:
+    door = Door(2)
+    with door.passed("alice"), pytest.raises(SlowDown) as told, door.passed("alice"):
+        pass
+    error = told.value
+    assert (error.status, error.code, error.retry_after) == (429, Code.SLOW_DOWN, RETRY_AFTER_SECONDS)
+
+
+def test_nobody_in_particular_may_have_all() -> None:
+    """As the engine's one caller."""
+    with ExitStack() as stack:
+        assert fill(Door(16), stack, None) == 16
+
+
+def test_places_come_back() -> None:
+    door = Door(24)
+    for _ in range(3):
+        with ExitStack() as stack:
+            assert fill(door, stack, "alice") == 20
+    with ExitStack() as stack, pytest.raises(ZeroDivisionError), door.passed("bob"):
+        raise ZeroDivisionError
+    with ExitStack() as stack:
+        assert fill(door, stack, None) == 24
+
+
+def test_one_who_waits_gets_the_place_that_comes_free() -> None:
+    door, entered, leave = Door(1), Event(), Event()
+
+    def hold() -> None:
+        with door.passed("alice"):
+            entered.set()
+            leave.wait(10)
+
+    holder = Thread(target=hold)
+    holder.start()
+    entered.wait(10)
+    with ExitStack() as stack:
+        assert not enter(door, stack, "bob", wait=0.05)
+        leave.set()
+        assert enter(door, stack, "bob", wait=10)
+    holder.join()
