@@ -13,7 +13,7 @@ from typing import Self
 import environ
 
 from pixian.credentials import Credentials, kept_secret
-from pixian.credits import UnreadableCreditsError, parse_credits
+from pixian.credits import UnreadableCreditsError, is_finer, parse_credits
 from pixian.fetch import PORTS
 from pixian.guard import Network
 
@@ -110,6 +110,8 @@ def _new_credentials() -> str:
 
 def _price(text: str) -> int:
     try:
+        if is_finer(text):
+            raise UnreadableCreditsError(text)
         return parse_credits(text)
     except UnreadableCreditsError as error:
         raise ConfigError(

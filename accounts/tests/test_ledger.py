@@ -105,10 +105,10 @@ def test_a_posting_is_four_statements(
     """Lock, look for allowances, write, move, inside the savepoint of whoever posts. A busy team waits for
     each of them. An ending that takes just what was held changes no allowance's use and looks for none."""
     with django_assert_num_queries(2 + 4):
-        held = hold(world.team, 3 * CREDIT)
+        held = ledger.hold(world.team, 3 * CREDIT, key="one", reference="", actor=world.bob)
     with django_assert_num_queries(2 + 4):
         ledger.settle(held, 2 * CREDIT)
-    held = hold(world.team, 3 * CREDIT)
+    held = ledger.hold(world.team, 3 * CREDIT, key="two", reference="", actor=world.bob)
     with django_assert_num_queries(2 + 3):
         ledger.settle(held, 3 * CREDIT)
 
