@@ -17,7 +17,7 @@ from accounts.models import User
 from jobs import price
 from jobs.models import Attempt, Job, Price
 from pixian.client import Answer
-from pixian.credits import TooManyCreditsError, UnreadableCreditsError, parse_credits
+from pixian.credits import MAX_MICROCREDITS, TooManyCreditsError, UnreadableCreditsError, parse_credits
 from pixian.errors import ApiError
 
 log = structlog.get_logger(__name__)
@@ -224,7 +224,8 @@ def _floor() -> int:
 def _learn(job: Job, charged: int, held: int) -> None:
     pixels = job.width * job.height
     rate = price.rate(price.taught(charged, held), pixels)
-    Price.objects.learn(*_account(), price.band(pixels), rate, _floor())
+    # Cut to what the column holds: a single pixel's charge is a million times as much per megapixel.
+    Price.objects.learn(*_account(), price.band(pixels), min(rate, MAX_MICROCREDITS), _floor())
 
 
 def _evidence(attempt: Attempt, came: Answer) -> dict[str, Any]:

@@ -5,7 +5,7 @@ pictures may cost more a megapixel than large ones, so a picture's rate is the h
 own band, in the one below it, or in any larger one.
 """
 
-from pixian.credits import MAX_MICROCREDITS, MICROCREDITS
+from pixian.credits import MICROCREDITS
 from pixian.limits import MAX_PROCESSED_PIXELS
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
@@ -33,8 +33,8 @@ def lowest_band(pixels: int) -> int:
 
 
 def rate(charged_microcredits: int, pixels: int) -> int:
-    """Micro-credits per megapixel that a charge amounts to, rounded up and within what a column holds."""
-    return min(-(-charged_microcredits * PIXELS_PER_MEGAPIXEL // priced(pixels)), MAX_MICROCREDITS)
+    """Micro-credits per megapixel that a charge amounts to, rounded up."""
+    return -(-charged_microcredits * PIXELS_PER_MEGAPIXEL // priced(pixels))
 
 
 def most_believed(held_microcredits: int, alarm_factor: int) -> int:

@@ -10,7 +10,7 @@ from accounts import ledger
 from accounts.ledger import Balances
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
-from jobs import attempts, exchange, process, queue, review
+from jobs import attempts, exchange, outcomes, process, queue, review
 from jobs.models import Attempt, Job, Price
 from jobs.reconcile import Verdict, books
 from jobs.submit import submit_again
@@ -92,9 +92,9 @@ def test_claimed_and_not_yet_looked_at_it_is_booked_from_the_evidence(
     assert (attempt.state, attempt.charged_microcredits) == ("answered", CREDIT)
     # The other worker has read the attempt before, as sent.
     stale = claimed[0]
-    stale_attempt = attempts.Attempt.objects.get(pk=attempt.pk)
+    stale_attempt = Attempt.objects.get(pk=attempt.pk)
     stale_attempt.state, stale_attempt.status, stale_attempt.charged_microcredits = "sent", None, None
-    process.outcomes.lose(stale, stale_attempt, server.upstream)
+    outcomes.lose(stale, stale_attempt, server.upstream)
     stale.refresh_from_db()
     attempt.refresh_from_db()
     assert (attempt.state, stale.state, stale.reason) == ("booked", "failed", Job.Reason.RESULT_LOST)
