@@ -70,7 +70,7 @@ def standing(allowance: Allowance) -> Standing:
 
 def of_spender(team: Team, user: User, api_key: ApiKey | None = None) -> list[Standing]:
     """All that bounds what they may spend besides the team's pool, the tightest first."""
-    found = [standing(allowance) for allowance in _bounding(team.pk, user, api_key)]
+    found = [standing(allowance) for allowance in _bounding(team.pk, user.pk, _pk(api_key))]
     return sorted(found, key=lambda each: each.left)
 
 
@@ -114,7 +114,7 @@ def lift(spender: Membership | ApiKey) -> None:
 def take(team_id: int, user: User | None, api_key: ApiKey | None, amount: int, now: datetime) -> None:
     """Count a hold; raises AllowanceUsedUpError, of several the one that renews last."""
     refused = []
-    for allowance in _bounding(team_id, user, api_key):
+    for allowance in _bounding(team_id, _pk(user), _pk(api_key)):
         use = _current(allowance, now) or _open(allowance, now)
         room = allowance.limit_microcredits - amount
         mine = AllowanceUse.objects.filter(pk=use.pk, used_microcredits__lte=room)
@@ -125,13 +125,24 @@ def take(team_id: int, user: User | None, api_key: ApiKey | None, amount: int, n
 
 
 def correct(held: Transfer, booked: int) -> None:
-    """The hold has ended: what was booked counts in its place, in the period in which it was made."""
+    """Count what was booked in place of a hold that ends, in the period in which the hold was made.
+
+    Called before the ending is written. A use is a roll-up, so one that was miscounted is recomputed rather
+    than a booking refused for it.
+    """
+    change = booked - held.amount_microcredits
+    if not change:
+        return
     then = AllowanceUse.objects.filter(
         starts_at__lte=held.created_at,
         renews_at__gt=held.created_at,
-        allowance__in=_bounding(held.debit.team_id or 0, held.actor, held.api_key),
+        allowance__in=_bounding(held.debit.team_id or 0, held.actor_id, held.api_key_id),
     )
-    then.update(used_microcredits=F("used_microcredits") + booked - held.amount_microcredits)
+    for use in then.select_related("allowance__member").order_by("pk"):
+        if use.used_microcredits + change < 0:
+            _recount(use)
+        mine = AllowanceUse.objects.filter(pk=use.pk)
+        mine.update(used_microcredits=use.used_microcredits + change)
 
 
 def used(allowance: Allowance, starts_at: datetime, renews_at: datetime) -> int:
@@ -151,10 +162,19 @@ def differing() -> Iterator[tuple[AllowanceUse, int]]:
             yield use, should
 
 
-def _bounding(team_id: int, user: User | None, api_key: ApiKey | None) -> QuerySet[Allowance]:
-    theirs = Q(member__user=user) if user else Q(pk=None)
-    if api_key:
-        theirs |= Q(api_key=api_key)
+def _pk(row: User | ApiKey | None) -> int | None:
+    return row.pk if row else None
+
+
+def _recount(use: AllowanceUse) -> None:
+    """As the ledger says, with the holds that are still open in it."""
+    use.used_microcredits = used(use.allowance, use.starts_at, use.renews_at)
+
+
+def _bounding(team_id: int, user_id: int | None, api_key_id: int | None) -> QuerySet[Allowance]:
+    theirs = Q(member__user=user_id) if user_id else Q(pk=None)
+    if api_key_id:
+        theirs |= Q(api_key=api_key_id)
     return Allowance.objects.filter(theirs, team=team_id).order_by("pk")
 
 

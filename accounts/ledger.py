@@ -23,7 +23,6 @@ from accounts import allowances, posting
 from accounts.allowances import AllowanceUsedUpError
 from accounts.models import ApiKey, Team, Transfer, User
 from accounts.posting import (
-    HAS_ALLOWANCES,
     Account,
     Accounts,
     AlreadyResolvedError,
@@ -106,8 +105,7 @@ def hold(
         available, now = accounts[Account.AVAILABLE], timezone.now()
         if owed := -accounts[Account.OWED].balance_microcredits:
             raise OwingError(owed)
-        if getattr(available, HAS_ALLOWANCES):
-            allowances.take(team.pk, actor, api_key, amount, now)
+        allowances.take(team.pk, actor, api_key, amount, now)
         yield Leg(available, accounts[Account.HELD], amount, Kind.HOLD, key, at=now)
 
     return post(team.pk, plan, reference=reference, actor=actor, api_key=api_key)[0]
@@ -130,8 +128,7 @@ def settle(held: Transfer, charged: int, *, actor: User | None = None, memo: str
         source, spent = accounts[Account.HELD], accounts[Account.SPENT]
         available, owed = accounts[Account.AVAILABLE], accounts[Account.OWED]
         covers = min(available.balance_microcredits, over)
-        if getattr(available, HAS_ALLOWANCES):
-            allowances.correct(held, charged)
+        allowances.correct(held, charged)
         yield Leg(source, spent, booked, Kind.SETTLE, f"settle:{held.pk}", Resolution.CLOSE, memo)
         yield Leg(source, available, rest, Kind.RELEASE, f"remainder:{held.pk}", Resolution.REMAINDER)
         yield Leg(owed, spent, over, Kind.OVERAGE, f"overage:{held.pk}", Resolution.EXCESS, memo)
@@ -149,8 +146,7 @@ def release(held: Transfer, *, actor: User | None = None, memo: str = "") -> Non
             accounts[Account.AVAILABLE],
             held.amount_microcredits,
         )
-        if getattr(available, HAS_ALLOWANCES):
-            allowances.correct(held, 0)
+        allowances.correct(held, 0)
         yield Leg(source, available, amount, Kind.RELEASE, f"release:{held.pk}", Resolution.CLOSE, memo)
 
     post(_team_id(held), plan, held=held, actor=actor)

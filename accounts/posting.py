@@ -21,12 +21,11 @@ Account = LedgerAccount.Kind
 NEGATIVE = (Account.OWED, Account.ISSUED)
 
 # In plain SQL, since a busy team waits for each posting and most of it would be the making of these two.
+# LOCK asks for nothing but the rows it locks: PostgreSQL rereads those after the wait, and answers all else
+# (a sub-select, a join) from the snapshot that the statement took before it.
 LOCK = """
-SELECT id, team_id, kind, balance_microcredits,
-  EXISTS (SELECT 1 FROM accounts_allowance WHERE accounts_allowance.team_id = a.team_id) AS has_allowances
-FROM accounts_ledgeraccount a WHERE team_id = %s ORDER BY id
+SELECT id, team_id, kind, balance_microcredits FROM accounts_ledgeraccount WHERE team_id = %s ORDER BY id
 """
-HAS_ALLOWANCES = "has_allowances"
 MOVE = """
 UPDATE accounts_ledgeraccount SET balance_microcredits = balance_microcredits + moved.column2
 FROM (VALUES {rows}) AS moved
@@ -116,9 +115,9 @@ def issued() -> LedgerAccount:
 
 def locked_accounts(team_id: int) -> dict[str, LedgerAccount]:
     """The team's four accounts, opened on first use, and locked in one order everywhere to the end of the
-    transaction. (SQLite has locked the whole file by then.) Each says ``has_allowances``: whether anybody in
-    the team has one, so that a team without costs no look."""
-    lock = LOCK + "FOR UPDATE OF a" if connection.features.has_select_for_update else LOCK
+    transaction. (SQLite has locked the whole file by then.) Whatever else a posting rests on is read after
+    this, in a statement of its own."""
+    lock = f"{LOCK} FOR UPDATE" if connection.features.has_select_for_update else LOCK
     accounts = {account.kind: account for account in LedgerAccount.objects.raw(lock, [team_id])}
     missing = [kind for kind in Account if kind != Account.ISSUED and kind not in accounts]
     if not missing:

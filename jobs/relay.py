@@ -149,7 +149,7 @@ def _conduct(
             if out_of_time > SENT_AGAIN or time.monotonic() + seconds > until:
                 told = type(error)(error.status, error.code, error.message, retry_after=seconds or None)
                 return _pass_on(job, attempt, told)
-            with queue.owned(job):
+            with outcomes.booking(job, attempt):
                 attempts.unsend(attempt, error)
             time.sleep(seconds)
         except FAILURES as error:

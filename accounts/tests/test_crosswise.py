@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import pytest
 from django.db import OperationalError, connection, transaction
-from django.db.models import Value
 
 from accounts import ledger, posting
 from accounts.ledger import Balances
@@ -60,8 +59,7 @@ def test_postings_for_one_team_stand_in_line(committed_world: World) -> None:
 
 
 def unlocked(team_id: int) -> Mapping[str, LedgerAccount]:
-    accounts = Team.objects.get(pk=team_id).ledger_accounts.annotate(has_allowances=Value(False))
-    return {account.kind: account for account in accounts}
+    return {account.kind: account for account in Team.objects.get(pk=team_id).ledger_accounts.all()}
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets in one writer at a time")

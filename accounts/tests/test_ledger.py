@@ -99,14 +99,18 @@ def test_a_key_is_used_once(world: World) -> None:
     assert ledger.balances(world.team).available == 101 * CREDIT
 
 
-def test_a_posting_is_three_statements(
+def test_a_posting_is_four_statements(
     world: World, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """Lock, write, move, inside the savepoint of whoever posts. A busy team waits for each of them."""
-    with django_assert_num_queries(2 + 3):
-        held = hold(world.team, 3 * CREDIT)
-    with django_assert_num_queries(2 + 3):
+    """Lock, look for allowances, write, move, inside the savepoint of whoever posts. A busy team waits for
+    each of them. An ending that takes just what was held changes no allowance's use and looks for none."""
+    with django_assert_num_queries(2 + 4):
+        held = ledger.hold(world.team, 3 * CREDIT, key="one", reference="", actor=world.bob)
+    with django_assert_num_queries(2 + 4):
         ledger.settle(held, 2 * CREDIT)
+    held = ledger.hold(world.team, 3 * CREDIT, key="two", reference="", actor=world.bob)
+    with django_assert_num_queries(2 + 3):
+        ledger.settle(held, 3 * CREDIT)
 
 
 def test_nothing_is_no_transfer(world: World) -> None:

@@ -28,4 +28,6 @@ def _settle(attempt: Attempt, charged: int, period: Period, actor: User) -> str:
         review.resolve(attempt, charged, actor, why)
     except attempts.WrongStateError:
         return f"{name} was decided by somebody else meanwhile."
+    except review.NotBookedError as error:
+        return f"{name} couldn't be booked, and stays in doubt: {error}"
     return f"{name} settled: {f'{to_credits(charged)} charged' if charged else 'not charged'} ({why})."

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pixian.compose import foreground_box
-from pixian.credits import MICROCREDITS, parse_credits
+from pixian.credits import MICROCREDITS, is_finer, parse_credits
 from pixian.encode import encode
 from pixian.fields import Size
 from pixian.layout import Box
@@ -142,6 +142,8 @@ def _credits(told: Mapping[str, str]) -> dict[str, str]:
 
 def _minimal(text: str) -> str:
     try:
+        if is_finer(text):  # no digit is left out that was charged
+            return text
         whole, rest = divmod(parse_credits(text), MICROCREDITS)
     except ValueError:
         return text

@@ -214,7 +214,8 @@ def test_a_shrunk_result_tells_how_large_it_could_be(
         ("100", "100"),
         ("0.000000", "0"),
         ("0", "0"),
-        ("1e1", "10"),
+        ("10.000000", "10"),
+        ("1e1", "1e1"),  # no plain decimal: as it came
         ("0.000001", "0.000001"),
         ("0.0000001", "0.0000001"),  # finer than the books go: as it came
         ("a lot", "a lot"),
