@@ -4,6 +4,8 @@ A picture from the browser is tried again where that may help. A program's isn't
 connection, is told at once, and decides itself.
 """
 
+import structlog
+
 from accounts.ledger import LedgerError
 from jobs import attempts, queue
 from jobs.models import Attempt, Job
@@ -13,7 +15,10 @@ from pixian import errors
 from pixian.backoff import STEP_SECONDS
 from pixian.client import OK
 
+log = structlog.get_logger(__name__)
+
 MAX_ATTEMPTS = 3
+ROOM_WAIT_SECONDS = 60
 
 
 def was_charged(attempt: Attempt) -> bool:
@@ -27,6 +32,13 @@ def wait(
     with queue.owned(job):
         attempts.unsend(attempt, error)
         queue.postpone(job, seconds, reason)
+
+
+def wait_for_room(job: Job, why: str) -> None:
+    """The answer is recorded and its body is whole, but can't be stored: the job goes on from there."""
+    log.error("a paid result waits for room on the disk", job=job.pk, error=why)
+    with queue.owned(job):
+        queue.postpone(job, ROOM_WAIT_SECONDS, Reason.RESULT_WAITS)
 
 
 def pass_on(job: Job, attempt: Attempt, reason: Reason, error: errors.ApiError | None = None) -> None:
