@@ -18,10 +18,10 @@ from jobs.models import Job
 NO_MOUNT = "LEFT OUT: the tests on a full volume, since only root may mount one here"
 
 
-def job_of(width: int, height: int, **options: str) -> Job:
+def job_of(width: int, height: int, options: dict[str, str] | None = None) -> Job:
     """A job that no database knows."""
     source = "aurora/0123456789abcdef/source.png"
-    return Job(width=width, height=height, options=options, source=source)
+    return Job(width=width, height=height, options=options or {}, source=source)
 
 
 def spooled(settings: Settings) -> list[Path]:
@@ -51,5 +51,5 @@ def volume(place: Path, megabytes: int) -> Iterator[Path]:
 
 
 def _mounted(place: Path, megabytes: int) -> bool:
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", place]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", str(place)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

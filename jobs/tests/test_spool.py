@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import ledger
 from accounts.ledger import Balances
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
-from jobs import exchange, files, spool
+from jobs import files, spool
 from jobs.models import Job
 from jobs.spool import NoRoomError
 from jobs.tests import upstream as wire
@@ -87,7 +89,7 @@ def test_room_follows_the_result_and_its_format(
     size: tuple[int, int], options: dict[str, str], pixels: float, usual: float
 ) -> None:
     expected = int(pixels * usual) + spool.ANY_SIZE, int(pixels) * 5 + spool.ANY_SIZE
-    assert spool.room_for(job_of(*size, **options)) == expected
+    assert spool.room_for(job_of(*size, options)) == expected
 
 
 # Many at once -------------------------------------------------------------------------------------------
@@ -206,7 +208,7 @@ def test_an_upload_from_another_volume_is_stored_whole_or_not_at_all(
     settings.FILE_UPLOAD_TEMP_DIR.mkdir()
     filler = own_volume / "filler"
     filler.write_bytes(bytes(62 * MEGABYTE))
-    file = files.TemporaryUploadedFile("source", None, 0, None)
+    file = TemporaryUploadedFile("source", None, 0, None)
     with file:
         file.write(os.urandom(3 * MEGABYTE))
         file.size = 3 * MEGABYTE
@@ -311,7 +313,7 @@ def test_room_that_comes_back_in_time_is_enough(
         threading.Timer(0.3, (own_volume / "filler").unlink).start()
         make_room(*args)
 
-    monkeypatch.setattr(exchange.spool, "make_room", make_room_soon)
+    monkeypatch.setattr(spool, "make_room", make_room_soon)
     world.job()
     server.script.append(filling(own_volume, noise(5)))
     assert run(server)[0].state == "done"
@@ -328,6 +330,6 @@ def test_a_result_that_waits_on_another_machine_is_left_to_it_for_a_day(
     for path in spool.folder().iterdir():
         path.unlink()
     attempt = Job.objects.get().last_attempt
-    type(attempt).objects.update(answered_at=attempt.answered_at - timedelta(days=days))
+    type(attempt).objects.update(answered_at=timezone.now() - timedelta(days=days))
     assert run(server)[0].reason == reason
     assert ledger.balances(world.team).spent == (CREDIT if days else 0)
