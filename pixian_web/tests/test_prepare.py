@@ -49,7 +49,7 @@ def data_dir(prepared: Path, tmp_path: Path) -> Path:
 def test_a_new_instance_is_its_users_alone(prepared: Path) -> None:
     found = modes(prepared)
     assert {found[name] for name in (".", "files", "files/.spool", "tmp")} == {0o700}
-    assert {found[name] for name in ("db.sqlite3", "files/.instance", "secret-key")} == {0o600}
+    assert {found[name] for name in ("db.sqlite3", "files/.instance", "engine-credentials")} == {0o600}
 
 
 def test_the_databases_other_files_are_as_closed_as_it_is(data_dir: Path) -> None:
