@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db.models import Q
 
-from jobs import spool
+from jobs import room, spool
 from jobs.models import Attempt, Job
 from jobs.spool import ResultFile
 from pixian import picture
@@ -25,7 +25,7 @@ TAIL_BYTES = 1024  # the end may have something behind it
 CHUNK_BYTES = 1 << 20
 NAMES_AT_ONCE = 400  # of one query, which SQLite allows some 1,000 values
 PREVIEW = ".webp"
-MAX_RESULT_BYTES = 2 * spool.WORST_BYTES_PER_PIXEL * MAX_PROCESSED_PIXELS
+MAX_RESULT_BYTES = 2 * room.WORST_BYTES_PER_PIXEL * MAX_PROCESSED_PIXELS
 
 
 class NotStoredError(Exception):
@@ -63,7 +63,7 @@ def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes], grew: Callable[[i
     """
     for chunk in chunks:
         try:
-            spool.write(file, chunk)
+            room.write(file, chunk)
         except OSError as error:
             raise BodyLost(str(error)) from error
         if file.tell() > MAX_RESULT_BYTES:
@@ -153,14 +153,13 @@ def named_among(names: Iterable[str]) -> set[str]:
     """Those of the files that a row names, or will name once an answered call is booked. A preview belongs to
     the picture that it shows."""
     shown = {name: original(name) for name in names}
-    wanted = sorted(set(shown) | set(shown.values()))
-    named = arrived()
-    for first in range(0, len(wanted), NAMES_AT_ONCE):
-        some = wanted[first : first + NAMES_AT_ONCE]
-        for pair in Job.objects.filter(Q(source__in=some) | Q(result__in=some)).values_list(
-            "source", "result"
-        ):
-            named.update(pair)
+    wanted = set(shown) | set(shown.values())
+    jobs = Job.objects.order_by()
+    # Neither column has an index, so each query reads all rows: a few names are sought in one, many in none.
+    if len(wanted) <= NAMES_AT_ONCE:
+        jobs = jobs.filter(Q(source__in=wanted) | Q(result__in=wanted))
+    pairs = jobs.values_list("source", "result").iterator()
+    named = arrived().union(name for pair in pairs for name in pair if name in wanted)
     return {name for name, picture_name in shown.items() if name in named or picture_name in named}
 
 

@@ -11,7 +11,7 @@ import structlog
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from jobs import attempts, files, leftovers, outcomes, quarantine, queue, spool
+from jobs import attempts, files, leftovers, outcomes, quarantine, queue, room, spool
 from jobs.exchange import exchange, finish, keep
 from jobs.models import Attempt, Job
 from jobs.queue import Reason
@@ -65,7 +65,7 @@ def _call(job: Job, attempt: Attempt, upstream: Upstream, backoff: Backoff) -> i
         with queue.owned(job):
             attempts.release(attempt)
             queue.fail(job, Reason.SOURCE_LOST)
-    except spool.NoRoomError as error:
+    except room.NoRoomError as error:
         log.error("no room for a result", error=str(error))  # noqa: TRY400 - the place says nothing
         return _wait(job, attempt, Reason.DISK_FULL, OPERATOR_WAIT_SECONDS)
     except files.NotStoredError as error:

@@ -17,7 +17,7 @@ import structlog
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import close_old_connections
 
-from jobs import answers, attempts, files, outcomes, queue, spool
+from jobs import answers, attempts, files, outcomes, queue, room
 from jobs.exchange import Listener, exchange
 from jobs.leases import Leases
 from jobs.models import Attempt, Job
@@ -155,7 +155,7 @@ def _conduct(
             return answers.of(job)
 
 
-FAILURES = (errors.PixianError, spool.NoRoomError, files.NotStoredError, files.SourceLostError)
+FAILURES = (errors.PixianError, room.NoRoomError, files.NotStoredError, files.SourceLostError)
 
 
 def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> errors.ApiError | None:
@@ -178,7 +178,7 @@ def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> e
             return error
         case errors.ApiError():
             return _turn_down(job, attempt, error)
-        case files.NotStoredError() | spool.NoRoomError():
+        case files.NotStoredError() | room.NoRoomError():
             return _tell_of_full_disk(job, attempt, error)
     log.error("a program's call can't be made", error=str(error))
     return _pass_on(job, attempt, answers.out_of_order())

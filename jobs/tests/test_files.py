@@ -15,7 +15,7 @@ from accounts import ledger
 from accounts.ledger import Balances
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
-from jobs import files, spool
+from jobs import files, room, spool
 from jobs.models import Job
 from jobs.tests import upstream as wire
 from jobs.tests.disks import fill_the_disk, job_of, spooled
@@ -30,7 +30,7 @@ def endless() -> Iterator[bytes]:
 
 def test_a_body_that_never_ends_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_RESULT_BYTES", 5000)
-    with spool.reserved(job_of(1, 1), 1) as file:
+    with room.reserved(job_of(1, 1), 1) as file:
         with pytest.raises(BodyLost, match="more than 5000 bytes"):
             files.fill(file, endless())
         assert file.tell() <= 6000
@@ -38,7 +38,7 @@ def test_a_body_that_never_ends_is_broken_off(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def body(settings: Settings) -> Iterator[TemporaryUploadedFile]:
-    with spool.reserved(job_of(1, 1), 1) as file:
+    with room.reserved(job_of(1, 1), 1) as file:
         yield file
 
 

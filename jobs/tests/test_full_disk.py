@@ -16,7 +16,7 @@ from accounts import ledger
 from accounts.ledger import Balances
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
-from jobs import files, spool
+from jobs import files, room, spool
 from jobs.api import calls
 from jobs.models import Job
 from jobs.tests.disks import fill_the_disk, full, spooled, volume
@@ -174,7 +174,7 @@ def test_without_room_made_first_nothing_would_be_refused(
 ) -> None:
     """The control."""
     fill_the_disk(monkeypatch)
-    monkeypatch.setattr(spool, "_admit", lambda *_: None)
-    monkeypatch.setattr(spool, "make_room", lambda *_: None)
+    monkeypatch.setattr(room, "_admit", lambda *_: None)
+    monkeypatch.setattr(room, "make_room", lambda *_: None)
     assert program.call().status_code == 200
     assert server.calls == 1

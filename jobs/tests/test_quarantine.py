@@ -126,6 +126,25 @@ def test_without_the_id_an_empty_database_would_take_all(
     assert all_files() == set()
 
 
+def test_what_a_file_system_keeps_for_itself_is_no_file_of_ours(store: World) -> None:
+    before = all_files()
+    lay("lost+found/#12345")
+    lay(".snapshot/aurora/1/source.png")
+    assert all_files() == before
+    assert files.named_among(before) == before
+
+
+@pytest.mark.parametrize("at_once", [1, 400])
+def test_names_are_sought_one_way_or_the_other(
+    store: World, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(files, "NAMES_AT_ONCE", at_once)
+    before = all_files()
+    assert files.named_among(before | {"aurora/x/source.png", "aurora/x/source.png.tile.webp"}) == before
+    previews = {f"{name}.tile.webp" for name in before}
+    assert files.named_among(previews) == previews
+
+
 # The brake ------------------------------------------------------------------------------------------------
 
 
