@@ -58,8 +58,9 @@ def photo() -> Any:
 def _own_files(settings: Settings, tmp_path: Path) -> None:
     """Each test's files lie apart. Static files are served as they stand, without a manifest."""
     settings.MEDIA_ROOT = tmp_path / "files"
-    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "tmp"
-    settings.FILE_UPLOAD_TEMP_DIR.mkdir()
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "files/.spool"
+    settings.FILE_UPLOAD_TEMP_DIR.mkdir(parents=True)
+    settings.SPOOL_ASIDE_DIR = tmp_path / "tmp"
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }

@@ -124,7 +124,10 @@ def _of_folder(found: list[Case], *, uploads_cut: bool) -> Iterator[str]:
     """No file without its row. (A file that is missing was told with its job.)"""
     named = {name for case in found for name in (case.job.source.name, case.job.result.name)}
     root = Path(default_storage.path(""))
-    for path in sorted(root.rglob("*")):
+    beside = {
+        path for hidden in root.glob(".*") for path in (hidden, *hidden.rglob("*"))
+    }  # the spool, the id
+    for path in sorted(set(root.rglob("*")) - beside):
         expected = str(path.relative_to(root)) in named or (uploads_cut and path.stem == "source")
         if path.is_file() and not expected:
             yield f"no row names the file {path.relative_to(root)}"

@@ -72,8 +72,22 @@ def unknown() -> ApiError:
     return GatewayTimedOut(504, Code.TIMED_OUT, "It isn't known yet what became of the call.")
 
 
+def disk_full() -> ApiError:
+    return _busy(
+        "The disk of this service is full. Nothing was charged. Its operator has to look.", RETRY_LATER
+    )
+
+
+def result_waits() -> ApiError:
+    return _busy(
+        "The result was charged and is safe, but the disk of this service is full. The same Idempotency-Key "
+        "gets it once there is room; a request without one is a new call.",
+        RETRY_LATER,
+    )
+
+
 def out_of_order() -> ApiError:
-    """Its account, its address or our disk: nothing that the program could mend."""
+    """Its account or its address: nothing that the program could mend."""
     return _busy("The service behind this one is out of order. Its operator has to look.", RETRY_LATER)
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
-from django.core.files.storage import default_storage
 from django.db import DatabaseError
 from django.utils import timezone
 
-from jobs import balance, verify
+from jobs import balance, instance, quarantine, stopping, verify
 from jobs.models import Chore
+from jobs.stopping import Stop, StoppedError
 from jobs.upstream import Upstream
 from pixian.errors import PixianError
 
@@ -20,12 +20,13 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
-def do_what_is_due(upstream: Upstream) -> None:
-    """One look at each chore. Nothing that goes wrong here stops a worker."""
+def do_what_is_due(upstream: Upstream, stop: Stop = stopping.never) -> None:
+    """One look at each chore. Nothing that goes wrong here stops a worker; a chore that lasts ends early once
+    ``stop`` returns True."""
     for name, (first, every, do) in CHORES.items():
         try:
             if _mine(name, first, every):
-                do(upstream)
+                do(upstream, stop)
         except (DatabaseError, OSError, PixianError) as error:
             log.warning("a chore wasn't done", chore=name, error=str(error).strip())
 
@@ -37,7 +38,7 @@ def _mine(name: str, first: timedelta, every: timedelta) -> bool:
     return bool(Chore.objects.filter(name=name, due_at__lte=now).update(due_at=now + every))
 
 
-def _ask_for_the_balance(upstream: Upstream) -> None:
+def _ask_for_the_balance(upstream: Upstream, _stop: Stop) -> None:
     """While no call is in flight, so that each charge surely falls before or after it."""
     if balance.is_quiet():
         balance.take(upstream)
@@ -45,17 +46,27 @@ def _ask_for_the_balance(upstream: Upstream) -> None:
         Chore.objects.filter(name="balance").update(due_at=timezone.now())
 
 
-def _verify(_: Upstream) -> None:
+def _verify(_upstream: Upstream, stop: Stop) -> None:
     """Files that no row names are what crashes left behind, and nothing is wrong with the books for it."""
-    for name in verify.strays():
-        log.warning("a file that no job names is removed", file=name)
-        default_storage.delete(name)
-    found = verify.run().findings
+    try:
+        _tidy(stop)
+        found = verify.run(nightly=True, stop=stop).findings
+    except StoppedError:
+        Chore.objects.filter(name="verify").update(due_at=timezone.now())
+        return
     if found:
         log.error("manage.py verify finds the books or files wrong", findings=found)
 
 
-CHORES: dict[str, tuple[timedelta, timedelta, Callable[[Upstream], None]]] = {
+def _tidy(stop: Stop) -> None:
+    try:
+        instance.establish()
+        quarantine.sweep(stop=stop)
+    except instance.ForeignFilesError as error:
+        log.error("the files belong to another database", error=str(error))  # noqa: TRY400 - where says nothing
+
+
+CHORES: dict[str, tuple[timedelta, timedelta, Callable[[Upstream, Stop], None]]] = {
     "balance": (timedelta(0), HOUR, _ask_for_the_balance),
     "verify": (DAY, DAY, _verify),
 }

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import BinaryIO, cast
 
 import structlog
-from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import attempts, files, outcomes, queue
+from jobs import attempts, files, outcomes, quarantine, queue, room, spool
 from jobs.models import Attempt, Job
+from jobs.spool import ResultFile
 from jobs.upstream import Upstream
 from pixian import errors
 from pixian.client import OK, Answer
@@ -41,18 +41,19 @@ NOBODY = Listener()
 
 def exchange(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener = NOBODY) -> None:
     """One call, booked once it returns. Raises what says why there is no result: ApiErrors, Unreachable,
-    Unanswered, BodyLost, SourceLostError and NoRoomError.
+    Unanswered, BodyLost, SourceLostError, NoRoomError and NotStoredError.
 
     The source is opened and room is made for the result first: what is missing here must not look like a
     sent call.
     """
-    with files.opened(job) as picture, files.reserved(job.width * job.height) as body:
+    with files.opened(job) as picture, room.reserved(job, attempt.number) as body:
         _send(job, attempt)
         call = upstream.client.remove_background(cast("BinaryIO", picture), job.name, job.options)
         with call as answer:
             _record(job, attempt, answer)
             if answer.status != OK:
                 raise answer.error()
+            room.make_room(body, spool.body_length(attempt), files.MAX_RESULT_BYTES)
             listener.begins(answer, body)
             files.fill(body, answer.stream(), listener.grew)
             keep(job, attempt, body, upstream)
@@ -98,8 +99,8 @@ def _keep_late(job: Job, attempt: Attempt, answer: Answer) -> None:
     insist(keep, lambda: False)  # it changes nothing the second time
 
 
-def keep(job: Job, attempt: Attempt, body: TemporaryUploadedFile, upstream: Upstream) -> None:
-    """The body to the disk, and only then to the books."""
+def keep(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstream) -> None:
+    """The body to the disk, and only then to the books. Raises NotStoredError if there is no room for it."""
     try:
         files.check_picture(body)
     except errors.Refused:
@@ -107,12 +108,17 @@ def keep(job: Job, attempt: Attempt, body: TemporaryUploadedFile, upstream: Upst
         outcomes.spoil(job, attempt, body.tell())
         return
     digest, size = files.sha256(body), body.tell()
-    name = files.put(files.result_name(job, attempt.number), body)
+    body.is_wanted = True
+    try:
+        name = files.put(files.result_name(job, attempt.number), body)
+    except OSError as error:
+        raise files.NotStoredError(str(error)) from error
+    body.is_wanted = False
     try:
         insist(lambda: finish(job, attempt, name, digest, size), lambda: queue.is_done(job))
     except queue.LostLeaseError:
         if attempts.has_ended(attempt) and not queue.has_result(job, name):
-            default_storage.delete(name)  # given up as lost before it was stored; nobody comes for it
+            quarantine.set_aside(name)  # given up as lost before it was stored; it was paid for
         raise
 
 

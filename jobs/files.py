@@ -1,36 +1,35 @@
 """Where a job's files lie, and how one gets there so that it survives a power cut."""
 
-import errno
 import hashlib
 import os
-import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 from uuid import uuid4
 
-from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db.models import Q
 
-from jobs.models import Job
+from jobs import room, spool
+from jobs.models import Attempt, Job
+from jobs.spool import ResultFile
 from pixian import picture
 from pixian.errors import BodyLost, Refused
 from pixian.limits import MAX_PROCESSED_PIXELS
 
-SPOOL_KEPT_SECONDS = 60 * 60  # above any call, with a database that restarts meanwhile
-BYTES_PER_PIXEL = 5  # four channels, and what a PNG adds to noise
-ROOM_TO_SPARE = 16 * 1024 * 1024  # for the database and the other files of this job
 PNG_END = b"IEND\xaeB`\x82"
 TAIL_BYTES = 1024  # the end may have something behind it
-MAX_RESULT_BYTES = 2 * BYTES_PER_PIXEL * MAX_PROCESSED_PIXELS
+CHUNK_BYTES = 1 << 20
+NAMES_AT_ONCE = 400  # of one query, which SQLite allows some 1,000 values
+PREVIEW = ".webp"
+MAX_RESULT_BYTES = 2 * room.WORST_BYTES_PER_PIXEL * MAX_PROCESSED_PIXELS
 
 
-class NoRoomError(Exception):
-    """The disk has no room for a result. Nothing was sent."""
+class NotStoredError(Exception):
+    """A paid result is whole and safe in the spool, but can't be put in place now."""
 
 
 class SourceLostError(Exception):
@@ -56,30 +55,19 @@ def opened(job: Job) -> "File[bytes]":
         raise SourceLostError(str(error)) from error
 
 
-@contextmanager
-def reserved(pixels: int) -> Iterator[TemporaryUploadedFile]:
-    """A temporary file with room on the disk for any picture of so many pixels, before it is paid for;
-    raises NoRoomError where the disk is too full."""
-    file = TemporaryUploadedFile("result", None, 0, None)
-    with file:
-        try:
-            _allocate(file.fileno(), pixels * BYTES_PER_PIXEL + ROOM_TO_SPARE)
-        except OSError as error:
-            raise NoRoomError(str(error)) from error
-        yield file
-
-
 def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes], grew: Callable[[int], object] = int) -> None:
     """Write the chunks and give back what was reserved beyond them. Raises BodyLost for a body that never
-    ends.
+    ends, and for one that the disk has no room for.
 
     grew: told how many bytes are there, after each chunk.
     """
     for chunk in chunks:
-        file.write(chunk)
+        try:
+            room.write(file, chunk)
+        except OSError as error:
+            raise BodyLost(str(error)) from error
         if file.tell() > MAX_RESULT_BYTES:
             raise BodyLost(f"more than {MAX_RESULT_BYTES} bytes")
-        file.flush()
         grew(file.tell())
     file.truncate()
     file.size = file.tell()
@@ -119,10 +107,76 @@ def put(name: str, file: TemporaryUploadedFile) -> str:
     file.flush()
     os.fsync(file.fileno())
     file.seek(0)
-    stored = default_storage.save(name, file)
-    if hasattr(default_storage, "location"):
-        _sync_folder(Path(default_storage.path(stored)).parent)
+    with _on_its_volume(file) as near:
+        stored = default_storage.save(name, near)
+    if root := spool.root():
+        _sync_folder((root / stored).parent)
     return stored
+
+
+@contextmanager
+def _on_its_volume(file: TemporaryUploadedFile) -> Iterator[TemporaryUploadedFile]:
+    """The file, or a copy of it on the storage's file system. Django would copy it straight to its final
+    name, where a crash or a full disk leaves the beginning of a picture."""
+    place = spool.folder()
+    if spool.root() is None or os.fstat(file.fileno()).st_dev == place.stat().st_dev:
+        yield file
+        return
+    size = file.size or 0
+    near = ResultFile.create(place, "copy", size)
+    with spool.held(near):
+        if size:
+            near.allocate(size)
+        for chunk in file.chunks(CHUNK_BYTES):
+            near.write(chunk)
+        near.flush()
+        os.fsync(near.fileno())
+        near.size = size
+        yield near
+
+
+def stored_names(folder: str = "") -> Iterator[str]:
+    """The names of all files in the storage, but for those that aren't pictures: temporary and quarantined
+    ones, the instance's id, and what a file system keeps for itself."""
+    try:
+        folders, names = default_storage.listdir(folder)
+    except FileNotFoundError:  # nothing was ever stored, or the folder was removed just now
+        return
+    if not folder:
+        folders, names = _visible(folders), _visible(names)
+    yield from (f"{folder}/{name}" if folder else name for name in names)
+    for below in folders:
+        yield from stored_names(f"{folder}/{below}" if folder else below)
+
+
+def named_among(names: Iterable[str]) -> set[str]:
+    """Those of the files that a row names, or will name once an answered call is booked. A preview belongs to
+    the picture that it shows."""
+    shown = {name: original(name) for name in names}
+    wanted = set(shown) | set(shown.values())
+    jobs = Job.objects.order_by()
+    # Neither column has an index, so each query reads all rows: a few names are sought in one, many in none.
+    if len(wanted) <= NAMES_AT_ONCE:
+        jobs = jobs.filter(Q(source__in=wanted) | Q(result__in=wanted))
+    pairs = jobs.values_list("source", "result").iterator()
+    named = arrived().union(name for pair in pairs for name in pair if name in wanted)
+    return {name for name, picture_name in shown.items() if name in named or picture_name in named}
+
+
+def arrived() -> set[str]:
+    """The names of results that were stored and wait for a worker to book them."""
+    waiting = (Attempt.State.ANSWERED, Attempt.State.IN_DOUBT)
+    answered = Attempt.objects.filter(state__in=waiting).select_related("job")
+    return {result_name(attempt.job, attempt.number) for attempt in answered}
+
+
+def original(name: str) -> str:
+    """What a preview shows: ``source.jpg`` of ``source.jpg.tile.webp`` (``jobs.renditions``)."""
+    return name.rsplit(".", 2)[0] if name.endswith(PREVIEW) else name
+
+
+def _visible(names: list[str]) -> list[str]:
+    return [name for name in names if not name.startswith(".") and name != "lost+found"]
 
 
 def sha256(file: "File[bytes]") -> str:
@@ -134,14 +188,6 @@ def sha256(file: "File[bytes]") -> str:
     return digest.hexdigest()
 
 
-def sweep_spool() -> None:
-    """Remove temporary files that a killed process left behind an hour ago or earlier."""
-    for path in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
-        with suppress(FileNotFoundError):  # put in place, or removed by whoever it belongs to
-            if path.is_file() and time.time() - path.stat().st_mtime > SPOOL_KEPT_SECONDS:
-                path.unlink()
-
-
 def _sync_folder(folder: Path) -> None:
     """A rename is durable only once the folder that records it is."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -149,11 +195,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _allocate(descriptor: int, size: int) -> None:
-    """Where the system can't reserve, the room that is there now has to do."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    elif shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free < size:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -22,6 +22,7 @@ from pixian.client import OK
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
+ROOM_WAIT_SECONDS = 60
 MAX_BOOKING_FAILURES = 3
 """Each a lease apart, and with it perhaps another worker, or a mended one."""
 
@@ -67,6 +68,13 @@ def wait(
     with booking(job, attempt):
         attempts.unsend(attempt, error)
         queue.postpone(job, seconds, reason)
+
+
+def wait_for_room(job: Job, why: str) -> None:
+    """The answer is recorded and its body is whole, but can't be stored: the job goes on from there."""
+    log.error("a paid result waits for room on the disk", job=job.pk, error=why)
+    with queue.owned(job):
+        queue.postpone(job, ROOM_WAIT_SECONDS, Reason.RESULT_WAITS)
 
 
 def pass_on(job: Job, attempt: Attempt, reason: Reason, error: errors.ApiError | None = None) -> None:

@@ -5,13 +5,17 @@ long this thread waits. (A program's call has a conductor of its own, ``jobs.rel
 a crash is brought to its end here.)
 """
 
+from datetime import timedelta
+
 import structlog
 from django.core.files.storage import default_storage
+from django.utils import timezone
 
-from jobs import attempts, files, outcomes, queue
-from jobs.exchange import exchange, finish
+from jobs import attempts, files, leftovers, outcomes, quarantine, queue, room, spool
+from jobs.exchange import exchange, finish, keep
 from jobs.models import Attempt, Job
 from jobs.queue import Reason
+from jobs.spool import ResultFile
 from jobs.upstream import Upstream
 from pixian import errors
 from pixian.backoff import Backoff
@@ -22,6 +26,8 @@ log = structlog.get_logger(__name__)
 UNREACHABLE_WAIT_SECONDS = 60
 OPERATOR_WAIT_SECONDS = 60
 """Between two looks whether an operator has mended what only an operator can."""
+
+RESULT_WAITS_AT_MOST = timedelta(days=1)
 
 
 def process(job: Job, upstream: Upstream, backoff: Backoff) -> int:
@@ -59,9 +65,11 @@ def _call(job: Job, attempt: Attempt, upstream: Upstream, backoff: Backoff) -> i
         with outcomes.booking(job, attempt):
             attempts.release(attempt)
             queue.fail(job, Reason.SOURCE_LOST)
-    except files.NoRoomError as error:
+    except room.NoRoomError as error:
         log.error("no room for a result", error=str(error))  # noqa: TRY400 - the place says nothing
         return _wait(job, attempt, Reason.DISK_FULL, OPERATOR_WAIT_SECONDS)
+    except files.NotStoredError as error:
+        outcomes.wait_for_room(job, str(error))
     else:
         backoff.served()
     return 0
@@ -76,10 +84,29 @@ def _resume(job: Job, attempt: Attempt, upstream: Upstream) -> int:
     if files.is_whole(name):
         with default_storage.open(name) as file:
             finish(job, attempt, name, files.sha256(file), file.size)
+    elif body := leftovers.find(job, attempt):
+        _store(job, attempt, body, upstream)
+    elif job.reason == Reason.RESULT_WAITS and not _is_over(attempt):
+        outcomes.wait_for_room(job, "the result lies on another machine")
     else:
         outcomes.lose(job, attempt, upstream)
-        default_storage.delete(name)
+        quarantine.set_aside(name)
     return 0
+
+
+def _store(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstream) -> None:
+    """Go on from a body that was left in the spool."""
+    body.is_wanted = True
+    with spool.held(body):
+        try:
+            keep(job, attempt, body, upstream)
+        except files.NotStoredError as error:
+            outcomes.wait_for_room(job, str(error))
+
+
+def _is_over(attempt: Attempt) -> bool:
+    """Whether nobody has found the result for so long that nobody will."""
+    return timezone.now() - (attempt.answered_at or timezone.now()) > RESULT_WAITS_AT_MOST
 
 
 NOT_PROCESSED = {

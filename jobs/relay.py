@@ -17,7 +17,7 @@ import structlog
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import close_old_connections
 
-from jobs import answers, attempts, files, outcomes, queue, slots
+from jobs import answers, attempts, files, outcomes, queue, room, slots
 from jobs.exchange import Listener, exchange
 from jobs.leases import Leases
 from jobs.models import Attempt, Job
@@ -165,7 +165,7 @@ def _pause(error: errors.ApiError, backoff: Backoff) -> int:
     return backoff.refused(error.retry_after)
 
 
-FAILURES = (errors.PixianError, files.NoRoomError, files.SourceLostError)
+FAILURES = (errors.PixianError, room.NoRoomError, files.NotStoredError, files.SourceLostError)
 
 
 def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> errors.ApiError | None:
@@ -188,8 +188,18 @@ def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> e
             return error
         case errors.ApiError():
             return _turn_down(job, attempt, error)
+        case files.NotStoredError() | room.NoRoomError():
+            return _tell_of_full_disk(job, attempt, error)
     log.error("a program's call can't be made", error=str(error))
     return _pass_on(job, attempt, answers.out_of_order())
+
+
+def _tell_of_full_disk(job: Job, attempt: Attempt, error: Exception) -> errors.ApiError:
+    if isinstance(error, files.NotStoredError):
+        outcomes.wait_for_room(job, str(error))
+        return answers.result_waits()
+    log.error("no room for a result", error=str(error))
+    return _pass_on(job, attempt, answers.disk_full())
 
 
 def _turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> errors.ApiError | None:

@@ -4,7 +4,7 @@ import threading
 
 from django.db import close_old_connections, connection
 
-from jobs import chores, files
+from jobs import chores, leftovers
 from jobs.hands import Hands
 from jobs.upstream import Upstream
 from pixian.backoff import Backoff
@@ -23,7 +23,7 @@ class Worker:
 
     def run(self) -> None:
         """Returns when ``stop`` is set and every thread has finished its job."""
-        files.sweep_spool()
+        leftovers.sweep()
         housekeeper = threading.Thread(target=self._keep_house, name="chores")
         with self._hands.beating():
             for thread in [housekeeper, *self._threads]:
@@ -42,7 +42,7 @@ class Worker:
 
     def _keep_house(self) -> None:
         while not self._stop.is_set():
-            chores.do_what_is_due(self._upstream)
+            chores.do_what_is_due(self._upstream, self._stop.is_set)
             close_old_connections()
             self._stop.wait(chores.EVERY_SECONDS)
         connection.close()

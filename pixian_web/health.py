@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -17,12 +19,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.money import exact
-from jobs import presence, slots, upstream
+from jobs import instance, presence, quarantine, slots, spool, upstream
 from jobs.models import Attempt, Job, Verification
 from pixian import errors
 
 MEGABYTE = 1024 * 1024
 LITTLE_ROOM = 1024 * MEGABYTE
+MOST_COUNTED = 1000
 SLOW_QUEUE = timedelta(minutes=5)
 
 
@@ -131,9 +134,32 @@ def _is_stalled(oldest: datetime, now: datetime) -> bool:
 
 
 def _disk() -> Finding:
-    free = shutil.disk_usage(settings.DATA_DIR).free
-    says = _("%(free)s MB are free in %(folder)s.") % {"free": free // MEGABYTE, "folder": settings.DATA_DIR}
-    return free > LITTLE_ROOM, says
+    """Every volume that something is written to, whose files they are, and what was moved aside."""
+    says, fine = [], True
+    for folder in _volumes():
+        free = shutil.disk_usage(folder).free
+        says.append(_("%(free)s MB are free in %(folder)s.") % {"free": free // MEGABYTE, "folder": folder})
+        fine = fine and free > LITTLE_ROOM
+    try:
+        instance.check()
+    except instance.ForeignFilesError as error:
+        says.append(str(error))
+        fine = False
+    if count := sum(1 for _file in islice(quarantine.kept(), MOST_COUNTED)):
+        told = ngettext(
+            "%(count)s file that no job names lies in quarantine; manage.py quarantine says more.",
+            "%(count)s files that no job names lie in quarantine; manage.py quarantine says more.",
+            count,
+        )
+        says.append(told % {"count": count})
+    return fine, " ".join(says)
+
+
+def _volumes() -> list[Path]:
+    """One folder on each file system that holds data; the files may have one of their own."""
+    folders = [Path(settings.DATA_DIR), *([root] if (root := spool.root()) else [])]
+    by_volume = {folder.stat().st_dev: folder for folder in reversed(folders) if folder.exists()}
+    return list(reversed(by_volume.values()))
 
 
 def _review() -> Finding:

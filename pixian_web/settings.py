@@ -24,6 +24,7 @@ engine_config = EngineConfig.from_env()
 # Where things are ---------------------------------------------------------------------------------
 
 DATA_DIR = engine_config.data_dir
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # before anything is kept in it
 PORT = env.int("PORT", default=8000)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
 DEBUG = env.bool("DEBUG", default=False)
@@ -205,9 +206,13 @@ CACHES = {
 # Files --------------------------------------------------------------------------------------------
 
 MEDIA_ROOT = DATA_DIR / "files"
-# On the same file system as the files, so that a finished body is put in place by a rename.
-FILE_UPLOAD_TEMP_DIR = DATA_DIR / "tmp"
-FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
+# In the files' own folder, which may be a volume of its own: what has arrived is put in place by a rename.
+FILE_UPLOAD_TEMP_DIR = MEDIA_ROOT / ".spool"
+SPOOL_ASIDE_DIR = DATA_DIR / "tmp"
+"""Where a paid result goes if the files' volume is full."""
+
+for _folder in (MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR, SPOOL_ASIDE_DIR):
+    _folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_HANDLERS = ["jobs.uploads.BoundedUploadHandler"]
@@ -219,6 +224,9 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+
+VERIFY_EVERY_DAYS = env.int("VERIFY_EVERY_DAYS", default=30)
+"""The nightly verification reads each stored result again no sooner than after so many days."""
 
 # Who comes in -------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 from celery import signals
 from django.db import close_old_connections
 
-from jobs import chores, files, queue
+from jobs import chores, leftovers, queue
 from jobs.hands import Hands
 from jobs.upstream import Upstream, connect
 from pixian.backoff import Backoff
@@ -38,7 +38,7 @@ def look_again() -> None:
 
 @app.task(name=CHORES)
 def keep_house() -> None:
-    chores.do_what_is_due(_upstream())
+    chores.do_what_is_due(_upstream(), stopping.is_set)
 
 
 @signals.worker_init.connect
@@ -68,7 +68,7 @@ def _upstream() -> Upstream:
 def _hands() -> Hands:
     """This process's. The heart beats until ``end``; a stack keeps it, since a context manager that nobody
     holds is left at once."""
-    files.sweep_spool()
+    leftovers.sweep()
     hands = Hands(_upstream(), app.conf.worker_concurrency, stopping)
     of_this_process.enter_context(hands.beating())
     return hands

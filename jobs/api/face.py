@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from werkzeug.exceptions import HTTPException
 
-from jobs import answers
+from jobs import answers, spool
 from pixian import cors
 from pixian.errors import ApiError, Refused, ServerFailed
 
@@ -65,10 +65,18 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
     except (DatabaseError, InterfaceError) as error:
         log.error("the database doesn't answer", error=str(error).strip())  # noqa: TRY400 - where says nothing
         response = told(answers.out_of_order())
-    except Exception:
-        log.exception("a program's request failed")
-        response = told(ServerFailed(500, 500, "Something broke here. What was charged is in the books."))
+    except Exception as error:  # noqa: BLE001 - logged there
+        response = told(_broken(error))
     return response
+
+
+def _broken(error: Exception) -> ApiError:
+    """What a program is told that can't know better, and what the operator is."""
+    if isinstance(error, OSError) and error.errno in spool.FULL:
+        log.error("the disk is full", error=str(error))
+        return answers.disk_full()
+    log.error("a program's request failed", exc_info=error)
+    return ServerFailed(500, 500, "Something broke here. What was charged is in the books.")
 
 
 def nothing(_request: WSGIRequest) -> HttpResponse:

@@ -65,6 +65,10 @@ class Job(models.Model):
         ACCOUNT = "account", _("The service refuses our account. An operator has to look; we keep trying.")
         NOT_PIXIAN = "not_pixian", _("Something else than the service answers. An operator has to look.")
         DISK_FULL = "disk_full", _("The disk is full. An operator has to make room; we keep trying.")
+        RESULT_WAITS = (
+            "result_waits",
+            _("The result is safe, but the disk is full. An operator has to make room; we keep trying."),
+        )
         REPEATED = "repeated", _("The engine was interrupted. We start this picture again.")
         REFUSED = "refused", _("The service refused the picture.")
         GAVE_UP = "gave_up", _("The service failed several times, so we stopped trying.")

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from accounts.models import LedgerAccount
 from conftest import World
-from jobs import attempts, chores, queue
+from jobs import attempts, chores, quarantine, queue
 from jobs.models import Attempt, BalanceSnapshot, Chore, Verification
 from jobs.tests.upstream import Server
 
@@ -69,6 +69,7 @@ def test_what_a_crash_left_behind_is_swept_before_the_books_are_verified(
     Chore.objects.create(name="verify", due_at=LONG_AGO)
     chores.do_what_is_due(server.upstream)
     assert (kept.exists(), stray.exists()) == (True, False)
+    assert [file.path.read_bytes() for file in quarantine.kept()] == [b"stored, and its worker died"]
     assert Verification.objects.get().findings == []
 
 

@@ -1,11 +1,9 @@
-"""Room for a result before it is paid for, and a result that survives a power cut."""
+"""A result that arrives whole, is stored, and survives a power cut."""
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,61 +15,12 @@ from accounts import ledger
 from accounts.ledger import Balances
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
-from jobs import files
-from jobs.files import NoRoomError
+from jobs import files, room, spool
 from jobs.models import Job
 from jobs.tests import upstream as wire
+from jobs.tests.disks import fill_the_disk, job_of, spooled
 from jobs.tests.upstream import Server, run
 from pixian.errors import BodyLost, Refused
-
-MEGAPIXEL = 1_000_000
-
-
-def spool(settings: Settings) -> list[Path]:
-    return list(Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir())
-
-
-def fill_the_disk(patch: pytest.MonkeyPatch) -> None:
-    def no_room(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    patch.setattr(files, "_allocate", no_room)
-
-
-def test_room_is_made_and_what_was_not_needed_is_given_back(settings: Settings) -> None:
-    with files.reserved(MEGAPIXEL) as file:
-        on_disk = Path(file.temporary_file_path())
-        assert on_disk.stat().st_blocks * 512 >= MEGAPIXEL * files.BYTES_PER_PIXEL + files.ROOM_TO_SPARE
-        files.fill(file, [b"half ", b"and half"])
-        assert (on_disk.read_bytes(), file.size) == (b"half and half", 13)
-        assert on_disk.stat().st_blocks * 512 < MEGAPIXEL
-    assert spool(settings) == []
-
-
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_without_room_it_says_so_and_leaves_nothing(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
-    def refuse(*_: Any) -> None:
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, "posix_fallocate", refuse)
-    with pytest.raises(NoRoomError, match=os.strerror(code)), files.reserved(MEGAPIXEL):
-        raise AssertionError("let in without room")
-    assert spool(settings) == []
-
-
-@pytest.mark.parametrize(("free", "enough"), [(10**9, True), (10**6, False)])
-def test_where_nothing_can_be_reserved_the_room_there_is_has_to_do(
-    monkeypatch: pytest.MonkeyPatch, free: int, enough: bool
-) -> None:
-    monkeypatch.delattr(os, "posix_fallocate")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": free}))
-    if enough:
-        with files.reserved(MEGAPIXEL):
-            return
-    with pytest.raises(NoRoomError), files.reserved(MEGAPIXEL):
-        raise AssertionError("let in without room")
 
 
 def endless() -> Iterator[bytes]:
@@ -81,7 +30,7 @@ def endless() -> Iterator[bytes]:
 
 def test_a_body_that_never_ends_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_RESULT_BYTES", 5000)
-    with files.reserved(1) as file:
+    with room.reserved(job_of(1, 1), 1) as file:
         with pytest.raises(BodyLost, match="more than 5000 bytes"):
             files.fill(file, endless())
         assert file.tell() <= 6000
@@ -89,7 +38,7 @@ def test_a_body_that_never_ends_is_broken_off(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def body(settings: Settings) -> Iterator[TemporaryUploadedFile]:
-    with files.reserved(1) as file:
+    with room.reserved(job_of(1, 1), 1) as file:
         yield file
 
 
@@ -170,7 +119,7 @@ def test_without_room_made_first_a_full_disk_loses_what_was_paid(
 
     world.job()
     with monkeypatch.context() as patch:
-        patch.setattr(files, "_allocate", lambda *_: None)
+        patch.setattr(spool, "allocate", lambda *_: None)
         patch.setattr(files, "fill", no_room)
         with pytest.raises(OSError, match="No space"):
             run(server)
@@ -191,4 +140,4 @@ def test_a_result_that_is_far_too_long_is_booked_and_lost(
     assert (job.state, job.reason) == (lost if header else unknown)
     balances = ledger.balances(world.team)
     assert (balances.spent, balances.held) == ((CREDIT, 0) if header else (0, CREDIT))
-    assert (bool(job.result), spool(settings)) == (False, [])
+    assert (bool(job.result), spooled(settings)) == (False, [])

@@ -195,10 +195,10 @@ def test_every_send_is_counted_and_only_the_last_answer_counts(world: World, ser
 
 
 @pytest.mark.parametrize("charge", [None, "1.000000"])
-def test_a_file_missing_after_the_call_gives_no_charge_back(
+def test_a_result_that_cant_be_put_in_place_waits_and_gives_no_charge_back(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch, charge: str | None
 ) -> None:
-    """It is no missing source: whoever takes the job up goes by what the headers say."""
+    """It is no missing source, and the paid body stays where it is."""
 
     def vanish(*_: Any) -> None:
         raise FileNotFoundError("the folder is gone")
@@ -207,10 +207,12 @@ def test_a_file_missing_after_the_call_gives_no_charge_back(
     server.script.append(wire.answer(charged=charge))
     with monkeypatch.context() as patch:
         patch.setattr(files, "put", vanish)
-        with pytest.raises(FileNotFoundError):
-            run(server)
+        for _ in range(2):
+            job, _wait = run(server)
+            assert (job.state, job.reason) == ("queued", Job.Reason.RESULT_WAITS)
+            assert balances(world) == Balances(99 * CREDIT, CREDIT)
     job, _ = run(server)
-    assert (job.state, server.calls) == ("failed" if charge else "in_doubt", 1)
+    assert (job.state, server.calls) == ("done", 1)
     assert balances(world) == (
         Balances(99 * CREDIT, spent=CREDIT) if charge else Balances(99 * CREDIT, CREDIT)
     )

@@ -21,13 +21,12 @@ from accounts import allowances, immutable, ledger
 from accounts.models import AllowanceUse, LedgerAccount, Membership, Team, Transfer
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of, small_png
-from jobs import files, queue, renditions, review, verify
+from jobs import files, instance, quarantine, queue, renditions, review, verify
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Ramp, Verification
 from jobs.renditions import Side, Size
 from jobs.tests import upstream as wire
 from jobs.tests.test_worker import all_done, until, working
 from jobs.tests.upstream import Server, run
-from jobs.verify import stored
 
 State = Attempt.State
 HOURS_AGO = time.time() - 3 * 60 * 60
@@ -389,15 +388,16 @@ def test_a_result_that_waits_for_a_worker_is_no_stray(busy_world: World, server:
 
 
 def test_strays_can_be_asked_for(busy_world: World) -> None:
-    assert list(stored.strays()) == []
+    assert list(quarantine.strays(set(files.stored_names()))) == []
     stray_file()
-    assert list(stored.strays()) == ["aurora/somewhere/result-1.png"]
+    assert list(quarantine.strays(set(files.stored_names()))) == ["aurora/somewhere/result-1.png"]
 
 
 def test_what_was_stored_after_the_first_look_is_not_lost(
     busy_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored, "_walk", lambda _folder: iter(()))
+    instance.establish()
+    monkeypatch.setattr(files, "stored_names", lambda: iter(()))
     assert found() == {}
 
 
@@ -409,7 +409,7 @@ def test_what_got_its_row_after_the_first_look_is_no_stray(
         return set()
 
     lay("aurora/late.png")
-    monkeypatch.setattr(stored, "_arrived", late)
+    monkeypatch.setattr(files, "arrived", late)
     assert found() == {}
 
 

@@ -25,7 +25,7 @@ from engine import weights
 from engine.model import BUILT_IN
 from engine.tests.conftest import wait_until_ready
 from experiments.servers import create_database
-from jobs import files, hands, queue
+from jobs import hands, leftovers, queue, spool
 from jobs.models import Attempt, Job
 from jobs.process import process
 from jobs.tests import upstream as wire
@@ -91,10 +91,10 @@ def test_an_idle_worker_stops_at_once(committed_world: World, server: Server) ->
 
 def test_what_a_killed_process_left_behind_is_swept_up(settings: Settings) -> None:
     folder = Path(settings.FILE_UPLOAD_TEMP_DIR)
-    for name, age in (("old", files.SPOOL_KEPT_SECONDS + 60), ("young", 60)):
+    for name, age in (("old", spool.KEPT_SECONDS + 60), ("young", 60)):
         (folder / name).touch()
         os.utime(folder / name, (time.time() - age,) * 2)
-    files.sweep_spool()
+    leftovers.sweep()
     assert [path.name for path in folder.iterdir()] == ["young"]
 
 
@@ -114,7 +114,7 @@ def test_files_that_come_and_go_do_not_keep_a_worker_from_starting(settings: Set
     web.start()
     try:
         for _ in range(1000):
-            files.sweep_spool()
+            leftovers.sweep()
     finally:
         stop.set()
         web.join()

@@ -9,13 +9,12 @@ from itertools import islice
 
 from django.db import connection, transaction
 
+from jobs import stopping
 from jobs.models import Verification
+from jobs.stopping import Stop, until
 from jobs.verify import books, moving, paid, rollups, stored
-from jobs.verify.stored import strays
 
-__all__ = ["INVARIANTS", "run", "strays"]
-
-Find = Callable[[], Iterator[str]]
+Find = Callable[..., Iterator[str]]
 Tell = Callable[[int, list[str]], None]
 
 INVARIANTS: dict[int, tuple[str, Find]] = {
@@ -36,19 +35,27 @@ MOST_FINDINGS = 50
 """Of one invariant; a bug that touches everything shouldn't fill the disk with its sentences."""
 
 
-def run(*, quick: bool = False, tell: Tell = lambda _number, _found: None) -> Verification:
+def run(
+    *,
+    quick: bool = False,
+    nightly: bool = False,
+    stop: Stop = stopping.never,
+    tell: Tell = lambda _number, _found: None,
+) -> Verification:
     """Look at all invariants, and keep what was found.
 
-    quick: leave out the one that reads every result. tell: called after each with its findings.
+    quick: leave out the one that reads every result; nightly: read a night's share of them. tell: called
+    after each with its findings. Raises StoppedError, and keeps nothing then, if the process is told to end.
     """
     found: dict[int, list[str]] = {}
     with _one_view():
         # All of one moment, so that work under way can't look like damage.
-        for number in sorted(INVARIANTS.keys() - FILES):
+        for number in until(stop, sorted(INVARIANTS.keys() - FILES)):
             found[number] = _bounded(INVARIANTS[number][1]())
     for number in FILES:
+        find = stored.due_results_match if nightly and number == HASHING else INVARIANTS[number][1]
         if not (quick and number == HASHING):
-            found[number] = _bounded(INVARIANTS[number][1]())
+            found[number] = _bounded(find(stop))
     for number in sorted(found):
         tell(number, found[number])
     findings = [[number, sentence] for number in sorted(found) for sentence in found[number]]

@@ -1,74 +1,120 @@
 """Invariants 5 and 6: the files. They are read outside of any transaction, so what looks wrong is looked at
 again before it is told."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
+from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs import files
-from jobs.models import Attempt, Job
+from jobs import files, instance, quarantine, stopping
+from jobs.models import DamagedResult, Job, ResultRound
+from jobs.stopping import Stop, until
 
-SETTLED_DOWN = timedelta(hours=1)
-"""A file is there before its row is; after so long no row comes any more."""
-PREVIEW = ".webp"
+NIGHTLY_SECONDS = 30 * 60
+SAVED_EVERY_SECONDS = 10
+
+Result = tuple[int, str, str]
+"""A job's key, the name of its result, and the hash that it should have."""
 
 
-def results_match() -> Iterator[str]:
+def results_match(stop: Stop = stopping.never) -> Iterator[str]:
     """5. Reads every result there is. One without its file is invariant 6's."""
-    stored = Job.objects.exclude(result="").order_by("pk").values_list("pk", "result", "result_sha256")
-    for pk, name, expected in stored.iterator():
-        if _hash(name) not in (None, expected) and Job.objects.filter(pk=pk, result=name).exists():
-            yield f"The result of job {pk}, {name}, isn't what came from the upstream."
+    for result in until(stop, _results()):
+        yield from _damage(result)
 
 
-def files_are_rows() -> Iterator[str]:
-    """6. In both directions."""
-    found = set(_walk(""))
-    for pk, *names in _named():
+def due_results_match(stop: Stop = stopping.never) -> Iterator[str]:
+    """5, but only results that weren't read for ``VERIFY_EVERY_DAYS``, and no more than a night's share of
+    them.
+
+    A damaged one is read, or at least told, every night until it is whole again.
+    """
+    end = time.monotonic() + NIGHTLY_SECONDS
+    yield from _still_damaged(stop, end)
+    current = _round()
+    if current.ended_at is None:
+        yield from _go_on(current, stop, end)
+
+
+def files_are_rows(stop: Stop = stopping.never) -> Iterator[str]:
+    """6. In both directions; and that the files are this database's at all."""
+    try:
+        instance.establish()
+    except instance.ForeignFilesError as error:
+        yield str(error)
+    found = set(until(stop, files.stored_names()))
+    aside = {file.name for file in quarantine.kept()}
+    for pk, *names in until(stop, _named()):
         for name in names:
             if name and name not in found and _is_gone(pk, name):
-                yield f"Job {pk} has lost its file {name}."
-    for name in _strays(found):
+                yield f"Job {pk} has lost its file {name}{_AWAY if name in aside else '.'}"
+    for name in quarantine.strays(found):
         yield f"No row names the file {name}."
 
 
-def strays() -> Iterator[str]:
-    """The names of files that no row will name any more: left behind by a crash between a file and its row.
-    A preview belongs to the picture that it shows."""
-    yield from _strays(set(_walk("")))
+_AWAY = ", which lies in quarantine: manage.py quarantine put-back brings it back."
 
 
-def _strays(found: set[str]) -> Iterator[str]:
-    expected = {name for _pk, *names in _named() for name in names} | _arrived()
-    for name in sorted(found - expected):
-        if _original(name) not in expected and _is_stray(name):
-            yield name
+def _results() -> Iterator[Result]:
+    stored = Job.objects.exclude(result="").order_by("pk")
+    return stored.values_list("pk", "result", "result_sha256").iterator()
+
+
+def _still_damaged(stop: Stop, end: float) -> Iterator[str]:
+    known = DamagedResult.objects.order_by("pk").values_list("pk", "job__result", "job__result_sha256")
+    for result in until(stop, list(known)):
+        yield from _damage(result) if time.monotonic() < end else [_sentence(result)]
+
+
+def _round() -> ResultRound:
+    """The one under way, or the last one if the next isn't due yet."""
+    last = ResultRound.objects.first()
+    every = timedelta(days=settings.VERIFY_EVERY_DAYS)
+    if last and (last.ended_at is None or timezone.now() - last.began_at < every):
+        return last
+    return ResultRound.objects.create()
+
+
+def _go_on(current: ResultRound, stop: Stop, end: float) -> Iterator[str]:
+    saved = time.monotonic()
+    known = set(DamagedResult.objects.values_list("pk", flat=True))
+    results = Job.objects.exclude(result="").filter(pk__gt=current.last_job).order_by("pk")
+    try:
+        for result in until(stop, results.values_list("pk", "result", "result_sha256").iterator()):
+            if time.monotonic() >= end:
+                return
+            if result[0] not in known:  # told already
+                yield from _damage(result)
+            current.last_job = result[0]
+            if time.monotonic() - saved > SAVED_EVERY_SECONDS:
+                saved = time.monotonic()
+                current.save()
+        current.ended_at = timezone.now()
+    finally:
+        current.save()
+
+
+def _damage(result: Result) -> Iterator[str]:
+    """The sentence about a result that isn't what came; remembers it, or that it is whole again."""
+    pk, name, expected = result
+    if _hash(name) in (None, expected):
+        DamagedResult.objects.filter(pk=pk).delete()
+    elif Job.objects.filter(pk=pk, result=name).exists():
+        DamagedResult.objects.get_or_create(job_id=pk)
+        yield _sentence(result)
+
+
+def _sentence(result: Result) -> str:
+    return f"The result of job {result[0]}, {result[1]}, isn't what came from the upstream."
 
 
 def _named() -> Iterator[tuple[int, str, str]]:
     """Each job with the names of its source and, if there is one, its result."""
     return Job.objects.order_by("pk").values_list("pk", "source", "result").iterator()
-
-
-def _walk(folder: str) -> Iterator[str]:
-    """The names of all files."""
-    try:
-        folders, names = default_storage.listdir(folder)
-    except FileNotFoundError:  # nothing was ever stored, or the folder was removed just now
-        return
-    yield from (f"{folder}/{name}" if folder else name for name in names)
-    for below in folders:
-        yield from _walk(f"{folder}/{below}" if folder else below)
-
-
-def _arrived() -> set[str]:
-    """Results that were stored and wait for a worker, or a person, to book them."""
-    waiting = (Attempt.State.ANSWERED, Attempt.State.IN_DOUBT)
-    answered = Attempt.objects.filter(state__in=waiting).select_related("job")
-    return {files.result_name(attempt.job, attempt.number) for attempt in answered}
 
 
 def _hash(name: str) -> str | None:
@@ -83,19 +129,3 @@ def _is_gone(pk: int, name: str) -> bool:
     """Whether the row still names the file, and it really isn't there."""
     names_it = Job.objects.filter(Q(source=name) | Q(result=name), pk=pk)
     return names_it.exists() and not default_storage.exists(name)
-
-
-def _is_stray(name: str) -> bool:
-    """Whether it has been there for long, and there is still no row for it."""
-    try:
-        modified = default_storage.get_modified_time(name)
-    except FileNotFoundError:
-        return False
-    if timezone.now() - modified < SETTLED_DOWN:
-        return False
-    return not Job.objects.filter(Q(source=name) | Q(result=name)).exists()
-
-
-def _original(name: str) -> str:
-    """What a preview shows: ``source.jpg`` of ``source.jpg.tile.webp`` (``jobs.renditions``)."""
-    return name.rsplit(".", 2)[0] if name.endswith(PREVIEW) else name

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+import structlog
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -18,13 +19,16 @@ from accounts.models import Membership, Role
 from jobs.attempts import estimate
 from jobs.forms import UploadForm
 from jobs.models import Job
+from jobs.spool import FULL
 from jobs.submit import RequestReusedError, submit
 from jobs.views import live, unpaid
 from pixian import file_names
 
 BATCH_SHOWN = 200
 MEGAPIXEL = 1_000_000
-CREATED, CONFLICT = 201, 409
+CREATED, CONFLICT, INSUFFICIENT_STORAGE = 201, 409, 507
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,15 @@ def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", b
         return Refusal(name, unpaid.told(error), unpaid.PAYMENT_REQUIRED)
     except RequestReusedError:
         return Refusal(name, _("Another picture was sent under this number before."), CONFLICT)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        log.error("the disk is full", error=str(error))  # noqa: TRY400 - where says nothing
+        return Refusal(name, _no_room(), INSUFFICIENT_STORAGE)
+
+
+def _no_room() -> str:
+    return _("The server's disk is full, so nothing was stored and no credits were held. Tell its operator.")
 
 
 def _page(member: Membership, batch: UUID) -> dict[str, object]:

@@ -2,18 +2,22 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World
-from jobs import presence, queue
+from jobs import instance, presence, quarantine, queue
 from jobs.models import Verification
+from jobs.tests.disks import volume
 from jobs.tests.upstream import CREDENTIALS, Server, serving
 from pixian_web import health
 
@@ -92,6 +96,33 @@ def test_a_queue_that_stands_still_is_told(world: World) -> None:
     assert "1 waiting" in check.says
     assert queue.claim("test")
     assert said("Queue").fine
+
+
+def test_the_disk_that_the_files_lie_on_is_looked_at(
+    world: World, settings: Settings, tmp_path: Path
+) -> None:
+    """They may have a volume of their own, and that one fills up."""
+    instance.establish()
+    assert said("Disk").fine == (shutil.disk_usage(tmp_path).free > health.LITTLE_ROOM)
+    settings.MEDIA_ROOT = tmp_path / "volume"
+    with volume(tmp_path / "volume", megabytes=16):
+        check = said("Disk")
+        assert not check.fine
+        assert f"16 MB are free in {tmp_path / 'volume'}." in check.says
+        assert f"free in {settings.DATA_DIR}." in check.says
+
+
+def test_files_of_another_database_and_quarantined_ones_are_told(world: World) -> None:
+    instance.establish()
+    assert said("Disk").fine
+    path = Path(default_storage.path(default_storage.save("aurora/x/result-1.png", ContentFile(b"?"))))
+    os.utime(path, (0, 0))
+    assert quarantine.sweep().moved
+    assert "1 file that no job names lies in quarantine" in said("Disk").says
+    Path(default_storage.path(".instance")).write_text("another")
+    check = said("Disk")
+    assert not check.fine
+    assert "aren't this database's (another there" in check.says
 
 
 def test_what_was_found_wrong_is_told(world: World) -> None:

@@ -1,28 +1,70 @@
 """``manage.py prepare``: what must be there before the three processes start. ``make run`` calls it."""
 
+import os
+import stat
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.db import connection
 
 from accounts.links import login_link
 from accounts.models import Team, User
 from accounts.money import MICROCREDITS
 from accounts.teams import open_team
+from jobs import instance
 
 FIRST_OWNER = "owner@localhost"
 FIRST_TEAM = "My team"
 FIRST_CREDITS = 100
+PRIVATE_UMASK = 0o077
 
 
 class Command(BaseCommand):
     help = "Migrates, collects static files, makes a first owner and team, and prints a log-in link."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
+        os.umask(PRIVATE_UMASK)  # SQLite gives its other files the mode that the first one gets here
         call_command("migrate", verbosity=0)
         call_command("collectstatic", verbosity=0, interactive=False)
+        self._close_to_others()
+        self._know_the_files()
         owner = self._owner()
         self.stdout.write(f"\n  Log in as {owner.email}, once: {login_link(owner)}\n")
+
+    def _close_to_others(self) -> None:
+        """Let nobody but the user who runs this read the data, also where an earlier version did."""
+        folders = [
+            settings.DATA_DIR,
+            settings.SPOOL_ASIDE_DIR,
+            settings.FILE_UPLOAD_TEMP_DIR,
+            settings.MEDIA_ROOT,
+        ]
+        files = []
+        if connection.vendor == "sqlite":
+            files = [
+                Path(f"{connection.settings_dict['NAME']}{more}") for more in ("", "-wal", "-shm", "-journal")
+            ]
+        for mode, paths in ((0o700, map(Path, folders)), (0o600, files)):
+            for path in paths:
+                self._restrict(path, mode)
+
+    def _restrict(self, path: Path, mode: int) -> None:
+        try:
+            if stat.S_IMODE(path.stat().st_mode) != mode:
+                path.chmod(mode)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self.stderr.write(f"  {path} stays readable to others: {error}")
+
+    def _know_the_files(self) -> None:
+        try:
+            instance.establish()
+        except instance.ForeignFilesError as error:
+            self.stderr.write(f"\n  {error}\n")
 
     def _owner(self) -> User:
         """The first owner; a second start finds them and adds nothing."""

@@ -1,0 +1,46 @@
+"""Whose files the storage holds, and how far the nightly reading of results has come."""
+
+from uuid import uuid4
+
+from django.db import models
+from django.utils import timezone
+
+from jobs.models.job import Job
+
+
+class Instance(models.Model):
+    """The one row that says which folder of files belongs to this database: the folder holds the same id."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4)
+    only = models.BooleanField(default=True, unique=True)
+    made_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=models.Q(only=True), name="instance_only_one"),)
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class ResultRound(models.Model):
+    """One round of the nightly verification over all stored results, in the order of their jobs."""
+
+    began_at = models.DateTimeField(default=timezone.now)
+    last_job = models.BigIntegerField(default=0)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-began_at",)
+
+    def __str__(self) -> str:
+        return f"{self.began_at}: up to job {self.last_job}"
+
+
+class DamagedResult(models.Model):
+    """A stored result that isn't what came from the upstream. It is read again every night."""
+
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, primary_key=True, related_name="damage")
+    found_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.job_id} since {self.found_at}"
