@@ -1,4 +1,5 @@
-"""What is done now and then by one worker of all: the balance is asked for, the books are verified."""
+"""What is done now and then by one worker of all: the balance is asked for, the books are verified,
+spent counts are purged."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,6 +9,7 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError
 from django.utils import timezone
 
+from accounts import rates
 from jobs import balance, verify
 from jobs.models import Chore
 from jobs.upstream import Upstream
@@ -55,7 +57,8 @@ def _verify(_: Upstream) -> None:
         log.error("manage.py verify finds the books or files wrong", findings=found)
 
 
-CHORES: dict[str, tuple[timedelta, timedelta, Callable[[Upstream], None]]] = {
+CHORES: dict[str, tuple[timedelta, timedelta, Callable[[Upstream], object]]] = {
     "balance": (timedelta(0), HOUR, _ask_for_the_balance),
+    "purge": (HOUR, HOUR, lambda _: rates.purge()),
     "verify": (DAY, DAY, _verify),
 }

@@ -178,6 +178,7 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "accounts_counted",
+        "KEY_FUNCTION": "accounts.rates.cache_key",
         "OPTIONS": {"MAX_ENTRIES": 50_000},
     }
 }
