@@ -5,9 +5,10 @@ import json
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from werkzeug.wrappers import Request
 
 from accounts import ledger
-from accounts.models import Scope
+from accounts.models import ApiKey, Scope
 from accounts.money import MICROCREDITS
 from jobs import answers
 from jobs.api import access, calls
@@ -24,15 +25,8 @@ def remove_background(request: WSGIRequest) -> HttpResponseBase:
     """``POST /api/v2/remove-background``: a job like any other, and the upstream's answer as it comes."""
     key = access.key_of(request, Scope.CUTOUTS)
     with calls.door().passed(), UploadRequest(request.environ) as came:
-        fields = read_form(came)
-        options = Options.parse(fields)
-        with read_source(came, fields, calls.fetcher()) as source:
-            name = calls.source_name(came, fields, "image")
-            sent = calls.received(
-                request, Job.Origin.API, source, name, calls.options_of(fields), test=options.test
-            )
-            with sent as upload:
-                job, call = calls.make(key, upload)
+        with access.refusals_counted(key):
+            job, call = _made(request, came, key)
         return _answer(job, call)
 
 
@@ -40,6 +34,7 @@ def remove_background(request: WSGIRequest) -> HttpResponseBase:
 def account(request: WSGIRequest) -> HttpResponse:
     """``GET /api/v2/account``: the team's balance."""
     key = access.key_of(request, Scope.BALANCE)
+    access.count(key)
     balances = ledger.balances(key.team)
     told = {
         "creditPack": "none",
@@ -48,6 +43,18 @@ def account(request: WSGIRequest) -> HttpResponse:
         "credits": balances.available / MICROCREDITS,
     }
     return HttpResponse(json.dumps(told), "application/json")
+
+
+def _made(request: WSGIRequest, came: Request, key: ApiKey) -> tuple[Job, Call | None]:
+    fields = read_form(came)
+    options = Options.parse(fields)
+    with read_source(came, fields, calls.fetcher()) as source:
+        name = calls.source_name(came, fields, "image")
+        sent = calls.received(
+            request, Job.Origin.API, source, name, calls.options_of(fields), test=options.test
+        )
+        with sent as upload:
+            return calls.make(key, upload)
 
 
 def _again(job: Job) -> HttpResponseBase:
