@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import rates
@@ -24,7 +24,7 @@ from pixian.picture import Header
 
 REMEMBERED = timedelta(hours=24)
 LOOK_AGAIN_SECONDS = 0.1
-UNDONE = (LedgerError, IntegrityError, NoSlotError, TooFastError)
+UNDONE = (LedgerError, IntegrityError, DataError, NoSlotError, TooFastError)
 """After these surely nothing was written. After any other failure the row may be there, only its confirmation
 lost, and the sender comes back for it."""
 

@@ -1,13 +1,14 @@
 """What a call carries, read with bounds: the options and the picture."""
 
 import os
+from collections.abc import Mapping
 from typing import IO, Any
 from wsgiref.types import WSGIEnvironment
 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
-from pixian import errors
+from pixian import errors, text
 from pixian.limits import MAX_UPLOAD_BYTES
 
 MAX_TEXT_BYTES = 1 << 21
@@ -58,7 +59,17 @@ def read_form(request: Request) -> dict[str, str]:
     for file in request.files.values():
         if (size := file.stream.seek(0, os.SEEK_END)) > MAX_UPLOAD_BYTES:
             raise errors.too_many_bytes(size, MAX_UPLOAD_BYTES)
+    refuse_unstorable(fields)
     return fields
+
+
+def refuse_unstorable(fields: Mapping[str, str]) -> None:
+    """Raise Refused 400/1019 for a name or a value that no database can hold."""
+    for name, value in fields.items():
+        if not text.is_storable(name):
+            raise errors.bad_parameter("a parameter's name", name, text.ALLOWED)
+        if not text.is_storable(value):
+            raise errors.bad_parameter(name, value, text.ALLOWED)
 
 
 def _not_a_form(mimetype: str) -> errors.Refused:

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from accounts.models import ApiKey, Scope
 from jobs.api import access
+from pixian.upload import refuse_unstorable
 
 SCHEME = "basic"
 
@@ -29,4 +30,5 @@ def reads(scope: Scope, **told: Any) -> dict[str, Any]:
 def _admitted(scope: Scope, request: HttpRequest) -> ApiKey:
     key = access.key_of(request, scope)
     access.count(key)
+    refuse_unstorable({name: "".join(map(str, values)) for name, values in request.GET.lists()})
     return key
