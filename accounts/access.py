@@ -1,8 +1,10 @@
 """The tenancy gate: the first line of every view of a team."""
 
-from ipaddress import ip_address
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.exceptions import PermissionDenied
@@ -12,8 +14,16 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Membership, Role, Team
 
+log = structlog.get_logger(__name__)
+
 LAST_TEAM = "team"
 """In a session: the slug of the team that was entered last. The way in leads there."""
+
+NAT64 = IPv6Network("64:ff9b::/96")
+"""RFC 6052: the last 32 bits are an IPv4 address."""
+
+SUBNET_BITS = 64
+"""One customer's share of IPv6 is a /64 at least, and each of its 2^64 addresses is theirs to use."""
 
 
 def enter(request: HttpRequest, team_slug: str, at_least: Role = Role.VIEWER) -> Membership:
@@ -52,19 +62,48 @@ def client_ip(request: HttpRequest) -> str:
     hops = request.headers.get("X-Forwarded-For", "").split(",")
     trusted = settings.TRUSTED_PROXIES
     told = _address(hops[-trusted]) if 0 < trusted <= len(hops) else None
-    return told or str(request.META.get("REMOTE_ADDR", ""))
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    address = told or _address(peer)
+    if hops != [""] and not trusted and address and address.is_private:
+        _warn_of_a_proxy()
+    return str(address or peer)
 
 
-def _address(hop: str) -> str | None:
-    """Without the port that some proxies add; None where it is no address."""
+def client_subnet(request: HttpRequest) -> str:
+    """Return what a guesser is counted by: an IPv4 address, or the /64 of an IPv6 address."""
+    text = client_ip(request)
+    address = _address(text)
+    if not isinstance(address, IPv6Address):
+        return text
+    return str(IPv6Network((int(address), SUBNET_BITS), strict=False))
+
+
+def _address(hop: str) -> IPv4Address | IPv6Address | None:
+    """Return the address without a port or a zone (``%eth0``), or None if it is none.
+
+    An IPv6 address that carries an IPv4 one is returned as that one. Otherwise everybody behind a translator
+    would share one limit, and one person with 6to4 would have 65,536 of them.
+    """
     host = hop.strip()
     if host.count(":") == 1 or host.startswith("["):
         host = host.removeprefix("[").partition("]" if "]" in host else ":")[0]
     try:
-        address = ip_address(host)
+        address = ip_address(host.partition("%")[0])
     except ValueError:
         return None
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    return _carried_ipv4(address) or address if isinstance(address, IPv6Address) else address
+
+
+def _carried_ipv4(address: IPv6Address) -> IPv4Address | None:
+    if address in NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+
+
+@cache
+def _warn_of_a_proxy() -> None:
+    """Warn once per process that everybody may share one limit for wrong passwords and keys."""
+    log.warning("X-Forwarded-For comes from a proxy on this network; if it is yours, set TRUSTED_PROXIES")
 
 
 class SignInMiddleware(LoginRequiredMiddleware):

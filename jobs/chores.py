@@ -1,4 +1,5 @@
-"""What is done now and then by one worker of all: the balance is asked for, the books are verified."""
+"""What is done now and then by one worker of all: the balance is asked for, the books are verified,
+spent counts are purged."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -7,6 +8,7 @@ import structlog
 from django.db import DatabaseError
 from django.utils import timezone
 
+from accounts import rates
 from jobs import balance, instance, quarantine, stopping, verify
 from jobs.models import Chore
 from jobs.stopping import Stop, StoppedError
@@ -66,7 +68,8 @@ def _tidy(stop: Stop) -> None:
         log.error("the files belong to another database", error=str(error))  # noqa: TRY400 - where says nothing
 
 
-CHORES: dict[str, tuple[timedelta, timedelta, Callable[[Upstream, Stop], None]]] = {
+CHORES: dict[str, tuple[timedelta, timedelta, Callable[[Upstream, Stop], object]]] = {
     "balance": (timedelta(0), HOUR, _ask_for_the_balance),
+    "purge": (HOUR, HOUR, lambda _upstream, _stop: rates.purge()),
     "verify": (DAY, DAY, _verify),
 }

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import rates
@@ -22,7 +22,7 @@ from jobs.queue import NoSlotError
 from pixian.picture import Header
 
 REMEMBERED = timedelta(hours=24)
-UNDONE = (LedgerError, IntegrityError, NoSlotError, TooFastError)
+UNDONE = (LedgerError, IntegrityError, DataError, NoSlotError, TooFastError)
 """After these surely nothing was written. After any other failure the row may be there, only its confirmation
 lost, and the sender comes back for it."""
 

@@ -32,7 +32,10 @@ class Credentials:
 
     @classmethod
     def from_header(cls, authorization: str) -> Self | None:
-        """What a ``Basic`` header carries; None where it is anything else."""
+        """What a ``Basic`` header carries; None where it is anything else.
+
+        RFC 7617 allows no control characters, and PostgreSQL couldn't look for an Id with a NUL.
+        """
         scheme, _, encoded = authorization.partition(" ")
         if scheme.lower() != "basic":
             return None
@@ -40,7 +43,7 @@ class Credentials:
             api_id, colon, api_secret = base64_text.decode(encoded).decode().partition(":")
         except ValueError:  # no base64, not even ASCII, or no UTF-8 inside
             return None
-        return cls(api_id, api_secret) if colon else None
+        return cls(api_id, api_secret) if colon and (api_id + api_secret).isprintable() else None
 
     @property
     def api_key(self) -> str:

@@ -1,7 +1,7 @@
 """What a call carries, read with bounds: the options and the picture."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 from urllib.parse import parse_qsl
 from wsgiref.types import WSGIEnvironment
@@ -11,7 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.wrappers import Request
 
-from pixian import errors, multipart
+from pixian import errors, multipart, text
 from pixian.limits import MAX_UPLOAD_BYTES
 
 MAX_TEXT_BYTES = 1 << 21
@@ -98,15 +98,17 @@ def read_form(request: Request) -> dict[str, str]:
     for file in request.files.values():
         if (size := file.stream.seek(0, os.SEEK_END)) > MAX_UPLOAD_BYTES:
             raise errors.too_many_bytes(size, MAX_UPLOAD_BYTES)
-    return first_values(fields)
+    form = first_values(fields)
+    refuse_unstorable(form)
+    return form
 
 
 def first_values(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     """For each name its first value that isn't blank."""
     first: dict[str, str] = {}
-    for name, text in fields:
+    for name, value in fields:
         if not first.get(name, "").strip():
-            first[name] = text
+            first[name] = value
     return first
 
 
@@ -132,6 +134,15 @@ def _pairs(text: bytes) -> list[tuple[str, str]]:
         raise RequestEntityTooLarge
     decoded = text.decode(errors="replace")
     return parse_qsl(decoded, keep_blank_values=True, errors="werkzeug.url_quote")
+
+
+def refuse_unstorable(fields: Mapping[str, str]) -> None:
+    """Raise Refused 400/1019 for a name or a value that no database can hold."""
+    for name, value in fields.items():
+        if not text.is_storable(name):
+            raise errors.bad_parameter("a parameter's name", name, text.ALLOWED)
+        if not text.is_storable(value):
+            raise errors.bad_parameter(name, value, text.ALLOWED)
 
 
 def _not_a_form(mimetype: str) -> errors.Refused:

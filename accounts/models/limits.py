@@ -65,10 +65,10 @@ class AllowanceUse(models.Model):
 
 
 class Rate(models.Model):
-    """How far ahead a key, or a team, has called: the moment at which it will have paid off its calls at
-    its rate, in microseconds since 1970."""
+    """How far ahead a key, a team or a guesser has called: the moment at which they will have paid off their
+    calls at their rate, in microseconds since 1970. subject: a keyed hash, see ``accounts.rates``."""
 
-    subject = models.CharField(max_length=40, primary_key=True)
+    subject = models.CharField(max_length=64, primary_key=True)
     paid_off_at = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:

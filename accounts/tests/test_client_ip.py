@@ -4,6 +4,7 @@ import pytest
 from django.test import RequestFactory
 from pytest_django import Settings
 
+from accounts import access
 from accounts.access import client_ip
 from accounts.adapter import AccountAdapter
 
@@ -33,6 +34,9 @@ def asked(forwarded: str | None, peer: str = PEER) -> str:
         (1, "[2001:db8::1]:443", "2001:db8::1"),
         (1, "[2001:db8::1]", "2001:db8::1"),
         (1, "::ffff:203.0.113.7", "203.0.113.7"),
+        (1, "fe80::1%eth0", "fe80::1"),
+        (1, "[fe80::1%25eth0]:443", "fe80::1"),
+        (1, "64:ff9b::203.0.113.7", "203.0.113.7"),
         (1, "unknown", PEER),
         (1, "", PEER),
         (1, ",", PEER),
@@ -45,6 +49,39 @@ def test_the_address_behind_our_proxies(
 ) -> None:
     settings.TRUSTED_PROXIES = proxies
     assert asked(forwarded) == address
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [("::ffff:203.0.113.7", "203.0.113.7"), ("2001:DB8:0::1", "2001:db8::1"), ("fe80::1%eth0", "fe80::1")],
+)
+def test_a_connections_address_is_read_the_same_way(settings: Settings, peer: str, address: str) -> None:
+    assert asked(None, peer) == address
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "peer", "warned"),
+    [
+        (0, "203.0.113.7", "127.0.0.1", True),
+        (0, "203.0.113.7", "10.0.0.2", True),
+        (0, "203.0.113.7", "8.8.8.8", False),  # a stranger may send what they like
+        (0, None, "127.0.0.1", False),
+        (1, "203.0.113.7", "127.0.0.1", False),
+    ],
+)
+def test_a_proxy_that_no_setting_names_is_warned_of_once(
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    proxies: int,
+    forwarded: str | None,
+    peer: str,
+    warned: bool,
+) -> None:
+    settings.TRUSTED_PROXIES = proxies
+    access._warn_of_a_proxy.cache_clear()
+    for _ in range(3):
+        asked(forwarded, peer)
+    assert caplog.text.count("set TRUSTED_PROXIES") == int(warned)
 
 
 def test_a_unix_socket_has_no_address(settings: Settings) -> None:

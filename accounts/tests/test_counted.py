@@ -17,7 +17,7 @@ def test_guesses_are_counted_by_whichever_process(db: None, client: Client) -> N
     assert guesses(client, 6) == [200] * 6
     del caches["default"]  # as in a process that has just started
     assert guesses(client, 5) == [200] * 4 + [429]
-    assert Counted.objects.filter(cache_key__contains=":password:").exists()
+    assert Counted.objects.exists()
 
 
 def test_many_names_push_no_count_out(db: None) -> None:

@@ -1,11 +1,14 @@
 """One-time log-in links: good once, for a day, for whom they were made."""
 
+from datetime import datetime, timedelta
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils.http import int_to_base36
 from pytest_django import Settings
 
+from accounts import links
 from accounts.links import login_link, user_of_link
 from accounts.models import User
 from conftest import World
@@ -75,6 +78,26 @@ def test_it_lasts_a_day(settings: Settings) -> None:
     assert not hasattr(settings, "LOGIN_LINK_SECONDS")
 
 
+@pytest.mark.parametrize(
+    ("minutes", "staff", "good"), [(59, True, True), (61, True, False), (61, False, True)]
+)
+def test_staffs_lasts_an_hour(
+    world: World,
+    client: Client,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    minutes: int,
+    staff: bool,
+    good: bool,
+) -> None:
+    User.objects.filter(pk=world.alice.pk).update(is_staff=staff)
+    path = path_of(world.alice, settings)
+    later = datetime.now() + timedelta(minutes=minutes)  # noqa: DTZ005 - as Django's tokens reckon
+    monkeypatch.setattr(links._tokens, "_now", lambda: later)
+    client.get(path)
+    assert (who(client) == world.alice.pk) == good
+
+
 def test_an_inactive_user_is_refused(world: World, client: Client, settings: Settings) -> None:
     path = path_of(world.alice, settings)
     User.objects.filter(pk=world.alice.pk).update(is_active=False)
@@ -87,7 +110,13 @@ def test_a_token_is_for_one_person(world: World) -> None:
     assert user_of_link(int_to_base36(world.bob.pk), token) is None
 
 
-@pytest.mark.parametrize("number", ["0", "1", "-1", "zzzzzzzzzzzzz", "z" * 40, "é", "%00", "..", "1 OR 1=1"])
-@pytest.mark.parametrize("token", ["x", "-", "0-0", "a-b-c", "zzzzzzzzzzzzz-0", "%00", "é-é"])
+@pytest.mark.parametrize("number", ["0", "1", "-1", "zzzzzzzzzzzzz", "z" * 40, "é", "..", "1 OR 1=1"])
+@pytest.mark.parametrize("token", ["x", "-", "0-0", "a-b-c", "zzzzzzzzzzzzz-0", "é-é"])
 def test_nonsense_is_refused(db: None, client: Client, number: str, token: str) -> None:
     assert refused(client, f"/in/{number}/{token}/")
+
+
+@pytest.mark.parametrize("path", ["/in/%00/x/", "/in/1/%00/", "/in/%00/%00/"])
+def test_nul_is_no_link(db: None, client: Client, path: str) -> None:
+    assert client.get(path).status_code == 400
+    assert who(client) is None

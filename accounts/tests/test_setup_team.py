@@ -14,6 +14,7 @@ from pytest_django import Settings
 from accounts import keys, ledger
 from accounts.ledger import Balances
 from accounts.models import ApiKey, Membership, Role, Scope, Team, User
+from accounts.tests.factors import with_app
 from accounts.tests.kept import everything_kept
 from conftest import World
 from pixian.credentials import Credentials
@@ -85,6 +86,12 @@ def test_somebody_who_exists_owns_the_new_team_too(world: World) -> None:
     assert answer["owner"] == "alice@example.org"
     assert world.alice.teams.count() == 2
     assert User.objects.get(pk=world.alice.pk).check_password("correct horse")
+
+
+def test_no_link_goes_past_a_second_factor(world: World) -> None:
+    """Scripts keep what it prints."""
+    with_app(world.alice)
+    assert setup_team("North", "--owner", "alice@example.org")["login_link"] is None
 
 
 def test_where_the_team_is_refused_no_key_is_made(world: World) -> None:

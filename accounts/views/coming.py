@@ -23,7 +23,7 @@ def login_link(request: HttpRequest, number: str, token: str) -> HttpResponse:
     user = links.user_of_link(number, token)
     if user is None:
         messages.error(
-            request, _("This link was used or is too old. Start the program again, it prints a new one.")
+            request, _("This link was used or is too old. Ask the person who runs this site for a new one.")
         )
         return redirect("account_login")
     # No second factor is asked for. Links are made on the machine that runs this site, by its start-up or by

@@ -1,15 +1,24 @@
-"""Whose program it is: the key, its scope, and how often it may call."""
+"""Whose program it is: the key, its scope, and how often it may call.
+
+What is counted: every call with a right key by the key and its team, refused ones too; every call without one
+by the address it came from. So nobody who guesses uses up what a key's owner may.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest
+from werkzeug.exceptions import HTTPException
 
 from accounts import keys, rates
-from accounts.access import client_ip
+from accounts.access import client_subnet
 from accounts.keys import IdUnknownError, KeyDisabledError, KeyRefusedError
 from accounts.models import ApiKey, Scope
 from accounts.rates import Bound, TooFastError
 from pixian.credentials import Credentials
-from pixian.errors import Code, Refused, SlowDown
+from pixian.errors import ApiError, Code, Refused, SlowDown
 
 REFUSED = {
     IdUnknownError: (Code.ID_UNKNOWN, "The API Id is unknown: send Id and secret as HTTP Basic."),
@@ -56,6 +65,29 @@ def with_patience(key: ApiKey) -> None:
         raise too_fast(error) from error
 
 
+def count(key: ApiKey) -> None:
+    """Count a call of this key that makes no job; raises SlowDown, and then it isn't counted."""
+    try:
+        with transaction.atomic():  # a call that the team's bound refuses counts nothing for the key
+            for bound in bounds(key):
+                rates.take(bound)
+    except TooFastError as error:
+        raise too_fast(error) from error
+
+
+@contextmanager
+def refusals_counted(key: ApiKey) -> Iterator[None]:
+    """Count a call that is refused inside. One that makes a job counts in that job's transaction."""
+    try:
+        yield
+    except SlowDown:
+        raise
+    except (ApiError, HTTPException):
+        with suppress(SlowDown):  # what was wrong says more than that it was the last call for now
+            count(key)
+        raise
+
+
 def too_fast(error: TooFastError) -> SlowDown:
     return SlowDown(
         429, Code.SLOW_DOWN, "Too many calls for this key or team.", retry_after=error.retry_after
@@ -69,7 +101,7 @@ def _nobody() -> ApiKey:
 def _slow_guessing_down(request: HttpRequest) -> None:
     """A right key is let in all the same."""
     try:
-        rates.take(Bound(f"guesses:{client_ip(request)}", settings.API_GUESSES_PER_ADDRESS))
+        rates.take(Bound(f"guesses:{client_subnet(request)}", settings.API_GUESSES_PER_ADDRESS))
     except TooFastError as error:
         raise SlowDown(
             429, Code.SLOW_DOWN, "Too many wrong keys from your address.", retry_after=error.retry_after

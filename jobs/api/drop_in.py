@@ -14,6 +14,7 @@ from jobs import answers
 from jobs.api import access, calls
 from jobs.api.face import nothing, speaks
 from jobs.models import Job
+from jobs.relay import Call
 from pixian import file_names
 from pixian.errors import ApiError
 from pixian.removebg import account as standing
@@ -40,9 +41,11 @@ def remove_background(request: WSGIRequest) -> HttpResponse:
     with DropInRequest(request.environ) as came:
         key = access.key_of(request, Scope.CUTOUTS, credentials_of(came))
         with calls.door().passed(key.team_id):
-            fields = read_fields(came)
-            wanted = Wanted.parse(fields, request.headers.get("Accept", ""))
-            job = _made(request, came, key, fields, wanted)
+            with access.refusals_counted(key):
+                fields = read_fields(came)
+                wanted = Wanted.parse(fields, request.headers.get("Accept", ""))
+                job, call = _made(request, came, key, fields, wanted)
+            _finish(call)
             return _rated(key, _answer(job, wanted))
 
 
@@ -51,6 +54,7 @@ def account(request: WSGIRequest) -> HttpResponse:
     """``GET /v1.0/account``: the team's balance."""
     with UploadRequest(request.environ) as came:
         key = access.key_of(request, Scope.BALANCE, credentials_of(came))
+        access.count(key)
     balance = standing.account(ledger.balances(key.team).available)
     return HttpResponse(json.dumps(balance), "application/json")
 
@@ -58,8 +62,10 @@ def account(request: WSGIRequest) -> HttpResponse:
 nothing_here = speaks("GET", told)(nothing)
 
 
-def _made(request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str], wanted: Wanted) -> Job:
-    """The job, once its result is stored and booked; raises ApiErrors."""
+def _made(
+    request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str], wanted: Wanted
+) -> tuple[Job, Call | None]:
+    """The job and its call; raises ApiErrors."""
     terms = calls.terms(
         request,
         Job.Origin.DROP_IN,
@@ -72,12 +78,15 @@ def _made(request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, st
         read_source(came, fields, calls.fetcher_of(key)) as source,
         calls.received(source, name_of(came, fields, SOURCES[0]), terms) as upload,
     ):
-        job, call = calls.make(key, upload)
+        return calls.make(key, upload)
+
+
+def _finish(call: Call | None) -> None:
+    """Wait until the result is stored and booked; raises ApiErrors."""
     if call:
         call.finish()
         if call.error:
             raise call.error
-    return job
 
 
 def _answer(job: Job, wanted: Wanted) -> HttpResponse:

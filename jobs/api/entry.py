@@ -4,13 +4,11 @@ from functools import partial
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIRequest
-from django.db import transaction
 from django.http import HttpRequest
 
-from accounts import rates
 from accounts.models import ApiKey, Scope
-from accounts.rates import TooFastError
 from jobs.api import access
+from pixian.upload import refuse_unstorable
 
 SCHEME = "basic"
 
@@ -31,10 +29,6 @@ def reads(scope: Scope, **told: Any) -> dict[str, Any]:
 
 def _admitted(scope: Scope, request: HttpRequest) -> ApiKey:
     key = access.key_of(request, scope)
-    try:
-        with transaction.atomic():  # of a call that the team's bound refuses, the key's counts nothing
-            for bound in access.bounds(key):
-                rates.take(bound)
-    except TooFastError as error:
-        raise access.too_fast(error) from error
+    access.count(key)
+    refuse_unstorable({name: "".join(map(str, values)) for name, values in request.GET.lists()})
     return key

@@ -7,9 +7,10 @@ from functools import wraps
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from werkzeug.wrappers import Request
 
 from accounts import ledger
-from accounts.models import Scope
+from accounts.models import ApiKey, Scope
 from accounts.money import MICROCREDITS
 from jobs import answers
 from jobs.api import access, calls
@@ -52,6 +53,7 @@ def remove_background_v1(request: WSGIRequest) -> HttpResponseBase:
 def account(request: WSGIRequest) -> HttpResponse:
     """``GET /api/v2/account``: the team's balance."""
     key = access.key_of(request, Scope.BALANCE)
+    access.count(key)
     balances = ledger.balances(key.team)
     told = {
         "creditPack": "none",
@@ -68,19 +70,25 @@ def _remove_background(
     """renamed: gives the fields the names they have in version 2."""
     key = access.key_of(request, Scope.CUTOUTS)
     with calls.door().passed(key.team_id), UploadRequest(request.environ) as came:
-        fields = renamed(read_form(came))
-        terms = calls.terms(
-            request,
-            Job.Origin.API,
-            Options.understood(fields),
-            test=Options.parse(fields).test,
-            ignored=calls.ignored(came, fields, NAMES | set(SOURCES)),
-        )
-        with read_source(came, fields, calls.fetcher_of(key)) as source:
-            name = name_of(came, fields, SOURCES[0])
-            with calls.received(source, name, terms) as upload:
-                job, call = calls.make(key, upload)
+        with access.refusals_counted(key):
+            job, call = _made(request, came, key, renamed(read_form(came)))
         return _answer(job, call)
+
+
+def _made(
+    request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str]
+) -> tuple[Job, Call | None]:
+    terms = calls.terms(
+        request,
+        Job.Origin.API,
+        Options.understood(fields),
+        test=Options.parse(fields).test,
+        ignored=calls.ignored(came, fields, NAMES | set(SOURCES)),
+    )
+    with read_source(came, fields, calls.fetcher_of(key)) as source:
+        name = name_of(came, fields, SOURCES[0])
+        with calls.received(source, name, terms) as upload:
+            return calls.make(key, upload)
 
 
 def _again(job: Job) -> HttpResponseBase:

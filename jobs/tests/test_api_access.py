@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
@@ -13,7 +14,7 @@ from accounts import keys, rates
 from accounts.models import ApiKey, Rate, Role, Scope
 from conftest import World
 from jobs.models import Job
-from jobs.tests.programs import Program, program_of
+from jobs.tests.programs import REMOVE, Program, program_of
 from jobs.tests.test_api_gateway import refusal
 from jobs.tests.upstream import Server
 from pixian.credentials import Credentials
@@ -115,12 +116,76 @@ def test_all_keys_of_a_team_share_its_bound(
         assert refusal(other.call()) == (429, 1015)
 
 
-def test_a_call_that_is_refused_later_on_isnt_counted(
-    committed_world: World, program: Program, settings: Settings
+def refused_picture(program: Program) -> httpx.Response:
+    return program.call(b"no picture")
+
+
+def refused_option(program: Program) -> httpx.Response:
+    return program.call(fields={"output.format": "gif"})
+
+
+def refused_form(program: Program) -> httpx.Response:
+    return program.http.post(REMOVE, content=b"x", headers={"Content-Type": "multipart/form-data"})
+
+
+def refused_address(program: Program) -> httpx.Response:
+    return program.http.post(REMOVE, data={"image.url": "http://127.0.0.1:1/x.png"})
+
+
+def refused_by_the_drop_in(program: Program) -> httpx.Response:
+    return program.http.post("/v1.0/removebg", data={"size": "auto"})
+
+
+def pixians_account(program: Program) -> httpx.Response:
+    return program.account()
+
+
+def removebgs_account(program: Program) -> httpx.Response:
+    return program.http.get("/v1.0/account")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        refused_picture,
+        refused_option,
+        refused_form,
+        refused_address,
+        refused_by_the_drop_in,
+        pixians_account,
+        removebgs_account,
+    ],
+)
+def test_a_call_counts_whatever_comes_of_it(
+    program: Program, settings: Settings, ask: Callable[[Program], httpx.Response]
 ) -> None:
-    settings.API_CALLS_PER_KEY = 1
-    assert program.call(b"no picture").status_code == 400
-    assert program.call().status_code == 200
+    settings.API_CALLS_PER_KEY = 2
+    assert {ask(program).status_code for _ in range(2)} <= {200, 400}
+    assert ask(program).status_code == 429
+    assert refusal(program.call()) == (429, 1015)
+    assert not Job.objects.exists()
+
+
+def test_a_call_that_makes_a_job_counts_once(program: Program, settings: Settings) -> None:
+    settings.API_CALLS_PER_KEY = 2
+    assert [program.call().status_code for _ in range(3)] == [200, 200, 429]
+    assert [program.call(b"no picture").status_code for _ in range(2)] == [429, 429]
+
+
+LONGEST = "2001:db8:1111:2222:3333:4444:5555:{}"
+
+
+@pytest.mark.parametrize("address", ["/api/v2/account", "/v1.0/account", "/api/jobs"])
+def test_guessing_from_ipv6_is_slowed_too(program: Program, settings: Settings, address: str) -> None:
+    settings.API_GUESSES_PER_ADDRESS = 5
+    refused = []
+    for number in range(7):
+        from_there = httpx.WSGITransport(get_wsgi_application(), remote_addr=LONGEST.format(6000 + number))
+        with httpx.Client(base_url="http://localhost", transport=from_there, auth=("px", "x")) as guesser:
+            refused.append(guesser.get(address).status_code)
+    wrong = 403 if address.startswith("/v1.0") else 401
+    assert refused == [wrong] * 5 + [429] * 2
+    assert program.account().status_code == 200
 
 
 def test_guessing_is_slowed_and_a_right_key_let_in(program: Program, settings: Settings) -> None:

@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts.models import LedgerAccount
+from accounts import rates
+from accounts.models import LedgerAccount, Rate
 from conftest import World
 from jobs import attempts, chores, quarantine, queue
 from jobs.models import Attempt, BalanceSnapshot, Chore, Verification
@@ -44,6 +45,16 @@ def test_an_engine_that_charges_nobody_has_no_balance(world: World, server: Serv
     upstream.charges = False
     chores.do_what_is_due(upstream)
     assert not BalanceSnapshot.objects.exists()
+
+
+def test_spent_counts_are_purged_every_hour(world: World, server: Server) -> None:
+    rates.take(rates.Bound("guesses:203.0.113.7", 60))
+    Rate.objects.update(paid_off_at=1)
+    chores.do_what_is_due(server.upstream)
+    assert Rate.objects.exists()
+    Chore.objects.filter(name="purge").update(due_at=LONG_AGO)
+    chores.do_what_is_due(server.upstream)
+    assert not Rate.objects.exists()
 
 
 def test_the_books_are_verified_a_day_after_the_first_start_and_then_nightly(

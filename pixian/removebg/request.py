@@ -12,7 +12,7 @@ from pixian.errors import Code, Refused
 from pixian.fetch import Fetcher
 from pixian.removebg.errors import SeveralSources
 from pixian.removebg.wanted import JSON, SOURCES, present
-from pixian.upload import UploadRequest, read_form
+from pixian.upload import UploadRequest, read_form, refuse_unstorable
 
 MAX_TEXT_BYTES = 1 << 24
 """Of a form's texts, or of a JSON body: pictures come as base64 here, up to some 12 MB of them."""
@@ -38,7 +38,9 @@ def read_fields(request: Request) -> dict[str, str]:
         raise errors.bad_parameter("body", "no JSON", "a form or a JSON object") from error
     if not isinstance(given, dict):
         raise errors.bad_parameter("body", type(given).__name__, "a form or a JSON object")
-    return {name: _text(value) for name, value in given.items() if value is not None}
+    fields = {name: _text(value) for name, value in given.items() if value is not None}
+    refuse_unstorable(fields)
+    return fields
 
 
 def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:

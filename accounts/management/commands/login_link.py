@@ -10,7 +10,7 @@ from accounts.models import User
 
 
 class Command(BaseCommand):
-    help = "Prints a link that logs this user in, once, within a day."
+    help = "Prints a link that logs this user in, once, within a day (staff: an hour), past a second factor."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")

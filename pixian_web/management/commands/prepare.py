@@ -23,7 +23,7 @@ PRIVATE_UMASK = 0o077
 
 
 class Command(BaseCommand):
-    help = "Migrates, collects static files, makes a first owner and team, and prints a log-in link."
+    help = "Migrates, collects static files, and makes a first owner and team. Prints their log-in link once."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         os.umask(PRIVATE_UMASK)  # SQLite gives its other files the mode that the first one gets here
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         self._close_to_others()
         self._know_the_files()
         owner = self._owner()
-        self.stdout.write(f"\n  Log in as {owner.email}, once: {login_link(owner)}\n")
+        self.stdout.write(f"\n  {self._way_in(owner)}\n")
 
     def _close_to_others(self) -> None:
         """Let nobody but the user who runs this read the data, also where an earlier version did."""
@@ -68,8 +68,19 @@ class Command(BaseCommand):
 
     def _owner(self) -> User:
         """The first owner; a second start finds them and adds nothing."""
-        owner = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
+        owner = User.objects.filter(is_superuser=True).order_by("-is_active", "pk").first()
         owner = owner or User.objects.create_superuser(FIRST_OWNER)
         if not Team.objects.exists():
             open_team(FIRST_TEAM, owner, FIRST_CREDITS * MICROCREDITS)
         return owner
+
+    def _way_in(self, owner: User) -> str:
+        """A link until a superuser has logged in for the first time, then how to get one.
+
+        Under systemd the output of every start lands in the journal, which more people read than may be
+        superuser, and a link asks for no second factor.
+        """
+        superusers = User.objects.filter(is_superuser=True)
+        if owner.is_active and not superusers.exclude(last_login=None).exists():
+            return f"Log in as {owner.email}, once, within an hour: {login_link(owner)}"
+        return f"Log in at {settings.PUBLIC_URL}. This prints a link: manage.py login_link {owner.email}"

@@ -1,0 +1,80 @@
+"""Rates in the database: any subject fits, no row names one, and what bounds nothing any more goes."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.test import RequestFactory
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import rates
+from accounts.access import client_subnet
+from accounts.models import Counted, Rate
+from accounts.rates import Bound, TooFastError
+from accounts.tests.kept import everything_kept
+
+LONGEST = "guesses:" + "2001:0db8:ffff:ffff:ffff:ffff:ffff:ffff/128%" + "e" * 200
+
+
+def test_a_subject_may_be_long(db: None) -> None:
+    bound = Bound(LONGEST, 2)
+    rates.take(bound)
+    rates.take(bound)
+    with pytest.raises(TooFastError):
+        rates.take(bound)
+    with pytest.raises(TooFastError):
+        rates.check([bound])
+    assert rates.left(bound)[0] == 0
+
+
+def test_no_row_names_a_subject(db: None, settings: Settings) -> None:
+    """Not even by a hash that can be made from every address in turn without SECRET_KEY."""
+    rates.take(Bound("guesses:203.0.113.7", 2))
+    cache.set("allauth:rl:password:ip:203.0.113.7", [1.0], 300)
+    assert "203.0.113.7" not in everything_kept()
+    row = Rate.objects.get().subject
+    settings.SECRET_KEY = "another one"
+    assert row != Bound("guesses:203.0.113.7", 2).row
+
+
+def test_what_bounds_nothing_any_more_is_purged(db: None) -> None:
+    busy, idle = Bound("busy", 2), Bound("idle", 2)
+    for bound in (busy, busy, idle):
+        rates.take(bound)
+    cache.set("remembered", 1, 300)
+    cache.set("forgotten", 1, 300)
+    Rate.objects.filter(subject=idle.row).update(paid_off_at=1)
+    forgotten = Counted.objects.filter(cache_key=rates.cache_key("forgotten", "", 1))
+    assert forgotten.update(expires=timezone.now() - timedelta(seconds=1)) == 1
+    assert rates.purge() == 2
+    assert list(Rate.objects.values_list("subject", flat=True)) == [busy.row]
+    assert (cache.get("remembered"), cache.get("forgotten")) == (1, None)
+    with pytest.raises(TooFastError):
+        rates.take(busy)
+    assert rates.left(idle)[0] == 2
+
+
+def subnet(peer: str) -> str:
+    return client_subnet(RequestFactory().get("/", REMOTE_ADDR=peer))
+
+
+@pytest.mark.parametrize(
+    ("peer", "counted_by"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("64:ff9b::203.0.113.7", "203.0.113.7"),  # one translator isn't one guesser
+        ("2002:cb00:7107:1::1", "203.0.113.7"),  # 6to4: a /48 for each IPv4 address
+        ("2002:cb00:7107:ffff::1", "203.0.113.7"),
+        ("2001:0:4136:e378:8000:63bf:34ff:8ef8", "203.0.113.7"),  # Teredo: one /64 for all of a server's
+        ("fe80::1%eth0", "fe80::/64"),
+        ("fe80::1%" + "x" * 100, "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_what_a_guesser_is_counted_by(peer: str, counted_by: str) -> None:
+    assert subnet(peer) == counted_by

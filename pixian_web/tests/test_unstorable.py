@@ -1,0 +1,155 @@
+"""Text that a database can't hold is refused where it comes in: on every route, by every way in."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+
+from conftest import World, small_png
+from jobs.models import Job
+from pixian_web.tests.isolation.cast import Cast, gathered
+from pixian_web.tests.isolation.routes import routes
+from pixian_web.wsgi import application
+
+ROUTES = routes()
+NASTY = {
+    "NUL": "%00",
+    "NUL inside": "a%00b@example.org",
+    "surrogate": "%ED%A0%80",
+    "no UTF-8": "%FF%C0%80",
+    "beyond 64 bits": "9" * 30,
+}
+NAMES = """
+q p o e next page before limit state origin key name kind since until by credits period warn_percent email
+login password password1 password2 oldpassword code credential scopes expires_on role request_id batch image
+language action select_across index _selected_action action_add action_send action_remove action_primary id
+first_name csrfmiddlewaretoken
+""".split()  # noqa: SIM905 - a list of 40 lines says no more
+ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\)")
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def cast(world: World) -> Cast:
+    return gathered(world)
+
+
+def client_of(cast: Cast, name: str) -> Client:
+    """The owner's browser, or staff's for staff's pages; a program's key that is none goes along."""
+    client = Client(raise_request_exception=False, headers={"Authorization": "Basic cHg6eA=="})
+    user = cast.people["staff" if name.startswith("admin:") else "owner"]
+    assert user
+    client.force_login(user)
+    return client
+
+
+def paths(pattern: str, cast: Cast, nasty: str) -> Iterator[str]:
+    """Yield the route's address as it should be, and once with each argument nasty."""
+    own = {"team": cast.own.team.slug, "pk": str(cast.own.job.pk), "side": "after", "size": "tile"}
+    names = [first or second for first, second in ARGUMENT.findall(pattern)]
+    for bad in [None, *names]:
+        made = {name: nasty if name == bad else own.get(name, "1") for name in names}
+        path = "".join(made.get(part, part) for part in re.split(r"\0", ARGUMENT.sub("\0\\1\\2\0", pattern)))
+        yield "/" + re.sub(r"[\^$?\\]|\(.*\)", "", path)
+
+
+def asked(client: Client, path: str, nasty: str) -> Iterator[tuple[str, Any]]:
+    """Yield what was sent and what came."""
+    fields = "&".join(f"{name}={nasty}" for name in NAMES) + f"&{nasty}=1"
+    yield "path", client.get(path)
+    yield "query", client.get(f"{path}?{fields}")
+    yield "form", client.post(path, fields, FORM)
+
+
+def broken(client: Client, answers: Iterator[tuple[str, Any]]) -> list[tuple[str, int]]:
+    """What failed on our side."""
+    found = []
+    for how, answer in answers:
+        if answer.streaming:
+            b"".join(answer.streaming_content)  # to its end, which closes the file
+        if answer.status_code >= 500:
+            found.append((how, answer.status_code))
+    return found
+
+
+@pytest.mark.parametrize("what", NASTY)
+def test_no_route_breaks(cast: Cast, settings: Settings, what: str) -> None:
+    sources = stored(settings)
+    failed = {
+        (name, path): found
+        for name, pattern in ROUTES.items()
+        for path in paths(pattern, cast, NASTY[what])
+        if (found := broken(client := client_of(cast, name), asked(client, path, NASTY[what])))
+    }
+    assert failed == {}
+    assert stored(settings) == sources
+
+
+def lookups() -> Iterator[str]:
+    """Every filter of every list in the admin, and its search."""
+    for model, shown in admin.site._registry.items():
+        address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        filters = [name for name in shown.list_filter if isinstance(name, str)]
+        for name in ["q", *filters, *(f"{name}__exact" for name in filters)]:
+            yield f"{address}?{name}="
+
+
+@pytest.mark.parametrize("what", NASTY)
+def test_no_filter_of_the_admin_breaks(cast: Cast, what: str) -> None:
+    client = client_of(cast, "admin:")
+    answers = ((address, client.get(address + NASTY[what])) for address in lookups())
+    assert broken(client, answers) == []
+
+
+CODECS = {"utf-7": b"q=%2BAAA-&x=+2AA-", "unicode_escape": rb"q=\ud800", "hex": b"q=%41", "utf-16": b"q=\0"}
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("kind", [FORM, "multipart/form-data; boundary=x"])
+def test_text_is_utf_8_whatever_a_request_says(committed_world: World, codec: str, kind: str) -> None:
+    body = CODECS[codec]
+    if kind != FORM:
+        body = b'--x\r\nContent-Disposition: form-data; name="email"\r\n\r\n' + body + b"\r\n--x--\r\n"
+    browser = Client()
+    browser.force_login(committed_world.alice)
+    cookies = {key: morsel.value for key, morsel in browser.cookies.items()}
+    transport = httpx.WSGITransport(application, raise_app_exceptions=False)
+    with httpx.Client(base_url="http://localhost", transport=transport, cookies=cookies) as http:
+        for name in ("account_login", "home", "api_jobs", "api_remove_background"):
+            for method in ("GET", "POST"):
+                headers = {"Content-Type": f"{kind}; charset={codec}"}
+                answer = http.request(method, f"{reverse(name)}?q=%41", content=body, headers=headers)
+                assert answer.status_code < 500, name
+
+
+def test_a_page_says_so(cast: Cast) -> None:
+    client = client_of(cast, "")
+    invite = reverse("invite", args=[cast.own.team.slug])
+    answer = client.post(invite, {"email": "a\0b@example.org", "role": "2"})
+    assert (answer.status_code, "The browser sent something" in answer.content.decode()) == (400, True)
+    script = client.get(
+        reverse("history", args=[cast.own.team.slug]) + "?q=%00", headers={"HX-Request": "true"}
+    )
+    assert (script.status_code, script.headers["Content-Type"]) == (400, "text/plain; charset=utf-8")
+
+
+def test_a_file_is_taken_whatever_it_is_called(cast: Cast, settings: Settings) -> None:
+    """Its name is the client's word, and costs nothing else."""
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a\0b.png"\r\n'
+    body = head + b"Content-Type: image/png\r\n\r\n" + small_png() + b"\r\n--x--\r\n"
+    address = reverse("upload", args=[cast.own.team.slug])
+    answer = client_of(cast, "").generic("POST", address, body, "multipart/form-data; boundary=x")
+    assert answer.status_code < 400
+    assert Job.objects.latest("pk").name.isprintable()
+    assert len(stored(settings)) == Job.objects.count()
+
+
+def stored(settings: Settings) -> list[Path]:
+    return sorted(Path(settings.MEDIA_ROOT).rglob("source.png"))
