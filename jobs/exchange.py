@@ -15,6 +15,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 from jobs import attempts, files, outcomes, queue
+from jobs.connections import give_back
 from jobs.models import Attempt, Job
 from jobs.upstream import Upstream
 from pixian import errors
@@ -132,4 +133,5 @@ def insist(step: Callable[[], None], done: Callable[[], bool]) -> None:
             close_old_connections()
             time.sleep(INSIST_STEP_SECONDS)
         else:
+            give_back()  # the connection: what comes between two steps may take minutes
             return

@@ -9,6 +9,7 @@ import structlog
 from django.core.files.storage import default_storage
 
 from jobs import attempts, files, outcomes, queue
+from jobs.connections import give_back
 from jobs.exchange import exchange, finish
 from jobs.models import Attempt, Job
 from jobs.queue import Reason
@@ -45,6 +46,7 @@ def process(job: Job, upstream: Upstream, backoff: Backoff) -> int:
 
 
 def _call(job: Job, attempt: Attempt, upstream: Upstream, backoff: Backoff) -> int:
+    give_back()  # the connection, since the upstream may keep this thread waiting
     try:
         upstream.vouch()
         exchange(job, attempt, upstream)

@@ -18,6 +18,7 @@ from accounts.ledger import LedgerError
 from accounts.models import ApiKey, Team, User
 from accounts.rates import Bound, TooFastError
 from jobs import attempts, files, queue, slots, wake
+from jobs.connections import give_back
 from jobs.models import Attempt, Job
 from jobs.queue import NoSlotError
 from pixian.picture import Header
@@ -181,6 +182,7 @@ def _wait_for_a_call(until: float) -> None:
         if time.monotonic() - last_asked > slots.WAITS_FOR.total_seconds() / 4:
             slots.ask_for_one()
             last_asked = time.monotonic()
+        give_back()  # the connection: those who are done need one to say so
         time.sleep(LOOK_AGAIN_SECONDS)
         if slots.free_calls() > 0:
             return

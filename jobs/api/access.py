@@ -8,6 +8,7 @@ from accounts.access import client_ip
 from accounts.keys import IdUnknownError, KeyDisabledError, KeyRefusedError
 from accounts.models import ApiKey, Scope
 from accounts.rates import Bound, TooFastError
+from jobs.connections import give_back
 from pixian.credentials import Credentials
 from pixian.errors import Code, Refused, SlowDown
 
@@ -37,6 +38,7 @@ def key_of(request: HttpRequest, scope: Scope, credentials: Credentials | None =
         )
     with_patience(key)
     keys.note_use(key)
+    give_back()  # the connection: the body may come slowly
     return key
 
 

@@ -21,6 +21,7 @@ from accounts.money import to_credits
 from accounts.rates import TooFastError
 from jobs import answers
 from jobs.api import access
+from jobs.connections import give_back
 from jobs.forms import clean_name
 from jobs.leases import process_name
 from jobs.models import Job
@@ -189,6 +190,7 @@ def _ended(job: Job) -> Job:
     while not job.is_finished:
         if time.monotonic() > until:
             raise _under_way()
+        give_back()  # the connection: the first request needs one to end
         time.sleep(LOOK_AGAIN_SECONDS)
         job.refresh_from_db()
     if error := answers.of(job):
