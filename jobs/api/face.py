@@ -7,7 +7,7 @@ from functools import partial, wraps
 import structlog
 from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.wsgi import WSGIRequest
-from django.db import DatabaseError, InterfaceError
+from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
@@ -63,7 +63,7 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
         response = told(error)
     except HTTPException as error:  # what werkzeug refuses: a form that can't be read, or stops half-way
         response = told(Refused(error.code or 400, error.code or 400, f"{error.name}."))
-    except (DatabaseError, InterfaceError) as error:
+    except (OperationalError, InterfaceError) as error:
         log.error("the database doesn't answer", error=str(error).strip())  # noqa: TRY400 - where says nothing
         response = told(answers.out_of_order())
     except Exception:
