@@ -135,7 +135,7 @@ ADMIN = {
         "",
         "?review=yes",
         "?state__exact=in_doubt",
-        "?status__exact=504",
+        "?status=5xx",
         "?q=77",
         "?q=nowhere",
     ),

@@ -1,7 +1,7 @@
 """Jobs, their attempts and the account at the upstream in Django's admin: to look at, and to decide what
 nobody here can know. States are changed by ``jobs.queue`` and ``jobs.attempts`` alone."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.conf import settings
@@ -74,10 +74,27 @@ class ForReview(admin.SimpleListFilter):
         return cast("AttemptQuerySet", attempts).for_review() if self.value() else attempts
 
 
+class Status(admin.SimpleListFilter):
+    """Of fixed choices: Django would read every attempt for those there are."""
+
+    title = "status"
+    parameter_name = "status"
+    ranges: ClassVar = {"2xx": (200, 299), "4xx": (400, 499), "5xx": (500, 599)}
+
+    def lookups(self, _request: HttpRequest, _admin: Any) -> list[tuple[str, str]]:
+        return [*((name, name) for name in self.ranges), ("none", "No answer")]
+
+    def queryset(self, _request: HttpRequest, attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
+        if self.value() == "none":
+            return attempts.filter(status=None)
+        asked = self.ranges.get(self.value() or "")
+        return attempts.filter(status__range=asked) if asked else attempts
+
+
 @admin.register(Attempt)
 class AttemptAdmin(LookOnlyAdmin):
     list_display = ("job", "number", "state", "sent_at", "status", "held", "header", "charged", "verdict")
-    list_filter = (ForReview, Window, "state", "status")
+    list_filter = (ForReview, Window, "state", Status)
     list_select_related = ("job", "hold")
     search_fields = ("job__name", "job__id")
     actions = ("decide", "acknowledge")

@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from werkzeug.exceptions import HTTPException
 
 from jobs import answers
+from jobs.api import call_log
 from pixian import cors
 from pixian.errors import ApiError, Refused, ServerFailed
 from pixian.upload import UploadRequest, drain
@@ -43,7 +44,10 @@ def speaks(method: str, told: Envelope = envelope) -> Callable[[View], View]:
         def face(request: WSGIRequest, **parts: str) -> HttpResponseBase:
             if cors.is_preflight(request.method, request.headers):
                 return HttpResponse(status=cors.NO_CONTENT, headers=cors.PREFLIGHT)
+            line = call_log.begin(request)
             response = _answer(request, partial(view, **parts), method, told)
+            # As Django itself does for what is to happen once an answer is sent.
+            response._resource_closers.append(partial(line.write, response.status_code))
             for name, value in cors.OPENED.items():
                 response[name] = value
             return response
