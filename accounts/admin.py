@@ -28,7 +28,7 @@ class Window(admin.SimpleListFilter):
 
     title = "rows"
     parameter_name = "upto"
-    rows = 100_000
+    rows = 20_000
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         self._names_rows = model_admin.names_rows(request)
