@@ -7,7 +7,7 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest
 
 from accounts.models import Invitation, LedgerAccount, Membership, Team, Transfer, User
@@ -32,8 +32,7 @@ class Window(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         self._names_rows = model_admin.names_rows(request)
-        keys = model_admin.model._default_manager.order_by("-pk").values_list("pk", flat=True)
-        self.last = keys.first() or 0
+        self.last = model_admin.model._default_manager.aggregate(last=Max("pk"))["last"] or 0
         upto = self._upto()
         steps = {"Older": upto - self.rows, "Newer": upto + self.rows}
         return [
