@@ -151,13 +151,13 @@ def _workers() -> Finding:
         if settings.CELERY_BROKER_URL
         else _("They poll the database.")
     )
-    return True, f"{_named(there)} {how}"
+    return True, f"{_named(there)}. {how}"
 
 
 def _named(there: list[Presence]) -> str:
     names = ", ".join(f"{process.worker} ({process.threads})" for process in there)
     return ngettext(
-        "%(count)s process (threads): %(names)s.", "%(count)s processes (threads): %(names)s.", len(there)
+        "%(count)s process (threads): %(names)s", "%(count)s processes (threads): %(names)s", len(there)
     ) % {"count": len(there), "names": names}
 
 
@@ -220,10 +220,12 @@ def _queue() -> Finding:
     says += " " + _("The oldest has been due for %(time)s.") % {"time": timesince(oldest, now)}
     idle = _idle_threads(now)
     if idle and free and now - oldest > STARTS_WITHIN:
-        threads = ngettext("%(count)s thread has", "%(count)s threads have", idle) % {"count": idle}
-        return False, f"{says} " + _("No worker takes it, although %(threads)s nothing to do.") % {
-            "threads": threads
-        }
+        why = ngettext(
+            "No worker takes it, although %(count)s thread is idle.",
+            "No worker takes it, although %(count)s threads are idle.",
+            idle,
+        )
+        return False, f"{says} {why % {'count': idle}}"
     stands = free and now - oldest > (SLOW_QUEUE if presence.at_work().exists() else STARTS_WITHIN)
     return not stands, says
 

@@ -69,7 +69,7 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
         response = told(Refused(error.code or 400, error.code or 400, f"{error.name}."))
     except (OperationalError, InterfaceError) as error:
         log.error("the database doesn't answer", error=str(error).strip())  # noqa: TRY400 - where says nothing
-        response = told(answers.out_of_order())
+        response = told(answers.database_away())
     except Exception:
         log.exception("a program's request failed")
         response = told(ServerFailed(500, 500, "Something broke here. What was charged is in the books."))
