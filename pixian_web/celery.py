@@ -66,10 +66,12 @@ app.autodiscover_tasks(["pixian_web"])
 virtual.Channel.do_restore = False
 
 
-@signals.setup_logging.connect
 def log_as_everything_else(**_: Any) -> None:
     """Keep Celery from configuring logs its own way, and use ours where Django isn't set up yet."""
     configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+
+
+signals.setup_logging.connect(log_as_everything_else)
 
 
 def wake(times: int, expires: float | None = None) -> None:

@@ -47,7 +47,8 @@ def speaks(method: str, told: Envelope = envelope) -> Callable[[View], View]:
             line = call_log.begin(request)
             response = _answer(request, partial(view, **parts), method, told)
             # As Django itself does for what is to happen once an answer is sent.
-            response._resource_closers.append(partial(line.write, response.status_code))
+            closers = response._resource_closers  # type: ignore[attr-defined]
+            closers.append(partial(line.write, response.status_code))
             for name, value in cors.OPENED.items():
                 response[name] = value
             return response

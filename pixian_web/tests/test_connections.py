@@ -67,7 +67,7 @@ def test_a_stream_is_sent_without_a_connection(committed_world: World, tmp_path:
 
     response = GiveBackMiddleware(download)(HttpRequest())
     assert connection.connection is None
-    assert b"".join(response) == b"bytes"  # type: ignore[arg-type]
+    assert b"".join(response) == b"bytes"
     response.close()
     committed_world.team.refresh_from_db()
     GiveBackMiddleware(lambda _: HttpResponse("page"))(HttpRequest())
@@ -80,14 +80,15 @@ def test_a_thread_too_many_is_told_that_the_database_is_away(
 ) -> None:
     """As an error after which a call's booking is tried again."""
     give_back()
-    monkeypatch.setattr(connection.pool, "timeout", 0.1)
-    taken = [connection.pool.getconn() for _ in range(connection.pool.max_size)]
+    pool: Any = connection.pool  # type: ignore[attr-defined]
+    monkeypatch.setattr(pool, "timeout", 0.1)
+    taken = [pool.getconn() for _ in range(pool.max_size)]
     try:
         with pytest.raises(OperationalError, match="couldn't get a connection"):
             pid()
     finally:
         for each in taken:
-            connection.pool.putconn(each)
+            pool.putconn(each)
     assert pid()
 
 
