@@ -9,6 +9,7 @@ import logging
 import socket
 
 from engine.config import Config
+from engine.logs import GUNICORN
 from pixian.waitress_worker import WaitressWorker
 
 CONFIG = Config.from_env()
@@ -25,6 +26,7 @@ graceful_timeout = 30
 loglevel = "warning"
 control_socket_disable = True
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits for a thread is no event
+logconfig_dict = GUNICORN
 
 
 def on_starting(_arbiter: object) -> None:

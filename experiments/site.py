@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 from httpx._transports import default
 from PIL import Image
 
@@ -74,7 +75,7 @@ class Site:
     ) -> None:
         for child in self.children:
             child.kill()
-        connections.close_all()
+        close_all()
 
     def submit(
         self, picture: bytes | None = None, *, name: str = "photo.png", team: Team | None = None
@@ -118,7 +119,7 @@ class Site:
 
     def fork(self, work: Callable[[], None]) -> Child:
         """Any other process of this site's."""
-        connections.close_all()
+        close_all()
         child = fork(work, self.log)
         self.children.append(child)
         return child
@@ -145,6 +146,14 @@ class Site:
     def _next_team(self) -> Team:
         self._turn += 1
         return self.teams[self._turn % len(self.teams)]
+
+
+def close_all() -> None:
+    """Every connection of this process, and the threads that keep a pool of them."""
+    connections.close_all()
+    for connection in connections.all():
+        if isinstance(connection, DatabaseWrapper):
+            connection.close_pool()
 
 
 def warm_up() -> None:

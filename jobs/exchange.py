@@ -14,6 +14,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 from jobs import attempts, files, outcomes, quarantine, queue, room, spool
+from jobs.connections import give_back
 from jobs.models import Attempt, Job
 from jobs.spool import ResultFile
 from jobs.upstream import Upstream
@@ -153,4 +154,5 @@ def insist(step: Callable[[], None], done: Callable[[], bool]) -> None:
             close_old_connections()
             time.sleep(INSIST_STEP_SECONDS)
         else:
+            give_back()  # the connection: what comes between two steps may take minutes
             return

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from jobs import queue
 from jobs.models import Job
@@ -60,7 +60,7 @@ class Leases:
         while not done.wait(pause):
             # A database that is away answers late that it is, and the leases go on running out meanwhile.
             pause = settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE if self._renew() else BEAT_AGAIN_SECONDS
-        with suppress(DatabaseError):
+        with suppress(OperationalError, InterfaceError):
             self._after()
         connection.close()
 
@@ -69,8 +69,11 @@ class Leases:
             for job_pk, fence in list(self._held):
                 queue.heartbeat(job_pk, fence)
             self._besides()
-        except (DatabaseError, InterfaceError) as error:
+        except (OperationalError, InterfaceError) as error:
             log.warning("leases could not be renewed", jobs=list(self._held), error=str(error).strip())
+            return False
+        except Exception:
+            log.exception("leases could not be renewed", jobs=list(self._held))  # and the heart beats on
             return False
         finally:
             close_old_connections()

@@ -12,6 +12,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from jobs import attempts, files, leftovers, outcomes, quarantine, queue, room, spool
+from jobs.connections import give_back
 from jobs.exchange import exchange, finish, keep
 from jobs.models import Attempt, Job
 from jobs.queue import Reason
@@ -51,6 +52,7 @@ def process(job: Job, upstream: Upstream, backoff: Backoff) -> int:
 
 
 def _call(job: Job, attempt: Attempt, upstream: Upstream, backoff: Backoff) -> int:
+    give_back()  # the connection, since the upstream may keep this thread waiting
     try:
         upstream.vouch()
         exchange(job, attempt, upstream)

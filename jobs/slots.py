@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from jobs.connections import give_back
 from jobs.models import Job, Ramp
 from pixian.ramp import STEP_SECONDS, allowed
 
@@ -163,12 +164,14 @@ class Line:
 
     def _become_first(self, ticket: _Ticket, until: float) -> tuple[int, int]:
         """Return the count of changes so far, and how many calls are being tried."""
+        give_back()  # the connection: those who are done need one to say so
         with self._changed:
             if not self._changed.wait_for(lambda: self._first() is ticket, until - time.monotonic()):
                 raise NoSlotError
             return self._changes, self._trying
 
     def _wait_for_change(self, after: int, seconds: float) -> None:
+        give_back()  # as above
         with self._changed:
             self._changed.wait_for(lambda: self._changes != after, seconds)
 

@@ -11,10 +11,13 @@ nothing.
 """
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from django.conf import settings
+from django.utils.log import configure_logging
 from kombu.exceptions import OperationalError
+from kombu.transport import virtual
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pixian_web.settings")
 
@@ -34,7 +37,13 @@ app.conf.update(
     task_ignore_result=True,
     task_default_queue="jobs",
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,  # a broker that is away for an hour doesn't end workers either
+    # A call whose worker lost the broker goes on: it is paid for. (Celery 6 would cancel it by default.)
+    worker_cancel_long_running_tasks_on_connection_loss=False,
     broker_transport_options={
+        # A message that is lost with its worker is announced again, so Redis needn't keep it until it is
+        # acknowledged. Keeping it is what ended workers when Redis died (see below).
+        "ack_emulation": False,
         # Below a turn's length, Redis would hand the message to a second worker meanwhile.
         "visibility_timeout": LONGER_THAN_ANY_TURN_SECONDS,
         # An upload waits so long for a broker that is away. Trying again is left to beat; workers, which
@@ -51,6 +60,18 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks(["pixian_web"])
+
+# Closing a broken connection, kombu would put the messages in hand back into the queue over that same
+# connection. That raises AttributeError, which Celery doesn't expect there, and the worker ends.
+virtual.Channel.do_restore = False
+
+
+def log_as_everything_else(**_: Any) -> None:
+    """Keep Celery from configuring logs its own way, and use ours where Django isn't set up yet."""
+    configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+
+
+signals.setup_logging.connect(log_as_everything_else)
 
 
 def wake(times: int, expires: float | None = None) -> None:

@@ -6,6 +6,7 @@ where programs call more often than one interpreter can book.
 
 import logging
 
+from engine.logs import GUNICORN
 from pixian.waitress_worker import Limits, WaitressWorker
 from pixian_web.settings import (
     PIXIAN_TIMEOUT,
@@ -30,3 +31,4 @@ timeout = graceful_timeout = PIXIAN_TIMEOUT + 100
 loglevel = "warning"
 control_socket_disable = True
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits for a thread is no event
+logconfig_dict = GUNICORN

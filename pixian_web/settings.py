@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from engine.config import Config as EngineConfig
 from pixian.credentials import kept_secret
 from pixian.credits import UnreadableCreditsError, parse_credits
-from pixian_web import mail
+from pixian_web import connections, logs, mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
@@ -137,6 +137,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "pixian_web.connections.GiveBackMiddleware",
     "jobs.api.slashes.one_slash",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -175,8 +176,10 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
-# A worker's turn is short, and a connection to PostgreSQL costs as much as several queries.
 DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+DATABASE_POOL = env.int("DATABASE_POOL", default=16)
+"""Connections to PostgreSQL at most, of one process; 0 for no pool."""
+
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A transaction that begins as a reader and then writes fails at once when another has written in
     # between; IMMEDIATE makes it wait at its start. FULL: a booking that was acknowledged survives a
@@ -189,10 +192,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Threads and a live server need a real file; a database in memory belongs to one connection.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"] |= {"CONN_MAX_AGE": 0}
     # A host that freezes in the middle of a transaction would keep its team's accounts locked for hours.
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
-        "options", "-c idle_in_transaction_session_timeout=60s -c lock_timeout=20s"
-    )
+    DATABASES["default"]["OPTIONS"] = {
+        "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=20s",
+        "pool": connections.pool_options(DATABASE_POOL),
+    } | DATABASES["default"].get("OPTIONS", {})
 
 # Wrong passwords and codes are counted here, over all processes and hosts (``accounts.models.Counted``). A
 # guesser with many names must not push others' counts out.
@@ -325,7 +330,7 @@ USE_TZ = True
 _shared_processors: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+    logs.stamp,
 ]
 structlog.configure(
     processors=[*_shared_processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

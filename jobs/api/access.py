@@ -17,6 +17,8 @@ from accounts.access import client_subnet
 from accounts.keys import IdUnknownError, KeyDisabledError, KeyRefusedError
 from accounts.models import ApiKey, Scope
 from accounts.rates import Bound, TooFastError
+from jobs.api import call_log
+from jobs.connections import give_back
 from pixian.credentials import Credentials
 from pixian.errors import ApiError, Code, Refused, SlowDown
 
@@ -40,12 +42,14 @@ def key_of(request: HttpRequest, scope: Scope, credentials: Credentials | None =
         _slow_guessing_down(request)
         code, message = REFUSED.get(type(error), WRONG_SECRET)
         raise Refused(401, code, message) from error
+    call_log.note_key(key)
     if not key.allows(scope):
         raise Refused(
             403, Code.SCOPE_MISSING, f"This API key isn't good for this: it needs the scope {scope.value!r}."
         )
     with_patience(key)
     keys.note_use(key)
+    give_back()  # the connection: the body may come slowly
     return key
 
 

@@ -19,7 +19,8 @@ from accounts.models import ApiKey
 from accounts.money import to_credits
 from accounts.rates import TooFastError
 from jobs import answers
-from jobs.api import access
+from jobs.api import access, call_log
+from jobs.connections import give_back
 from jobs.leases import process_name
 from jobs.models import Job
 from jobs.queue import NoSlotError
@@ -117,6 +118,7 @@ def make(key: ApiKey, upload: Upload) -> tuple[Job, Call | None]:
         raise Refused(409, Code.CONFLICT, "This Idempotency-Key came with another request before.") from error
     except LedgerError as error:
         raise unpaid(error) from error
+    call_log.note_job(job, attempt)
     if attempt is None:
         return _ended(job), None
     call = Call(job, attempt, upstream(), until)
@@ -195,6 +197,7 @@ def _ended(job: Job) -> Job:
     while not job.is_finished:
         if time.monotonic() > until:
             raise _under_way()
+        give_back()  # the connection: the first request needs one to end
         time.sleep(LOOK_AGAIN_SECONDS)
         job.refresh_from_db()
     if error := answers.of(job):

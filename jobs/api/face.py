@@ -7,13 +7,14 @@ from functools import partial, wraps
 import structlog
 from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.wsgi import WSGIRequest
-from django.db import DatabaseError, InterfaceError
+from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from werkzeug.exceptions import HTTPException
 
 from jobs import answers, spool
+from jobs.api import call_log
 from pixian import cors
 from pixian.errors import ApiError, Refused, ServerFailed
 
@@ -42,7 +43,11 @@ def speaks(method: str, told: Envelope = envelope) -> Callable[[View], View]:
         def face(request: WSGIRequest, **parts: str) -> HttpResponseBase:
             if cors.is_preflight(request.method, request.headers):
                 return HttpResponse(status=cors.NO_CONTENT, headers=cors.PREFLIGHT)
+            line = call_log.begin(request)
             response = _answer(request, partial(view, **parts), method, told)
+            # As Django itself does for what is to happen once an answer is sent.
+            closers = response._resource_closers  # type: ignore[attr-defined]
+            closers.append(partial(line.write, response.status_code))
             for name, value in cors.OPENED.items():
                 response[name] = value
             return response
@@ -62,9 +67,9 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
         response = told(error)
     except HTTPException as error:  # what werkzeug refuses: a form that can't be read, or stops half-way
         response = told(Refused(error.code or 400, error.code or 400, f"{error.name}."))
-    except (DatabaseError, InterfaceError) as error:
+    except (OperationalError, InterfaceError) as error:
         log.error("the database doesn't answer", error=str(error).strip())  # noqa: TRY400 - where says nothing
-        response = told(answers.out_of_order())
+        response = told(answers.database_away())
     except Exception as error:  # noqa: BLE001 - logged there
         response = told(_broken(error))
     return response

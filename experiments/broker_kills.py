@@ -1,0 +1,110 @@
+"""E8 on its stage: Redis is killed amid wake-ups, acknowledgements and reconnections."""
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+
+from django.utils import timezone
+
+from experiments.child import Child
+from experiments.kills_anywhere import Start
+from experiments.kills_celery import CELERY
+from experiments.servers import Redis
+from experiments.site import Site
+from experiments.stage import Stage, report
+from jobs.models import Job, Ramp
+
+BUSY_SECONDS = (0.5, 2.5)
+AWAY_SECONDS = (0.0, 3.0)
+NOTICES_WITHIN_SECONDS = 1.5
+WAITING_JOBS = 30
+LOOK_EVERY_SECONDS = 0.02
+SETTLES_WITHIN_SECONDS = 120
+UNMENDED = """
+import sys
+from kombu.transport import virtual
+from pixian_web.celery import app
+virtual.Channel.do_restore = True
+app.conf.broker_transport_options["ack_emulation"] = True
+app.worker_main(sys.argv[1:])
+"""
+"""Celery's defaults: messages in hand are kept, and put back over the broken connection."""
+
+
+def run(stage: Stage, options: argparse.Namespace) -> int:
+    began = time.monotonic()
+    if stage.redis is None:
+        raise RuntimeError("there is no broker")
+    with Site(stage, seed=options.seed) as site:
+        open_the_ramp()
+        ended = suffer(site, stage.redis, options, options.kills)
+        without = suffer(site, stage.redis, options, options.kills, control=True)
+        failures = [*ended, *unfinished(site)]
+    sys.stdout.writelines(f"{failure}\n" for failure in failures)
+    report(
+        "E8 broker",
+        options,
+        kills=options.kills,
+        jobs=Job.objects.count(),
+        ended=len(ended),
+        failures=len(failures),
+        control=len(without),
+        seconds=round(time.monotonic() - began),
+    )
+    return 0 if without and not failures else 1
+
+
+def suffer(
+    site: Site, redis: Redis, options: argparse.Namespace, kills: int, *, control: bool = False
+) -> list[str]:
+    """Tell which workers ended although nobody told them to."""
+    chance = random.Random(options.seed)  # noqa: S311 - it is to replay
+    program = (sys.executable, "-c", UNMENDED) if control else CELERY
+    command = [*program, "worker", "--concurrency", str(options.threads), "--hostname"]
+    begin: list[Start] = [partial(site.program, *command, f"w{n}@%h") for n in range(options.workers)]
+    workers = [start() for start in begin]
+    beat = site.program(*CELERY, "beat")
+    ended: list[str] = []
+    for kill in range(kills):
+        keep_busy(site, chance.uniform(*BUSY_SECONDS))
+        redis.kill()
+        keep_busy(site, chance.uniform(*AWAY_SECONDS))
+        redis.start()
+        keep_busy(site, NOTICES_WITHIN_SECONDS)
+        ended += replace(workers, begin, f"kill {kill + 1}")
+    site.settled(SETTLES_WITHIN_SECONDS)
+    for process in (beat, *workers):
+        process.end()
+    return ended
+
+
+def open_the_ramp() -> None:
+    """As after a long day's work: every thread has a message in hand."""
+    now = timezone.now()
+    Ramp.objects.update_or_create(pk=1, defaults={"began_at": now - timedelta(days=2), "claimed_at": now})
+
+
+def replace(workers: list[Child], begin: Sequence[Start], when: str) -> list[str]:
+    """Start those anew that have ended."""
+    ended = [n for n, worker in enumerate(workers) if not worker.lives]
+    told = [f"worker {n} ended with {workers[n].code} after {when}" for n in ended]
+    for n in ended:
+        workers[n] = begin[n]()
+    return told
+
+
+def keep_busy(site: Site, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if site.unfinished() < WAITING_JOBS:
+            site.submit()
+        else:
+            time.sleep(min(left, LOOK_EVERY_SECONDS))
+
+
+def unfinished(site: Site) -> list[str]:
+    return [f"{left} jobs are left"] if (left := site.unfinished()) else []

@@ -1,0 +1,69 @@
+"""Connections to PostgreSQL: each process takes a bounded number of them, and gives back what it doesn't use.
+
+A thread has a connection for as long as it talks to the database (``jobs.connections``).
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from jobs.connections import give_back
+
+WAITS_SECONDS = 10
+"""For a connection, and no longer: programs are then told to come back, and booking a call is tried again."""
+
+IDLE_SECONDS = 10
+"""One connection is closed in each such while in which it wasn't needed."""
+
+RECONNECT_SECONDS = 5
+"""How long one attempt goes on, each of its tries later than the last one; the next one begins at once. So a
+server that was away for long is found again soon."""
+
+_inherited: list[object] = []
+
+
+def pool_options(size: int) -> dict[str, Any]:
+    """Return the options of a pool of so many connections; none for 0, which is no pool."""
+    if size < 0 or size == 1:
+        raise ImproperlyConfigured(f"DATABASE_POOL is {size}; it must be 2 or more, or 0 for no pool")
+    if not size:
+        return {}
+    return {
+        "min_size": 0,
+        "max_size": size,
+        "timeout": WAITS_SECONDS,
+        "max_idle": IDLE_SECONDS,
+        "reconnect_timeout": RECONNECT_SECONDS,
+    }
+
+
+class GiveBackMiddleware:
+    """Gives the request's connection back before a stream is sent, whose client may read slowly."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        if response.streaming:
+            give_back()
+        return response
+
+
+def forget_in_children() -> None:
+    """Let forked processes open connections of their own: two on one connection garble each other."""
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _forget() -> None:
+    for connection in connections.all():
+        pools = getattr(connection, "_connection_pools", {})
+        # Kept, since the end of a connection's object would end the parent's connection too.
+        _inherited.extend([connection.connection, *pools.values()])
+        pools.clear()
+        connection.connection = None
