@@ -249,6 +249,7 @@ ACCOUNT_RATE_LIMITS = {"password": "10/5m/ip", "login_failed": "5/5m/key", "conf
 
 MFA_ADAPTER = "accounts.adapter.MFAAdapter"
 MFA_FORMS = {
+    "activate_totp": "accounts.forms.SetUpAppForm",
     "add_webauthn": "accounts.forms.AddPasskeyForm",
     "authenticate_webauthn": "accounts.forms.SecondFactorByPasskeyForm",
     "login_webauthn": "accounts.forms.LoginByPasskeyForm",
