@@ -67,7 +67,7 @@ class CreditsField(forms.DecimalField):
     def __init__(self, **options: Any) -> None:
         super().__init__(max_digits=MAX_DIGITS, decimal_places=DECIMALS, **options)
 
-    def to_python(self, value: Any) -> Decimal | None:
+    def to_python(self, value: Any) -> Any:
         if isinstance(value, str) and value.strip():
             try:
                 value = plain_number(value)

@@ -44,7 +44,7 @@ def test_a_team_with_a_new_owner(db: None, client: Client, settings: Settings) -
     assert (member.user.email, member.role) == ("dora@example.org", Role.OWNER)
     assert not member.user.has_usable_password()
 
-    client.get(link.removeprefix(settings.PUBLIC_URL))
+    client.get(link.removeprefix(settings.PUBLIC_URL), follow=True)
     assert client.get(reverse("atelier", args=[team.slug])).status_code == 200
 
 
