@@ -51,6 +51,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             self.validation_error("too_many_login_attempts")
         self._login_failed_rl_usage = used
 
+    def is_safe_url(self, url: str) -> bool:
+        """Treat an address that can't be parsed (``http://[``) as foreign; allauth would break on it."""
+        try:
+            return bool(super().is_safe_url(url))
+        except ValueError:
+            return False
+
     def validation_error(self, code: str, *args: Any) -> Exception:
         """Too many wrong passwords or second factors are no error of a form, but a page of its own."""
         if code == "too_many_login_attempts":

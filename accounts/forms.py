@@ -1,4 +1,4 @@
-"""allauth's forms where ours differ: a new address, and passkeys that no browser made."""
+"""allauth's forms where ours differ: a new address, an app's first code, passkeys that no browser made."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +7,9 @@ from allauth.account.adapter import get_adapter
 from allauth.account.forms import AddEmailForm
 from allauth.account.internal.flows.email_verification import send_verification_email_to_address
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.webauthn import forms as webauthn
 from django.http import HttpRequest
 
@@ -41,6 +44,16 @@ def refusing_nonsense(clean: Callable[[], Any]) -> Any:
         return clean()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise get_adapter().validation_error("incorrect_code") from error
+
+
+class SetUpAppForm(ActivateTOTPForm):  # type: ignore[misc]
+    def clean_code(self) -> str:
+        """Use the code up, as a log-in does: whoever saw it being typed can't log in with it."""
+        code: str = super().clean_code()
+        app = TOTP(Authenticator(user=self.user, type=Authenticator.Type.TOTP))
+        if not app._mark_code_used(code):
+            raise get_adapter().validation_error("incorrect_code")
+        return code
 
 
 class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]

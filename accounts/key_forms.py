@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy
 from accounts.models import Scope
 
 MAX_NAME = 80
+LAST_YEAR = 2999
+"""Later days can't be reckoned with in every time zone (Python's calendar ends with the year 9999)."""
 
 
 class KeyForm(forms.Form):
@@ -42,6 +44,8 @@ class KeyForm(forms.Form):
         last = self.cleaned_data["expires_on"]
         if last and last < timezone.localdate():
             raise forms.ValidationError(_("This day is over."))
+        if last and last.year > LAST_YEAR:
+            raise forms.ValidationError(_("Choose an earlier day, or leave the field empty."))
         return last
 
     @property

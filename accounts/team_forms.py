@@ -68,6 +68,8 @@ class AllowanceForm(forms.Form):
         label=gettext_lazy("Warn at, in percent"),
         min_value=1,
         max_value=100,
+        # As text, for the same reason as the credits: a number field turns "8,5" into 85.
+        widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off"}),
         help_text=gettext_lazy("From here on they see a warning beside the balance, and so do you."),
     )
 

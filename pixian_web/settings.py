@@ -1,7 +1,6 @@
 """Every setting of the product, from the environment or ``.env``. README lists them for operators."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import django
 import environ
@@ -14,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from engine.config import Config as EngineConfig
 from pixian.credentials import kept_secret
 from pixian.credits import UnreadableCreditsError, parse_credits
-from pixian_web import connections, logs, mail
+from pixian_web import connections, logs, mail, public_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
@@ -26,20 +25,29 @@ engine_config = EngineConfig.from_env()
 DATA_DIR = engine_config.data_dir
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # before anything is kept in it
 PORT = env.int("PORT", default=8000)
-PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
 DEBUG = env.bool("DEBUG", default=False)
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 
 SECRET_KEY = env.str("SECRET_KEY", default="") or kept_secret(DATA_DIR / "secret-key", get_random_secret_key)
 
-_public = urlsplit(PUBLIC_URL)
-if _public.scheme not in ("http", "https") or not _public.hostname:
-    raise ImproperlyConfigured(f"PUBLIC_URL is {PUBLIC_URL!r}; it must be like https://cutouts.example.org")
-ALLOWED_HOSTS = [_public.hostname, "localhost", "127.0.0.1", "[::1]"]
-CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
+try:
+    _public = public_url.parse(env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}"))
+except ValueError as _error:
+    raise ImproperlyConfigured(str(_error)) from _error
+PUBLIC_URL = _public.origin
+ALLOWED_HOSTS = [_public.host, "localhost", "127.0.0.1", "[::1]"]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CSRF_FAILURE_VIEW = "pixian_web.views.csrf_failure"
 BEHIND_HTTPS = _public.scheme == "https"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_HTTPS else None
+SECURE_SSL_REDIRECT = env.bool("HTTPS_REDIRECT", default=BEHIND_HTTPS)
+SECURE_SSL_HOST = _public.netloc
+# A redirect loses a program's body, and probes ask over plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^api/", r"^v1\.0/"]
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=30 * 24 * 60 * 60 if BEHIND_HTTPS else 0)
+# Other hosts below this domain aren't ours to decide about, and browsers preload whole domains.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1 if BEHIND_HTTPS else 0)
 """So many addresses at the end of X-Forwarded-For were written by proxies of ours; see accounts.access."""
@@ -139,8 +147,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "pixian_web.connections.GiveBackMiddleware",
     "jobs.api.slashes.one_slash",
+    "pixian_web.middleware.HiddenSchemeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "pixian_web.middleware.PrivateMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -274,6 +284,7 @@ ACCOUNT_RATE_LIMITS = {"password": "10/5m/ip", "login_failed": "5/5m/key", "conf
 
 MFA_ADAPTER = "accounts.adapter.MFAAdapter"
 MFA_FORMS = {
+    "activate_totp": "accounts.forms.SetUpAppForm",
     "add_webauthn": "accounts.forms.AddPasskeyForm",
     "authenticate_webauthn": "accounts.forms.SecondFactorByPasskeyForm",
     "login_webauthn": "accounts.forms.LoginByPasskeyForm",
@@ -281,7 +292,7 @@ MFA_FORMS = {
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
-MFA_TOTP_ISSUER = f"Pixian Web ({_public.hostname})"
+MFA_TOTP_ISSUER = f"Pixian Web ({_public.host})"
 # Whoever was invited, or made by an operator, never had to confirm an address, and without mail nobody can.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 
@@ -292,7 +303,7 @@ globals().update(mail.django_settings(_mail, django.VERSION))
 MAIL_LEAVES = mail.leaves(_mail)
 """Whether mails reach people; otherwise they end in the log or a folder, and pages say so."""
 
-DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"Pixian Web <pixian-web@{_public.hostname}>")
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"Pixian Web <pixian-web@{_public.host}>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 # Without mail nobody could confirm an address. With it nobody must, before logging in: people whom an
 # operator made would be locked out.

@@ -4,6 +4,7 @@ import errno
 import sys
 
 import structlog
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,7 +17,7 @@ from pixian_web import health, liveness
 
 log = structlog.get_logger(__name__)
 
-TOO_MANY_REQUESTS, SERVER_ERROR, UNAVAILABLE, INSUFFICIENT_STORAGE = 429, 500, 503, 507
+FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR, UNAVAILABLE, INSUFFICIENT_STORAGE = 403, 429, 500, 503, 507
 RETRY_AFTER_SECONDS = 10
 FORGOTTEN_AFTER_MINUTES = 5
 """No limit on a page looks further back (ACCOUNT_RATE_LIMITS, and allauth's own)."""
@@ -48,6 +49,15 @@ def too_often(request: HttpRequest) -> HttpResponse:
     page = render(request, "429.html", {"minutes": minutes}, status=TOO_MANY_REQUESTS)
     page["Retry-After"] = str(minutes * 60)
     return page
+
+
+@login_not_required
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - Django passes it
+    """Refuse a form without its token. Over plain HTTP the browser keeps no cookie of a site set up for
+    HTTPS, so that no token ever fits: then the page says so."""
+    insecure = settings.BEHIND_HTTPS and not request.is_secure()
+    page = render_to_string("403_csrf.html", {"public_url": settings.PUBLIC_URL if insecure else ""})
+    return HttpResponse(page, status=FORBIDDEN)
 
 
 @login_not_required

@@ -60,6 +60,8 @@ def test_a_member_makes_a_key_and_sees_its_secret_once(world: World, client: Cli
         ({"scopes": ["everything"]}, "Select a valid choice"),
         ({"expires_on": "2020-01-01"}, "This day is over"),
         ({"expires_on": "soon"}, "Enter a valid date"),
+        ({"expires_on": "9999-12-31"}, "Choose an earlier day"),
+        ({"expires_on": "3000-01-01"}, "Choose an earlier day"),
     ],
 )
 def test_nothing_invalid_passes(world: World, client: Client, typed: dict[str, Any], said: str) -> None:

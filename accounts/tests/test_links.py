@@ -35,7 +35,12 @@ def refused(client: Client, path: str) -> bool:
 
 
 def test_a_link_logs_in(world: World, client: Client, settings: Settings) -> None:
-    response = client.get(path_of(world.alice, settings))
+    path = path_of(world.alice, settings)
+    response = client.get(path)
+    assert (response.status_code, response.headers["Location"]) == (302, f"{path}?opened=1")
+    assert "no-store" in response.headers["Cache-Control"]
+    assert who(client) is None
+    response = client.get(response.headers["Location"])
     assert (response.status_code, response.headers["Location"]) == (302, reverse("home"))
     assert who(client) == world.alice.pk
     assert "no-store" in response.headers["Cache-Control"]
@@ -44,8 +49,30 @@ def test_a_link_logs_in(world: World, client: Client, settings: Settings) -> Non
 
 def test_a_link_is_used_once(world: World, client: Client, settings: Settings) -> None:
     path = path_of(world.alice, settings)
-    client.get(path)
+    client.get(path, follow=True)
     assert refused(Client(), path)
+
+
+def test_looking_at_a_link_does_not_use_it_up(world: World, client: Client, settings: Settings) -> None:
+    """Mail and chat programs do, with GET and HEAD, without cookies; browsers load pages in advance."""
+    path = path_of(world.alice, settings)
+    for _ in range(2):
+        assert client.head(path).status_code == 302
+        assert client.head(f"{path}?opened=1").status_code == 400
+        shown = Client().get(f"{path}?opened=1")
+        assert shown.status_code == 400
+        assert "keeps no cookies" in shown.content.decode()
+    client.get(path, follow=True, headers={"Sec-Purpose": "prefetch;prerender"})
+    assert who(client) is None
+    client.get(path, follow=True)
+    assert who(client) == world.alice.pk
+
+
+def test_only_reading_methods_are_taken(world: World, settings: Settings) -> None:
+    path = path_of(world.alice, settings)
+    assert {
+        Client().generic(method, path).status_code for method in ("POST", "PUT", "DELETE", "OPTIONS")
+    } == {405}
 
 
 def test_any_log_in_uses_it_up(world: World, client: Client, settings: Settings) -> None:
@@ -57,13 +84,13 @@ def test_any_log_in_uses_it_up(world: World, client: Client, settings: Settings)
 def test_a_link_for_somebody_without_a_password_works(
     world: World, client: Client, settings: Settings
 ) -> None:
-    client.get(path_of(User.objects.create_user("dora@example.org"), settings))
+    client.get(path_of(User.objects.create_user("dora@example.org"), settings), follow=True)
     assert who(client) == User.objects.get(email="dora@example.org").pk
 
 
 def test_a_link_changes_who_is_logged_in(world: World, client: Client, settings: Settings) -> None:
     client.force_login(world.bob)
-    client.get(path_of(world.alice, settings))
+    client.get(path_of(world.alice, settings), follow=True)
     assert who(client) == world.alice.pk
 
 

@@ -84,6 +84,26 @@ def test_a_code_is_used_once(world: World) -> None:
         assert client.post(reverse("mfa_authenticate"), {"code": code_of(SECRET)}).status_code == expected
 
 
+def test_the_code_that_set_the_app_up_is_used_too(world: World, alice: Client) -> None:
+    """Whoever looked over her shoulder has half a minute."""
+    secret = re.findall(r"<code>([A-Z2-7]{32})</code>", page(alice, "mfa_activate_totp"))[0]
+    code = code_of(secret)
+    assert alice.post(reverse("mfa_activate_totp"), {"code": code}).status_code == 302
+    other = Client()
+    other.post(reverse("account_login"), {"login": world.alice.email, "password": PASSWORD})
+    assert other.post(reverse("mfa_authenticate"), {"code": code}).status_code == 200
+    assert other.post(reverse("mfa_authenticate"), {"code": f"{code[:3]} {code[3:]}"}).status_code == 200
+    assert not logged_in(other)
+
+
+def test_a_code_that_logged_in_confirms_nothing_more(world: World, client: Client) -> None:
+    with_app(world.alice)
+    client.post(reverse("account_login"), {"login": world.alice.email, "password": PASSWORD})
+    code = code_of(SECRET)
+    assert client.post(reverse("mfa_authenticate"), {"code": code}).status_code == 302
+    assert client.post(reverse("mfa_reauthenticate"), {"code": code}).status_code == 200
+
+
 def test_a_recovery_code_logs_in_once(world: World, alice: Client) -> None:
     with_app(world.alice)
     alice.post(reverse("mfa_generate_recovery_codes"))
@@ -121,7 +141,7 @@ def test_a_link_of_this_machine_needs_none_and_may_turn_it_off(
 ) -> None:
     """A lost phone: the operator prints a link, and the owner starts anew."""
     with_app(world.alice)
-    client.get(login_link(world.alice).removeprefix(settings.PUBLIC_URL))
+    client.get(login_link(world.alice).removeprefix(settings.PUBLIC_URL), follow=True)
     assert logged_in(client)
     client.post(reverse("mfa_deactivate_totp"))
     assert kinds(world.alice) == set()
@@ -131,7 +151,7 @@ def test_people_without_a_password_can_have_a_second_factor(
     world: World, client: Client, settings: Settings
 ) -> None:
     dora = User.objects.create_user("dora@example.org")
-    client.get(login_link(dora).removeprefix(settings.PUBLIC_URL))
+    client.get(login_link(dora).removeprefix(settings.PUBLIC_URL), follow=True)
     assert "Set up an app" in page(client, "mfa_activate_totp")
 
 

@@ -193,7 +193,7 @@ def test_after_a_lost_secret_key_no_code_fits_and_a_link_is_the_way_back(
     log_in(stranger)
     assert stranger.post(reverse("mfa_authenticate"), {"code": code_of(SECRET)}).status_code == 200
     owner = Client()
-    owner.get(login_link(world.alice).removeprefix(settings.PUBLIC_URL))
+    owner.get(login_link(world.alice).removeprefix(settings.PUBLIC_URL), follow=True)
     assert owner.get(reverse("mfa_index")).status_code == 200
     owner.post(reverse("mfa_deactivate_totp"))
     assert not Authenticator.objects.exists()

@@ -15,7 +15,8 @@ from accounts.team_forms import TeamForm
 def open_team(request: HttpRequest) -> HttpResponse:
     form = TeamForm(request.POST if request.method == "POST" else None)
     if form.is_valid() and isinstance(request.user, User):
-        team = teams.open_team(form.cleaned_data["name"], request.user)
+        name = form.cleaned_data["name"]
+        team = teams.open_team(name, request.user, slug=teams.unguessable_slug(name))
         messages.success(request, _("The team %(team)s is open, and you own it.") % {"team": team})
         return redirect("team", team=team.slug)
     return render(request, "accounts/open_team.html", {"form": form})

@@ -16,7 +16,6 @@ from jobs.reconcile.rows import Span
 
 MAX_ID = 2**63 - 1
 LARGEST_PAGE, USUAL_PAGE = 100, 50
-FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 12, 30)
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Item = TypeVar("Item")
@@ -37,14 +36,13 @@ def one_of(choices: type[Enum]) -> WithJsonSchema:
 
 
 def _day(text: object) -> date:
-    """Days on which nothing can have happened are moved to where they can be reckoned with."""
     try:
         day = date.fromisoformat(text) if isinstance(text, str) and DAY.fullmatch(text) else None
     except ValueError:
         day = None
     if day is None:
         raise PydanticCustomError("day", "It must be a day such as 2026-11-30")
-    return min(max(day, FIRST_DAY), LAST_DAY)
+    return day
 
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0003_programs'),
+        ('jobs', '0004_charges_and_evidence'),
     ]
 
     operations = [

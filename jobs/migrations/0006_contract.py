@@ -22,7 +22,7 @@ def without_paths(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("jobs", "0003_programs")]
+    dependencies = [("jobs", "0005_storage")]
 
     operations = [
         migrations.AddField("job", "ignored", models.JSONField(default=list)),

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0007_operating'),
-        ('jobs', '0003_programs'),
+        ('jobs', '0006_contract'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -30,5 +30,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='job',
             index=models.Index(fields=['team', 'created_at'], name='job_by_day'),
+        ),
+        migrations.AddIndex(
+            model_name='attempt',
+            index=models.Index(condition=models.Q(('doubt', 'late')), fields=['reviewed_at'], name='attempt_late'),
         ),
     ]

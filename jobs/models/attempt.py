@@ -111,6 +111,7 @@ class Attempt(models.Model):
                 name="attempt_open",
             ),
             models.Index(fields=["sent_at"], name="attempt_in_time"),
+            models.Index(fields=["reviewed_at"], condition=Q(doubt="late"), name="attempt_late"),
         )
 
     def __str__(self) -> str:

@@ -26,6 +26,8 @@ COLUMNS = (
     "booked",
     "reviewed_at",
 )
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 12, 30)
+"""Nothing happened outside; and Python's calendar, which ends here, leaves room for the day after."""
 FINE = (Verdict.MATCHED, Verdict.RELEASED)
 
 
@@ -67,11 +69,11 @@ class Span(NamedTuple):
 
     @property
     def begin(self) -> datetime | None:
-        return _midnight(self.since) if self.since else None
+        return _midnight(max(self.since, FIRST_DAY)) if self.since else None
 
     @property
     def end(self) -> datetime | None:
-        return _midnight(self.until + timedelta(days=1)) if self.until else None
+        return _midnight(min(self.until, LAST_DAY) + timedelta(days=1)) if self.until else None
 
     def of(self, field: str) -> Q:
         """What has this time within the span."""

@@ -53,7 +53,7 @@ def cookies(client: Client) -> Secrets:
 def by_link(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
     """One that was used, one that wasn't yet, and requests that Django complains of."""
     used, fresh = login_link(world.alice), login_link(world.bob)
-    Client().get(used.removeprefix(settings.PUBLIC_URL))
+    Client().get(used.removeprefix(settings.PUBLIC_URL), follow=True)
     complained_of(fresh)
     return {"a used link": token_of(used), "a fresh link": token_of(fresh)}
 

@@ -2,24 +2,21 @@
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError
-from decimal import Decimal
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts import ledger
+from accounts.management.arguments import credits_argument
 from accounts.models import Transfer
-from accounts.money import to_credits, to_microcredits
+from accounts.money import to_credits
 from jobs import attempts, review
 from jobs.models import Attempt
 
 
 def charge_argument(text: str) -> int:
     """Micro-credits of ``--charged 1.25``."""
-    try:
-        micro = to_microcredits(Decimal(text))
-    except (ArithmeticError, ValueError) as error:
-        raise ArgumentTypeError(f"{text!r} is no number with at most six decimals") from error
+    micro = credits_argument(text)
     if micro == 0:
         raise ArgumentTypeError("say --not-charged where nothing was charged")
     if not 0 < micro < review.MAX_CHARGE:
