@@ -19,6 +19,7 @@ MAY_IMPORT = {
         "accounts.access",
         "accounts.fields",
         "accounts.keys",
+        "accounts.management.arguments",
         "accounts.money",
         "accounts.rates",
         "accounts.allowances",
