@@ -152,10 +152,7 @@ COLORS = Image.open(io.BytesIO(photo("coffee")))
 LIGHT = {
     "grey, grey ICC": (GREY, iccp(grey_icc())),
     "grey and alpha, grey ICC": (GREY.convert("LA"), iccp(grey_icc())),
-    "grey of 16 bits, grey ICC": (
-        Image.fromarray(np.asarray(GREY).astype(np.uint16) * 257),
-        iccp(grey_icc()),
-    ),
+    "grey of 16 bits, grey ICC": (WIDE_GREY, iccp(grey_icc())),
     "grey, RGB ICC": (GREY, iccp(rgb_icc())),
     "RGB, gAMA": (COLORS, gama(1.0)),
     "RGB, RGB ICC": (COLORS, iccp(rgb_icc())),
