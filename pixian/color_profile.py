@@ -135,18 +135,22 @@ def _of_profile(profile: bytes, image: Image.Image) -> ColorSpace:
 
 
 def _grey_levels(profile: bytes) -> png_color.Conversion:
-    """Each grey level in sRGB. It stays grey, which a computed one misses by a level here and there."""
+    """Each grey level in sRGB. It stays grey, which a computed one misses by a level here and there. Computed
+    without short cuts, which miss dark levels by ten."""
     levels = np.arange(256, dtype=np.uint8)[None]
-    shown = _to_srgb(profile, "L").apply(Image.fromarray(levels))
+    shown = _to_srgb(profile, "L", ImageCms.Flags.NOOPTIMIZE).apply(Image.fromarray(levels))
     table = np.asarray(shown)[0, :, 1]
     return lambda strip: table[strip]
 
 
-def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+def _to_srgb(
+    profile: bytes, mode: str, flags: ImageCms.Flags = ImageCms.Flags.NONE
+) -> ImageCms.ImageCmsTransform:
     return ImageCms.buildTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),
         ImageCms.createProfile("sRGB"),
         mode,
         "RGB",
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        flags,
     )

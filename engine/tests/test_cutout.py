@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,8 +8,14 @@ from PIL import Image, ImageCms
 from engine.cutout import Cutter, price_microcredits
 from engine.matte import Matter
 from engine.tests.conftest import photo
+from pixian import delta_png
 from pixian.errors import Refused
-from pixian.options import Options
+from pixian.options import Format, Options
+from pixian.tests.format_cases import Patched, patched
+from pixian.tests.orientation_cases import STORED, Turned, turned, turned_tiffs
+from pixian.tests.pictures import chunk, gama, grey_icc, iccp, linear, png, rgb_icc
+from pixian.tests.test_color_profile import as_seen, copy_of, patches_seen
+from pixian.tests.tiff_cases import tiffs
 
 
 @pytest.fixture
@@ -132,3 +139,83 @@ def test_what_is_no_whole_picture_is_refused(cutter: Cutter, content: bytes) -> 
 )
 def test_begun_microcredits_count_whole(pixels: int, rate: int, price: int) -> None:
     assert price_microcredits(pixels, rate) == price
+
+
+def described(content: bytes, chunks: bytes) -> bytes:
+    """A PNG with chunks that say which colours it has."""
+    return content[:33] + chunks + content[33:]
+
+
+GREY = Image.open(io.BytesIO(photo("coffee"))).convert("L")
+WIDE_GREY = Image.fromarray(np.asarray(GREY).astype(np.uint16) * 257)
+COLORS = Image.open(io.BytesIO(photo("coffee")))
+LIGHT = {
+    "grey, grey ICC": (GREY, iccp(grey_icc())),
+    "grey and alpha, grey ICC": (GREY.convert("LA"), iccp(grey_icc())),
+    "grey of 16 bits, grey ICC": (WIDE_GREY, iccp(grey_icc())),
+    "grey, RGB ICC": (GREY, iccp(rgb_icc())),
+    "RGB, gAMA": (COLORS, gama(1.0)),
+    "RGB, RGB ICC": (COLORS, iccp(rgb_icc())),
+    "palette, gAMA": (COLORS.quantize(128), gama(1.0)),
+}
+
+
+@pytest.mark.parametrize("name", LIGHT)
+@pytest.mark.parametrize("kind", [Format.PNG, Format.DELTA_PNG])
+def test_a_result_has_the_colours_that_its_source_describes(cutter: Cutter, name: str, kind: Format) -> None:
+    image, chunks = LIGHT[name]
+    source = described(saved(image).getvalue(), chunks)
+
+    content = cutter.cut_out(io.BytesIO(source), Options(format=kind)).content
+
+    result = copy_of(content)
+    pixels, meant = (
+        as_seen(result),
+        linear(np.asarray((GREY if image is WIDE_GREY else image).convert("RGB"))),
+    )
+    if kind is Format.DELTA_PNG:
+        pixels = delta_png.decode(copy_of(source).pixels, content)
+        pixels = as_seen(replace(result, pixels=pixels))
+    foreground = pixels[..., 3] == 255
+    assert foreground.mean() > 0.1
+    assert np.abs(pixels[foreground][:, :3].astype(int) - meant[foreground]).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_profile_leaves_transparency_as_it_is(cutter: Cutter, bits: int) -> None:
+    levels = np.asarray(GREY).astype(np.uint16) * (257 if bits == 16 else 1)
+    hidden = int(levels[200, 300])
+    rows = [row.astype(f">u{bits // 8}").tobytes() for row in levels]
+    chunks = iccp(grey_icc(2.2)) + chunk(b"tRNS", hidden.to_bytes(2))
+    source = io.BytesIO(png(GREY.size, bits, 0, rows, chunks))
+
+    alpha = np.asarray(opened(cutter.cut_out(source, Options()).content))[..., 3]
+
+    assert (alpha[levels == hidden] == 0).all()
+    assert (alpha == 255).mean() > 0.1
+
+
+A_FEW = [*list(patched())[::12], *list(tiffs())[::24]]
+"""Colours are settled before the engine has its turn, and ``test_color_profile`` walks all of them."""
+
+
+@pytest.mark.parametrize("case", A_FEW, ids=lambda case: case.name)
+def test_every_kind_of_picture_is_cut_out(cutter: Cutter, case: Patched) -> None:
+    """In its own colours, wherever anything is left of it."""
+    result = copy_of(cutter.cut_out(io.BytesIO(case.content), Options()).content)
+    ours, meant = patches_seen(as_seen(result)), np.array([case.seen], np.uint8)
+    left = ours[..., 3] == 255
+    assert np.abs(ours[left].astype(int) - meant[left]).max(initial=0) <= case.by + 1
+    assert (ours[..., 3] <= meant[..., 3]).all()
+
+
+TURNED = [*list(turned())[5::9], *list(turned_tiffs())[5::6]]
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # Pillow looks for a density, too
+@pytest.mark.parametrize("case", TURNED, ids=lambda case: case.name)
+def test_what_is_told_of_a_turn_fits_the_result(cutter: Cutter, case: Turned) -> None:
+    made = cutter.cut_out(io.BytesIO(case.content), Options())
+    size = STORED if case.orientation < 5 else STORED[::-1]
+    assert (made.orientation, made.input_size, made.result_size) == (case.orientation, size, size)
+    assert opened(made.content).size == size

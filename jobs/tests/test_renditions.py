@@ -16,6 +16,9 @@ from jobs.renditions import Side, Size, preview
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from pixian import delta_png
+from pixian.tests.format_cases import PATCH, Patched, patched
+from pixian.tests.orientation_cases import turned, turned_tiffs
+from pixian.tests.tiff_cases import tiffs
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 
@@ -200,6 +203,26 @@ def test_a_colour_profile_is_heeded(world: World, kind: str) -> None:
     source = encoded(Image.new("RGB", (800, 600), RED), kind, icc_profile=channels_swapped(srgb))
     assert like(as_seen(Image.open(io.BytesIO(source))).getpixel((0, 0)), BLUE, by=60)
     assert like(as_seen(shown(world.job(source))).getpixel((160, 120)), BLUE, by=60)
+
+
+DESCRIBED = [
+    case for case in patched() if case.name.split(",")[0] in ("PNG", "CMYK JPEG", "grey JPEG", "BMP")
+]
+
+
+@pytest.mark.parametrize("case", [*DESCRIBED[::3], *list(tiffs())[::8]], ids=lambda case: case.name)
+def test_a_small_view_has_the_colours_of_its_source(world: World, case: Patched) -> None:
+    seen = as_seen(shown(world.job(case.content), size=Size.PAGE)).convert("RGBA")
+    ours = [seen.getpixel((at * PATCH + PATCH // 2, PATCH // 2)) for at in range(4)]
+    for one, meant in zip(ours, case.seen, strict=True):
+        assert like(one, meant, by=45)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # Pillow looks for a density, too
+def test_a_job_has_the_size_that_its_small_view_has(world: World) -> None:
+    for case in [*list(turned())[::4], *list(turned_tiffs())[::4]]:
+        job = world.job(case.content)
+        assert shown(job, size=Size.PAGE).size == (job.width, job.height), case.name
 
 
 def test_an_animation_shows_its_first_picture(world: World) -> None:
