@@ -33,7 +33,7 @@ def headers(came: Iterable[Iterable[str]]) -> dict[str, str]:
 
 
 def of_result(job: Job, came: Iterable[Iterable[str]]) -> dict[str, str]:
-    """Headers of a 200 that gives a job's result. came: the upstream's."""
+    """Return the headers of a 200 that gives a job's result. came: the upstream's."""
     told = headers(came)
     return told | {"Content-Disposition": file_names.attachment(job.name_of_a(told["Content-Type"]))}
 

@@ -165,7 +165,7 @@ def _conduct(
 
 
 def _pause(error: errors.ApiError, backoff: Backoff) -> int:
-    """Seconds before the same call goes again. Having been too late is no reason to slow down."""
+    """Return the seconds before the same call goes again. Having been too late is no reason to slow down."""
     if isinstance(error, errors.OutOfTime):
         return error.retry_after or 0
     return backoff.refused(error.retry_after)

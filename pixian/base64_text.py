@@ -14,7 +14,7 @@ def decode(text: str) -> bytes:
 
 
 def _without_spaces(text: str) -> str:
-    """A client that forgets to escape its form sends each ``+`` as a space, and none is left then."""
+    """Drop spaces, or read each as the ``+`` that a client forgot to escape: then no ``+`` is left."""
     if " " not in text or "+" in text or "-" in text or _are_lines(text.split()):
         return "".join(text.split())
     return text.replace(" ", "+")

@@ -164,8 +164,8 @@ class Client:
         raise _about_the_account(answer, body)
 
     def _send(self, request: httpx.Request) -> httpx.Response:
-        """The answer, after a redirect that may be followed. Both requests are one call: the first wasn't
-        processed."""
+        """Return the answer, after a redirect that may be followed. Both requests are one call: the first
+        wasn't processed."""
         response = self._send_once(request)
         again = _followed(request, response)
         if again is None:
@@ -193,7 +193,7 @@ def _followed(request: httpx.Request, response: httpx.Response) -> httpx.Request
 
 
 def _without_bad_location(response: httpx.Response) -> None:
-    """httpx raises for an address that it can't read, as if no answer had come at all."""
+    """Drop a Location that httpx can't read: it would raise, as if no answer had come at all."""
     try:
         response.request.url.join(response.headers.get("Location", ""))
     except (httpx.InvalidURL, ValueError):

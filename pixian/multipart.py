@@ -73,7 +73,7 @@ def parse(stream: IO[bytes], boundary: str, open_file: OpenFile, *, max_text: in
 
 
 class Decoder(MultipartDecoder):
-    """werkzeug's, which gives a form up for one byte in a header that isn't UTF-8."""
+    """Decode as werkzeug does, which gives a whole form up for one byte in a header that isn't UTF-8."""
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
         headers = super()._parse_headers(data.decode(errors="replace").encode())
@@ -149,7 +149,7 @@ def _text(part: Field, data: bytes, encoding: str) -> str:
 
 
 def _plain(data: bytes) -> bytes:
-    """A text that claims to be base64 and isn't, or isn't text below it, is taken as it came: some clients
+    """Return a text's decoded bytes, or the text itself where it isn't base64 of a text: some clients
     announce the picture's own encoding that way."""
     try:
         decoded = base64_text.decode(data.decode())
@@ -160,7 +160,7 @@ def _plain(data: bytes) -> bytes:
 
 
 def _decoded(source: IO[bytes], encoding: str, target: IO[bytes]) -> IO[bytes]:
-    """A file's bytes as they were before their transfer encoding (RFC 2045)."""
+    """Undo a file's transfer encoding (RFC 2045)."""
     if encoding == "quoted-printable":
         quopri.decode(source, target)
     else:

@@ -82,8 +82,8 @@ class Options:
 
     @classmethod
     def understood(cls, form: Mapping[str, str]) -> dict[str, str]:
-        """The fields that say something, each as it was understood and not as it was spelled: ``JPEG`` is
-        ``jpeg``. Names that aren't options are left out; raises what ``parse`` raises."""
+        """Return the fields that say something, each as it was understood and not as it was spelled: ``JPEG``
+        is ``jpeg``. Names that aren't options are left out; raises what ``parse`` raises."""
         given = {name: " ".join(text.split()) for name, text in form.items() if text.strip()}
         written = cls.parse(given)._written()
         written["result.margin"] = given.get("result.margin", "").lower()  # four values may have come as one

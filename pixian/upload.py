@@ -90,7 +90,7 @@ def read_form(request: Request) -> dict[str, str]:
     if request.mimetype == MULTIPART and not request.mimetype_params["boundary"]:
         raise errors.bad_parameter("Content-Type", request.mimetype, f"{MULTIPART} with its boundary")
     try:
-        fields = [*request.form.items(multi=True), *_query(request)]
+        fields = [*request.form.items(multi=True), *_pairs(request.query_string)]
     except RequestEntityTooLarge as error:
         raise _too_large_a_form() from error
     except multipart.MalformedError as error:
@@ -104,16 +104,12 @@ def read_form(request: Request) -> dict[str, str]:
 
 
 def first_values(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """For each name its first value that isn't blank."""
+    """Return each name with its first value that isn't blank."""
     first: dict[str, str] = {}
     for name, value in fields:
         if not first.get(name, "").strip():
             first[name] = value
     return first
-
-
-def _query(request: Request) -> list[tuple[str, str]]:
-    return _pairs(request.query_string)
 
 
 def _urlencoded(stream: IO[bytes], longest: int) -> list[tuple[str, str]]:
@@ -129,7 +125,8 @@ def _urlencoded(stream: IO[bytes], longest: int) -> list[tuple[str, str]]:
 
 
 def _pairs(text: bytes) -> list[tuple[str, str]]:
-    """Escaped bytes that aren't UTF-8 stay escaped, as an address needs them; others are replaced."""
+    """Parse an urlencoded text. Escaped bytes that aren't UTF-8 stay escaped, as an address needs them;
+    others are replaced."""
     if text.count(b"&") >= MAX_FIELDS:
         raise RequestEntityTooLarge
     decoded = text.decode(errors="replace")

@@ -21,6 +21,6 @@ DEPRECATED = {
 
 
 def as_v2(fields: Mapping[str, str]) -> dict[str, str]:
-    """The fields by their present names. These are accepted too; where both came, the old one counts."""
+    """Return the fields under their present names. Where both names came, the old one counts."""
     old = {NAMES[name]: text for name, text in fields.items() if name in NAMES and text.strip()}
     return {name: text for name, text in fields.items() if name not in NAMES} | old

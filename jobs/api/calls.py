@@ -68,8 +68,8 @@ def terms(
     ignored: Sequence[str],
     face: str = "",
 ) -> dict[str, Any]:
-    """An upload's fields, all but the picture's: to be asked for before that is looked at (§ 4). face: what
-    else shapes the answer. Raises Refused 400/1019."""
+    """Return an upload's fields, all but the picture's, to be checked before that is looked at (§ 4). face:
+    what else shapes the answer. Raises Refused 400/1019."""
     key = request.headers.get("Idempotency-Key", "")
     besides = json.dumps([origin, sorted(options.items()), face])
     return {
@@ -94,7 +94,7 @@ def received(source: BinaryIO, name: str, terms: Mapping[str, Any]) -> Iterator[
 
 
 def ignored(came: Request, fields: Mapping[str, str], known: Container[str]) -> list[str]:
-    """The names that a request has besides the known ones, as far as they can be stored and shown."""
+    """Return the names that a request has besides the known ones, as far as they can be stored and shown."""
     unknown = (name for name in [*fields, *came.files] if name not in known)
     shown = ("".join(filter(str.isprintable, name)).strip()[:MAX_IGNORED_LENGTH] for name in unknown)
     return list(dict.fromkeys(filter(None, shown)))[:MAX_IGNORED]

@@ -30,7 +30,7 @@ def remove_background(request: WSGIRequest) -> HttpResponseBase:
 
 
 def deprecated(view: View) -> View:
-    """Says so in every answer."""
+    """Add the deprecation's headers to every answer of a view."""
 
     @wraps(view)
     def told(request: WSGIRequest) -> HttpResponseBase:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-FOR_PROGRAMS = re.compile(r"/+(?:api|v1\.0)/")
+FOR_PROGRAMS = re.compile(r"/+(?:api|v1\.0)/+[^/]")
 
 
 def one_slash(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Serves them as if it weren't there: a redirect would lose the body, or the key."""
+    """Serve them as if it weren't there: a redirect would lose the body, or the key."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if FOR_PROGRAMS.match(request.path_info):

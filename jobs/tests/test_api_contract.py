@@ -226,6 +226,16 @@ def test_so_it_is_with_what_is_read(program: Program, path: str) -> None:
     assert program.http.get(url).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1.0/", "/v1.0/nothing/", "/api/", "/api/v1/", "/api/v1/account", "/api//v2//"]
+)
+def test_nothing_is_told_in_an_envelope_there(program: Program, path: str) -> None:
+    url = program.http.base_url.copy_with(raw_path=path.encode())
+    answer = program.http.get(url)
+    assert answer.status_code == 404
+    assert answer.json().keys() <= {"error", "errors"}
+
+
 def test_parameters_are_refused_before_an_address_is_fetched(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
