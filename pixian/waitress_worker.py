@@ -9,12 +9,14 @@ connections that are silent; here a client also has to keep a least rate.
 import errno
 import fcntl
 import os
+import resource
 import socket
 import struct
 import sys
 import termios
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -35,6 +37,9 @@ MAX_CHUNK_LINE_BYTES = 1 << 13
 RECEIVE_BYTES = 1 << 14
 MAX_RESPONSE_BYTES = 1 << 27
 """Above the largest picture: a thread waits for a slow client only if there is even more to send."""
+
+OPEN_FILES = 4096
+"""A connection may have two temporary files; many systems allow 1,024 until they are asked."""
 
 TOO_SLOW = "408 Request Timeout"
 CROWDED = "503 Service Unavailable"
@@ -102,7 +107,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def readable(self) -> bool:
         # The loop asks this of every connection before each wait, so no change of stage is missed.
         if (stage := self._stage()) is not self.stage:
-            self.stage, self.since, self.moved = stage, time.monotonic(), 0
+            self.stage, self.since = stage, time.monotonic()
+            # What an earlier stage has left in the kernel counts once the client has taken it.
+            self.moved = self._in_kernel() if stage is Stage.RESPONSE else 0
         return bool(super().readable())
 
     def _stage(self) -> Stage:
@@ -130,7 +137,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def _in_kernel(self) -> int:
         """Return how many bytes of a response the client's machine hasn't confirmed."""
-        return int.from_bytes(fcntl.ioctl(self._fileno, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        try:
+            return int.from_bytes(fcntl.ioctl(self._fileno, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        except OSError:  # not every system tells this of a socket
+            return 0
 
     def rate(self, now: float) -> float:
         return self.moved / max(now - self.since, CHECK_EVERY_SECONDS)
@@ -142,13 +152,17 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def dismiss(self, status: str) -> None:
         """Close the connection; a client that is still sending is told why."""
+        with suppress(OSError):  # the client may have gone by itself
+            self._say_goodbye(status)
+        self.handle_close()
+
+    def _say_goodbye(self, status: str) -> None:
         if self.stage in (Stage.HEADERS, Stage.BODY):
             answer = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             self.send(answer.encode(), do_close=False)
         if self.stage is Stage.RESPONSE:
             # Else the kernel would keep what is left, as long as the client likes.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.handle_close()
 
     def recv(self, buffer_size: int) -> bytes:
         data: bytes = super().recv(buffer_size)
@@ -187,12 +201,21 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
             super().add_task(task)
 
 
+def raise_open_files(number: int) -> None:
+    """Let this process have so many files and connections open, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY:
+        most = number if hard == resource.RLIM_INFINITY else min(number, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
 class WaitressWorker(Worker):  # type: ignore[misc]
     limits = Limits()
 
     def run(self) -> None:
         self._sockets: dict[int, object] = {}
         self._checked_at = 0.0
+        raise_open_files(OPEN_FILES)
         servers = self._servers()
         while self.alive and self.ppid == os.getppid():
             self._turn()
