@@ -20,7 +20,8 @@ PATIENCE_SECONDS = 1
 CONNECTIONS = 40
 APPLICATION = """
 import time
-from pixian.waitress_worker import Limits, WaitressWorker
+from pixian.waitress_channel import Limits
+from pixian.waitress_worker import WaitressWorker
 
 class worker_class(WaitressWorker):
     limits = Limits({limits})
