@@ -114,11 +114,26 @@ class Line:
         self._changes = 0
 
     @contextmanager
-    def turn(self, team: int, until: float) -> Iterator[None]:
+    def turn(self, team: int, until: float, *, refused: bool = False) -> Iterator[None]:
         """Wait until a call seems free, and keep the next one in line from counting on the same one.
 
-        until: on the monotonic clock. Raises NoSlotError if there is none by then.
+        A call that wasn't refused yet doesn't line up while nobody waits. until: on the monotonic clock.
+        Raises NoSlotError if there is none by then.
         """
+        if refused or self._waiting or not seems_free(0):
+            self._line_up(team, until)
+        else:
+            self._change(None, trying=1)
+        try:
+            yield
+        finally:
+            self._change(None, trying=-1)
+
+    def look(self) -> None:
+        """A call of this process has ended."""
+        self._change(None, trying=0)
+
+    def _line_up(self, team: int, until: float) -> None:
         with self._changed:
             self._numbers += 1
             ticket = _Ticket(team, self._numbers)
@@ -129,14 +144,6 @@ class Line:
             self._change(ticket, trying=0)
             raise
         self._change(ticket, trying=1)
-        try:
-            yield
-        finally:
-            self._change(None, trying=-1)
-
-    def look(self) -> None:
-        """A call of this process has ended."""
-        self._change(None, trying=0)
 
     def _change(self, leaving: _Ticket | None, trying: int) -> None:
         with self._changed:

@@ -85,12 +85,13 @@ def begin(
     job = Job(team=key.team, created_by=key.owner, api_key=key, priority=Job.Priority.API)
 
     def write(job: Job) -> Attempt:
+        refused = False
         while True:
-            with slots.line.turn(key.team_id, until):
+            with slots.line.turn(key.team_id, until, refused=refused):
                 try:
                     return _begin(job, bounds, worker)
-                except NoSlotError:  # another process was faster
-                    job.pk = None
+                except NoSlotError:  # others were faster
+                    job.pk, refused = None, True
 
     return _take_in(job, upload, write)
 

@@ -7,7 +7,8 @@ where programs call more often than one interpreter can book.
 import logging
 
 from engine.logs import GUNICORN
-from pixian.waitress_worker import Limits, WaitressWorker
+from pixian.waitress_channel import Limits
+from pixian.waitress_worker import WaitressWorker
 from pixian_web.settings import (
     PIXIAN_TIMEOUT,
     PORT,

@@ -83,7 +83,8 @@ def test_a_call_that_ends_wakes_the_next_one(line: slots.Line, monkeypatch: pyte
 
 
 def test_one_free_call_is_tried_by_one(line: slots.Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    with free(monkeypatch, [1]), line.turn(1, 0), pytest.raises(NoSlotError), line.turn(2, 0):
+    again = line.turn(2, 0, refused=True)
+    with free(monkeypatch, [1]), line.turn(1, 0), pytest.raises(NoSlotError), again:
         pass
     with free(monkeypatch, [1]), line.turn(2, 0):
         pass

@@ -20,7 +20,8 @@ PATIENCE_SECONDS = 1
 CONNECTIONS = 40
 APPLICATION = """
 import time
-from pixian.waitress_worker import Limits, WaitressWorker
+from pixian.waitress_channel import Limits
+from pixian.waitress_worker import WaitressWorker
 
 class worker_class(WaitressWorker):
     limits = Limits({limits})
@@ -183,6 +184,19 @@ def test_a_slow_reader_is_let_go(port: int) -> None:
             connection.recv(100)
             time.sleep(0.1)
     assert time.monotonic() - began < PATIENCE_SECONDS + 3
+
+
+def test_a_slow_but_steady_reader_is_not(port: int) -> None:
+    """Of an answer that would fill the kernel's buffers for a long time."""
+    began = time.monotonic()
+    with closing(socket.socket()) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(head("/large", method="GET"))
+        while time.monotonic() < began + PATIENCE_SECONDS + 3:
+            connection.recv(10_000)
+            time.sleep(0.05)
+        assert is_open(connection)
 
 
 def test_a_slow_but_steady_client_is_served(port: int) -> None:
