@@ -70,7 +70,7 @@ def standing(allowance: Allowance) -> Standing:
 
 def of_spender(team: Team, user: User, api_key: ApiKey | None = None) -> list[Standing]:
     """All that bounds what they may spend besides the team's pool, the tightest first."""
-    found = [standing(allowance) for allowance in _bounding(team.pk, user.pk, api_key and api_key.pk)]
+    found = [standing(allowance) for allowance in _bounding(team.pk, user.pk, _pk(api_key))]
     return sorted(found, key=lambda each: each.left)
 
 
@@ -114,7 +114,7 @@ def lift(spender: Membership | ApiKey) -> None:
 def take(team_id: int, user: User | None, api_key: ApiKey | None, amount: int, now: datetime) -> None:
     """Count a hold; raises AllowanceUsedUpError, of several the one that renews last."""
     refused = []
-    for allowance in _bounding(team_id, user and user.pk, api_key and api_key.pk):
+    for allowance in _bounding(team_id, _pk(user), _pk(api_key)):
         use = _current(allowance, now) or _open(allowance, now)
         room = allowance.limit_microcredits - amount
         mine = AllowanceUse.objects.filter(pk=use.pk, used_microcredits__lte=room)
@@ -160,6 +160,10 @@ def differing() -> Iterator[tuple[AllowanceUse, int]]:
         should = used(use.allowance, use.starts_at, use.renews_at)
         if use.used_microcredits != should:
             yield use, should
+
+
+def _pk(row: User | ApiKey | None) -> int | None:
+    return row.pk if row else None
 
 
 def _recount(use: AllowanceUse) -> None:

@@ -23,7 +23,9 @@ NEGATIVE = (Account.OWED, Account.ISSUED)
 # In plain SQL, since a busy team waits for each posting and most of it would be the making of these two.
 # LOCK asks for nothing but the rows it locks: PostgreSQL rereads those after the wait, and answers all else
 # (a sub-select, a join) from the snapshot that the statement took before it.
-LOCK = "SELECT id, team_id, kind, balance_microcredits FROM accounts_ledgeraccount WHERE team_id = %s ORDER BY id"
+LOCK = """
+SELECT id, team_id, kind, balance_microcredits FROM accounts_ledgeraccount WHERE team_id = %s ORDER BY id
+"""
 MOVE = """
 UPDATE accounts_ledgeraccount SET balance_microcredits = balance_microcredits + moved.column2
 FROM (VALUES {rows}) AS moved

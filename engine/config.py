@@ -4,6 +4,7 @@ Django's settings read it too, to know the socket and the credentials, so nothin
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import ip_network
@@ -109,11 +110,10 @@ def _new_credentials() -> str:
 
 
 def _price(text: str) -> int:
-    try:
-        if is_finer(text):
-            raise UnreadableCreditsError(text)
-        return parse_credits(text)
-    except UnreadableCreditsError as error:
-        raise ConfigError(
-            f"ENGINE_CREDITS_PER_MEGAPIXEL is {text!r}; it must be a number from 0, with at most six decimals"
-        ) from error
+    with suppress(UnreadableCreditsError):
+        price = parse_credits(text)
+        if not is_finer(text):
+            return price
+    raise ConfigError(
+        f"ENGINE_CREDITS_PER_MEGAPIXEL is {text!r}; it must be a number from 0, with at most six decimals"
+    )

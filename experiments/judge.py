@@ -67,7 +67,7 @@ def _paid(told: Told) -> Iterator[str]:
     if row.state == Attempt.State.IN_DOUBT:
         if booked:
             yield f"{booked} were booked"
-        if row.charged_microcredits is not None:
+        if row.charged_microcredits is not None and row.doubt != Attempt.Doubt.LATE:
             yield f"there is no reason for a doubt: {row.charged_header!r} was told"
     elif booked != charged:
         yield f"{booked} were booked, {charged} charged"

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from accounts.fields import CreditsField
-from accounts.models import Transfer, User
+from accounts.models import User
 from accounts.money import to_credits
 from jobs import review
 from jobs.deciding import AcknowledgeForm, DecideForm, Page
@@ -37,7 +37,9 @@ class LookOnlyAdmin(admin.ModelAdmin):
 class AttemptInline(admin.TabularInline):
     model = Attempt
     has_add_permission = has_change_permission = has_delete_permission = never
-    fields = ("number", "state", "sent_at", "answered_at", "status", "charged_header", "error_message")
+    fields = (
+        *("number", "state", "doubt", "sent_at", "answered_at", "status", "charged_header", "error_message"),
+    )
     show_change_link = True
 
 
@@ -67,8 +69,10 @@ class ForReview(admin.SimpleListFilter):
 
 @admin.register(Attempt)
 class AttemptAdmin(LookOnlyAdmin):
-    list_display = ("job", "number", "state", "sent_at", "status", "held", "header", "charged", "verdict")
-    list_filter = (ForReview, "state", "status")
+    list_display = (
+        *("job", "number", "state", "sent_at", "status", "held", "header", "charged", "verdict", "why"),
+    )
+    list_filter = (ForReview, "state", "doubt", "status")
     list_select_related = ("job", "hold")
     search_fields = ("job__name", "job__id")
     actions = ("decide", "acknowledge")
@@ -86,7 +90,14 @@ class AttemptAdmin(LookOnlyAdmin):
 
     @admin.display(description="charged")
     def charged(self, attempt: Attempt) -> str:
-        return in_credits(attempt.known_microcredits)
+        amount = in_credits(attempt.known_microcredits)
+        return f"{amount} (rounded)" if attempt.is_rounded else amount
+
+    @admin.display(description="doubt", ordering="doubt")
+    def why(self, attempt: Attempt) -> str:
+        """The reason for a doubt, and what refused the booking."""
+        said = (attempt.get_doubt_display(), attempt.booking_error)
+        return ": ".join(str(text) for text in said if text)
 
     @admin.display(description="verdict")
     def verdict(self, attempt: Attempt) -> str:
@@ -108,8 +119,8 @@ class AttemptAdmin(LookOnlyAdmin):
         def note(attempt: Attempt, form: AcknowledgeForm) -> None:
             review.acknowledge(attempt, cast("User", request.user), form.cleaned_data["reason"])
 
-        above = chosen.filter(hold__resolutions__kind=Transfer.Kind.OVERAGE, reviewed_at=None)
-        return Page(self, request, "acknowledge", AcknowledgeForm, note).show(above)
+        waiting = cast("AttemptQuerySet", chosen).for_review().exclude(state=Attempt.State.IN_DOUBT)
+        return Page(self, request, "acknowledge", AcknowledgeForm, note).show(waiting)
 
 
 class PurchaseForm(forms.ModelForm):
@@ -163,8 +174,8 @@ class BalanceSnapshotAdmin(LookOnlyAdmin):
 
 @admin.register(Price)
 class PriceAdmin(LookOnlyAdmin):
-    list_display = ("upstream", "band", "pixels", "credits", "since")
-    ordering = ("upstream", "band")
+    list_display = ("upstream", "api_id", "band", "pixels", "credits", "since")
+    ordering = ("upstream", "api_id", "band")
     actions = ("forget",)
 
     @admin.display(description="pixels below")
@@ -183,7 +194,8 @@ class PriceAdmin(LookOnlyAdmin):
     def forget(self, _request: HttpRequest, chosen: QuerySet[Price]) -> None:
         """The time is taken once the rows are locked, so that no booking falls between."""
         locked = [price.pk for price in chosen.select_for_update()]
-        Price.objects.filter(pk__in=locked).update(microcredits_per_megapixel=0, since=timezone.now())
+        nothing = {"microcredits_per_megapixel": 0, "lower_charges": 0, "highest_lower": 0}
+        Price.objects.filter(pk__in=locked).update(since=timezone.now(), **nothing)
 
 
 @admin.register(Verification)

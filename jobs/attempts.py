@@ -6,8 +6,10 @@ twice. All but ``prepare`` run inside ``queue.owned``.
 
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts import ledger
@@ -15,10 +17,13 @@ from accounts.models import User
 from jobs import price
 from jobs.models import Attempt, Job, Price
 from pixian.client import Answer
-from pixian.credits import UnreadableCreditsError, parse_credits
+from pixian.credits import MAX_MICROCREDITS, TooManyCreditsError, UnreadableCreditsError, parse_credits
 from pixian.errors import ApiError
 
+log = structlog.get_logger(__name__)
+
 State = Attempt.State
+Doubt = Attempt.Doubt
 CHARGE_HEADER = "X-Credits-Charged"
 MAX_HEADER_TEXT = 200
 MAX_MESSAGE = 400
@@ -31,9 +36,8 @@ class WrongStateError(Exception):
 def estimate(pixels: int) -> int:
     """Micro-credits that a call for so many pixels is expected to cost at most, by what the upstream has
     charged so far and never below the floor of the settings."""
-    floor = parse_credits(settings.HOLD_CREDITS_PER_MEGAPIXEL)
-    seen = Price.objects.highest(settings.PIXIAN_API_URL, price.lowest_band(pixels))
-    return price.ceiling(pixels, max(floor, seen))
+    seen = Price.objects.of(*_account()).highest(price.lowest_band(pixels))
+    return price.ceiling(pixels, max(_floor(), seen))
 
 
 def prepare_first(job: Job, actor: User) -> Attempt:
@@ -78,6 +82,7 @@ def send(attempt: Attempt) -> None:
         headers=[],
         charged_header=None,
         charged_microcredits=None,
+        doubt="",
     )
 
 
@@ -89,17 +94,29 @@ def is_sent(attempt: Attempt) -> bool:
 
 def answer(attempt: Attempt, came: Answer) -> None:
     """The status line and headers, verbatim, before the body is read."""
-    header = came.header(CHARGE_HEADER)
-    _move(
-        attempt,
-        State.SENT,
-        State.ANSWERED,
-        answered_at=timezone.now(),
+    _move(attempt, State.SENT, State.ANSWERED, **_evidence(attempt, came), **_told(None))
+
+
+def note_late_answer(attempt: Attempt, came: Answer) -> None:
+    """Keep the answer of a call that was given up meanwhile; nothing is booked for it. Runs inside
+    ``queue.locked``: whoever ends the attempt has done so, or will see this.
+
+    An answer to another send, or one that is recorded already, stays as it is.
+    """
+    row = Attempt.objects.select_related("hold").get(pk=attempt.pk)
+    if row.state == State.PREPARED or row.sends != attempt.sends or row.status is not None:
+        return
+    evidence = _evidence(row, came)
+    if row.state == State.SENT:  # its next worker hasn't looked yet, and goes on from here
+        _move(row, State.SENT, State.ANSWERED, **evidence)
+        return
+    evidence["doubt"] = evidence["doubt"] or Doubt.LATE
+    Attempt.objects.filter(pk=row.pk).update(**evidence)
+    log.error(
+        "an answer came after its call had been given up; it is kept, and nothing was booked",
+        attempt=str(row),
         status=came.status,
-        headers=came.headers,
-        charged_header=header if header is None else header[:MAX_HEADER_TEXT],
-        charged_microcredits=_charged(header),
-        **_told(None),
+        charged=evidence["charged_header"],
     )
 
 
@@ -126,7 +143,7 @@ def book(attempt: Attempt, error: ApiError | None = None) -> None:
     _move(attempt, State.ANSWERED, State.BOOKED, ended_at=timezone.now(), **_told(error))
     if attempt.hold:
         ledger.settle(attempt.hold, attempt.charged_microcredits)
-        _learn(attempt.job, attempt.charged_microcredits)
+        _learn(attempt.job, attempt.charged_microcredits, attempt.hold.amount_microcredits)
 
 
 def release(attempt: Attempt, error: ApiError | None = None, memo: str = "") -> None:
@@ -140,11 +157,36 @@ def doubt(attempt: Attempt, error: ApiError | None = None) -> None:
     """Nobody here knows what was charged: the hold stays."""
     # Not by ``attempt.state``, which has moved on already where this step's commit failed and it is repeated.
     before = State.SENT if attempt.status is None else State.ANSWERED
-    _move(attempt, before, State.IN_DOUBT, **_told(error))
+    why = attempt.doubt or (Doubt.UNANSWERED if attempt.status is None else Doubt.NO_CHARGE)
+    _move(attempt, before, State.IN_DOUBT, doubt=why, **_told(error))
+    if why == Doubt.IMPLAUSIBLE:
+        log.error(
+            "a charge can't be right; nothing is booked until a person has looked",
+            attempt=str(attempt),
+            charged=attempt.charged_header,
+            held=attempt.hold.amount_microcredits if attempt.hold else 0,
+        )
+
+
+def note_failure(attempt: Attempt, why: str) -> int:
+    """Count that an ending couldn't be booked; returns how often. The caller's attempt is as the database has
+    it again: the failed step had moved it on."""
+    Attempt.objects.filter(pk=attempt.pk).update(
+        booking_failures=F("booking_failures") + 1, booking_error=why[:MAX_MESSAGE]
+    )
+    attempt.refresh_from_db()
+    return attempt.booking_failures
+
+
+def give_up(attempt: Attempt) -> None:
+    """It can't be booked, and a person decides: the hold and all that is known of the answer stay."""
+    _move(attempt, attempt.state, State.IN_DOUBT, doubt=Doubt.UNBOOKED)
 
 
 def resolve(attempt: Attempt, charged: int, actor: User, why: str) -> None:
     """Somebody found out what an attempt in doubt was charged, in micro-credits; 0 for nothing."""
+    if not Attempt.objects.filter(pk=attempt.pk, status=attempt.status).exists():
+        raise WrongStateError(f"{attempt} was answered after all, which whoever decided hasn't seen")
     now = timezone.now()
     review = {"reviewed_by": actor, "reviewed_at": now, "review_note": why, "resolved_microcredits": charged}
     ended = State.BOOKED if charged else State.RELEASED
@@ -167,20 +209,54 @@ _LEADS_TO: dict[str, tuple[str, ...]] = {
     State.ANSWERED: (State.SENT,),
     State.BOOKED: (State.ANSWERED, State.IN_DOUBT),
     State.RELEASED: (State.PREPARED, State.SENT, State.ANSWERED, State.IN_DOUBT),
-    State.IN_DOUBT: (State.SENT, State.ANSWERED),
+    State.IN_DOUBT: (State.PREPARED, State.SENT, State.ANSWERED),
 }
 
 
-def _learn(job: Job, charged: int) -> None:
+def _account() -> tuple[str, str]:
+    """The account that pays, by which prices are learned: another one may have other prices."""
+    return settings.PIXIAN_API_URL, settings.PIXIAN_API_ID
+
+
+def _floor() -> int:
+    """Micro-credits that are held for a megapixel at least."""
+    return parse_credits(settings.HOLD_CREDITS_PER_MEGAPIXEL)
+
+
+def _learn(job: Job, charged: int, held: int) -> None:
     pixels = job.width * job.height
-    Price.objects.learn(settings.PIXIAN_API_URL, price.band(pixels), price.rate(charged, pixels))
+    rate = price.rate(price.taught(charged, held), pixels)
+    # Cut to what the column holds: a single pixel's charge is a million times as much per megapixel.
+    Price.objects.learn(*_account(), price.band(pixels), min(rate, MAX_MICROCREDITS), _floor())
 
 
-def _charged(header: str | None) -> int | None:
+def _evidence(attempt: Attempt, came: Answer) -> dict[str, Any]:
+    """What an answer's head says, as columns; the charge's text verbatim."""
+    header = came.header(CHARGE_HEADER)
+    charged, doubt = _charge(attempt, header)
+    return {
+        "answered_at": timezone.now(),
+        "status": came.status,
+        "headers": came.headers,
+        "charged_header": header if header is None else header[:MAX_HEADER_TEXT],
+        "charged_microcredits": charged,
+        "doubt": doubt,
+    }
+
+
+def _charge(attempt: Attempt, header: str | None) -> tuple[int | None, str]:
+    """The charge that a header names, and a doubt if there is one. A charge that isn't believed is None, as
+    one that can't be read: nothing that books, learns or compares may take it for an amount."""
     try:
-        return None if header is None else parse_credits(header)
+        charged = None if header is None else parse_credits(header)
+    except TooManyCreditsError:
+        return None, Doubt.IMPLAUSIBLE
     except UnreadableCreditsError:
-        return None
+        return None, ""
+    held = attempt.hold.amount_microcredits if attempt.hold else 0
+    if charged is not None and charged > price.most_believed(held, settings.CHARGE_ALARM_FACTOR):
+        return None, Doubt.IMPLAUSIBLE
+    return charged, ""
 
 
 def _told(error: ApiError | None) -> dict[str, Any]:

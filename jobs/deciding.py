@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from accounts.fields import CreditsField
 from jobs.attempts import WrongStateError
 from jobs.models import Attempt
-from jobs.review import MAX_REASON
+from jobs.review import MAX_REASON, NotBookedError
 
 MOST_AT_ONCE = 200  # Django takes a thousand fields in a form
 
@@ -89,6 +89,10 @@ class Page:
         except WrongStateError:
             said = f"{_name(attempt)}: somebody else was faster."
             self.admin.message_user(self.request, said, messages.WARNING)
+            return False
+        except NotBookedError as error:
+            said = f"{_name(attempt)} couldn't be booked, and stays as it was: {error}"
+            self.admin.message_user(self.request, said, messages.ERROR)
             return False
         return True
 

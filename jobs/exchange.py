@@ -80,7 +80,30 @@ def _record(job: Job, attempt: Attempt, answer: Answer) -> None:
         with queue.owned(job):
             attempts.answer(attempt, answer)
 
-    insist(record, lambda: attempts.is_answered(attempt))
+    try:
+        insist(record, lambda: attempts.is_answered(attempt))
+    except queue.LostLeaseError:
+        _keep_late(job, attempt, answer)
+        raise
+    except Exception:
+        log.error(  # noqa: TRY400 - whoever catches it prints the traceback
+            "an answer couldn't be recorded, and its call will be in doubt",
+            attempt=str(attempt),
+            status=answer.status,
+            charged=answer.header(attempts.CHARGE_HEADER),
+        )
+        raise
+
+
+def _keep_late(job: Job, attempt: Attempt, answer: Answer) -> None:
+    """Others have given the call up, since this worker wasn't heard of for a lease. What the answer's head
+    says of the charge is kept all the same."""
+
+    def keep() -> None:
+        with queue.locked(job):
+            attempts.note_late_answer(attempt, answer)
+
+    insist(keep, lambda: False)  # it changes nothing the second time
 
 
 def keep(job: Job, attempt: Attempt, body: TemporaryUploadedFile, upstream: Upstream) -> None:
@@ -102,9 +125,9 @@ def keep(job: Job, attempt: Attempt, body: TemporaryUploadedFile, upstream: Upst
 
 
 def finish(job: Job, attempt: Attempt, name: str, digest: str, size: int) -> None:
-    """Book a stored result. Where the charge can't be read, a person looks at the header."""
-    with queue.owned(job):
-        if attempt.charged_microcredits is None and attempt.test:
+    """Book a stored result. If the charge can't be read or can't be right, a person looks at the header."""
+    with outcomes.booking(job, attempt):
+        if attempt.charged_microcredits is None and attempt.test and not outcomes.was_charged(attempt):
             attempts.release(attempt)
         elif attempt.charged_microcredits is None:
             attempts.doubt(attempt)

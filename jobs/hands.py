@@ -8,7 +8,7 @@ import threading
 from contextlib import AbstractContextManager as Context
 
 import structlog
-from django.db import DatabaseError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from jobs import presence, queue, slots
 from jobs.leases import Leases, process_name
@@ -48,7 +48,7 @@ class Hands:
         except queue.LostLeaseError as error:
             log.warning("lease lost, another worker has the job", job=str(error))
             return 0
-        except DatabaseError as error:
+        except (OperationalError, InterfaceError) as error:
             log.warning("the database doesn't answer", error=str(error).strip())
             return STEP_SECONDS
         except Exception:

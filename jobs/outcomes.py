@@ -4,6 +4,12 @@ A picture from the browser is tried again where that may help. A program's isn't
 connection, is told at once, and decides itself.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from django.db import InterfaceError, OperationalError
+
 from accounts.ledger import LedgerError
 from jobs import attempts, queue
 from jobs.models import Attempt, Job
@@ -13,7 +19,41 @@ from pixian import errors
 from pixian.backoff import STEP_SECONDS
 from pixian.client import OK
 
+log = structlog.get_logger(__name__)
+
 MAX_ATTEMPTS = 3
+MAX_BOOKING_FAILURES = 3
+"""Each a lease apart, and with it perhaps another worker, or a mended one."""
+
+PASSING = (queue.LostLeaseError, OperationalError, InterfaceError)
+"""Somebody else has the job, or the database is away: nothing is wrong with the booking."""
+
+
+@contextmanager
+def booking(job: Job, attempt: Attempt) -> Iterator[None]:
+    """``queue.owned`` for every step that ends an attempt or takes it on.
+
+    Whatever the database or a bug refuses there would be refused again at each lease, for ever. So it is
+    counted on the attempt, and the last time a person gets it, with all that is known of the call.
+    """
+    try:
+        with queue.owned(job):
+            yield
+    except PASSING:
+        raise
+    except Exception as error:
+        _note_failure(job, attempt, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _note_failure(job: Job, attempt: Attempt, why: str) -> None:
+    why = " ".join(why.replace("\0", " ").split())
+    with queue.owned(job):
+        failures = attempts.note_failure(attempt, why)
+        if failures >= MAX_BOOKING_FAILURES:
+            attempts.give_up(attempt)
+            queue.doubt(job, Reason.NOT_BOOKED)
+    log.error("a call couldn't be booked", attempt=str(attempt), failures=failures, error=why)
 
 
 def was_charged(attempt: Attempt) -> bool:
@@ -24,14 +64,14 @@ def wait(
     job: Job, attempt: Attempt, reason: Reason, seconds: int, error: errors.ApiError | None = None
 ) -> None:
     """Not processed: the same attempt goes again later, its hold stays."""
-    with queue.owned(job):
+    with booking(job, attempt):
         attempts.unsend(attempt, error)
         queue.postpone(job, seconds, reason)
 
 
 def pass_on(job: Job, attempt: Attempt, reason: Reason, error: errors.ApiError | None = None) -> None:
     """Not processed, and nobody here tries again: the same request is a new one from now on."""
-    with queue.owned(job):
+    with booking(job, attempt):
         attempts.release(attempt, error)
         queue.fail(job, reason)
         _forget(job)
@@ -39,7 +79,7 @@ def pass_on(job: Job, attempt: Attempt, reason: Reason, error: errors.ApiError |
 
 def turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> None:
     """An error answer. A charge is booked if one came, against all expectation."""
-    with queue.owned(job):
+    with booking(job, attempt):
         if not was_charged(attempt):
             attempts.release(attempt, error)
         elif attempt.charged_microcredits is None:
@@ -59,7 +99,7 @@ def spoil(job: Job, attempt: Attempt, size: int) -> None:
     doesn't say."""
     message = f"The answer was no picture: {_content_type(attempt)}, {size} bytes."
     error = errors.ServerFailed(OK, 0, message)
-    with queue.owned(job):
+    with booking(job, attempt):
         if attempt.charged_microcredits is None:
             attempts.doubt(attempt, error)
             queue.doubt(job, Reason.NOT_A_PICTURE)
@@ -71,8 +111,10 @@ def spoil(job: Job, attempt: Attempt, size: int) -> None:
 def lose(job: Job, attempt: Attempt, upstream: Upstream) -> None:
     """The answer, or its body, never reached us. What the headers said is the truth; without headers
     nobody knows it, and a paid call is never repeated by itself."""
-    with queue.owned(job):
-        if attempt.test or not upstream.charges:
+    with booking(job, attempt):
+        attempt.refresh_from_db()  # a worker that lost its lease may have brought the answer's head meanwhile
+        free = not upstream.charges or (attempt.test and not was_charged(attempt))
+        if free:
             attempts.release(attempt, memo="interrupted; nobody outside charges for such a call")
             try_again(job, Reason.REPEATED, 0)
             _forget(job)

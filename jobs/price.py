@@ -5,9 +5,17 @@ pictures may cost more a megapixel than large ones, so a picture's rate is the h
 own band, in the one below it, or in any larger one.
 """
 
+from pixian.credits import MICROCREDITS
 from pixian.limits import MAX_PROCESSED_PIXELS
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
+
+FLOOR = MICROCREDITS
+"""One credit. A thumbnail's hold may be a single micro-credit, of which a plain minimum charge is a large
+multiple; up to here no multiple is odd."""
+
+MOST_RAISED = 2
+"""How many times its hold a charge may teach at most."""
 
 
 def priced(pixels: int) -> int:
@@ -27,6 +35,16 @@ def lowest_band(pixels: int) -> int:
 def rate(charged_microcredits: int, pixels: int) -> int:
     """Micro-credits per megapixel that a charge amounts to, rounded up."""
     return -(-charged_microcredits * PIXELS_PER_MEGAPIXEL // priced(pixels))
+
+
+def most_believed(held_microcredits: int, alarm_factor: int) -> int:
+    """The highest charge that can be right for a call with this hold. A test holds nothing and is free."""
+    return max(held_microcredits * alarm_factor, FLOOR) if held_microcredits else 0
+
+
+def taught(charged_microcredits: int, held_microcredits: int) -> int:
+    """What a charge counts as when a price is learned: one odd call at most doubles what others hold."""
+    return min(charged_microcredits, max(held_microcredits * MOST_RAISED, FLOOR))
 
 
 def ceiling(pixels: int, microcredits_per_megapixel: int) -> int:

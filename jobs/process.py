@@ -56,7 +56,7 @@ def _call(job: Job, attempt: Attempt, upstream: Upstream, backoff: Backoff) -> i
     except (errors.Unanswered, errors.BodyLost):
         outcomes.lose(job, attempt, upstream)
     except files.SourceLostError:
-        with queue.owned(job):
+        with outcomes.booking(job, attempt):
             attempts.release(attempt)
             queue.fail(job, Reason.SOURCE_LOST)
     except files.NoRoomError as error:

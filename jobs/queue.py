@@ -119,6 +119,14 @@ def owned(job: Job) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def locked(job: Job) -> Iterator[None]:
+    """A transaction in which nobody else ends the job's attempts, whoever has it by now."""
+    with _writing():
+        Job.objects.select_for_update().get(pk=job.pk)
+        yield
+
+
 def _running(worker: str, fence: int, now: datetime) -> dict[str, Any]:
     lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
     return {"state": State.RUNNING, "worker": worker, "fence": fence, "lease_until": lease_until}
@@ -166,10 +174,13 @@ def forget_request(job: Job) -> None:
     _change(job, request_id=uuid4())
 
 
-def decided(job: Job, *, charged: bool) -> None:
+def decided(job: Job, *, charged: bool, result: dict[str, Any] | None = None) -> None:
     """Somebody found out what a job in doubt has cost; it can be tried again from now on. A job that has
-    its result stays done."""
+    its result stays done, and one whose result was only stored (``result``: its columns) gets it now."""
     in_doubt = Job.objects.filter(pk=job.pk, state=State.IN_DOUBT)
+    if result:
+        in_doubt.update(state=State.DONE, reason="", updated_at=timezone.now(), **result)
+        return
     reason = Reason.RESULT_LOST if charged else Reason.NOT_CHARGED
     in_doubt.update(state=State.FAILED, reason=reason, updated_at=timezone.now())
 

@@ -146,7 +146,7 @@ def _conduct(
             if time.monotonic() + seconds > until:
                 told = errors.SlowDown(error.status, error.code, error.message, retry_after=seconds)
                 return _pass_on(job, attempt, told)
-            with queue.owned(job):
+            with outcomes.booking(job, attempt):
                 attempts.unsend(attempt, error)
             time.sleep(seconds)
         except FAILURES as error:

@@ -1,12 +1,16 @@
 """A person decides: what an attempt in doubt was charged, and that an overage was looked at."""
 
-from django.db import transaction
-from django.db.models import Exists, OuterRef
+from typing import Any
+
+from django.core.files.storage import default_storage
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.ledger import LedgerError
 from accounts.models import Role, Team, Transfer, User
-from jobs import attempts, queue
+from jobs import attempts, files, queue
 from jobs.models import Attempt, Job
+from pixian.client import OK
 
 MAX_REASON = 400
 MAX_CHARGE = 2**53
@@ -14,6 +18,10 @@ MAX_CHARGE = 2**53
 
 class ReasonError(ValueError):
     """Every decision says why, in at most 400 characters."""
+
+
+class NotBookedError(Exception):
+    """The books refuse the decision. Nothing was changed."""
 
 
 class NobodyError(Exception):
@@ -36,31 +44,55 @@ def may_decide(user: User, team: Team) -> bool:
     return user.is_staff or user.is_superuser or manages.exists()
 
 
-@transaction.atomic
 def resolve(attempt: Attempt, charged_microcredits: int, actor: User, why: str) -> None:
     """Book what somebody found out about an attempt in doubt: a charge, or 0 for none.
 
-    Raises WrongStateError where it isn't in doubt (any more): of two at once one wins. The job is locked
-    first, as in ``queue.owned``, so that two never wait for each other.
+    Any amount may be booked, also one that wasn't believed by itself. Raises NotBookedError, and
+    WrongStateError where it isn't in doubt (any more): of two at once one wins.
     """
     if not 0 <= charged_microcredits < MAX_CHARGE:
         raise ValueError(f"{charged_microcredits} micro-credits can't have been charged")
     why = _reason(why)
+    result = _stored_result(attempt)
+    try:
+        _resolve(attempt, charged_microcredits, actor, why, result)
+    except (IntegrityError, DataError, OverflowError, LedgerError) as error:
+        raise NotBookedError(f"{type(error).__name__}: {error}") from error
+
+
+@transaction.atomic
+def _resolve(attempt: Attempt, charged: int, actor: User, why: str, result: dict[str, Any] | None) -> None:
+    """The job is locked first, as in ``queue.owned``, so that two never wait for each other."""
     job = Job.objects.select_for_update().get(pk=attempt.job_id)
-    attempts.resolve(attempt, charged_microcredits, actor, why)
+    attempts.resolve(attempt, charged, actor, why)
     # A job waits for its last call alone: an earlier one may be in doubt beside it, by its charge header.
     if not job.attempts.filter(number__gt=attempt.number).exists():
-        queue.decided(job, charged=charged_microcredits > 0)
+        queue.decided(job, charged=charged > 0, result=result)
 
 
+def _stored_result(attempt: Attempt) -> dict[str, Any] | None:
+    """The columns of a result that arrived whole, and whose call then couldn't be booked."""
+    if attempt.status != OK or attempt.job.state != Job.State.IN_DOUBT:
+        return None
+    name = files.result_name(attempt.job, attempt.number)
+    if not files.is_whole(name):
+        return None
+    with default_storage.open(name) as file:
+        return {"result": name, "result_sha256": files.sha256(file), "result_bytes": file.size}
+
+
+@transaction.atomic
 def acknowledge(attempt: Attempt, actor: User, note: str) -> None:
-    """Somebody looked at an overage. Raises WrongStateError where it is none, or was looked at before."""
-    review = {"reviewed_by": actor, "reviewed_at": timezone.now(), "review_note": _reason(note)}
-    overage = Exists(Transfer.objects.filter(hold=OuterRef("hold"), kind=Transfer.Kind.OVERAGE))
-    if not Attempt.objects.filter(overage, pk=attempt.pk, reviewed_at=None).update(**review):
-        raise attempts.WrongStateError(f"{attempt} is no overage that waits for a look")
-    for name, value in review.items():
-        setattr(attempt, name, value)
+    """Somebody looked at an overage, or at an answer that contradicts an earlier decision. Raises
+    WrongStateError where it is neither, or was looked at before."""
+    row = Attempt.objects.select_for_update().get(pk=attempt.pk)
+    above = Transfer.objects.filter(hold=row.hold_id, kind=Transfer.Kind.OVERAGE)
+    if not (row.is_contradicted or (row.reviewed_at is None and above.exists())):
+        raise attempts.WrongStateError(f"{attempt} is nothing that waits for a look")
+    notes = [row.review_note, _reason(note)]
+    attempt.reviewed_by, attempt.reviewed_at = actor, timezone.now()
+    attempt.review_note = "; ".join(filter(None, notes))[-MAX_REASON:]
+    attempt.save(update_fields=["reviewed_by", "reviewed_at", "review_note"])
 
 
 def _reason(text: str) -> str:

@@ -38,7 +38,10 @@ def parse_credits(text: str) -> int:
 
 def is_finer(text: str) -> bool:
     """Return True if the amount has a part below one micro-credit, so that it is rounded when it is read."""
-    return bool(_split(text)[1][DECIMALS:].strip("0"))
+    try:
+        return bool(_split(text)[1][DECIMALS:].strip("0"))
+    except UnreadableCreditsError:
+        return False
 
 
 def format_credits(microcredits: int) -> str:

@@ -140,9 +140,21 @@ def _review() -> Finding:
     count = Attempt.objects.for_review().distinct().count()
     if not count:
         return True, _("Every charge is explained.")
-    return False, ngettext(
+    says = ngettext(
         "%(count)s attempt waits for a person.", "%(count)s attempts wait for a person.", count
     ) % {"count": count}
+    doubts = Attempt.objects.filter(state=Attempt.State.IN_DOUBT)
+    if odd := doubts.filter(doubt=Attempt.Doubt.IMPLAUSIBLE).count():
+        says += " " + ngettext(
+            "%(count)s names a charge that can't be right.",
+            "%(count)s name charges that can't be right.",
+            odd,
+        ) % {"count": odd}
+    if stuck := doubts.filter(doubt=Attempt.Doubt.UNBOOKED).count():
+        says += " " + ngettext("%(count)s couldn't be booked.", "%(count)s couldn't be booked.", stuck) % {
+            "count": stuck
+        }
+    return False, says
 
 
 def _books() -> Finding:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from engine.config import Config as EngineConfig
 from pixian.credentials import kept_secret
+from pixian.credits import UnreadableCreditsError, parse_credits
 from pixian_web import mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -63,6 +64,20 @@ elif not (PIXIAN_API_ID and PIXIAN_API_SECRET):
 
 HOLD_CREDITS_PER_MEGAPIXEL = env.str("HOLD_CREDITS_PER_MEGAPIXEL", default="1")
 """The least that is held for a megapixel before a call; the embedded engine charges 1 by default."""
+try:
+    parse_credits(HOLD_CREDITS_PER_MEGAPIXEL)
+except UnreadableCreditsError as error:
+    raise ImproperlyConfigured(
+        f"HOLD_CREDITS_PER_MEGAPIXEL is {HOLD_CREDITS_PER_MEGAPIXEL!r}; it must be a number such as 1 or 0.25"
+    ) from error
+
+_alarm_factor = env.str("CHARGE_ALARM_FACTOR", default="10").strip()
+if not (_alarm_factor.isascii() and _alarm_factor.isdigit() and 1 <= int(_alarm_factor[:9]) <= 1_000_000):
+    raise ImproperlyConfigured(
+        f"CHARGE_ALARM_FACTOR is {_alarm_factor!r}; it must be a whole number from 1 to 1000000"
+    )
+CHARGE_ALARM_FACTOR = int(_alarm_factor)
+"""A charge above so many times its hold, and above one credit, isn't believed: a person looks first."""
 
 PIXIAN_TIMEOUT = env.int("PIXIAN_TIMEOUT", default=200)
 """Seconds without a byte, after which a call is in doubt. Pixian asks for 180 at least."""

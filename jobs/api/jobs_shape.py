@@ -65,6 +65,12 @@ class AttemptDetails(Schema):
     answered_at: datetime | None
     ended_at: datetime | None
     charge_header: str | None = Field(description="X-Credits-Charged, word by word.")
+    charge_rounded: bool = Field(
+        description="The header names a part of a micro-credit, so the charge is rounded half up."
+    )
+    doubt: Annotated[Attempt.Doubt, one_of(Attempt.Doubt)] | None = Field(
+        description="Why a person has to look, or had to."
+    )
     held: Credits
     charged: Credits | None = Field(description="As the header says or a person decided; null if unknown.")
     booked: Credits
@@ -176,6 +182,8 @@ def _attempt(attempt: Attempt) -> AttemptDetails:
         answered_at=attempt.answered_at,
         ended_at=attempt.ended_at,
         charge_header=attempt.charged_header,
+        charge_rounded=attempt.is_rounded,
+        doubt=Attempt.Doubt(attempt.doubt) if attempt.doubt else None,
         held=credits_(held(attempt)),
         charged=known(attempt.known_microcredits),
         booked=credits_(booked(attempt)),

@@ -1,8 +1,8 @@
 """What is known of the account at the upstream: its prices, its balance over time, what was bought."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -11,42 +11,79 @@ from accounts.models import User
 
 
 class PriceQuerySet(models.QuerySet["Price"]):
-    def highest(self, upstream: str, band: int) -> int:
-        """The highest charge per megapixel seen at this upstream in this band or a larger one; 0 if none."""
-        seen = self.filter(upstream=upstream, band__gte=band).aggregate(
-            highest=Max("microcredits_per_megapixel")
-        )
+    def of(self, upstream: str, api_id: str) -> Self:
+        """The prices of one account at one address."""
+        return self.filter(upstream=upstream, api_id=api_id)
+
+    def highest(self, band: int) -> int:
+        """The highest charge per megapixel seen in this band or a larger one; 0 if none."""
+        seen = self.filter(band__gte=band).aggregate(highest=Max("microcredits_per_megapixel"))
         return seen["highest"] or 0
 
-    def learn(self, upstream: str, band: int, rate: int) -> None:
-        """Keep a rate where it is higher than what was seen. Two who learn at once keep the higher one."""
-        row = self.filter(upstream=upstream, band=band)
-        seen = row.values_list("microcredits_per_megapixel", flat=True).first()
-        if seen is None:
-            values = {"microcredits_per_megapixel": rate}
-            seen = self.get_or_create(upstream=upstream, band=band, defaults=values)[
-                0
-            ].microcredits_per_megapixel
-        if seen < rate:
-            row.filter(microcredits_per_megapixel__lt=rate).update(microcredits_per_megapixel=rate)
+    @transaction.atomic
+    def learn(self, upstream: str, api_id: str, band: int, rate: int, floor: int = 0) -> None:
+        """Let a charge's rate raise the price, or count it towards lowering it (``Price.hear``).
+
+        floor: what is held anyway. A price at or below it needn't fall, and busy workers needn't wait for
+        each other's turn at its row.
+        """
+        here = self.of(upstream, api_id).filter(band=band)
+        known = here.first()
+        if known and not known.would_change(rate, floor):
+            return
+        if known is None:
+            self.get_or_create(
+                upstream=upstream, api_id=api_id, band=band, defaults={"microcredits_per_megapixel": rate}
+            )
+        price = here.select_for_update().get()  # read anew: another call may have taught it meanwhile
+        price.hear(rate)
+        price.save()
 
 
 class Price(models.Model):
-    """The highest charge per megapixel seen for pictures of one band of sizes (``jobs.price``), since an
-    operator last said to forget: a roll-up of the attempts, which ``manage.py verify`` recomputes."""
+    """The charge per megapixel to expect for pictures of one band of sizes (``jobs.price``) by one account.
+
+    It is the highest rate that a charge has taught. Once FADES_AFTER charges in a row were lower, it falls to
+    the highest of those, so that an odd charge isn't held for ever. An operator can make it forgotten.
+    ``manage.py verify`` looks whether it lies within what the attempts taught.
+    """
+
+    FADES_AFTER: ClassVar[int] = 20
 
     upstream = models.CharField(max_length=200)
+    api_id = models.CharField(max_length=200, blank=True)
     band = models.PositiveSmallIntegerField()
     microcredits_per_megapixel = models.BigIntegerField()
     since = models.DateTimeField(null=True)
+    lower_charges = models.PositiveSmallIntegerField(default=0)  # in a row
+    highest_lower = models.BigIntegerField(default=0)  # of these
 
     objects: ClassVar[PriceQuerySet] = PriceQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["upstream", "band"], name="price_band_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=["upstream", "api_id", "band"], name="price_band_once"),
+        )
 
     def __str__(self) -> str:
         return f"{self.upstream}: {self.microcredits_per_megapixel} in band {self.band}"
+
+    def would_change(self, rate: int, floor: int) -> bool:
+        """Whether ``hear`` would change the row to some effect."""
+        if rate > self.microcredits_per_megapixel:
+            return True
+        is_confirmed = rate == self.microcredits_per_megapixel and not self.lower_charges
+        return self.microcredits_per_megapixel > floor and not is_confirmed
+
+    def hear(self, rate: int) -> None:
+        """Take a charge's rate into account."""
+        if rate >= self.microcredits_per_megapixel:
+            self.microcredits_per_megapixel, self.lower_charges, self.highest_lower = rate, 0, 0
+            return
+        self.lower_charges += 1
+        self.highest_lower = max(self.highest_lower, rate)
+        if self.lower_charges >= self.FADES_AFTER:
+            self.microcredits_per_megapixel, self.lower_charges, self.highest_lower = self.highest_lower, 0, 0
 
 
 class BalanceSnapshot(models.Model):

@@ -5,17 +5,27 @@ from __future__ import annotations
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Transfer, User
+from pixian.credits import is_finer
 
 
 class AttemptQuerySet(models.QuerySet["Attempt"]):
     def for_review(self) -> Self:
-        """What a person has to look at: in doubt, or charged above its hold and not looked at yet."""
-        overage = Q(hold__resolutions__kind=Transfer.Kind.OVERAGE, reviewed_at=None)
-        return self.filter(Q(state=Attempt.State.IN_DOUBT) | overage)
+        """What a person has to look at: in doubt; charged above its hold, or otherwise than was decided, and
+        not looked at yet."""
+        above = Exists(Transfer.objects.filter(hold=OuterRef("hold"), kind=Transfer.Kind.OVERAGE))
+        return self.filter(Q(state=Attempt.State.IN_DOUBT) | Q(above, reviewed_at=None) | CONTRADICTED)
+
+
+CONTRADICTED = (
+    Q(doubt="late", answered_at__gt=F("reviewed_at"), charged_microcredits__isnull=False)
+    & ~Q(charged_microcredits=F("resolved_microcredits"))
+    & Q(state__in=["booked", "released"])
+)
+"""A person decided, and then the answer came after all and named another charge."""
 
 
 class Attempt(models.Model):
@@ -32,6 +42,15 @@ class Attempt(models.Model):
         BOOKED = "booked", _("booked")
         RELEASED = "released", _("released")
         IN_DOUBT = "in_doubt", _("in doubt")
+
+    class Doubt(models.TextChoices):
+        """Why a person has to look, or had to."""
+
+        UNANSWERED = "unanswered", _("no answer was recorded")
+        NO_CHARGE = "no_charge", _("the answer names no charge that can be read")
+        IMPLAUSIBLE = "implausible", _("the charge can't be right")
+        UNBOOKED = "unbooked", _("it couldn't be booked")
+        LATE = "late", _("the answer came after the call had been given up")
 
     job = models.ForeignKey("jobs.Job", on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField()
@@ -52,6 +71,10 @@ class Attempt(models.Model):
     charged_microcredits = models.BigIntegerField(null=True)  # null where the header can't be read
     error_code = models.IntegerField(null=True)
     error_message = models.CharField(max_length=400, blank=True)
+
+    doubt = models.CharField(max_length=11, choices=Doubt, blank=True)
+    booking_failures = models.PositiveSmallIntegerField(default=0)
+    booking_error = models.CharField(max_length=400, blank=True)  # the last one
 
     # What a person, or the upstream's balance, decided where the headers don't say.
     resolved_microcredits = models.BigIntegerField(null=True)
@@ -89,3 +112,16 @@ class Attempt(models.Model):
     def known_microcredits(self) -> int | None:
         """What it cost: as a person decided, else as the header said; None where nobody knows yet."""
         return self.charged_microcredits if self.resolved_microcredits is None else self.resolved_microcredits
+
+    @property
+    def is_rounded(self) -> bool:
+        """The header names a part of a micro-credit, and the charge was rounded half up."""
+        return self.charged_microcredits is not None and is_finer(self.charged_header or "")
+
+    @property
+    def is_contradicted(self) -> bool:
+        """As CONTRADICTED says in SQL."""
+        if self.doubt != self.Doubt.LATE or self.state not in (self.State.BOOKED, self.State.RELEASED):
+            return False
+        came_later = self.answered_at and self.reviewed_at and self.answered_at > self.reviewed_at
+        return bool(came_later) and self.charged_microcredits not in (None, self.resolved_microcredits)

@@ -78,6 +78,7 @@ class Job(models.Model):
         SOURCE_LOST = "source_lost", _("The picture's file is gone from the storage.")
         PASSED_ON = "passed_on", _("The program was told why, and may ask again.")
         INTERRUPTED = "interrupted", _("The program was cut off before anything was sent.")
+        NOT_BOOKED = "not_booked", _("What it cost couldn't be booked. A person has to look.")
         UNANSWERED = "unanswered", _("The service never answered, so we don't know whether it charged.")
 
     class Priority(models.IntegerChoices):

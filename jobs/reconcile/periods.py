@@ -34,7 +34,8 @@ class Happened:
     """What is known of the time between two balances, in micro-credits.
 
     doubts: calls that may have been charged. failed: those given back after a 5xx, which probably weren't.
-    decided: those of which a person, or an earlier balance, said what they cost.
+    decided: those of which a person, or an earlier balance, said what they cost. told: those in doubt whose
+    answer names the charge all the same, since it came late or couldn't be booked.
     """
 
     purchased: int = 0
@@ -43,6 +44,7 @@ class Happened:
     doubts: list[Call] = field(default_factory=list)
     failed: list[Call] = field(default_factory=list)
     decided: list[Call] = field(default_factory=list)
+    told: list[Call] = field(default_factory=list)
 
     def add(self, event: Call | Purchase) -> None:
         if isinstance(event, Purchase):
@@ -52,6 +54,8 @@ class Happened:
         self.charged += event.known or 0
         if event.in_doubt:
             self.doubts.append(event)
+        elif event.state == State.IN_DOUBT:
+            self.told.append(event)
         elif event.failed:
             self.failed.append(event)
         elif event.decided:
@@ -104,14 +108,16 @@ class Period:
         """
         if self.outcome is Outcome.PERSON:
             return []
-        return [(call, self.missing) for call in self.happened.doubts if call.state == State.IN_DOUBT]
+        doubts = [(call, self.missing) for call in self.happened.doubts if call.state == State.IN_DOUBT]
+        return doubts + [(call, call.known or 0) for call in self.happened.told]
 
     def says(self) -> str:
         """The outcome in a plain sentence."""
         gap, happened = to_credits(abs(self.missing)), self.happened
         if self.outcome is Outcome.AGREES:
             settled = f", so this wasn't charged: {names(happened.doubts)}" if happened.doubts else ""
-            return f"Nothing is missing{settled}."
+            told = f", with this charged as its header says: {names(happened.told)}" if happened.told else ""
+            return f"Nothing is missing{told}{settled}."
         if self.outcome is Outcome.PINNED:
             return f"{gap} is missing, and only {names(happened.doubts)} can have been charged that."
         if self.missing < 0:

@@ -8,7 +8,7 @@ from accounts.money import to_credits
 from jobs.reconcile.account import balances
 from jobs.reconcile.periods import Outcome, Period, Statement
 from jobs.reconcile.rows import Row, Span, for_a_person
-from jobs.reconcile.verdicts import Sums, Verdict, tally
+from jobs.reconcile.verdicts import DOUBTS, Sums, Verdict, tally
 from jobs.witness import Finding
 
 MOST_LISTED = 30  # periods; of more than these only those that say something
@@ -122,7 +122,7 @@ def _outlook(row: Row, certain: set[int], told: set[int]) -> str:
     """What the balances say of an attempt in doubt."""
     if row.pk in certain:
         return "; --settle books what the balances say"
-    in_doubt = row.verdict in (Verdict.IN_DOUBT, Verdict.NO_HEADER)
+    in_doubt = row.verdict in DOUBTS
     return "; it doesn't lie between two balances" if in_doubt and row.pk not in told else ""
 
 

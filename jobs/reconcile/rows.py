@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.money import to_credits
 from jobs.models import Attempt
-from jobs.reconcile.verdicts import Verdict, judged
+from jobs.reconcile.verdicts import DOUBTS, Verdict, judged
 
 COLUMNS = (
     "pk",
@@ -101,7 +101,7 @@ def not_fine(attempts: QuerySet[Attempt]) -> Iterator[Row]:
 
 def for_a_person(attempts: QuerySet[Attempt]) -> Iterator[Row]:
     """In doubt, told differently by booking and header, or above its hold and not looked at yet."""
-    waits = Q(verdict__in=[Verdict.IN_DOUBT, Verdict.NO_HEADER, Verdict.MISMATCH])
+    waits = Q(verdict__in=[*DOUBTS, Verdict.MISMATCH])
     return rows(attempts, waits | Q(verdict=Verdict.OVERAGE, reviewed_at=None))
 
 

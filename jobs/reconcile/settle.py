@@ -18,7 +18,12 @@ def settle(periods: list[Period], actor: User) -> list[str]:
     for team in {attempt.job.team for attempt in found.values()}:
         if not review.may_decide(actor, team):
             raise NotAllowedError(f"{actor} is neither staff nor a manager of {team}.")
-    return [_settle(found[pk], charged, period, actor) for pk, (charged, period) in decisions.items()]
+    known = {call.pk: call.known for period in periods for call, _charged in period.decisions}
+    return [
+        _settle(found[pk], charged, period, actor)
+        for pk, (charged, period) in decisions.items()
+        if found[pk].charged_microcredits == known[pk]  # else its answer came after the periods were reckoned
+    ]
 
 
 def _settle(attempt: Attempt, charged: int, period: Period, actor: User) -> str:
@@ -28,4 +33,6 @@ def _settle(attempt: Attempt, charged: int, period: Period, actor: User) -> str:
         review.resolve(attempt, charged, actor, why)
     except attempts.WrongStateError:
         return f"{name} was decided by somebody else meanwhile."
+    except review.NotBookedError as error:
+        return f"{name} couldn't be booked, and stays in doubt: {error}"
     return f"{name} settled: {f'{to_credits(charged)} charged' if charged else 'not charged'} ({why})."

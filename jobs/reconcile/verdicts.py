@@ -15,7 +15,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Transfer
 from jobs.models import Attempt, Job
+from jobs.models.attempt import CONTRADICTED
 
+_DOUBT = Attempt.Doubt
 BOOKINGS = (Transfer.Kind.SETTLE, Transfer.Kind.OVERAGE)
 
 
@@ -24,11 +26,24 @@ class Verdict(models.TextChoices):
 
     IN_DOUBT = "in_doubt", _("in doubt")
     NO_HEADER = "no_header", _("no charge header")
+    IMPLAUSIBLE = "implausible", _("unbelievable charge")
+    UNBOOKED = "unbooked", _("couldn't be booked")
     MISMATCH = "mismatch", _("mismatch")
     OVERAGE = "overage", _("overage")
     OPEN = "open", _("open")
     MATCHED = "matched", _("matched")
     RELEASED = "released", _("released")
+
+
+OF_DOUBT: dict[str, Verdict] = {
+    _DOUBT.UNANSWERED: Verdict.IN_DOUBT,
+    _DOUBT.LATE: Verdict.IN_DOUBT,
+    _DOUBT.IMPLAUSIBLE: Verdict.IMPLAUSIBLE,
+    _DOUBT.UNBOOKED: Verdict.UNBOOKED,
+}
+"""The others, and those of before doubts had a name, are told by whether there was an answer."""
+
+DOUBTS = (Verdict.IN_DOUBT, Verdict.NO_HEADER, Verdict.IMPLAUSIBLE, Verdict.UNBOOKED)
 
 
 @dataclass(frozen=True)
@@ -66,9 +81,14 @@ def held(attempt: Attempt) -> int:
 def verdict(attempt: Attempt) -> Verdict:
     match attempt.state:
         case Attempt.State.IN_DOUBT:
-            return Verdict.IN_DOUBT if attempt.status is None else Verdict.NO_HEADER
+            unexplained = Verdict.IN_DOUBT if attempt.status is None else Verdict.NO_HEADER
+            return OF_DOUBT.get(attempt.doubt, unexplained)
+        case _ if attempt.is_contradicted:
+            return Verdict.MISMATCH
         case Attempt.State.RELEASED:
             return Verdict.MISMATCH if booked(attempt) or _let_go(attempt) else Verdict.RELEASED
+        case Attempt.State.BOOKED if attempt.test and attempt.resolved_microcredits is not None:
+            return Verdict.MATCHED
         case Attempt.State.BOOKED if booked(attempt) != attempt.known_microcredits:
             return Verdict.MISMATCH
         case Attempt.State.BOOKED:
@@ -142,13 +162,17 @@ def _resolutions(attempt: Attempt) -> Iterable[Transfer]:
 
 _STATE = Attempt.State
 _VERDICT = Case(
+    *(When(state=_STATE.IN_DOUBT, doubt=doubt, then=Value(kind)) for doubt, kind in OF_DOUBT.items()),
     When(state=_STATE.IN_DOUBT, status=None, then=Value(Verdict.IN_DOUBT)),
     When(state=_STATE.IN_DOUBT, then=Value(Verdict.NO_HEADER)),
+    When(CONTRADICTED, then=Value(Verdict.MISMATCH)),
     When(
         Q(state=_STATE.RELEASED) & (~Q(booked=0) | Q(known__gt=0, close__memo="")),
         then=Value(Verdict.MISMATCH),
     ),
     When(state=_STATE.RELEASED, then=Value(Verdict.RELEASED)),
+    # A test has no hold: what a person found it to have cost is the operator's, and in no team's ledger.
+    When(state=_STATE.BOOKED, test=True, resolved_microcredits__isnull=False, then=Value(Verdict.MATCHED)),
     When(Q(state=_STATE.BOOKED) & (Q(known=None) | ~Q(booked=F("known"))), then=Value(Verdict.MISMATCH)),
     When(state=_STATE.BOOKED, booked__gt=F("hold__amount_microcredits"), then=Value(Verdict.OVERAGE)),
     When(state=_STATE.BOOKED, then=Value(Verdict.MATCHED)),

@@ -17,6 +17,8 @@ TONE_OF_STATE = {
 TONE_OF_VERDICT = {
     Verdict.IN_DOUBT: "doubt",
     Verdict.NO_HEADER: "doubt",
+    Verdict.IMPLAUSIBLE: "fail",
+    Verdict.UNBOOKED: "fail",
     Verdict.MISMATCH: "fail",
     Verdict.OVERAGE: "doubt",
     Verdict.OPEN: "wait",

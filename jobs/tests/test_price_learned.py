@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
+from accounts import ledger
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of, small_png
 from jobs import price
@@ -19,6 +20,7 @@ from jobs.attempts import estimate
 from jobs.models import Price
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
+from jobs.verify import run as verify
 
 MEGAPIXEL = 1_000_000
 CHARGES = st.lists(st.tuples(st.integers(1, 32 * MEGAPIXEL), st.integers(0, 10**9)), min_size=1, max_size=20)
@@ -49,9 +51,54 @@ def test_a_charge_above_the_estimate_raises_the_next_one(
 def test_a_charge_below_it_lowers_nothing(world: World, server: Server) -> None:
     pay(world, server, "0.1")
     assert estimate(MEGAPIXEL) == CREDIT  # the floor
-    pay(world, server, "3")
     pay(world, server, "2")
-    assert estimate(MEGAPIXEL) == 3 * CREDIT
+    pay(world, server, "1.5")
+    assert estimate(MEGAPIXEL) == 2 * CREDIT
+
+
+def test_one_charge_at_most_doubles_what_the_next_one_holds(world: World, server: Server) -> None:
+    """However odd it is, if it is believed at all. If the price really rose, the next charges say so too."""
+    ledger.grant(world.team, 100 * CREDIT, key="more")
+    for expected in (2, 4, 8, 9, 9):
+        pay(world, server, "9")
+        assert estimate(MEGAPIXEL) == expected * CREDIT
+    assert verify().findings == []
+
+
+def test_a_thumbnails_minimum_charge_is_learned_at_once(world: World, server: Server) -> None:
+    pay(world, server, "1", 10, 10)
+    assert estimate(100) == CREDIT
+    pay(world, server, "10", 10, 10)
+    assert estimate(100) == 2 * CREDIT
+
+
+def test_after_a_row_of_lower_charges_the_price_falls_to_the_highest_of_them(
+    world: World, server: Server
+) -> None:
+    pay(world, server, "2")
+    for n in range(Price.FADES_AFTER - 1):
+        pay(world, server, "1.25" if n == 3 else "1.125")
+        assert estimate(MEGAPIXEL) == 2 * CREDIT
+    pay(world, server, "1.125")
+    assert estimate(MEGAPIXEL) == 1_250_000
+    assert verify().findings == []
+
+
+def test_a_charge_as_high_begins_the_row_anew(world: World, server: Server) -> None:
+    pay(world, server, "2")
+    for charge in ["1"] * (Price.FADES_AFTER - 1) + ["2"] + ["1"] * (Price.FADES_AFTER - 1):
+        pay(world, server, charge)
+    assert estimate(MEGAPIXEL) == 2 * CREDIT
+    pay(world, server, "1")
+    assert estimate(MEGAPIXEL) == CREDIT
+
+
+def test_at_the_floor_or_below_nothing_is_counted(world: World, server: Server) -> None:
+    """Nothing would come of it, and every call would wait for one row."""
+    for charge in ("1", "0.5", "0.75", "1"):
+        pay(world, server, charge)
+    row = Price.objects.get()
+    assert (row.microcredits_per_megapixel, row.lower_charges) == (CREDIT, 0)
 
 
 def test_a_second_try_is_held_by_what_was_learned_meanwhile(world: World, server: Server) -> None:
@@ -77,9 +124,19 @@ def test_a_large_pictures_rate_counts_for_smaller_ones(world: World, server: Ser
 
 
 def test_each_upstream_has_its_own_prices(world: World, server: Server, settings: Settings) -> None:
-    pay(world, server, "5")
+    pay(world, server, "1.5")
     settings.PIXIAN_API_URL = "https://other.example"
     assert estimate(MEGAPIXEL) == CREDIT
+
+
+def test_each_account_has_its_own_prices(world: World, server: Server, settings: Settings) -> None:
+    pay(world, server, "1.5")
+    settings.PIXIAN_API_ID = "px0000000000000"
+    assert estimate(MEGAPIXEL) == CREDIT
+    pay(world, server, "2")
+    assert estimate(MEGAPIXEL) == 2 * CREDIT
+    assert Price.objects.count() == 2
+    assert verify().findings == []
 
 
 def test_a_charge_that_cannot_be_read_teaches_nothing(world: World, server: Server) -> None:
@@ -91,7 +148,7 @@ def test_a_charge_that_cannot_be_read_teaches_nothing(world: World, server: Serv
 def test_no_picture_is_held_for_less_than_the_same_one_cost(
     charges: list[tuple[int, int]], floor: int
 ) -> None:
-    """As ``estimate`` and ``PriceQuerySet.highest`` do, without a database."""
+    """As ``estimate`` and ``PriceQuerySet.highest`` do, without a database, once each was learned whole."""
     seen: dict[int, int] = {}
     for pixels, charged in charges:
         band, rate = price.band(pixels), price.rate(charged, pixels)
@@ -109,7 +166,7 @@ Learn = Callable[[int, int], None]
 
 
 def learn(band: int, rate: int) -> None:
-    Price.objects.learn("here", band, rate)
+    Price.objects.learn("here", "px", band, rate)
 
 
 def learn_at_once(rates: list[int], band: int, learn: Learn = learn) -> int:
@@ -125,7 +182,7 @@ def learn_at_once(rates: list[int], band: int, learn: Learn = learn) -> int:
 
     with ThreadPoolExecutor(len(rates)) as pool:
         list(pool.map(one, rates))
-    return Price.objects.get(upstream="here", band=band).microcredits_per_megapixel
+    return Price.objects.get(upstream="here", api_id="px", band=band).microcredits_per_megapixel
 
 
 @pytest.mark.parametrize("known", [False, True])

@@ -150,7 +150,7 @@ def test_a_lost_body_was_charged_all_the_same(world: World, server: Server) -> N
     assert balances(world) == Balances(available=99 * CREDIT, spent=CREDIT)
 
 
-@pytest.mark.parametrize("header", [None, "0.1234567", "many", "-1", "NaN"])
+@pytest.mark.parametrize("header", [None, "1e-3", "many", "-1", "NaN"])
 def test_a_charge_that_cannot_be_read_waits_for_a_person(
     world: World, server: Server, header: str | None
 ) -> None:

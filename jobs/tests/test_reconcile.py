@@ -119,13 +119,22 @@ def test_the_verdict_that_a_person_has_to_look_at_comes_first(
     assert story().verdict == expected
 
 
-@pytest.mark.parametrize("header", ["1e999999", "1e30", "10000000000000"])
-def test_a_charge_that_no_book_can_hold_waits_for_a_person(world: World, server: Server, header: str) -> None:
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("1e999999", Verdict.NO_HEADER),
+        ("1e30", Verdict.NO_HEADER),
+        ("10000000000000", Verdict.IMPLAUSIBLE),
+    ],
+)
+def test_a_charge_that_no_book_can_hold_waits_for_a_person(
+    world: World, server: Server, header: str, kind: Verdict
+) -> None:
     world.job()
     server.script.append(wire.answer(charged=header))
     job, _ = run(server)
     assert (job.state, job.last_attempt.charged_header) == ("done", header)
-    assert story().verdict == Verdict.NO_HEADER
+    assert story().verdict == kind
     assert ledger.balances(world.team).held == CREDIT
 
 
@@ -180,12 +189,15 @@ def test_the_sums_of_many_are_those_of_each(world: World, server: Server) -> Non
         wire.error(500, X_Credits_Charged="0.1"),
         wire.answer(charged="0.7"),
         wire.no_answer,
+        wire.answer(charged="1000"),
+        wire.answer(charged=None),
     ]
     for step in answers:
         if not Job.objects.unfinished().exists():
             world.job()
         server.script.append(step)
         run(server)
+    Attempt.objects.filter(pk=Attempt.objects.latest("pk").pk).update(doubt=Attempt.Doubt.UNBOOKED)
     world.job()
 
     attempts = list(Attempt.objects.prefetch_related("hold__resolutions").select_related("job"))

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cache
 
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from accounts.money import to_credits
 from jobs import price
@@ -14,8 +15,13 @@ from jobs.models import Attempt, Price
 from jobs.reconcile.account import balances
 from jobs.reconcile.rows import rows
 from jobs.reconcile.verdicts import Verdict
+from pixian.credits import MAX_MICROCREDITS
 
 State = Attempt.State
+
+LATELY = timedelta(days=2)
+LATEST = Price.FADES_AFTER // 2
+"""Not all that a price falls after: those that were booked at once may have been learned in another order."""
 
 UNDER_WAY = timedelta(minutes=1)
 """What was being booked while somebody said to forget may count as before or after."""
@@ -36,23 +42,26 @@ def charges_are_settled() -> Iterator[str]:
 
 
 def prices_are_learned() -> Iterator[str]:
-    """Of 8: a price is the highest charge per megapixel of its band's attempts, since it was last forgotten.
+    """Of 8: a price is no higher than any charge per megapixel of its band since it was last forgotten, and
+    no lower than what the latest of them taught. (Between the two it depends on their order: it rises by
+    bounded steps, and falls after a row of lower charges.)
 
-    Attempts don't say which upstream they were sent to. So where there were several, each price must have
+    Attempts don't say which account they were sent to. So where there were several, each price must have
     its attempt, and each attempt some price that is as high.
     """
-    rates = cache(_rates)
+    rates = cache(_highest_rates)
     for row in Price.objects.order_by("pk"):
         charged = rates(row.since and row.since - UNDER_WAY).get(row.band, 0)
         if row.microcredits_per_megapixel > charged:
             yield _differ(row.band, row.microcredits_per_megapixel, charged)
-    for band in rates(None):
+    for band, latest in _taught_lately().items():
         learned = Price.objects.filter(band=band).aggregate(
             highest=Coalesce(Max("microcredits_per_megapixel"), 0), since=Max("since")
         )
-        charged = rates(learned["since"] and learned["since"] + UNDER_WAY).get(band, 0)
-        if learned["highest"] < charged:
-            yield _differ(band, learned["highest"], charged)
+        begin = learned["since"] and learned["since"] + UNDER_WAY
+        taught = max((rate for ended, rate in latest if not begin or ended >= begin), default=0)
+        if learned["highest"] < taught:
+            yield _differ(band, learned["highest"], taught)
 
 
 def _differ(band: int, learned: int, charged: int) -> str:
@@ -62,15 +71,34 @@ def _differ(band: int, learned: int, charged: int) -> str:
     )
 
 
-def _rates(since: datetime | None) -> dict[int, int]:
+def _that_taught() -> QuerySet[Attempt]:
+    """Booked by their headers. What a person decided teaches nothing, nor does a test."""
+    return Attempt.objects.filter(
+        state=State.BOOKED, test=False, resolved_microcredits=None, charged_microcredits__isnull=False
+    )
+
+
+def _highest_rates(since: datetime | None) -> dict[int, int]:
     """The highest charge per megapixel in each band, in micro-credits."""
-    attempts = Attempt.objects.filter(state=State.BOOKED, resolved_microcredits=None)
-    if since:
-        attempts = attempts.filter(ended_at__gte=since)
+    attempts = _that_taught().filter(ended_at__gte=since) if since else _that_taught()
     sizes = attempts.order_by().values_list("job__width", "job__height")
     found: defaultdict[int, int] = defaultdict(int)
     for width, height, charged in sizes.annotate(Max("charged_microcredits")):
         pixels = width * height
-        if charged is not None:
-            found[price.band(pixels)] = max(found[price.band(pixels)], price.rate(charged, pixels))
+        found[price.band(pixels)] = max(found[price.band(pixels)], price.rate(charged, pixels))
+    return found
+
+
+def _taught_lately() -> dict[int, list[tuple[datetime, int]]]:
+    """When the latest attempts of each band ended, and the rates that they taught."""
+    lately = _that_taught().filter(ended_at__gte=timezone.now() - LATELY).order_by("-ended_at")
+    rows = lately.values_list(
+        "ended_at", "job__width", "job__height", "charged_microcredits", "hold__amount_microcredits"
+    )
+    found: defaultdict[int, list[tuple[datetime, int]]] = defaultdict(list)
+    for ended, width, height, charged, held in rows.iterator():
+        latest = found[price.band(width * height)]
+        if ended and len(latest) < LATEST:
+            rate = price.rate(price.taught(charged or 0, held or 0), width * height)
+            latest.append((ended, min(rate, MAX_MICROCREDITS)))
     return found

@@ -65,8 +65,9 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _arrived() -> set[str]:
-    """Results that were stored and wait for a worker to book them."""
-    answered = Attempt.objects.filter(state=Attempt.State.ANSWERED).select_related("job")
+    """Results that were stored and wait for a worker, or a person, to book them."""
+    waiting = (Attempt.State.ANSWERED, Attempt.State.IN_DOUBT)
+    answered = Attempt.objects.filter(state__in=waiting).select_related("job")
     return {files.result_name(attempt.job, attempt.number) for attempt in answered}
 
 

@@ -49,6 +49,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except attempts.WrongStateError as error:
             raise CommandError(f"Attempt {attempt} isn't in doubt, so nothing was booked.") from error
+        except review.NotBookedError as error:
+            raise CommandError(f"Attempt {attempt} can't be booked, and stays in doubt: {error}") from error
         self._tell(found)
 
     def _tell(self, attempt: Attempt) -> None:
