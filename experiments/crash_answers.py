@@ -24,6 +24,6 @@ ANSWERS: dict[str, list[Step]] = {
     "reset, charged": ["reset_after_upload_charged"],
     "hung up, charged": ["hang_up_charged"],
     "no charge header": ["no_charge_header"],
-    "unreadable charge": ["seven_decimals"],
+    "unreadable charge": ["unreadable_charge"],
     "overage": [{"fault": "above_hold", "factor": 7}],
 }

@@ -50,6 +50,8 @@ def of(job: Job) -> ApiError | None:
             "The service never answered, so it isn't known yet whether the call was charged. It is not sent "
             "again by itself.",
         )
+    if job.reason == Reason.NOT_BOOKED:
+        return unknown()
     if job.reason == Reason.RESULT_LOST:
         return ServerFailed(502, 502, "The result was charged, but got lost on its way here.")
     if job.reason == Reason.NOT_A_PICTURE:

@@ -185,6 +185,8 @@ def give_up(attempt: Attempt) -> None:
 
 def resolve(attempt: Attempt, charged: int, actor: User, why: str) -> None:
     """Somebody found out what an attempt in doubt was charged, in micro-credits; 0 for nothing."""
+    if not Attempt.objects.filter(pk=attempt.pk, status=attempt.status).exists():
+        raise WrongStateError(f"{attempt} was answered after all, which whoever decided hasn't seen")
     now = timezone.now()
     review = {"reviewed_by": actor, "reviewed_at": now, "review_note": why, "resolved_microcredits": charged}
     ended = State.BOOKED if charged else State.RELEASED

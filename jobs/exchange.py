@@ -87,6 +87,14 @@ def _record(job: Job, attempt: Attempt, answer: Answer) -> None:
     except queue.LostLeaseError:
         _keep_late(job, attempt, answer)
         raise
+    except Exception:
+        log.error(  # noqa: TRY400 - whoever catches it prints the traceback
+            "an answer couldn't be recorded, and its call will be in doubt",
+            attempt=str(attempt),
+            status=answer.status,
+            charged=answer.header(attempts.CHARGE_HEADER),
+        )
+        raise
 
 
 def _keep_late(job: Job, attempt: Attempt, answer: Answer) -> None:

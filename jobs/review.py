@@ -85,11 +85,12 @@ def _stored_result(attempt: Attempt) -> dict[str, Any] | None:
 def acknowledge(attempt: Attempt, actor: User, note: str) -> None:
     """Somebody looked at an overage, or at an answer that contradicts an earlier decision. Raises
     WrongStateError where it is neither, or was looked at before."""
+    note = _reason(note)
     row = Attempt.objects.select_for_update().get(pk=attempt.pk)
     above = Transfer.objects.filter(hold=row.hold_id, kind=Transfer.Kind.OVERAGE)
     if not (row.is_contradicted or (row.reviewed_at is None and above.exists())):
         raise attempts.WrongStateError(f"{attempt} is nothing that waits for a look")
-    notes = [row.review_note, _reason(note)]
+    notes = [row.review_note, note]
     attempt.reviewed_by, attempt.reviewed_at = actor, timezone.now()
     attempt.review_note = "; ".join(filter(None, notes))[-MAX_REASON:]
     attempt.save(update_fields=["reviewed_by", "reviewed_at", "review_note"])

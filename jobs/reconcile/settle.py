@@ -18,7 +18,12 @@ def settle(periods: list[Period], actor: User) -> list[str]:
     for team in {attempt.job.team for attempt in found.values()}:
         if not review.may_decide(actor, team):
             raise NotAllowedError(f"{actor} is neither staff nor a manager of {team}.")
-    return [_settle(found[pk], charged, period, actor) for pk, (charged, period) in decisions.items()]
+    known = {call.pk: call.known for period in periods for call, _charged in period.decisions}
+    return [
+        _settle(found[pk], charged, period, actor)
+        for pk, (charged, period) in decisions.items()
+        if found[pk].charged_microcredits == known[pk]  # else its answer came after the periods were reckoned
+    ]
 
 
 def _settle(attempt: Attempt, charged: int, period: Period, actor: User) -> str:

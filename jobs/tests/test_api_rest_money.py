@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts import allowances, ledger
 from accounts.models import Team, Transfer
@@ -43,7 +44,10 @@ def test_the_balance_is_the_ledgers(committed_world: World, reader: Program, ser
     }
 
 
-def test_what_is_owed_is_told_without_a_sign(committed_world: World, reader: Program, server: Server) -> None:
+def test_what_is_owed_is_told_without_a_sign(
+    committed_world: World, reader: Program, server: Server, settings: Settings
+) -> None:
+    settings.CHARGE_ALARM_FACTOR = 1000
     committed_world.job()
     server.script.append(wire.answer(charged="102.5"))
     run(server)

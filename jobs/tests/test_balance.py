@@ -104,6 +104,21 @@ CASES = {
         Outcome.PINNED,
         {},
     ),
+    "in doubt, and charged as its late answer says": (
+        judged(97, BOOKED, call(2, 30, 40, known=1, state=State.IN_DOUBT)),
+        Outcome.AGREES,
+        {2: CREDIT},
+    ),
+    "in doubt, and the balance knows nothing of its late answer's charge": (
+        judged(98, BOOKED, call(2, 30, 40, known=1, state=State.IN_DOUBT)),
+        Outcome.PERSON,
+        {},
+    ),
+    "a late answer, and one in doubt beside it": (
+        judged(96.5, BOOKED, call(2, 30, 40, known=1, state=State.IN_DOUBT), call(3, 50, 60)),
+        Outcome.PINNED,
+        {2: CREDIT, 3: CREDIT // 2},
+    ),
     "a purchase": (judged(148, BOOKED, bought=[purchase(500, 50)]), Outcome.AGREES, {}),
     "what expired": (judged(93, BOOKED, bought=[purchase(500, -5)]), Outcome.AGREES, {}),
     "a purchase after the period": (judged(98, BOOKED, bought=[purchase(2000, 50)]), Outcome.AGREES, {}),

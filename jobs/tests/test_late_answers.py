@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import DataError
 from structlog.testing import capture_logs
 
 from accounts import ledger
@@ -177,6 +178,20 @@ def test_without_it_the_charge_is_known_to_nobody(
         None,
         [],
     )
+
+
+def test_what_no_database_takes_is_in_the_log(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise DataError("no such text")
+
+    world.job()
+    monkeypatch.setattr(attempts, "answer", refuse)
+    with capture_logs() as logs, pytest.raises(DataError):
+        run(server)
+    (entry,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert (entry["status"], entry["charged"]) == (200, "1.000000")
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_what_the_ledger_refuses_leaves_the_attempt_in_doubt(world: World, serve
     attempt = in_doubt(world, server)
     ledger.release(hold_of(attempt))
     before = rows()
-    with pytest.raises(ledger.AlreadyResolvedError):
+    with pytest.raises(review.NotBookedError, match="AlreadyResolvedError"):
         review.resolve(attempt, CREDIT, world.alice, "asked")
     assert rows() == before
 
@@ -163,7 +163,7 @@ def test_without_the_look_at_its_state_it_would_be_decided_twice(
     attempt = in_doubt(world, server)
     review.resolve(attempt, CREDIT, world.alice, "first")
     monkeypatch.setattr(attempts, "_move", lambda *_args, **_changes: None)
-    with pytest.raises(ledger.AlreadyResolvedError):
+    with pytest.raises(review.NotBookedError, match="AlreadyResolvedError"):
         review.resolve(attempt, 0, world.alice, "second")
 
 

@@ -16,7 +16,7 @@ from accounts.ledger import Balances
 from accounts.models import LedgerAccount, User
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
-from jobs import attempts, outcomes, queue, review
+from jobs import answers, attempts, outcomes, queue, review
 from jobs.models import Attempt, Job
 from jobs.outcomes import MAX_BOOKING_FAILURES
 from jobs.reconcile import Verdict, books
@@ -195,6 +195,9 @@ def test_a_programs_call_counts_too(program: Program, committed_world: World, se
     attempt = Attempt.objects.get()
     assert (attempt.state, attempt.doubt, server.calls) == ("in_doubt", Attempt.Doubt.UNBOOKED, 1)
     assert ledger.balances(committed_world.team).held == CREDIT
+    told = answers.of(Job.objects.get())
+    assert told
+    assert (told.status, told.message) == (504, "It isn't known yet what became of the call.")
 
 
 @contextmanager

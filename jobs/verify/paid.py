@@ -99,6 +99,6 @@ def _taught_lately() -> dict[int, list[tuple[datetime, int]]]:
     for ended, width, height, charged, held in rows.iterator():
         latest = found[price.band(width * height)]
         if ended and len(latest) < LATEST:
-            rate = price.rate(price.taught(charged, held or 0), width * height)
+            rate = price.rate(price.taught(charged or 0, held or 0), width * height)
             latest.append((ended, min(rate, MAX_MICROCREDITS)))
     return found

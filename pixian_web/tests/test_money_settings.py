@@ -1,0 +1,36 @@
+"""Settings about money are looked at when an instance starts, not when the first picture comes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SETTINGS = "from pixian_web import settings; print(settings.CHARGE_ALARM_FACTOR)"
+
+
+def start(data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"DATA_DIR": str(data_dir)} | env
+    return subprocess.run(
+        [sys.executable, "-c", SETTINGS], env=env, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(("text", "factor"), [("10", 10), ("1", 1), (" 25 ", 25), ("1000000", 1_000_000)])
+def test_a_factor_is_a_whole_number_from_1(tmp_path: Path, text: str, factor: int) -> None:
+    assert start(tmp_path, CHARGE_ALARM_FACTOR=text).stdout.strip() == str(factor)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "ten", "1e3", "1_0", "٣", "1000001", "9" * 5000])
+def test_any_other_factor_is_refused(tmp_path: Path, text: str) -> None:
+    started = start(tmp_path, CHARGE_ALARM_FACTOR=text)
+    assert started.returncode != 0
+    assert "it must be a whole number from 1 to 1000000" in started.stderr
+
+
+@pytest.mark.parametrize("text", ["", "one", "-1", "1e-3", "0,5"])
+def test_a_price_to_hold_that_is_no_number_is_refused(tmp_path: Path, text: str) -> None:
+    started = start(tmp_path, HOLD_CREDITS_PER_MEGAPIXEL=text)
+    assert started.returncode != 0
+    assert "HOLD_CREDITS_PER_MEGAPIXEL is" in started.stderr
