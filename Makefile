@@ -19,7 +19,8 @@ setup: .venv/.run
 
 # The jobs' tests that write concurrently, lock or count on the database's own ways; pages and files don't.
 ON_POSTGRESQL := api_access balance chores double_spend fairness hands idempotency presence price_learned process \
-  process_insists process_resumes queue ramp reconcile reconcile_command relay resolve_command review submit verify wake worker
+  process_insists process_resumes quarantine queue ramp reconcile reconcile_command relay resolve_command review \
+  submit verify verify_nightly wake worker
 
 # Everything on SQLite, then what the database matters to on PostgreSQL; with ARGS the first alone.
 test: .venv/.dev browser servers languages
