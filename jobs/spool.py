@@ -13,19 +13,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, Self, cast
 
-import structlog
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 
 from jobs.models import Attempt, Job
 
-log = structlog.get_logger(__name__)
-
 NAME = ".spool"
 """In the storage's folder, so that a finished body is put in place by a rename, whatever volume that is."""
 
 KEPT_SECONDS = 60 * 60  # above any call, with a database that restarts meanwhile
+MAX_LENGTH_DIGITS = 15
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -112,7 +110,8 @@ def body_length(attempt: Attempt) -> int | None:
     """How many bytes the body has, by its recorded headers; None if they don't say."""
     headers = {name.lower(): value for name, value in attempt.headers}
     text = headers.get("content-length", "")
-    return int(text) if "content-encoding" not in headers and text.isascii() and text.isdigit() else None
+    is_number = text.isascii() and text.isdigit() and len(text) <= MAX_LENGTH_DIGITS
+    return int(text) if is_number and "content-encoding" not in headers else None
 
 
 def _made(place: Path) -> Path:
@@ -138,5 +137,6 @@ def _new_file(place: Path, stem: str, worst: int) -> BinaryIO:
 
 def remove(file: ResultFile | None) -> None:
     if file is not None:
-        file.close()
+        with suppress(OSError):  # what it still had to write finds no room
+            file.close()
         file.path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -105,6 +106,33 @@ def test_what_the_command_finds_stays_found(results: list[Job], read: list[str])
     assert verify.run().findings
     assert len(a_night(read)[1]) == 1
     assert DamagedResult.objects.get().job == results[0]
+
+
+def test_others_may_write_meanwhile(
+    committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A night is long, and its progress is kept while workers work."""
+    for number in range(3):
+        committed_world.job(small_png(9 + number, 9))
+        run(server)
+    Path(Job.objects.order_by("pk")[1].result.path).write_bytes(b"other")
+    monkeypatch.setattr(stored, "SAVED_EVERY_SECONDS", 0)
+    monkeypatch.setattr(stored, "BATCH", 2)
+    hash_ = stored._hash
+
+    def work() -> None:
+        Job.objects.update(updated_at=timezone.now())
+        connection.close()
+
+    def meanwhile(name: str) -> str | None:
+        worker = threading.Thread(target=work)
+        worker.start()
+        worker.join()
+        return hash_(name)
+
+    monkeypatch.setattr(stored, "_hash", meanwhile)
+    assert len(verify.run(nightly=True).findings) == 1
+    assert len(verify.run().findings) == 1
 
 
 def test_it_ends_between_two_files_and_goes_on_there(results: list[Job], read: list[str]) -> None:

@@ -16,6 +16,7 @@ from jobs.stopping import Stop, until
 
 NIGHTLY_SECONDS = 30 * 60
 SAVED_EVERY_SECONDS = 10
+BATCH = 500
 
 Result = tuple[int, str, str]
 """A job's key, the name of its result, and the hash that it should have."""
@@ -23,8 +24,9 @@ Result = tuple[int, str, str]
 
 def results_match(stop: Stop = stopping.never) -> Iterator[str]:
     """5. Reads every result there is. One without its file is invariant 6's."""
+    known = _known()
     for result in until(stop, _results()):
-        yield from _damage(result)
+        yield from _damage(result, known)
 
 
 def due_results_match(stop: Stop = stopping.never) -> Iterator[str]:
@@ -59,15 +61,22 @@ def files_are_rows(stop: Stop = stopping.never) -> Iterator[str]:
 _AWAY = ", which lies in quarantine: manage.py quarantine put-back brings it back."
 
 
-def _results() -> Iterator[Result]:
-    stored = Job.objects.exclude(result="").order_by("pk")
-    return stored.values_list("pk", "result", "result_sha256").iterator()
+def _results(after: int = 0) -> Iterator[Result]:
+    """Of later jobs, in batches: SQLite refuses a write in the midst of a query once others have written."""
+    stored = Job.objects.exclude(result="").order_by("pk").values_list("pk", "result", "result_sha256")
+    while batch := list(stored.filter(pk__gt=after)[:BATCH]):
+        yield from batch
+        after = batch[-1][0]
+
+
+def _known() -> set[int]:
+    return set(DamagedResult.objects.values_list("pk", flat=True))
 
 
 def _still_damaged(stop: Stop, end: float) -> Iterator[str]:
     known = DamagedResult.objects.order_by("pk").values_list("pk", "job__result", "job__result_sha256")
     for result in until(stop, list(known)):
-        yield from _damage(result) if time.monotonic() < end else [_sentence(result)]
+        yield from _damage(result, {result[0]}) if time.monotonic() < end else [_sentence(result)]
 
 
 def _round() -> ResultRound:
@@ -81,14 +90,13 @@ def _round() -> ResultRound:
 
 def _go_on(current: ResultRound, stop: Stop, end: float) -> Iterator[str]:
     saved = time.monotonic()
-    known = set(DamagedResult.objects.values_list("pk", flat=True))
-    results = Job.objects.exclude(result="").filter(pk__gt=current.last_job).order_by("pk")
+    known = _known()
     try:
-        for result in until(stop, results.values_list("pk", "result", "result_sha256").iterator()):
+        for result in until(stop, _results(current.last_job)):
             if time.monotonic() >= end:
                 return
             if result[0] not in known:  # told already
-                yield from _damage(result)
+                yield from _damage(result, known)
             current.last_job = result[0]
             if time.monotonic() - saved > SAVED_EVERY_SECONDS:
                 saved = time.monotonic()
@@ -98,11 +106,12 @@ def _go_on(current: ResultRound, stop: Stop, end: float) -> Iterator[str]:
         current.save()
 
 
-def _damage(result: Result) -> Iterator[str]:
+def _damage(result: Result, known: set[int]) -> Iterator[str]:
     """The sentence about a result that isn't what came; remembers it, or that it is whole again."""
     pk, name, expected = result
     if _hash(name) in (None, expected):
-        DamagedResult.objects.filter(pk=pk).delete()
+        if pk in known:
+            DamagedResult.objects.filter(pk=pk).delete()
     elif Job.objects.filter(pk=pk, result=name).exists():
         DamagedResult.objects.get_or_create(job_id=pk)
         yield _sentence(result)
