@@ -15,6 +15,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib import messages
+from django.core.validators import validate_email
 from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -22,7 +23,7 @@ from qrcode.image.svg import SvgPathFillImage
 
 from accounts import unlogged
 from accounts.access import client_ip
-from accounts.models import User
+from accounts.models import User, normalize_address
 from accounts.sealing import BrokenSealError, seal, unseal
 
 log = structlog.get_logger(__name__)
@@ -39,6 +40,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002
         """By default nobody does: a stranger who finds the page must not spend credits."""
         return bool(settings.SIGNUP_OPEN)
+
+    def clean_email(self, email: str) -> str:
+        normalized = normalize_address(email)
+        validate_email(normalized)
+        return normalized
 
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_ip(request)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from allauth.account.adapter import get_adapter
-from allauth.account.forms import AddEmailForm
+from allauth.account.forms import AddEmailForm, ResetPasswordForm, ResetPasswordKeyForm, SignupForm
 from allauth.account.internal.flows.email_verification import send_verification_email_to_address
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -13,13 +13,14 @@ from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.webauthn import forms as webauthn
 from django.http import HttpRequest
 
+from accounts.addresses import is_confirmed
 from accounts.models import User
 
 
 class NewAddressForm(AddEmailForm):  # type: ignore[misc]
     def clean_email(self) -> str:
         """An address belongs to one person, from the beginning: it couldn't be confirmed for a second one."""
-        email: str = self.cleaned_data["email"].lower()
+        email: str = get_adapter().clean_email(self.cleaned_data["email"])
         taken = User.objects.filter(email=email).exclude(pk=self.user.pk).exists()
         if taken:
             raise get_adapter().validation_error("email_taken")
@@ -35,6 +36,33 @@ class NewAddressForm(AddEmailForm):  # type: ignore[misc]
         address = EmailAddress.objects.create(user=self.user, email=self.cleaned_data["email"])
         send_verification_email_to_address(request, address)
         return address
+
+
+class SignUpForm(SignupForm):  # type: ignore[misc]
+    def validate_unique_email(self, value: str) -> str:
+        """An address that another account has asked for, and never confirmed, is still free."""
+        EmailAddress.objects.filter(email=value, verified=False).exclude(user__email=value).delete()
+        email: str = super().validate_unique_email(value)
+        return email
+
+
+class AskForPasswordForm(ResetPasswordForm):  # type: ignore[misc]
+    def clean_email(self) -> str:
+        """No mail to an address that an account has only asked for: its link would lead into that account."""
+        email: str = super().clean_email()
+        self.users: list[User] = [
+            user for user in self.users if user.email == get_adapter().clean_email(email)
+        ]
+        return email
+
+
+class NewPasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]
+    def save(self) -> None:
+        """Passkeys log in by themselves. Those of an account whose address nobody has confirmed may be those
+        of whoever took the address first."""
+        super().save()
+        if not is_confirmed(self.user):
+            Authenticator.objects.filter(user=self.user, type=Authenticator.Type.WEBAUTHN).delete()
 
 
 def refusing_nonsense(clean: Callable[[], Any]) -> Any:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import rates, unlogged
-from accounts.models import Invitation, Membership, Role, Team, User
+from accounts.models import Invitation, Membership, Role, Team, User, normalize_address
 from accounts.rates import Bound
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ def invite(team: Team, email: str, role: Role, by: User) -> Sent:
     token, now = secrets.token_urlsafe(TOKEN_BYTES), timezone.now()
     invitation, _is_new = Invitation.objects.update_or_create(
         team=team,
-        email=email.lower(),
+        email=normalize_address(email),
         defaults={
             "role": role,
             "token_sha256": _hashed(token),
@@ -90,7 +90,7 @@ def accept_as_new(invitation: Invitation, name: str, password: str) -> User:
     """Make a user with the invited address and let them in. Raises GoneError, and IntegrityError where the
     address has become somebody's meanwhile."""
     _use_up(invitation)
-    user = User.objects.create_user(invitation.email, password, first_name=name)
+    user = User.objects.create_user(invitation.email, password, confirmed=False, first_name=name)
     Membership.objects.create(team=invitation.team, user=user, role=invitation.role)
     return user
 

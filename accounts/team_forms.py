@@ -5,12 +5,13 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import password_validation
+from django.core.validators import validate_email
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import invitations
 from accounts.fields import CreditsField
-from accounts.models import Allowance, Membership, Role, Team, User
+from accounts.models import Allowance, Membership, Role, Team, User, normalize_address
 
 MAX_NAME = 80
 
@@ -49,7 +50,8 @@ class InviteForm(RoleForm):
         self.team = team
 
     def clean_email(self) -> str:
-        email: str = self.cleaned_data["email"].lower()
+        email = normalize_address(self.cleaned_data["email"])
+        validate_email(email)
         if Membership.objects.filter(team=self.team, user__email=email).exists():
             raise forms.ValidationError(_("%(email)s is in the team already."), params={"email": email})
         return email

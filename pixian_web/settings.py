@@ -267,7 +267,12 @@ SIGNUP_OPEN = env.bool("SIGNUP_OPEN", default=False)
 
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
-ACCOUNT_FORMS = {"add_email": "accounts.forms.NewAddressForm"}
+ACCOUNT_FORMS = {
+    "add_email": "accounts.forms.NewAddressForm",
+    "reset_password": "accounts.forms.AskForPasswordForm",
+    "reset_password_from_key": "accounts.forms.NewPasswordForm",
+    "signup": "accounts.forms.SignUpForm",
+}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

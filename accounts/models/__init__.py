@@ -3,7 +3,7 @@
 from accounts.models.books import LedgerAccount, Transfer
 from accounts.models.keys import ApiKey, Scope
 from accounts.models.limits import Allowance, AllowanceUse, Counted, Rate
-from accounts.models.people import Invitation, Membership, Role, Team, User, UserManager
+from accounts.models.people import Invitation, Membership, Role, Team, User, UserManager, normalize_address
 
 __all__ = [
     "Allowance",
@@ -20,4 +20,5 @@ __all__ = [
     "Transfer",
     "User",
     "UserManager",
+    "normalize_address",
 ]

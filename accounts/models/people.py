@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
+def normalize_address(email: str) -> str:
+    """Return the one spelling of an address: in lower case, without full-width and other look-alike forms."""
+    return unicodedata.normalize("NFKC", email.strip()).lower()
+
+
 class UserManager(BaseUserManager["User"]):
-    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """A user who logs in by e-mail; without a password, by a link only."""
-        user = self.model(email=email.strip(), **fields)
+    @transaction.atomic
+    def create_user(
+        self, email: str, password: str | None = None, *, confirmed: bool = True, **fields: Any
+    ) -> User:
+        """A user who logs in by e-mail; without a password, by a link only.
+
+        confirmed: the address is known to be theirs. Operators, who make users, vouch for it.
+        """
+        user = self.model(email=email, **fields)
         user.set_password(password)
         user.save(using=self._db)
+        addresses: Any = user.emailaddress_set  # type: ignore[attr-defined]  # allauth's
+        addresses.create(email=user.email, primary=True, verified=confirmed)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
@@ -40,10 +54,10 @@ class User(AbstractUser):
 
     def clean(self) -> None:
         super().clean()
-        self.email = self.email.lower()  # before a form looks for others with the same one
+        self.email = normalize_address(self.email)  # before a form looks for others with the same one
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.email = self.email.lower()  # one person, one address, however it was typed
+        self.email = normalize_address(self.email)  # one person, one address, however it was typed
         super().save(*args, **kwargs)
 
 

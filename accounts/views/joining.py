@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts import invitations
+from accounts.addresses import is_confirmed
 from accounts.models import Invitation, Membership, User
 from accounts.team_forms import NewPersonForm
 from accounts.views.coming import BACKEND
@@ -59,6 +60,8 @@ def _of_user(request: HttpRequest, invitation: Invitation) -> HttpResponse | Non
         return redirect("atelier", team=invitation.team.slug)
     if user.email != invitation.email:
         return _page(request, invitation, "other")
+    if not is_confirmed(user):
+        return _page(request, invitation, "unconfirmed")
     if request.method != "POST":
         return _page(request, invitation, "invited")
     invitations.accept(invitation, user)

@@ -176,8 +176,12 @@ LONGEST = "2001:db8:1111:2222:3333:4444:5555:{}"
 
 
 @pytest.mark.parametrize("address", ["/api/v2/account", "/v1.0/account", "/api/jobs"])
-def test_guessing_from_ipv6_is_slowed_too(program: Program, settings: Settings, address: str) -> None:
+def test_guessing_from_ipv6_is_slowed_too(
+    program: Program, settings: Settings, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
     settings.API_GUESSES_PER_ADDRESS = 5
+    now = rates._now()
+    monkeypatch.setattr(rates, "_now", lambda: now)
     refused = []
     for number in range(7):
         from_there = httpx.WSGITransport(get_wsgi_application(), remote_addr=LONGEST.format(6000 + number))

@@ -9,8 +9,9 @@ from uuid import uuid4
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts import ledger
+from accounts.addresses import is_confirmed
 from accounts.management.arguments import credits_argument
-from accounts.models import Team, User
+from accounts.models import Team, User, normalize_address
 from accounts.money import to_credits
 
 MAX_MEMO = 400
@@ -42,9 +43,11 @@ class Command(BaseCommand):
         found = Team.objects.filter(slug=team).first()
         if found is None:
             raise CommandError(f"No team has the slug {team!r}.")
-        actor = User.objects.filter(email=by.lower(), is_active=True).first()
+        actor = User.objects.filter(email=normalize_address(by), is_active=True).first()
         if actor is None:
             raise CommandError(f"Nobody with the address {by} may log in.")
+        if not is_confirmed(actor):
+            raise CommandError(f"The address {by} was never confirmed; confirm it in the admin (Users).")
         ledger.grant(found, options["credits"], key=f"grant:{uuid4()}", actor=actor, memo=memo)
         balance = {kind: str(to_credits(micro)) for kind, micro in asdict(ledger.balances(found)).items()}
         self.stdout.write(json.dumps({"team": found.name, "slug": found.slug} | balance, ensure_ascii=False))

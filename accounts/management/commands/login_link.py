@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts import links
-from accounts.models import User
+from accounts.addresses import is_confirmed
+from accounts.models import User, normalize_address
 
 
 class Command(BaseCommand):
@@ -16,7 +17,9 @@ class Command(BaseCommand):
         parser.add_argument("email")
 
     def handle(self, *_: Any, email: str, **_options: Any) -> None:
-        user = User.objects.filter(email=email.lower(), is_active=True).first()
+        user = User.objects.filter(email=normalize_address(email), is_active=True).first()
         if user is None:
             raise CommandError(f"Nobody with the address {email} may log in.")
+        if not is_confirmed(user):
+            self.stderr.write(f"Nobody has confirmed that {email} is this account's: it may be anybody's.")
         self.stdout.write(links.login_link(user))

@@ -11,9 +11,10 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from accounts import keys
+from accounts.addresses import is_confirmed
 from accounts.links import login_link
 from accounts.management.arguments import credits_argument
-from accounts.models import Team, User
+from accounts.models import Team, User, normalize_address
 from accounts.money import to_credits
 from accounts.teams import open_team
 
@@ -53,7 +54,12 @@ class Command(BaseCommand):
             validate_email(email)
         except ValidationError as error:
             raise CommandError(f"{email!r} is no e-mail address.") from error
-        user = User.objects.filter(email__iexact=email).first()
+        user = User.objects.filter(email=normalize_address(email)).first()
         if user and password:
             raise CommandError(f"{email} exists already; leave --password out, theirs stays.")
+        if user and not is_confirmed(user):
+            raise CommandError(
+                f"The account of {email} may be anybody's: its address was never confirmed. Confirm it in "
+                "the admin (Users), or let its owner do so on their page E-mail, then open the team."
+            )
         return user or User.objects.create_user(email, password)
