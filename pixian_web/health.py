@@ -95,7 +95,7 @@ def _database() -> Finding:
             return True, f"{connection.display_name}"
         cursor.execute(
             "SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity "
-            "WHERE backend_type = 'client backend'"
+            "WHERE datid IS NOT NULL AND usesysid IS NOT NULL"  # what every user may see of the others'
         )
         taken, most = cursor.fetchone() or (0, 0)
     return taken < NEARLY_ALL * most, _("%(database)s; %(taken)s of %(most)s connections are taken.") % {

@@ -19,6 +19,7 @@ MAY_IMPORT = {
         "accounts.access",
         "accounts.fields",
         "accounts.keys",
+        "accounts.long_tables",
         "accounts.management.arguments",
         "accounts.money",
         "accounts.rates",
