@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import structlog
 from django.core.files.storage import default_storage
-from django.db import DatabaseError
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from jobs import balance, verify
@@ -16,6 +16,7 @@ from pixian.errors import PixianError
 log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 60
+BEAT = "beat"
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
@@ -26,8 +27,23 @@ def do_what_is_due(upstream: Upstream) -> None:
         try:
             if _mine(name, first, every):
                 do(upstream)
-        except (DatabaseError, OSError, PixianError) as error:
+                note(name)
+        except (OperationalError, InterfaceError, OSError, PixianError) as error:
             log.warning("a chore wasn't done", chore=name, error=str(error).strip())
+        except Exception:
+            log.exception("a chore failed in an unexpected way", chore=name)
+
+
+def note(name: str) -> None:
+    """Record that a chore came to its end."""
+    Chore.objects.filter(name=name).update(ran_at=timezone.now())
+
+
+def note_beat(every: timedelta) -> None:
+    """Record that Celery's beat has announced something lately; at most every so often."""
+    now = timezone.now()
+    Chore.objects.get_or_create(name=BEAT, defaults={"due_at": now})
+    Chore.objects.filter(name=BEAT, due_at__lte=now).update(due_at=now + every, ran_at=now)
 
 
 def _mine(name: str, first: timedelta, every: timedelta) -> bool:

@@ -1,4 +1,4 @@
-"""Which worker processes are there, as far as they have said."""
+"""Which worker and web processes are there, as far as they have said."""
 
 from datetime import timedelta
 
@@ -8,14 +8,16 @@ from django.utils import timezone
 
 from jobs.models import Presence
 
+Kind = Presence.Kind
 KEPT = timedelta(days=1)
 
 
-def show(worker: str, threads: int) -> None:
-    """This process is at work."""
+def show(worker: str, threads: int, kind: Kind = Kind.WORKER) -> None:
+    """Say that this process is at work."""
     now = timezone.now()
-    if not Presence.objects.filter(pk=worker).update(seen_at=now):
-        Presence.objects.create(worker=worker, threads=threads, started_at=now, seen_at=now)
+    # With its threads: a container that is started anew has the name of the one before, and other settings.
+    if not Presence.objects.filter(pk=worker).update(seen_at=now, threads=threads, kind=kind):
+        Presence.objects.create(worker=worker, kind=kind, threads=threads, started_at=now, seen_at=now)
         Presence.objects.filter(seen_at__lt=now - KEPT).delete()
 
 
@@ -23,7 +25,7 @@ def leave(worker: str) -> None:
     Presence.objects.filter(pk=worker).delete()
 
 
-def at_work() -> QuerySet[Presence]:
-    """Those who have renewed their leases in time."""
+def at_work(kind: Kind = Kind.WORKER) -> QuerySet[Presence]:
+    """Return those that have renewed their leases in time."""
     since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
-    return Presence.objects.filter(seen_at__gte=since).order_by("worker")
+    return Presence.objects.filter(kind=kind, seen_at__gte=since).order_by("worker")

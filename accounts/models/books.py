@@ -85,6 +85,7 @@ class Transfer(models.Model):
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:
+        indexes = (models.Index(fields=["hold"], condition=Q(kind="overage"), name="transfer_overages"),)
         constraints = (
             models.CheckConstraint(condition=Q(amount_microcredits__gt=0), name="transfer_positive"),
             models.CheckConstraint(condition=~Q(debit=F("credit")), name="transfer_between_two"),

@@ -35,10 +35,15 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def in_flight(self, now: datetime) -> Self:
         """In the hands of a worker that is alive, as far as anybody knows."""
-        return self.filter(state=Job.State.RUNNING, lease_until__gte=now)
+        return self.unfinished().filter(state=Job.State.RUNNING, lease_until__gte=now)
 
     def unfinished(self) -> Self:
         return self.filter(state__in=_UNFINISHED)
+
+    def in_state(self, state: str) -> Self:
+        """In a literal too, for ``job_not_done``: most jobs are done, and the others are few."""
+        found = self.filter(state=state)
+        return found if state == Job.State.DONE else found.exclude(state=Func(template="'done'"))
 
     def before(self, job: Job) -> Self:
         """The team's jobs whose turn comes before this waiting one's."""
@@ -146,6 +151,8 @@ class Job(models.Model):
                 name="job_unfinished",
             ),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_running"),
+            models.Index(fields=["team", "state", "-id"], condition=~Q(state="done"), name="job_not_done"),
+            models.Index(fields=["team", "created_at"], name="job_by_day"),
             models.Index(fields=["api_key", "-id"], condition=Q(api_key__isnull=False), name="job_by_key"),
         )
 

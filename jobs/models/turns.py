@@ -30,8 +30,13 @@ class Ramp(models.Model):
 
 
 class Presence(models.Model):
-    """A worker process that renews its leases, for the health page."""
+    """A process that renews its leases, for the health page. worker: the process's name."""
 
+    class Kind(models.TextChoices):
+        WORKER = "worker"
+        WEB = "web"
+
+    kind = models.CharField(max_length=6, choices=Kind, default=Kind.WORKER)
     worker = models.CharField(max_length=120, primary_key=True)
     threads = models.PositiveSmallIntegerField()
     started_at = models.DateTimeField(default=timezone.now)
@@ -42,10 +47,12 @@ class Presence(models.Model):
 
 
 class Chore(models.Model):
-    """Something to do now and then by one worker of all: whoever moves ``due_at`` on does it."""
+    """Something to do now and then by one worker of all: whoever moves ``due_at`` on does it. ran_at: when it
+    last came to its end without an error."""
 
     name = models.CharField(max_length=20, primary_key=True)
     due_at = models.DateTimeField()
+    ran_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"{self.name} {self.due_at}"

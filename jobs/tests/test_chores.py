@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import IntegrityError
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -80,3 +81,26 @@ def test_a_chore_that_goes_wrong_stops_nothing(
     chores.do_what_is_due(server.upstream)
     assert "a chore wasn't done" in caplog.text
     assert Verification.objects.exists()
+
+
+def test_the_last_run_is_recorded_once_it_came_to_its_end(world: World, server: Server) -> None:
+    chores.do_what_is_due(server.upstream)
+    first = Chore.objects.get(name="balance").ran_at
+    assert first
+    Chore.objects.filter(name="balance").update(due_at=LONG_AGO)
+    server.account_status = 503
+    chores.do_what_is_due(server.upstream)
+    assert Chore.objects.get(name="balance").ran_at == first
+
+
+def test_a_fault_of_ours_stops_no_worker_and_is_logged_with_where_it_is(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_upstream: object) -> None:
+        raise IntegrityError("CHECK constraint failed")
+
+    first, every, _do = chores.CHORES["balance"]
+    monkeypatch.setitem(chores.CHORES, "balance", (first, every, fail))
+    chores.do_what_is_due(server.upstream)
+    assert "Traceback" in caplog.text
+    assert Chore.objects.get(name="balance").ran_at is None

@@ -67,3 +67,17 @@ def test_a_real_worker_comes_and_goes(committed_world: World, server: Server) ->
         until(lambda: len(names()) == 1)
         assert presence.at_work().get().threads == 3
     assert not Presence.objects.exists()
+
+
+def test_a_process_of_the_same_name_has_its_own_threads(clock: Clock) -> None:
+    """A container that is started anew with other settings."""
+    presence.show("a:1", 2)
+    presence.show("a:1", 8)
+    assert presence.at_work().get().threads == 8
+
+
+def test_web_processes_are_no_workers(clock: Clock) -> None:
+    presence.show("web:1", 32, presence.Kind.WEB)
+    presence.show("worker:2", 2)
+    assert names() == ["worker:2"]
+    assert [there.worker for there in presence.at_work(presence.Kind.WEB)] == ["web:1"]
