@@ -19,7 +19,7 @@ setup: .venv/.run
 
 # The jobs' tests that write concurrently, lock or count on the database's own ways; pages and files don't.
 ON_POSTGRESQL := api_access balance chores double_spend fairness hands idempotency presence price_learned process \
-  process_insists process_resumes queue ramp reconcile reconcile_command relay resolve_command review submit verify wake worker
+  process_insists process_resumes queue ramp reclaim reconcile reconcile_command relay resolve_command review submit verify wake worker
 
 # Everything on SQLite, then what the database matters to on PostgreSQL; with ARGS the first alone.
 test: .venv/.dev browser servers languages
@@ -30,7 +30,8 @@ test: .venv/.dev browser servers languages
 test-postgresql: .venv/.dev servers
 	@$(BIN)/python -m engine.weights fast
 	@TEST_DATABASE=postgresql $(BIN)/python -m pytest $(SPREAD) -m "not browser" \
-	  $(or $(ARGS),accounts $(addprefix jobs/tests/test_,$(ON_POSTGRESQL:%=%.py)))
+	  $(or $(ARGS),accounts pixian_web/tests/test_connections.py pixian_web/tests/test_health.py \
+	  $(addprefix jobs/tests/test_,$(ON_POSTGRESQL:%=%.py)))
 
 check: .venv/.dev
 	$(BIN)/ruff check .

@@ -69,6 +69,22 @@ def claim(worker: str) -> Job | None:
     return job
 
 
+def reclaim(worker: str) -> Job | None:
+    """Take a program's job that its web process left behind, or None. Ending it makes no call, so that it
+    needs no free one, and a web process can do it where no worker runs."""
+    now = timezone.now()
+    left = Job.objects.claimable(now).filter(state=State.RUNNING).exclude(origin=Job.Origin.BROWSER)
+    if not left.exists():
+        return None
+    with _writing():
+        skips = connection.features.has_select_for_update_skip_locked
+        job = left.order_by("lease_until").select_for_update(skip_locked=skips).first()
+        if job:
+            now = timezone.now()  # after the wait for the lock, as in ``claim``
+            _change(job, **_running(worker, job.fence + 1, now), updated_at=now)
+    return job
+
+
 def claimed_by(worker: str) -> dict[str, Any]:
     """The fields of a job that is made for a program: claimed by whoever makes it. ``admit`` it then."""
     return _running(worker, 1, timezone.now())

@@ -14,13 +14,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import structlog
+from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import answers, attempts, files, outcomes, queue
+from jobs import answers, attempts, files, outcomes, presence, queue
+from jobs.connections import give_back
 from jobs.exchange import Listener, exchange
-from jobs.leases import Leases
+from jobs.leases import HEARTBEATS_PER_LEASE, Leases, process_name
 from jobs.models import Attempt, Job
+from jobs.process import process
 from jobs.upstream import Upstream
 from pixian import errors
 from pixian.backoff import Backoff
@@ -55,11 +58,13 @@ class Call(Listener):
 
     def wait(self) -> None:
         """Until a 200's headers are here, or the call has ended without."""
+        give_back()  # the connection: the call's own thread needs one
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self.headers is not None)
 
     def finish(self) -> None:
         """Until the call has ended: its result is stored and booked, or there is an error."""
+        give_back()  # as in ``wait``
         with self._changed:
             self._changed.wait_for(lambda: self._ended)
         if self.headers is not None:
@@ -148,6 +153,7 @@ def _conduct(
                 return _pass_on(job, attempt, told)
             with queue.owned(job):
                 attempts.unsend(attempt, error)
+            give_back()  # the connection meanwhile
             time.sleep(seconds)
         except FAILURES as error:
             return _tell(job, attempt, error, upstream)
@@ -193,6 +199,35 @@ def _pass_on(
 ) -> errors.ApiError:
     outcomes.pass_on(job, attempt, queue.Reason.PASSED_ON, error or told)
     return told
+
+
+def begin(upstream: Upstream) -> None:
+    """Show that this web process is there, and end what killed ones left behind, as long as it lives."""
+    threading.Thread(target=_watch, args=(upstream,), name="watch", daemon=True).start()
+
+
+def _watch(upstream: Upstream) -> None:
+    while True:
+        try:
+            presence.show(process_name(), settings.WEB_THREADS, presence.Kind.WEB)
+            reclaim(upstream)
+        except queue.LostLeaseError as error:
+            log.warning("lease lost, another process has the job", job=str(error))
+        except (OperationalError, InterfaceError) as error:
+            log.warning("the database doesn't answer", error=str(error).strip())
+        except Exception:
+            log.exception("a program's call couldn't be brought to its end")
+        finally:
+            close_old_connections()
+        time.sleep(settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE)
+
+
+def reclaim(upstream: Upstream) -> None:
+    """Bring programs' calls to their end whose web process is gone, by what was recorded. No call is made."""
+    while job := queue.reclaim(f"{process_name()}:watch"):
+        with _leases().held(job):
+            process(job, upstream, Backoff())
+        log.info("a program's call was brought to its end", job=job.pk, state=job.state)
 
 
 @cache

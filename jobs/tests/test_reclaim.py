@@ -1,0 +1,64 @@
+"""Calls that a killed web process left behind, where no worker runs: another web process ends them."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts import keys, ledger
+from accounts.ledger import Balances
+from accounts.money import MICROCREDITS as CREDIT
+from conftest import World
+from jobs import attempts, queue, relay
+from jobs.models import Attempt, Job
+from jobs.tests.programs import begun
+from jobs.tests.upstream import Server
+
+State, Reason = Job.State, Job.Reason
+UNTOUCHED = Balances(available=100 * CREDIT)
+
+
+@pytest.fixture
+def call(committed_world: World) -> Job:
+    """A program's, prepared by a web process that is gone."""
+    key, _ = keys.create(committed_world.team, committed_world.bob, "shop")
+    return begun(key)
+
+
+def lapse() -> None:
+    Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def test_a_call_that_was_only_prepared_is_released(committed_world: World, call: Job, server: Server) -> None:
+    lapse()
+    relay.reclaim(server.upstream)
+    call.refresh_from_db()
+    assert (call.state, call.reason) == (State.FAILED, Reason.INTERRUPTED)
+    assert Attempt.objects.get().state == Attempt.State.RELEASED
+    assert ledger.balances(committed_world.team) == UNTOUCHED
+    assert server.calls == 0
+
+
+def test_a_call_that_was_sent_is_in_doubt_and_never_sent_again(call: Job, server: Server) -> None:
+    with queue.owned(call):
+        attempts.send(call.last_attempt)
+    lapse()
+    relay.reclaim(server.upstream)
+    call.refresh_from_db()
+    assert (call.state, Attempt.objects.get().state) == (State.IN_DOUBT, Attempt.State.IN_DOUBT)
+    assert server.calls == 0
+
+
+def test_a_call_in_hand_is_left_alone(call: Job, server: Server) -> None:
+    relay.reclaim(server.upstream)
+    call.refresh_from_db()
+    assert (call.state, call.fence) == (State.RUNNING, 1)
+
+
+def test_a_picture_from_the_browser_is_left_to_workers(committed_world: World, server: Server) -> None:
+    """Its call may have to be made."""
+    committed_world.job()
+    assert queue.claim("killed")
+    lapse()
+    relay.reclaim(server.upstream)
+    assert (Job.objects.get().state, server.calls) == (State.RUNNING, 0)
