@@ -12,6 +12,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from jobs.connections import give_back
+
 log = structlog.get_logger(__name__)
 
 
@@ -26,6 +28,7 @@ def after_commit() -> None:
 
 def look(times: int) -> None:
     """So many looks."""
+    give_back()  # the connection: a broker may keep this thread waiting
     try:
         _wake()(times)
     except OSError as error:

@@ -2,17 +2,27 @@
 
 import threading
 from contextlib import ExitStack
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
+import structlog
 from celery import signals
-from django.db import close_old_connections
+from celery.worker import WorkController
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from jobs import chores, files, queue
 from jobs.hands import Hands
 from jobs.upstream import Upstream, connect
 from pixian.backoff import Backoff
 from pixian_web.celery import CHORES, LOOK, LOOK_AGAIN, LOOK_AGAIN_SECONDS, app, wake
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 10
+"""Between two looks of a worker's own, in case no message comes: beat is dead, or the broker is away."""
+
+BEAT_NOTED_EVERY = timedelta(seconds=10)
 
 stopping = threading.Event()
 of_this_process = ExitStack()
@@ -24,13 +34,15 @@ def look() -> None:
     """One turn, and the wait that the upstream asks of this thread."""
     if not hasattr(of_this_thread, "backoff"):
         of_this_thread.backoff = Backoff()
-    stopping.wait(_hands().turn(of_this_thread.backoff, patient=False))
+    with _places():
+        stopping.wait(_hands().turn(of_this_thread.backoff, patient=False))
 
 
 @app.task(name=LOOK_AGAIN)
 def look_again() -> None:
     """What is due by now, was announced to a broker that lost it, or was left behind."""
     try:
+        chores.note_beat(BEAT_NOTED_EVERY)
         wake(queue.worth_a_look(), expires=LOOK_AGAIN_SECONDS)
     finally:
         close_old_connections()
@@ -42,9 +54,14 @@ def keep_house() -> None:
 
 
 @signals.worker_init.connect
-def begin(**_: Any) -> None:
+def begin(sender: WorkController, **_: Any) -> None:
     """Before any message, so that a worker without work is seen too."""
+    app.conf.worker_concurrency = sender.concurrency  # which the command line may have changed
     _hands()
+    for number in range(sender.concurrency):
+        thread = threading.Thread(target=_poll, name=f"poll{number + 1}", daemon=True)
+        of_this_process.callback(thread.join)  # before the heart stops: it may have a job in hand
+        thread.start()
 
 
 @signals.worker_shutting_down.connect
@@ -57,6 +74,33 @@ def stop(**_: Any) -> None:
 def end(**_: Any) -> None:
     """They are finished."""
     of_this_process.close()
+
+
+def _poll() -> None:
+    """Take turns while something is due that no message has told of, and a place is free."""
+    backoff = Backoff()
+    while not stopping.wait(POLL_SECONDS):
+        while not stopping.is_set() and _is_due() and _places().acquire(blocking=False):
+            try:
+                stopping.wait(_hands().turn(backoff, patient=False))
+            finally:
+                _places().release()
+
+
+def _is_due() -> bool:
+    try:
+        return bool(queue.worth_a_look())
+    except (OperationalError, InterfaceError) as error:
+        log.warning("the database doesn't answer", error=str(error).strip())
+        return False
+    finally:
+        close_old_connections()
+
+
+@cache
+def _places() -> threading.Semaphore:
+    """As many as there are threads, so that messages and polls together take no more jobs at once."""
+    return threading.Semaphore(app.conf.worker_concurrency)
 
 
 @cache

@@ -10,10 +10,10 @@ import pytest
 from django.db import connection
 
 from conftest import World
-from jobs import queue, wake
+from jobs import chores, queue, wake
 from jobs.hands import Hands
-from jobs.models import Job
-from jobs.tests.test_worker import add
+from jobs.models import Chore, Job
+from jobs.tests.test_worker import add, until
 from jobs.tests.upstream import Server, serving
 from pixian_web import celery, tasks
 from pixian_web.tests import brokers
@@ -163,3 +163,60 @@ def test_two_messages_at_once_make_one_call(committed_world: World, server: Serv
     for thread in threads:
         thread.join()
     assert (states(), server.calls) == (["done"], 1)
+
+
+# Without a message --------------------------------------------------------------------------------------
+
+
+def test_with_beat_dead_and_the_broker_emptied_a_worker_looks_by_itself(
+    committed_world: World,
+    broker: Broker,
+    server: Server,
+    hands: Hands,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add(committed_world, 3)
+    broker.lose_all()
+    stopping = threading.Event()
+    monkeypatch.setattr(tasks, "stopping", stopping)
+    monkeypatch.setattr(tasks, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(tasks, "_places", lambda: threading.Semaphore(1))
+    poll = threading.Thread(target=tasks._poll)
+    poll.start()
+    try:
+        until(lambda: states() == ["done"] * 3)
+    finally:
+        stopping.set()
+        poll.join()
+    assert server.calls == 3
+
+
+def test_polls_and_messages_together_take_no_more_than_there_are_threads(
+    committed_world: World, server: Server, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(committed_world, 1)
+    stopping, places = threading.Event(), threading.Semaphore(1)
+    monkeypatch.setattr(tasks, "stopping", stopping)
+    monkeypatch.setattr(tasks, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(tasks, "_places", lambda: places)
+    poll = threading.Thread(target=tasks._poll)
+    with places:  # a message's task is at work
+        poll.start()
+        time.sleep(0.5)
+        assert states() == ["queued"]
+    until(lambda: states() == ["done"])
+    stopping.set()
+    poll.join()
+
+
+def test_beat_leaves_a_mark_but_not_with_each_announcement(committed_world: World, broker: Broker) -> None:
+    tasks.look_again()
+    first = Chore.objects.get(name=chores.BEAT)
+    tasks.look_again()
+    assert Chore.objects.get(name=chores.BEAT).ran_at == first.ran_at
+    Chore.objects.update(due_at=first.due_at - timedelta(minutes=1))
+    tasks.look_again()
+    last = Chore.objects.get(name=chores.BEAT).ran_at
+    assert first.ran_at
+    assert last
+    assert last > first.ran_at

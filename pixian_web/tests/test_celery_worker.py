@@ -58,9 +58,9 @@ def worker(committed_world: World, broker: Broker, server: Server, tmp_path: Pat
         "PIXIAN_API_ID": CREDENTIALS.api_id,
         "PIXIAN_API_SECRET": CREDENTIALS.api_secret,
         "LEASE_SECONDS": str(LEASE_SECONDS),
-        "WORKER_THREADS": "1",
+        "WORKER_THREADS": "7",
     }
-    command = [sys.executable, "-m", "celery", "-A", "pixian_web.celery", "worker"]
+    command = [sys.executable, "-m", "celery", "-A", "pixian_web.celery", "worker", "--concurrency", "1"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log)
     try:
@@ -71,7 +71,9 @@ def worker(committed_world: World, broker: Broker, server: Server, tmp_path: Pat
 
 
 def test_a_worker_that_has_nothing_to_do_is_seen_all_the_same(worker: Process) -> None:
+    """With the threads that it has, whatever the settings say."""
     until(lambda: presence.at_work().count() == 1)
+    assert presence.at_work().get().threads == 1
 
 
 def test_a_look_is_a_job_done_and_too_many_looks_are_no_second_call(
