@@ -2,18 +2,21 @@
 
 import errno
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from accounts import immutable
+from accounts.models import Transfer
 from conftest import World
-from jobs import presence, queue
-from jobs.models import Verification
+from jobs import chores, presence, queue
+from jobs.models import Chore, Job, Presence, Verification
 from jobs.tests.upstream import CREDENTIALS, Server, serving
 from pixian_web import health
 
@@ -38,7 +41,17 @@ def test_staff_see_every_part_and_nobody_else_does(client: Client, world: World)
     world.alice.is_staff = True
     world.alice.save()
     page = client.get("/health/").content.decode()
-    for part in ("Database", "Upstream", "Workers", "Queue", "Disk", "For review", "Books and files"):
+    for part in (
+        "Database",
+        "Upstream",
+        "Web processes",
+        "Workers",
+        "Periodic tasks",
+        "Queue",
+        "Disk",
+        "For review",
+        "Books and files",
+    ):
         assert part in page
     assert "Something wants an operator" in page
 
@@ -102,6 +115,121 @@ def test_what_was_found_wrong_is_told(world: World) -> None:
     assert "account 7 is off by 3" in check.says
 
 
+def test_books_that_were_verified_long_ago_are_no_good_news(world: World) -> None:
+    old = Verification.objects.create()
+    assert said("Books and files").fine
+    Verification.objects.filter(pk=old.pk).update(at=timezone.now() - timedelta(hours=37))
+    check = said("Books and files")
+    assert not check.fine
+    assert "Last verified 1\xa0day" in check.says
+
+
+def test_books_that_nobody_ever_verified_are_no_good_news_after_a_while(world: World) -> None:
+    assert said("Books and files").fine
+    immutable.unguard(connection)
+    Transfer.objects.update(created_at=timezone.now() - timedelta(hours=37))
+    immutable.guard(connection)
+    assert not said("Books and files").fine
+
+
+def test_threads_are_those_of_living_processes(world: World) -> None:
+    presence.show("dead:1", 8)
+    Presence.objects.update(seen_at=timezone.now() - timedelta(minutes=10))
+    presence.show("host:2", 2)
+    presence.show("host:3", 4)
+    presence.show("host:9", 32, presence.Kind.WEB)
+    assert said("Workers").says.startswith("2 processes (threads): host:2 (2), host:3 (4).")
+
+
+def test_web_processes_that_are_missing_are_told(world: World, settings: Settings) -> None:
+    settings.WEB_PROCESSES = 2
+    presence.show("host:1", 32, presence.Kind.WEB)
+    check = said("Web processes")
+    assert not check.fine
+    assert "1 of 2" in check.says
+    presence.show("host:2", 32, presence.Kind.WEB)
+    assert said("Web processes").fine
+
+
+def test_how_workers_hear_of_jobs_is_told(world: World, settings: Settings) -> None:
+    presence.show("host:1", 4)
+    assert "poll" in said("Workers").says
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    assert "broker" in said("Workers").says
+
+
+def test_a_job_that_no_idle_worker_takes_is_told(world: World) -> None:
+    """Beat is dead, say, and the broker was emptied. A busy worker is another matter, for a while."""
+    presence.show("host:1", 1)
+    world.job()
+    due = timezone.now() - health.STARTS_WITHIN - timedelta(seconds=1)
+    Job.objects.update(run_after=due)
+    check = said("Queue")
+    assert not check.fine
+    assert "No worker takes it" in check.says
+    world.job()
+    Job.objects.update(run_after=due)
+    assert queue.claim("host:1")
+    assert said("Queue").fine
+
+
+def test_a_job_that_a_dead_worker_left_is_told(world: World) -> None:
+    world.job()
+    queue.claim("dead")
+    assert said("Queue").fine
+    Job.objects.update(lease_until=timezone.now() - health.STARTS_WITHIN - timedelta(seconds=1))
+    assert not said("Queue").fine
+
+
+def test_beat_is_heard_of_or_told(world: World, settings: Settings) -> None:
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    assert not said("Beat").fine
+    chores.note_beat(timedelta(seconds=10))
+    assert said("Beat").fine
+    Chore.objects.update(ran_at=timezone.now() - health.BEAT_LATE)
+    check = said("Beat")
+    assert not check.fine
+    assert "ago" in check.says
+
+
+def test_periodic_tasks_tell_when_they_last_ran(world: World, paid_upstream: Server) -> None:
+    assert not said("Periodic tasks").fine
+    now = timezone.now()
+    for name, (_first, every, _do) in chores.CHORES.items():
+        Chore.objects.create(name=name, due_at=now + every, ran_at=now)
+    assert said("Periodic tasks").fine
+    Chore.objects.filter(name="verify").update(due_at=now - health.LATE - timedelta(seconds=1))
+    check = said("Periodic tasks")
+    assert not check.fine
+    assert check.says.endswith("verify.")
+
+
+def test_a_periodic_task_that_never_came_to_its_end_is_told(world: World) -> None:
+    begun = timezone.now() - timedelta(minutes=30)
+    Chore.objects.create(name="balance", due_at=begun + chores.HOUR, ran_at=begun - chores.HOUR)
+    assert not said("Periodic tasks").fine
+
+
+def test_a_check_that_fails_itself_is_a_red_line_and_logged_with_where(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ProgrammingError("no such column")
+
+    monkeypatch.setattr(health, "_review", fail)
+    check = said("For review")
+    assert not check.fine
+    assert "log" in check.says
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no bound")
+def test_the_databases_connections_are_counted(world: World) -> None:
+    check = said("Database")
+    assert check.fine
+    assert "of 100 connections are taken" in check.says
+
+
 # Where a view fails -----------------------------------------------------------------------------------
 
 
@@ -129,6 +257,7 @@ def test_a_broken_page_says_what_it_can(
     client.force_login(world.bob)
     response = client.get("/t/aurora/history/")
     assert response.status_code == status
+    assert response.get("Retry-After") == ("10" if status == 503 else None)
     assert says in response.content.decode()
     told = client.get("/t/aurora/history/", headers={"HX-Request": "true"})
     assert (told.status_code, told.headers["Content-Type"]) == (status, "text/plain; charset=utf-8")
