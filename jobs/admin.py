@@ -1,16 +1,17 @@
 """Jobs, their attempts and the account at the upstream in Django's admin: to look at, and to decide what
 nobody here can know. States are changed by ``jobs.queue`` and ``jobs.attempts`` alone."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from accounts.admin import LongTableAdmin, Window
 from accounts.fields import CreditsField
 from accounts.models import Transfer, User
 from accounts.money import to_credits
@@ -19,6 +20,8 @@ from jobs.deciding import AcknowledgeForm, DecideForm, Page
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification
 from jobs.models.attempt import AttemptQuerySet
 from jobs.reconcile import held, verdict
+
+MAX_KEY_LENGTH = 19
 
 
 def never(*_args: Any, **_kwargs: Any) -> bool:
@@ -29,9 +32,12 @@ def in_credits(microcredits: int | None) -> str:
     return "–" if microcredits is None else str(to_credits(microcredits))
 
 
-class LookOnlyAdmin(admin.ModelAdmin):
+def is_key(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < MAX_KEY_LENGTH
+
+
+class LookOnlyAdmin(LongTableAdmin):
     has_add_permission = has_change_permission = has_delete_permission = never
-    show_full_result_count = False
 
 
 class AttemptInline(admin.TabularInline):
@@ -44,10 +50,13 @@ class AttemptInline(admin.TabularInline):
 @admin.register(Job)
 class JobAdmin(LookOnlyAdmin):
     list_display = ("id", "team", "name", "state", "reason", "credits", "who", "created_at", "worker")
-    list_filter = ("state", "reason", "origin", "test", "team")
+    list_filter = (Window, "state", "reason", "origin", "test", "team")
     list_select_related = ("team", "created_by", "api_key")
     search_fields = ("name", "request_id", "source_sha256")
     inlines = (AttemptInline,)
+
+    def exactly(self, text: str) -> Q | None:
+        return Q(pk=int(text)) if is_key(text) else None
 
     @admin.display(description="estimated", ordering="estimated_microcredits")
     def credits(self, job: Job) -> str:
@@ -65,16 +74,40 @@ class ForReview(admin.SimpleListFilter):
         return cast("AttemptQuerySet", attempts).for_review() if self.value() else attempts
 
 
+class Status(admin.SimpleListFilter):
+    """Of fixed choices: Django would read every attempt for those there are."""
+
+    title = "status"
+    parameter_name = "status"
+    ranges: ClassVar = {"2xx": (200, 299), "4xx": (400, 499), "5xx": (500, 599)}
+
+    def lookups(self, _request: HttpRequest, _admin: Any) -> list[tuple[str, str]]:
+        return [*((name, name) for name in self.ranges), ("none", "No answer")]
+
+    def queryset(self, _request: HttpRequest, attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
+        if self.value() == "none":
+            return attempts.filter(status=None)
+        asked = self.ranges.get(self.value() or "")
+        return attempts.filter(status__range=asked) if asked else attempts
+
+
 @admin.register(Attempt)
 class AttemptAdmin(LookOnlyAdmin):
     list_display = ("job", "number", "state", "sent_at", "status", "held", "header", "charged", "verdict")
-    list_filter = (ForReview, "state", "status")
+    list_filter = (ForReview, Window, "state", Status)
     list_select_related = ("job", "hold")
     search_fields = ("job__name", "job__id")
     actions = ("decide", "acknowledge")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
         return super().get_queryset(request).prefetch_related("hold__resolutions")
+
+    def exactly(self, text: str) -> Q | None:
+        return Q(job=int(text)) if is_key(text) else None
+
+    def names_rows(self, request: HttpRequest) -> bool:
+        """What waits for a person is listed whole, however long it has waited."""
+        return ForReview.parameter_name in request.GET or super().names_rows(request)
 
     @admin.display(description="held", ordering="hold__amount_microcredits")
     def held(self, attempt: Attempt) -> str:

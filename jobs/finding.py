@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import Q
 
 from accounts.models import Team
+from jobs import keyset
+from jobs.keyset import Page
 from jobs.models import Job
+from jobs.models.job import JobQuerySet
 from jobs.reconcile.rows import Span
 
 ALL_DAYS = Span()
@@ -22,18 +25,24 @@ class Wanted:
     name: str | None = None
     span: Span = ALL_DAYS
 
+    @property
+    def sieve(self) -> Q:
+        """What no index answers."""
+        asked = {"origin": self.origin, "name__icontains": self.name}
+        return Q(**{name: text for name, text in asked.items() if text is not None})
 
-def of_team(team: Team) -> QuerySet[Job]:
+
+def of_team(team: Team) -> JobQuerySet:
     """With all that an answer about them reads, in as many queries however many they are."""
     return Job.objects.with_books().select_related("created_by", "api_key").filter(team=team)
 
 
-def found(team: Team, wanted: Wanted) -> QuerySet[Job]:
-    asked = {
-        "state": wanted.state,
-        "origin": wanted.origin,
-        "api_key__api_id": wanted.key,
-        "name__icontains": wanted.name,
-    }
-    given = {name: value for name, value in asked.items() if value is not None}
-    return of_team(team).filter(wanted.span.of("created_at"), **given)
+def page(team: Team, wanted: Wanted, before: int | None, size: int) -> Page[Job]:
+    """Return the newest ones before a key; see ``keyset.sifted``."""
+    rows = of_team(team)
+    if wanted.state is not None:
+        rows = rows.in_state(wanted.state)
+    if wanted.key is not None:
+        rows = rows.filter(api_key__api_id=wanted.key)
+    in_days = keyset.of_days(rows, Job.objects.filter(team=team), wanted.span)
+    return keyset.sifted(in_days, wanted.sieve, before, size)

@@ -9,6 +9,7 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
 from accounts.models import Team, Transfer
+from jobs import keyset
 from jobs.reconcile.rows import Span
 from jobs.reconcile.verdicts import BOOKINGS
 
@@ -44,7 +45,8 @@ class Part:
 
 def bookings(team: Team, span: Span) -> QuerySet[Transfer]:
     """What was settled, and what was charged above a hold, by the time it was booked."""
-    return Transfer.objects.filter(span.of("created_at"), kind__in=BOOKINGS, credit__team=team)
+    every = Transfer.objects.all()
+    return keyset.of_days(every, every, span).filter(kind__in=BOOKINGS, credit__team=team)
 
 
 def parts(team: Team, span: Span, by: By) -> list[Part]:

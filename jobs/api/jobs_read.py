@@ -10,7 +10,7 @@ from ninja import Path, Query, Router
 from pydantic import Field
 
 from accounts.models import Scope
-from jobs import finding, keyset
+from jobs import finding
 from jobs.api import calls, jobs_shape
 from jobs.api.entry import KeyRequest, reads
 from jobs.api.jobs_shape import JobDetails, JobSummary
@@ -47,8 +47,9 @@ class JobList(Listed[JobSummary]):
 
 @router.get("", response=JobList, url_name="api_jobs", summary="List jobs", **reads(Scope.JOBS))
 def list_jobs(request: KeyRequest, asked: Query[JobsWanted]) -> JobList:
-    """The team's jobs, the newest first."""
-    page = keyset.page(finding.found(request.auth.team, asked.wanted()), asked.before, asked.limit)
+    """The team's jobs, the newest first. For a name or an origin each page looks through the next 20,000
+    jobs: it may have fewer than asked for, even none, while ``next`` says where to go on."""
+    page = finding.page(request.auth.team, asked.wanted(), asked.before, asked.limit)
     return JobList(items=[jobs_shape.summary(job) for job in page.rows], next=next_page(request, page))
 
 

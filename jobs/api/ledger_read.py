@@ -9,7 +9,7 @@ from pydantic import Field
 
 from accounts import allowances, ledger
 from accounts.allowances import Standing
-from accounts.models import Allowance, LedgerAccount, Scope, Transfer, User
+from accounts.models import Allowance, LedgerAccount, Scope, Team, Transfer, User
 from jobs import keyset
 from jobs.api.entry import KeyRequest, reads
 from jobs.api.jobs_shape import KeyName, key_name
@@ -95,12 +95,23 @@ def show_balance(request: KeyRequest) -> Balance:
 )
 def list_movements(request: KeyRequest, asked: Query[Paged]) -> Statement:
     """The team's statement, the newest line first."""
-    transfers = ledger.transfers(request.auth.team).filter(asked.span.of("created_at"))
-    transfers = transfers.select_related(
-        "debit", "credit", "actor", "api_key", "hold__actor", "hold__api_key"
-    )
-    page = keyset.page(transfers, asked.before, asked.limit)
+    page = _newest(request.auth.team, asked)
     return Statement(items=[_movement(row) for row in page.rows], next=next_page(request, page))
+
+
+def _newest(team: Team, asked: Paged) -> keyset.Page[Transfer]:
+    """A page, out of one of each account's debits and one of its credits: an index has these in order. For
+    all of them at once the database might read every transfer there is."""
+    every = Transfer.objects.only("pk")
+    listed = keyset.of_days(every, every, asked.span)
+    keys = set[int]()
+    for account in LedgerAccount.objects.filter(team=team):
+        for side in ("debit", "credit"):
+            page = keyset.page(listed.filter(**{side: account}), asked.before, asked.limit + 1)
+            keys.update(row.pk for row in page.rows)
+    newest = Transfer.objects.filter(pk__in=sorted(keys, reverse=True)[: asked.limit + 1])
+    named = newest.select_related("debit", "credit", "actor", "api_key", "hold__actor", "hold__api_key")
+    return keyset.page(named, None, asked.limit)
 
 
 def _standing(standing: Standing) -> AllowanceStanding:

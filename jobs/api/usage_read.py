@@ -1,7 +1,9 @@
 """Who spent how much, for a team's programs."""
 
+from datetime import timedelta
 from typing import Annotated
 
+from django.utils import timezone
 from ninja import Query, Router, Schema
 from pydantic import Field
 
@@ -9,7 +11,12 @@ from accounts.models import Scope
 from jobs import usage
 from jobs.api.entry import KeyRequest, reads
 from jobs.api.values import Credits, Days, credits_, one_of
+from jobs.reconcile.rows import Span
 from jobs.usage import By, Part
+from pixian.errors import bad_parameter
+
+USUAL_DAYS, MOST_DAYS = 31, 93
+"""Until there are roll-ups, each bill is read anew."""
 
 router = Router(tags=["Credits"])
 
@@ -31,6 +38,8 @@ class Usage(Schema):
     """What the ledger took, by the time it was booked. Refunds are lines of the ledger of their own."""
 
     by: Parting
+    since: str = Field(description="The first day that is summed up.", examples=["2026-11-01"])
+    until: str = Field(description="The last one.", examples=["2026-11-30"])
     parts: list[UsagePart]
     total: UsagePart
 
@@ -41,10 +50,21 @@ class UsageWanted(Days):
 
 @router.get("", response=Usage, url_name="api_usage", summary="Sum up usage", **reads(Scope.LEDGER))
 def sum_usage(request: KeyRequest, asked: Query[UsageWanted]) -> Usage:
-    """Sums of what the ledger took, and the numbers of jobs; without days, of all time."""
-    team, span = request.auth.team, asked.span
+    """Sums of what the ledger took, and the numbers of jobs, of 93 days at most; without a first day, of the
+    31 days up to the last one."""
+    team, span = request.auth.team, _bounded(asked)
     parts = [_part(part) for part in usage.parts(team, span, asked.by)]
-    return Usage(by=asked.by, parts=parts, total=_part(usage.total(team, span)))
+    total = _part(usage.total(team, span))
+    return Usage(by=asked.by, since=str(span.since), until=str(span.until), parts=parts, total=total)
+
+
+def _bounded(asked: UsageWanted) -> Span:
+    """Raises Refused where it is too much to sum up while somebody waits."""
+    until = asked.until or timezone.localdate()
+    since = asked.since or until - timedelta(days=USUAL_DAYS - 1)
+    if (until - since).days >= MOST_DAYS:
+        raise bad_parameter("since", str(since), f"a day less than {MOST_DAYS} days before until ({until})")
+    return Span(since, until)
 
 
 def _part(part: Part) -> UsagePart:
