@@ -7,6 +7,7 @@ import contextlib
 import socket
 
 from engine.config import Config
+from engine.logs import GUNICORN
 
 CONFIG = Config.from_env()
 SOCKET = CONFIG.socket
@@ -23,6 +24,7 @@ graceful_timeout = 30
 keepalive = 0
 loglevel = "warning"
 control_socket_disable = True
+logconfig_dict = GUNICORN
 
 
 def on_starting(_arbiter: object) -> None:

@@ -70,6 +70,11 @@ def out_of_order() -> ApiError:
     return _busy("The service behind this one is out of order. Its operator has to look.", RETRY_LATER)
 
 
+def database_away() -> ApiError:
+    """It restarts, or all connections of this process are taken for longer than anybody waits."""
+    return _busy("The database behind this service doesn't answer at the moment.", RETRY_SOON)
+
+
 def _busy(message: str, retry_after: int) -> ApiError:
     return ServerFailed(503, Code.OVERLOADED, message, retry_after=retry_after)
 

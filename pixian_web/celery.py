@@ -11,9 +11,11 @@ nothing.
 """
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from django.conf import settings
+from django.utils.log import configure_logging
 from kombu.exceptions import OperationalError
 from kombu.transport import virtual
 
@@ -62,6 +64,14 @@ app.autodiscover_tasks(["pixian_web"])
 # Closing a broken connection, kombu would put the messages in hand back into the queue over that same
 # connection. That raises AttributeError, which Celery doesn't expect there, and the worker ends.
 virtual.Channel.do_restore = False
+
+
+def log_as_everything_else(**_: Any) -> None:
+    """Keep Celery from configuring logs its own way, and use ours where Django isn't set up yet."""
+    configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+
+
+signals.setup_logging.connect(log_as_everything_else)
 
 
 def wake(times: int, expires: float | None = None) -> None:

@@ -4,6 +4,7 @@ Threads, since uploads and downloads wait for the network most of the time; seve
 call more often than one interpreter can book.
 """
 
+from engine.logs import GUNICORN
 from pixian_web.settings import PIXIAN_TIMEOUT, PORT, WEB_PROCESSES, WEB_THREADS
 
 bind = f"127.0.0.1:{PORT}"
@@ -15,3 +16,4 @@ threads = WEB_THREADS
 timeout = graceful_timeout = PIXIAN_TIMEOUT + 100
 loglevel = "warning"
 control_socket_disable = True
+logconfig_dict = GUNICORN

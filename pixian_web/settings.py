@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from engine.config import Config as EngineConfig
 from pixian.credentials import kept_secret
-from pixian_web import connections, mail
+from pixian_web import connections, logs, mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
@@ -300,7 +300,7 @@ USE_TZ = True
 _shared_processors: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+    logs.stamp,
 ]
 structlog.configure(
     processors=[*_shared_processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

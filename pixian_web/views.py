@@ -17,6 +17,7 @@ from pixian_web import health
 log = structlog.get_logger(__name__)
 
 TOO_MANY_REQUESTS, SERVER_ERROR, UNAVAILABLE, INSUFFICIENT_STORAGE = 429, 500, 503, 507
+RETRY_AFTER_SECONDS = 10
 FORGOTTEN_AFTER_MINUTES = 5
 """No limit on a page looks further back (ACCOUNT_RATE_LIMITS, and allauth's own)."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -60,7 +61,10 @@ def broken(request: HttpRequest) -> HttpResponse:
         return HttpResponse(meaning, status=status, content_type="text/plain; charset=utf-8")
     # Without the request's own context, which would ask the database who is there.
     page = render_to_string("500.html", {"heading": heading, "meaning": meaning})
-    return HttpResponse(page, status=status)
+    response = HttpResponse(page, status=status)
+    if status == UNAVAILABLE:
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def _what_broke(error: BaseException | None) -> tuple[int, str, str]:

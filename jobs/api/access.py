@@ -8,6 +8,7 @@ from accounts.access import client_ip
 from accounts.keys import IdUnknownError, KeyDisabledError, KeyRefusedError
 from accounts.models import ApiKey, Scope
 from accounts.rates import Bound, TooFastError
+from jobs.api import call_log
 from jobs.connections import give_back
 from pixian.credentials import Credentials
 from pixian.errors import Code, Refused, SlowDown
@@ -32,6 +33,7 @@ def key_of(request: HttpRequest, scope: Scope, credentials: Credentials | None =
         _slow_guessing_down(request)
         code, message = REFUSED.get(type(error), WRONG_SECRET)
         raise Refused(401, code, message) from error
+    call_log.note_key(key)
     if not key.allows(scope):
         raise Refused(
             403, Code.SCOPE_MISSING, f"This API key isn't good for this: it needs the scope {scope.value!r}."

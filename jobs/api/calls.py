@@ -20,7 +20,7 @@ from accounts.models import ApiKey
 from accounts.money import to_credits
 from accounts.rates import TooFastError
 from jobs import answers
-from jobs.api import access
+from jobs.api import access, call_log
 from jobs.connections import give_back
 from jobs.forms import clean_name
 from jobs.leases import process_name
@@ -108,6 +108,7 @@ def make(key: ApiKey, upload: Upload) -> tuple[Job, Call | None]:
         raise Refused(409, Code.CONFLICT, "This Idempotency-Key came with another request before.") from error
     except LedgerError as error:
         raise unpaid(error) from error
+    call_log.note_job(job, attempt)
     if attempt is None:
         return _ended(job), None
     call = Call(job, attempt, upstream(), until)

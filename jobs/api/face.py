@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from werkzeug.exceptions import HTTPException
 
 from jobs import answers
+from jobs.api import call_log
 from pixian import cors
 from pixian.errors import ApiError, Refused, ServerFailed
 from pixian.upload import UploadRequest, drain
@@ -43,7 +44,11 @@ def speaks(method: str, told: Envelope = envelope) -> Callable[[View], View]:
         def face(request: WSGIRequest, **parts: str) -> HttpResponseBase:
             if cors.is_preflight(request.method, request.headers):
                 return HttpResponse(status=cors.NO_CONTENT, headers=cors.PREFLIGHT)
+            line = call_log.begin(request)
             response = _answer(request, partial(view, **parts), method, told)
+            # As Django itself does for what is to happen once an answer is sent.
+            closers = response._resource_closers  # type: ignore[attr-defined]
+            closers.append(partial(line.write, response.status_code))
             for name, value in cors.OPENED.items():
                 response[name] = value
             return response
@@ -65,7 +70,7 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
         response = told(Refused(error.code or 400, error.code or 400, f"{error.name}."))
     except (OperationalError, InterfaceError) as error:
         log.error("the database doesn't answer", error=str(error).strip())  # noqa: TRY400 - where says nothing
-        response = told(answers.out_of_order())
+        response = told(answers.database_away())
     except Exception:
         log.exception("a program's request failed")
         response = told(ServerFailed(500, 500, "Something broke here. What was charged is in the books."))

@@ -1,0 +1,67 @@
+"""One line in the log for each program's call: whose it was, what came of it, what it cost, how long it took.
+
+No address stands in it, since old programs send their key in one.
+"""
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import structlog
+from django.http import HttpRequest
+
+from accounts.models import ApiKey
+from accounts.money import to_credits
+from jobs.models import Attempt, Job
+
+log = structlog.get_logger(__name__)
+
+KEY_PREFIX = 6
+"""Characters of a key's Id: enough to find it in the team's list."""
+
+
+@dataclass
+class CallLine:
+    """What is known of a call so far. attempt: the one that was made for it; None for a repetition."""
+
+    name: str
+    key: ApiKey | None = None
+    job: Job | None = None
+    attempt: Attempt | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def write(self, status: int) -> None:
+        """Log the line; once the answer is sent, since only then it is known what was charged."""
+        charged = self.attempt.known_microcredits if self.attempt else None
+        log.info(
+            "call",
+            call=self.name,
+            status=status,
+            team=self.key and self.key.team.slug,
+            key=self.key and self.key.api_id[:KEY_PREFIX],
+            job=self.job and self.job.pk,
+            charged=None if charged is None else str(to_credits(charged)),
+            seconds=round(time.monotonic() - self.began, 3),
+        )
+
+
+_line: ContextVar[CallLine | None] = ContextVar("line", default=None)
+"""Of the request that this thread serves."""
+
+
+def begin(request: HttpRequest) -> CallLine:
+    """Start the line of a request."""
+    match = request.resolver_match
+    line = CallLine(match.url_name or match.route if match else "")
+    _line.set(line)
+    return line
+
+
+def note_key(key: ApiKey) -> None:
+    if line := _line.get():
+        line.key = key
+
+
+def note_job(job: Job, attempt: Attempt | None) -> None:
+    if line := _line.get():
+        line.job, line.attempt = job, attempt
