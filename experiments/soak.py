@@ -22,6 +22,8 @@ LONG_FORMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 ON_POSTGRESQL_ALONE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("kills", ("--celery", "--kills", "300", "--scale", "1")),
+    ("broker", ("--kills", "100")),
+    ("connections", ("--seconds", "300", "--restart")),
 )
 ON_SQLITE_ALONE: tuple[tuple[str, tuple[str, ...]], ...] = (("timeouts", ()),)
 
