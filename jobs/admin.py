@@ -11,8 +11,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts.admin import LongTableAdmin, Window
 from accounts.fields import CreditsField
+from accounts.long_tables import LongTableAdmin, Window
 from accounts.models import Transfer, User
 from accounts.money import to_credits
 from jobs import review

@@ -10,7 +10,7 @@ from conftest import World
 from jobs.api import access
 from jobs.models import Job
 from jobs.tests import upstream as wire
-from jobs.tests.programs import Program, program_with
+from jobs.tests.programs import Program
 from jobs.tests.upstream import Server
 
 DATED = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d ")
@@ -58,8 +58,7 @@ def test_reading_calls_are_told_too(program: Program, caplog: pytest.LogCaptureF
 
 
 def test_a_call_that_is_refused_is_told(program: Program, caplog: pytest.LogCaptureFixture) -> None:
-    with program_with(None) as nobody:
-        assert nobody.get("/api/v2/account").status_code == 401
+    assert program.http.get("/api/v2/account", auth=None).status_code == 401
     line = only(caplog)
     assert "status=401" in line
     assert "team=None" in line

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts import keys
-from accounts.admin import Window
+from accounts.long_tables import Window
 from accounts.models import Scope, Transfer, User
 from conftest import World, small_png
 from jobs import keyset

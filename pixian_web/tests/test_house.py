@@ -19,6 +19,7 @@ MAY_IMPORT = {
         "accounts.access",
         "accounts.fields",
         "accounts.keys",
+        "accounts.long_tables",
         "accounts.money",
         "accounts.rates",
         "accounts.allowances",
