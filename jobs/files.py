@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
+from PIL import Image
 
 from jobs.models import Job
 from pixian import picture
@@ -24,7 +25,7 @@ from pixian.limits import MAX_PROCESSED_PIXELS
 SPOOL_KEPT_SECONDS = 60 * 60  # above any call, with a database that restarts meanwhile
 BYTES_PER_PIXEL = 5  # four channels, and what a PNG adds to noise
 ROOM_TO_SPARE = 16 * 1024 * 1024  # for the database and the other files of this job
-PNG_END = b"IEND\xaeB`\x82"
+ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 TAIL_BYTES = 1024  # the end may have something behind it
 MAX_RESULT_BYTES = 2 * BYTES_PER_PIXEL * MAX_PROCESSED_PIXELS
 
@@ -87,15 +88,27 @@ def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes], grew: Callable[[i
 
 def check_picture(file: "File[bytes]") -> None:
     """Raises Refused where the file isn't a picture by its header, and BodyLost for a PNG without its end,
-    as a line cut in a body of unknown length leaves it. The file is left at its end."""
+    or a JPEG with pixels missing, as a line cut in a body of unknown length leaves it. The file is left at
+    its end."""
     file.seek(0)
     try:
-        _image, header = picture.open_picture(cast("BinaryIO", file))
+        image, header = picture.open_picture(cast("BinaryIO", file))
         file.seek(max(0, (file.size or 0) - TAIL_BYTES))
-        if header.format == "PNG" and PNG_END not in file.read():
+        if ENDS.get(header.format, b"") in file.read():
+            return
+        if header.format == "PNG":
             raise BodyLost("the picture has no end")
+        _check_pixels(image)
     finally:
         file.seek(0, os.SEEK_END)
+
+
+def _check_pixels(image: Image.Image) -> None:
+    """Some encoders leave a JPEG's end out, so that only its pixels tell."""
+    try:
+        picture.decode(image)
+    except Refused as error:
+        raise BodyLost("the picture has no end") from error
 
 
 def is_whole(name: str) -> bool:
