@@ -25,7 +25,8 @@ from pixian.limits import MAX_PROCESSED_PIXELS
 SPOOL_KEPT_SECONDS = 60 * 60  # above any call, with a database that restarts meanwhile
 BYTES_PER_PIXEL = 5  # four channels, and what a PNG adds to noise
 ROOM_TO_SPARE = 16 * 1024 * 1024  # for the database and the other files of this job
-ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+PNG_END = b"IEND\xaeB`\x82"
+ENDS = {"PNG": PNG_END, "JPEG": b"\xff\xd9"}
 TAIL_BYTES = 1024  # the end may have something behind it
 MAX_RESULT_BYTES = 2 * BYTES_PER_PIXEL * MAX_PROCESSED_PIXELS
 
