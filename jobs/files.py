@@ -12,6 +12,7 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db.models import Q
+from PIL import Image
 
 from jobs import room, spool
 from jobs.models import Attempt, Job
@@ -21,6 +22,7 @@ from pixian.errors import BodyLost, Refused
 from pixian.limits import MAX_PROCESSED_PIXELS
 
 PNG_END = b"IEND\xaeB`\x82"
+ENDS = {"PNG": PNG_END, "JPEG": b"\xff\xd9"}
 TAIL_BYTES = 1024  # the end may have something behind it
 CHUNK_BYTES = 1 << 20
 NAMES_AT_ONCE = 400  # of one query, which SQLite allows some 1,000 values
@@ -75,15 +77,27 @@ def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes], grew: Callable[[i
 
 def check_picture(file: "File[bytes]") -> None:
     """Raises Refused where the file isn't a picture by its header, and BodyLost for a PNG without its end,
-    as a line cut in a body of unknown length leaves it. The file is left at its end."""
+    or a JPEG with pixels missing, as a line cut in a body of unknown length leaves it. The file is left at
+    its end."""
     file.seek(0)
     try:
-        _image, header = picture.open_picture(cast("BinaryIO", file))
+        image, header = picture.open_picture(cast("BinaryIO", file))
         file.seek(max(0, (file.size or 0) - TAIL_BYTES))
-        if header.format == "PNG" and PNG_END not in file.read():
+        if ENDS.get(header.format, b"") in file.read():
+            return
+        if header.format == "PNG":
             raise BodyLost("the picture has no end")
+        _check_pixels(image)
     finally:
         file.seek(0, os.SEEK_END)
+
+
+def _check_pixels(image: Image.Image) -> None:
+    """Some encoders leave a JPEG's end out, so that only its pixels tell."""
+    try:
+        picture.decode(image)
+    except Refused as error:
+        raise BodyLost("the picture has no end") from error
 
 
 def is_whole(name: str) -> bool:

@@ -21,6 +21,7 @@ from jobs.tests import upstream as wire
 from jobs.tests.disks import fill_the_disk, job_of, spooled
 from jobs.tests.upstream import Server, run
 from pixian.errors import BodyLost, Refused
+from pixian.tests.odd_pictures import JPEG
 
 
 def endless() -> Iterator[bytes]:
@@ -64,6 +65,21 @@ def test_what_is_no_picture_is_refused(body: TemporaryUploadedFile, content: byt
 
 def test_a_picture_without_its_end_is_lost(body: TemporaryUploadedFile) -> None:
     files.fill(body, [wire.CUT_OUT[:-1]])
+    with pytest.raises(BodyLost, match="no end"):
+        files.check_picture(body)
+
+
+@pytest.mark.parametrize(
+    "content", [JPEG, JPEG[:-2], JPEG + bytes(2000)], ids=["whole", "no end", "more behind"]
+)
+def test_a_jpeg_with_all_its_pixels_passes(body: TemporaryUploadedFile, content: bytes) -> None:
+    files.fill(body, [content])
+    files.check_picture(body)
+    assert body.tell() == len(content)
+
+
+def test_half_a_jpeg_is_lost(body: TemporaryUploadedFile) -> None:
+    files.fill(body, [JPEG[: len(JPEG) // 2]])
     with pytest.raises(BodyLost, match="no end"):
         files.check_picture(body)
 

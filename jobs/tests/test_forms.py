@@ -12,8 +12,11 @@ from PIL import Image
 
 from conftest import small_png
 from jobs import forms
+from jobs.decoding import Room
 from jobs.forms import UploadForm
 from pixian import file_names, picture
+from pixian.tests.attacks import ATTACKS
+from pixian.tests.odd_pictures import CUT, ODD
 from pixian.tests.test_picture import bomb
 
 
@@ -195,3 +198,31 @@ def test_the_file_is_judged_from_its_beginning() -> None:
         file.size = file.tell()
         file.seek(20)
         assert UploadForm({}, MultiValueDict({"image": [file]})).is_valid()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("name", ODD)
+def test_metadata_never_costs_a_picture(name: str) -> None:
+    _plain, make = ODD[name]
+    with form_with(make()) as form:
+        assert form.is_valid(), form.errors
+
+
+@pytest.mark.parametrize("make", CUT.values(), ids=CUT)
+def test_half_a_picture_is_not_taken(make: Callable[[], bytes]) -> None:
+    status, message = refusal(make())
+    assert (status, message.startswith("This is no picture that we can read")) == (400, True)
+
+
+def test_a_picture_that_takes_too_long_is_refused_with_what_to_do() -> None:
+    status, message = refusal(ATTACKS["20,000 scans of 1 MP"][0]())
+    assert status == 400
+    assert "Save it again with an image editor" in message
+
+
+def test_while_the_team_decodes_all_that_it_may_a_picture_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(total=100, share=90, wait=0)
+    monkeypatch.setattr(forms, "ROOM", room)
+    with form_with(small_png(9, 9)) as form, room.taken(0, 90):
+        assert not form.is_valid()
+        assert (form.status, "again in a minute" in form.message) == (503, True)

@@ -11,12 +11,15 @@ from PIL import Image, ImageCms, ImageDraw
 
 from conftest import World
 from jobs import renditions
+from jobs.decoding import Room
 from jobs.models import Job
 from jobs.renditions import Side, Size, preview
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from pixian import delta_png
+from pixian.errors import ServerFailed
 from pixian.tests.format_cases import PATCH, Patched, patched
+from pixian.tests.odd_pictures import ODD, PLAIN
 from pixian.tests.orientation_cases import turned, turned_tiffs
 from pixian.tests.tiff_cases import tiffs
 
@@ -260,3 +263,24 @@ def test_each_side_and_size_is_a_file_of_its_own(world: World, server: Server) -
     server.script.append(wire.answer(encoded(halves().convert("RGBA"), "PNG")))
     job, _ = run(server)
     assert len({preview(job, side, size) for side in Side for size in Size}) == 4
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize(
+    "name", ["wrong checksum of pixels", "JPEG without its end", "EXIF that is cut off, in WebP"]
+)
+def test_what_was_taken_is_shown(world: World, name: str) -> None:
+    plain, make = ODD[name]
+    one, other = (np.asarray(shown(world.job(content))) for content in (make(), PLAIN[plain]))
+    assert np.array_equal(one, other)
+
+
+def test_while_a_team_decodes_all_that_it_may_none_is_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room(total=100, share=100, wait=0)
+    monkeypatch.setattr(renditions, "ROOM", room)
+    job = world.job(encoded(halves(), "PNG"))
+    with room.taken(job.team_id, 100), pytest.raises(ServerFailed):
+        preview(job, Side.BEFORE, Size.TILE)
+    assert preview(job, Side.BEFORE, Size.TILE)

@@ -1,0 +1,93 @@
+"""Memory for decoding has a bound, and no team has it alone."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from jobs.decoding import BYTES_AT_ONCE, TEAM_BYTES, Room
+from pixian.container_webp import BYTES_PER_PIXEL
+from pixian.errors import Code, ServerFailed
+from pixian.limits import MAX_UPLOAD_PIXELS
+
+ALICE, BOB = 1, 2
+
+
+def refused(room: Room, team: int, size: int) -> bool:
+    try:
+        with room.taken(team, size):
+            return False
+    except ServerFailed:
+        return True
+
+
+def test_a_refusal_says_when_to_come_back() -> None:
+    room = Room(total=10, share=10, wait=0)
+    with room.taken(ALICE, 10), pytest.raises(ServerFailed) as caught, room.taken(BOB, 1):
+        pass
+    assert (caught.value.status, caught.value.code) == (503, Code.OVERLOADED)
+    assert caught.value.retry_after
+
+
+def test_what_is_taken_is_given_back() -> None:
+    room = Room(total=10, share=10, wait=0)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), room.taken(ALICE, 10):
+            raise ZeroDivisionError
+
+
+def test_one_team_leaves_room_for_another() -> None:
+    room = Room(total=10, share=8, wait=0)
+    with room.taken(ALICE, 8):
+        assert refused(room, ALICE, 1)
+        assert not refused(room, BOB, 2)
+        assert refused(room, BOB, 3)
+
+
+def test_what_is_larger_than_a_share_takes_the_share() -> None:
+    room = Room(total=10, share=8, wait=0)
+    with room.taken(ALICE, 1_000):
+        assert not refused(room, BOB, 2)
+
+
+def test_who_waits_gets_it_once_it_is_free() -> None:
+    room, first_has_it, second_has_it = (
+        Room(total=10, share=10, wait=60),
+        threading.Event(),
+        threading.Event(),
+    )
+
+    def second() -> None:
+        first_has_it.wait()
+        with room.taken(BOB, 10):
+            second_has_it.set()
+
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(second)
+        with room.taken(ALICE, 10):
+            first_has_it.set()
+            assert not second_has_it.wait(0.05)
+        waiting.result()
+    assert second_has_it.is_set()
+
+
+def test_never_more_than_there_is() -> None:
+    room, lock, used, most = Room(total=10, share=6, wait=60), threading.Lock(), 0, 0
+
+    def take(number: int) -> None:
+        nonlocal used, most
+        size = 1 + number % 5
+        with room.taken(number % 3, size):
+            with lock:
+                used += size
+                most = max(most, used)
+            with lock:
+                used -= size
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(take, range(300)))
+    assert most <= 10
+
+
+def test_the_largest_picture_fits_into_a_share() -> None:
+    assert MAX_UPLOAD_PIXELS * BYTES_PER_PIXEL <= TEAM_BYTES < BYTES_AT_ONCE
