@@ -253,7 +253,7 @@ def test_an_upgrade_knows_every_address_and_confirms_staffs(world: World) -> Non
     User.objects.filter(pk=world.alice.pk).update(is_staff=True)
     EmailAddress.objects.exclude(user=world.bob).delete()
     EmailAddress.objects.filter(user=world.bob).update(verified=False)
-    import_module("accounts.migrations.0004_known_addresses").know_addresses(apps, None)
+    import_module("accounts.migrations.0005_known_addresses").know_addresses(apps, None)
     rows = EmailAddress.objects.values_list("email", "primary", "verified")
     assert sorted(rows) == [
         ("alice@example.org", True, True),

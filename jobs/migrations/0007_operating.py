@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0007_operating'),
+        ('accounts', '0006_operating'),
         ('jobs', '0006_contract'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
