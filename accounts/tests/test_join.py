@@ -1,6 +1,7 @@
 """Following an invitation: what each sees, how they come in, and that looking changes nothing."""
 
 import logging
+import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -83,10 +84,21 @@ def test_whoever_has_an_account_logs_in_first_and_comes_back(world: World, clien
     address = link(world, world.charlie.email)
     for response in (client.get(address), client.post(address, ANSWERS)):
         assert f"{reverse('account_login')}?next={address}" in text(response)
-        assert 'name="password"' not in text(response)
+    assert 'name="password"' not in text(response)
     answers = {"login": world.charlie.email, "password": "correct horse", "next": address}
     assert client.post(reverse("account_login"), answers)["Location"] == address
     assert world.team.memberships.count() == 3
+
+
+def test_a_link_alone_does_not_tell_whether_its_address_has_an_account(world: World, client: Client) -> None:
+    """Whoever sent it has seen it."""
+    shown = [text(client.get(link(world, email))) for email in (world.charlie.email, DORA)]
+    token, value = re.compile(r"/join/[^/]+/"), re.compile(r'value="[^"]*"')
+    same = [
+        value.sub("", token.sub("", page)).replace(email, "")
+        for page, email in zip(shown, (world.charlie.email, DORA), strict=True)
+    ]
+    assert same[0] == same[1]
 
 
 def test_members_go_to_their_team(world: World, client: Client) -> None:

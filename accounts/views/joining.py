@@ -69,15 +69,14 @@ def _of_user(request: HttpRequest, invitation: Invitation) -> HttpResponse | Non
 
 
 def _of_stranger(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    if User.objects.filter(email=invitation.email).exists():
-        return _page(request, invitation, "known")
+    """Show everybody the same, so that the link alone doesn't tell whether its address has an account."""
     form = NewPersonForm(invitation.email, request.POST if request.method == "POST" else None)
     if not form.is_valid():
-        return _page(request, invitation, "new", form)
+        return _page(request, invitation, "stranger", form)
     try:
         user = invitations.accept_as_new(invitation, form.cleaned_data["name"], form.cleaned_data["password"])
     except IntegrityError:
-        return _page(request, invitation, "known")  # since a moment ago
+        return _page(request, invitation, "known")  # the address has an account
     login(request, user, backend=BACKEND)
     record_authentication(request, user, method="password")
     return _welcome(request, invitation)
