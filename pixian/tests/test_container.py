@@ -66,7 +66,7 @@ def test_tiff_in_every_mode_is_read_as_it_was(mode: str, compression: str | None
         {"lossless": True, "save_all": True, "append_images": [scene().rotate(90)]},
         {"save_all": True, "append_images": [scene().rotate(90)], "icc_profile": b"abc", "xmp": b"<x/>"},
     ],
-    ids=str,
+    ids=["lossy", "lossless", "lossless, moving", "moving, described"],
 )
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_webp_is_read_as_it_was(mode: str, options: dict[str, object]) -> None:
