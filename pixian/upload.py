@@ -25,6 +25,9 @@ CHUNK_BYTES = 1 << 16
 ESCAPED_BYTES = 3
 """What a byte may take in an urlencoded form."""
 
+PICTURES = ("image", "image.base64", "image.url", "image_file", "image_file_b64", "image_url")
+"""The fields that name the picture, here and in the drop-in."""
+
 FORMS = MULTIPART, URLENCODED = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
@@ -134,8 +137,13 @@ def _pairs(text: bytes) -> list[tuple[str, str]]:
 
 
 def refuse_unstorable(fields: Mapping[str, str]) -> None:
-    """Raise Refused 400/1019 for a name or a value that no database can hold."""
+    """Raise Refused 400/1019 for a name or a value that no database can hold.
+
+    Where the picture comes from is stored nowhere, and has errors of its own for what it can't be.
+    """
     for name, value in fields.items():
+        if name in PICTURES:
+            continue
         if not text.is_storable(name):
             raise errors.bad_parameter("a parameter's name", name, text.ALLOWED)
         if not text.is_storable(value):

@@ -6,6 +6,8 @@ where programs call more often than one interpreter can book.
 
 import logging
 
+from django.utils.module_loading import import_string
+
 from engine.logs import GUNICORN
 from pixian.waitress_channel import Limits
 from pixian.waitress_worker import WaitressWorker
@@ -33,3 +35,10 @@ loglevel = "warning"
 control_socket_disable = True
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits for a thread is no event
 logconfig_dict = GUNICORN
+
+
+def post_worker_init(_worker: object) -> None:
+    """Let this process bring programs' calls to their end that others left. Django is set up by now, and the
+    process won't be forked any more."""
+    upstream = import_string("jobs.api.calls.upstream")()
+    import_string("jobs.relay.begin")(upstream)

@@ -23,9 +23,3 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     if "CONTENT_TYPE" in environ:
         environ["CONTENT_TYPE"] = CHARSET.sub("", environ["CONTENT_TYPE"])
     return _django(environ, start_response)
-
-
-from jobs import relay  # noqa: E402 - Django is set up by now
-from jobs.api import calls  # noqa: E402
-
-relay.begin(calls.upstream())

@@ -121,7 +121,7 @@ def test_staffs_lasts_an_hour(
     path = path_of(world.alice, settings)
     later = datetime.now() + timedelta(minutes=minutes)  # noqa: DTZ005 - as Django's tokens reckon
     monkeypatch.setattr(links._tokens, "_now", lambda: later)
-    client.get(path)
+    client.get(path, follow=True)
     assert (who(client) == world.alice.pk) == good
 
 

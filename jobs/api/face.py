@@ -70,7 +70,8 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
     except (OperationalError, InterfaceError) as error:
         log.error("the database doesn't answer", error=str(error).strip())  # noqa: TRY400 - where says nothing
         response = told(answers.database_away())
-    except Exception as error:  # noqa: BLE001 - logged there
+    except Exception as error:
+        log.exception("a program's request failed")
         response = told(_broken(error))
     return response
 
@@ -78,9 +79,7 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
 def _broken(error: Exception) -> ApiError:
     """What a program is told that can't know better, and what the operator is."""
     if isinstance(error, OSError) and error.errno in spool.FULL:
-        log.error("the disk is full", error=str(error))
         return answers.disk_full()
-    log.error("a program's request failed", exc_info=error)
     return ServerFailed(500, 500, "Something broke here. What was charged is in the books.")
 
 

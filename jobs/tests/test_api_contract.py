@@ -54,7 +54,7 @@ def test_a_call_without_a_mistake_shows_none(
 
 
 def test_ignored_names_are_bounded_and_can_be_stored(program: Program, server: Server) -> None:
-    odd = {"n" * 500: "", "a\x00b": "", "\ud800": "", " ": "", "x\r\ny": "v" * 70_000}
+    odd = {"n" * 500: "", "\ud800": "", " ": "", "x\r\ny": "v" * 70_000}
     many = {f"n{number}": "" for number in range(40)}
     parts = [(name.encode("utf-8", "surrogatepass"), text.encode()) for name, text in (odd | many).items()]
     body = b"".join(
@@ -67,7 +67,7 @@ def test_ignored_names_are_bounded_and_can_be_stored(program: Program, server: S
     assert program.http.post(REMOVE, content=body, headers=headers).status_code == 200
     names = the_job().ignored
     assert len(names) == 20
-    assert names[:2] == ["n" * 60, "ab"]
+    assert names[:3] == ["n" * 60, "\ufffd" * 3, "x"]
     assert all(name.isprintable() and len(name) <= 60 for name in names)
     assert the_job().options == {}
 

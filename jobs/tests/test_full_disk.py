@@ -94,7 +94,7 @@ def test_another_failure_is_still_ours(
 
     monkeypatch.setattr(files, "put", broken)
     assert told(program.call())[:2] == (500, 500)
-    assert "OSError(5, 'broken')" in caplog.text
+    assert "OSError: [Errno 5] broken" in caplog.text
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_a_second_look_makes_nothing(
     address = reverse("shown", args=[world.team.slug, done.pk, "after", "tile"])
     first = body(bob.get(address))
     files = sorted(Path(settings.MEDIA_ROOT).rglob("*"))
-    monkeypatch.setattr(renditions, "_shrunk", None)
+    monkeypatch.setattr(renditions, "_encoded", None)
     assert body(bob.get(address)) == first
     assert sorted(Path(settings.MEDIA_ROOT).rglob("*")) == files
 

@@ -67,7 +67,7 @@ def test_every_option_header_and_error_is_told(world: World, client: Client) -> 
     client.force_login(world.vera)
     page = shown(client, world)
     rows = set(re.findall(r'<th scope="row"><code>([^<]+)</code>', page))
-    assert rows == {*SOURCES, *OPTIONS, *RELAYED}
+    assert rows == {*SOURCES, *OPTIONS, *RELAYED, "Content-Disposition"}
     codes = re.findall(r'<th scope="row">[\d, ]+</th>\s*<td>([^<]+)</td>', page)
     told = {int(code) for cell in codes for code in cell.split(", ")}
     assert told - {404, 405, 410, 415, 500, 502} == set(Code)

@@ -29,7 +29,7 @@ def printed() -> str:
 def test_the_first_start_prints_a_link_that_logs_in(client: Client, settings: Settings) -> None:
     link = LINK.search(printed())
     assert link
-    client.get(link.group().removeprefix(settings.PUBLIC_URL))
+    client.get(link.group().removeprefix(settings.PUBLIC_URL), follow=True)
     assert User.objects.get(pk=client.session["_auth_user_id"]).is_superuser
 
 
