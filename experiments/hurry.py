@@ -17,7 +17,8 @@ INSIST_STEP_SECONDS = 0.1
 """Between two tries to write an answer down: 1 s."""
 
 WAIT_SECONDS = 0.5
-"""At most without a connection, and until an operator has acted: 60 s."""
+"""At most without a connection, until an operator has acted, and until a result that can't be stored is looked
+for again: 60 s."""
 
 CALLS_AT_FIRST = 1000
 """In flight; 5. A killed worker's calls count until their leases end, and here many die."""
@@ -29,5 +30,6 @@ def up() -> None:
         module.STEP_SECONDS = STEP_SECONDS  # type: ignore[attr-defined]
     hands.POLL_SECONDS = POLL_SECONDS
     exchange.INSIST_STEP_SECONDS = INSIST_STEP_SECONDS  # type: ignore[assignment]
+    outcomes.ROOM_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     process.UNREACHABLE_WAIT_SECONDS = process.OPERATOR_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     ramp.START = CALLS_AT_FIRST

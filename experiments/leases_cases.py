@@ -61,9 +61,10 @@ class Leases:
             child.stop()
             child.thaw()
         ended = {name: child.wait(PATIENCE_SECONDS) for name, (child, _) in frozen.items()}
-        self._settle([taker])
-        if plant:
+        if plant:  # a job that was put back into the queue although it had ended never ends again
+            taker.end()
             return
+        self._settle([taker])
         self.found += [f"frozen {name}, it ended with {code}" for name, code in ended.items() if code != 0]
         self.found += [
             f"frozen {name}: the job is {state}"

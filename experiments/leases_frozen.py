@@ -44,7 +44,7 @@ POINTS = {
     "during the call": Point(Client, "_send", "during", Job.State.IN_DOUBT),
     "answered, and that isn't recorded": Point(exchange, "_record", "before", Job.State.IN_DOUBT),
     "recorded, and the body is on its way": Point(exchange, "_record", "after", Job.State.FAILED),
-    "received, and not stored": Point(exchange, "keep", "before", Job.State.FAILED),
+    "received, and not stored": Point(exchange, "keep", "before", Job.State.DONE),
     "stored, and not booked": Point(files, "put", "after", Job.State.DONE),
     "booked": Point(exchange, "finish", "after", Job.State.DONE, lost=False),
 }

@@ -72,9 +72,10 @@ def wait(
 
 def wait_for_room(job: Job, why: str) -> None:
     """The answer is recorded and its body is whole, but can't be stored: the job goes on from there."""
-    log.error("a paid result waits for room on the disk", job=job.pk, error=why)
     with queue.owned(job):
         queue.postpone(job, ROOM_WAIT_SECONDS, Reason.RESULT_WAITS)
+    # Only now: another worker may have stored the body that this one doesn't find any more.
+    log.error("a paid result waits for room on the disk", job=job.pk, error=why)
 
 
 def pass_on(job: Job, attempt: Attempt, reason: Reason, error: errors.ApiError | None = None) -> None:

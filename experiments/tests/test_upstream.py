@@ -208,7 +208,7 @@ def expected(fault: Fault) -> str:
     return f"{fault.status}/{fault.code}"
 
 
-@pytest.mark.parametrize("name", [name for name in FAULTS if name != "early_refusal"])
+@pytest.mark.parametrize("name", [name for name in FAULTS if name not in ("early_refusal", "moved")])
 def test_each_fault_is_what_it_says(server: Server, coffee: Callable[[], bytes], name: str) -> None:
     fault, picture = FAULTS[name], coffee()
     digest = sha256(picture).hexdigest()
@@ -224,6 +224,24 @@ def test_each_fault_is_what_it_says(server: Server, coffee: Callable[[], bytes],
     assert [charge.microcredits for charge in charges] == [PRICE * fault.factor] * fault.charges
     assert [charge.call for charge in charges] == [call.n] * fault.charges
     assert [charge.header for charge in charges] == [told] * fault.charges
+
+
+def test_a_redirect_within_the_host_is_followed_and_charged_once(
+    server: Server, coffee: Callable[[], bytes]
+) -> None:
+    picture = coffee()
+    digest = sha256(picture).hexdigest()
+    server.script(["moved", "ok"])
+    assert seen(server.url, picture) == ("the result", "0.240000")
+    server.wait_idle()
+    calls = server.log().calls[-2:]
+    assert [(call.fault, call.status, call.sha256) for call in calls] == [
+        ("moved", 308, digest),
+        ("ok", 200, digest),
+    ]
+    assert [(charge.call, charge.microcredits) for charge in server.log().charges_of(digest)] == [
+        (calls[1].n, PRICE)
+    ]
 
 
 @pytest.mark.parametrize(

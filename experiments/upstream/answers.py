@@ -92,8 +92,8 @@ def _told_by_status(fault: Fault) -> Headers:
     headers = [("Retry-After", fault.retry_after)] if fault.retry_after else []
     if fault.status == 401:
         headers.append(("WWW-Authenticate", 'Basic realm="pixian"'))
-    if 300 <= fault.status < 400:
-        headers.append(("Location", "/somewhere/else"))
+    if fault.location:
+        headers.append(("Location", fault.location))
     return headers
 
 

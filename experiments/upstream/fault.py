@@ -61,6 +61,7 @@ class Fault:
     body: Body = Body.ENVELOPE
     content_type: str = ""
     retry_after: str = ""
+    location: str = ""
     early: bool = False
     delay: float = 0
     pause: float = 0

@@ -81,7 +81,15 @@ _REFUSED = {
     "early_refusal": _refused(
         413, 1012, "Answered before the upload's end, which is then reset.", early=True, then=Then.RESET
     ),
-    "redirected": Fault("Another address is told.", status=307, body=Body.EMPTY),
+    "redirected": Fault(
+        "Another host is told.", status=307, body=Body.EMPTY, location="https://elsewhere.invalid/"
+    ),
+    "moved": Fault(
+        "The same host is told; what comes there is another call.",
+        status=308,
+        body=Body.EMPTY,
+        location="/api/v2/remove-background",
+    ),
 }
 
 _SLOW_DOWN = {

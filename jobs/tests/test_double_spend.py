@@ -21,6 +21,7 @@ from accounts.models import ApiKey, LedgerAccount, Transfer
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
 from jobs import attempts, outcomes, process, queue, slots, submit
+from jobs.connections import give_back
 from jobs.models import Attempt, Job
 from jobs.tests import upstream as wire
 from jobs.tests.programs import begun
@@ -153,6 +154,7 @@ def test_a_check_followed_by_a_write_grants_more(
 
     def check_then_write(team: object, amount: int, *, key: str, **_: object) -> Transfer:
         account = LedgerAccount.objects.get(team=committed_world.team, kind="available")
+        give_back()  # the connection: the pool has fewer than there are who wait
         all_have_checked.wait(30)
         if account.balance_microcredits < amount:
             raise InsufficientCreditsError(amount, account.balance_microcredits)
@@ -164,6 +166,8 @@ def test_a_check_followed_by_a_write_grants_more(
         hold.save()
         return hold
 
+    # Everybody may try at once, or some would wait in line for those whom the barrier holds.
+    monkeypatch.setattr(slots, "allowed", lambda *_: 100)
     # No check may sit inside a write transaction, which SQLite lets in one at a time.
     monkeypatch.setattr(ledger, "hold", check_then_write)
     monkeypatch.setattr(queue, "owned", nullcontext)
