@@ -25,7 +25,13 @@ ON_POSTGRESQL_ALONE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("broker", ("--kills", "100")),
     ("connections", ("--seconds", "300", "--restart")),
 )
-ON_SQLITE_ALONE: tuple[tuple[str, tuple[str, ...]], ...] = (("timeouts", ()),)
+ON_SQLITE_ALONE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("timeouts", ()),
+    ("slow", ()),
+    ("slow", ("--processes", "2", "--connections", "80")),  # more than the control has threads
+    ("shares", ("--seconds", "60")),
+    ("pictures", ()),
+)
 
 
 def main(arguments: Sequence[str]) -> int:
