@@ -30,7 +30,6 @@ ON_SQLITE_ALONE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("slow", ()),
     ("slow", ("--processes", "2", "--connections", "80")),  # more than the control has threads
     ("shares", ("--seconds", "60")),
-    ("pictures", ()),
 )
 
 
