@@ -17,8 +17,8 @@ INSIST_STEP_SECONDS = 0.1
 """Between two tries to write an answer down: 1 s."""
 
 WAIT_SECONDS = 0.5
-"""At most without a connection, until an operator has acted, and until a result that can't be stored is looked
-for again: 60 s."""
+"""At most without a connection, until an operator has acted, and until a result that couldn't be stored is
+looked for again: 60 s."""
 
 CALLS_AT_FIRST = 1000
 """In flight; 5. A killed worker's calls count until their leases end, and here many die."""
