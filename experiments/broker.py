@@ -1,4 +1,4 @@
-"""E8, the broker dies under load: ``python -m experiments.broker --database postgresql --kills 20 --seed 1``.
+"""The broker dies under load: ``python -m experiments.broker --database postgresql --kills 20 --seed 1``.
 
 Celery's workers and their beat go on while Redis is killed and started again after a random time; nobody
 restarts a worker. No worker may end, and every job must be done in the end.

@@ -1,4 +1,4 @@
-"""E9, more programs than connections: ``python -m experiments.connections --programs 50 --seed 1``.
+"""More programs than connections: ``python -m experiments.connections --programs 50 --seed 1``.
 
 Three web processes, fifty programs that call without a pause and a PostgreSQL with its default of 100
 connections. All the while fewer must be taken, every call must be answered with its picture, and within a

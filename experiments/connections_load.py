@@ -1,4 +1,4 @@
-"""E9 on its stage: the programs, a look at the server's connections all the while, and what is left."""
+"""Connections on their stage: the programs, a look at the server's connections all the while, and what is left."""
 
 import argparse
 import sys
@@ -52,7 +52,7 @@ def run(stage: Stage, options: argparse.Namespace) -> int:
     failures = [*judged(load, left, kept, restarted=options.restart)]
     sys.stdout.writelines(f"{failure}\n" for failure in failures)
     report(
-        "E9 connections",
+        "connections",
         options,
         programs=options.programs,
         calls=load.told.total(),

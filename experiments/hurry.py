@@ -17,7 +17,7 @@ INSIST_STEP_SECONDS = 0.1
 """Between two tries to write an answer down: 1 s."""
 
 WAIT_SECONDS = 0.5
-"""At most without a connection, until an operator has acted, and until a result that can't be stored is
+"""At most without a connection, until an operator has acted, and until a result that couldn't be stored is
 looked for again: 60 s."""
 
 CALLS_AT_FIRST = 1000

@@ -15,6 +15,7 @@ def main() -> int:
     parser = stage.parser("experiments.shares", "One key against all.")
     parser.add_argument("--calls", type=int, default=30, help="at once")
     parser.add_argument("--seconds", type=int, default=40)
+    parser.add_argument("--within", type=float, default=2, help="seconds, in which others must be answered")
     options = parser.parse_args()
     dripping, quick = free_port(), free_port()
     environment = {

@@ -66,7 +66,7 @@ def run(here: stage.Stage, options: argparse.Namespace, dripping: int, quick: in
         late = []
         for application in ("pixian_web.wsgi", "experiments.without_shares"):
             with web(application=application) as url, crowd(url, greedy, drip, options.calls):
-                seen = watched(url, other, site.picture(), picture, options.seconds)
+                seen = watched(url, other, site.picture(), picture, options)
             sys.stdout.write(
                 f"{application}: {seen.asked} asked, {seen.late} late, slowest {seen.slowest:.2f} s\n"
             )
@@ -96,9 +96,9 @@ def crowd(url: str, key: Credentials, address: str, calls: int) -> Iterator[None
         stop.set()
 
 
-def watched(url: str, key: Credentials, picture: bytes, address: str, seconds: float) -> Seen:
+def watched(url: str, key: Credentials, picture: bytes, address: str, options: argparse.Namespace) -> Seen:
     """Calls in turns, with a picture and with an address."""
-    seen, end = Seen(), time.monotonic() + seconds
+    seen, end = Seen(options.within), time.monotonic() + options.seconds
     auth = (key.api_id, key.api_secret)
     while time.monotonic() < end:
         ask(seen, "POST", f"{url}{REMOVE}", auth=auth, files={"image": ("a.png", picture)})

@@ -18,6 +18,7 @@ def main() -> int:
     parser = stage.parser("experiments.slow", "Connections that drip.")
     parser.add_argument("--connections", type=int, default=40)
     parser.add_argument("--seconds", type=int, default=60, help="of each kind")
+    parser.add_argument("--within", type=float, default=2, help="seconds, in which others must be answered")
     parser.add_argument("--patience", type=int, default=20, help="WEB_PATIENCE_SECONDS")
     parser.add_argument("--processes", type=int, default=1, help="WEB_PROCESSES")
     parser.add_argument("--kinds", nargs="*", default=[], help="of them only these")

@@ -24,7 +24,6 @@ from experiments.site import Site
 from pixian.credentials import Credentials
 
 ROOT = Path(__file__).resolve().parents[1]
-ANSWERED_WITHIN_SECONDS = 2
 SLACK_SECONDS = 3
 PAUSE_SECONDS = 0.3
 UP_WITHIN_SECONDS = 60
@@ -36,8 +35,10 @@ LENGTH = "Content-Length: 3000000\r\n"
 
 @dataclass
 class Seen:
-    """slowest: seconds. late: answers that took too long, never came, or refused; told: the last of them."""
+    """within: seconds that an answer may take. slowest: the longest took so many. late: answers that took too
+    long, never came, or refused; told: the last of them."""
 
+    within: float
     slowest: float = 0
     late: int = 0
     asked: int = 0
@@ -104,7 +105,7 @@ def play(
     crowd = Crowd(int(os.environ["PORT"]), drip)
     with web(*arguments) as url, crowd.of(options.connections):
         time.sleep(min(5, options.seconds / 4))
-        seen = watched(url, key, site.picture(), options.seconds)
+        seen = watched(url, key, site.picture(), options)
     sys.stdout.write(
         f"{drip.name} {' '.join(arguments)}: {seen}; "
         f"longest open {crowd.longest_open:.1f} s, {crowd.opened} opened\n"
@@ -141,9 +142,9 @@ def wait_until_up(url: str) -> None:
     raise TimeoutError(url)
 
 
-def watched(url: str, key: Credentials, picture: bytes, seconds: float) -> Seen:
+def watched(url: str, key: Credentials, picture: bytes, options: argparse.Namespace) -> Seen:
     """A probe and a paid call in turns, each by a connection of its own."""
-    seen, end = Seen(), time.monotonic() + seconds
+    seen, end = Seen(options.within), time.monotonic() + options.seconds
     auth, files = (key.api_id, key.api_secret), {"image": ("a.png", picture)}
     while time.monotonic() < end:
         ask(seen, "GET", f"{url}/healthz")
@@ -155,13 +156,13 @@ def watched(url: str, key: Credentials, picture: bytes, seconds: float) -> Seen:
 def ask(seen: Seen, method: str, url: str, **request: object) -> None:
     began, told = time.monotonic(), ""
     try:
-        with httpx.Client(timeout=ANSWERED_WITHIN_SECONDS, trust_env=False) as http:
+        with httpx.Client(timeout=seen.within, trust_env=False) as http:
             response = http.request(method, url, **request)  # type: ignore[arg-type]
             told = "" if response.is_success else f"({response.status_code} {response.text[:100]})"
     except httpx.HTTPError as error:
         told = f"({error!r})"
     took = time.monotonic() - began
     seen.slowest = max(seen.slowest, took)
-    seen.late += bool(told) or took > ANSWERED_WITHIN_SECONDS
+    seen.late += bool(told) or took > seen.within
     seen.told = told or seen.told
     seen.asked += 1

@@ -1,4 +1,4 @@
-"""E8 in its short form: Redis is killed a few times under load, and no worker ends by it."""
+"""The broker's death in its short form: Redis is killed a few times under load, and no worker ends by it."""
 
 import pytest
 
@@ -11,7 +11,7 @@ LACKS = servers.postgres_lacks() or servers.redis_lacks()
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(bool(LACKS), reason=str(LACKS))
 def test_workers_outlive_their_broker() -> None:
-    broker = played("experiments.broker", "--database", "postgresql", "--kills", 4, "--workers", 2)
+    broker = played("experiments.broker", "--database", "postgresql", "--kills", 3, "--workers", 2)
     assert broker["ended"] == broker["failures"] == 0, broker.output
     assert broker["jobs"] > 30
     assert broker["control"] > 0, "workers survive without the mend too"

@@ -1,4 +1,4 @@
-"""E9 in its short form: fifty programs on three web processes stay below PostgreSQL's hundred connections."""
+"""Connections in their short form: fifty programs on three web processes stay below PostgreSQL's hundred connections."""
 
 import pytest
 
