@@ -1,4 +1,4 @@
-"""Connections on their stage: the programs, a look at the server's connections all the while, and what is left."""
+"""Connections on stage: the programs, a look at the server's connections all the while, and what is left."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Connections in their short form: fifty programs on three web processes stay below PostgreSQL's hundred connections."""
+"""Connections in their short form: three web processes with fifty programs stay below PostgreSQL's hundred."""
 
 import pytest
 
