@@ -1,4 +1,4 @@
-"""Connections in their short form: three web processes with fifty programs stay below PostgreSQL's hundred."""
+"""Connections in their short form: fifty programs on three web processes stay below PostgreSQL's 100."""
 
 import pytest
 
