@@ -16,7 +16,7 @@ from experiments.upstream.running import Options
 
 ANSWERS: Options = {"delay": 0.5}
 ENVIRONMENT = {
-    "LEASE_SECONDS": "10",
+    "LEASE_SECONDS": "6",
     "WEB_PROCESSES": "3",
     "WEB_THREADS": "64",  # so that whichever process a program comes to has a place for it
     "GATEWAY_WAIT_SECONDS": "30",

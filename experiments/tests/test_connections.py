@@ -11,7 +11,7 @@ LACKS = servers.postgres_lacks()
 @pytest.mark.timeout(420)
 @pytest.mark.skipif(bool(LACKS), reason=str(LACKS))
 def test_many_programs_share_few_connections() -> None:
-    connections = played("experiments.connections", "--seconds", 6, "--restart", seconds=400)
+    connections = played("experiments.connections", "--seconds", 6, seconds=400)
     assert connections["failures"] == connections["left"] == 0, connections.output
     assert connections["most"] < 97
     assert connections["answered"] > 20
