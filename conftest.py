@@ -32,12 +32,19 @@ CHROMIUM = shutil.which("chromium")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The longest ones first, so that at the end no process waits for another.
-    items.sort(key=lambda item: not item.nodeid.startswith("experiments/"))
+    # The longest files first, so that at the end no process waits for another.
+    items.sort(key=_comes_late)
     if CHROMIUM is None:
         for item in items:
             if item.get_closest_marker("browser"):
                 item.add_marker(pytest.mark.skip(reason=LEFT_OUT))
+
+
+def _comes_late(item: pytest.Item) -> int:
+    if item.nodeid.startswith("experiments/"):
+        return 0
+    starts_an_instance = item.get_closest_marker("browser") or "/test_contract.py" in item.nodeid
+    return 1 if starts_an_instance else 2
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -8,9 +8,9 @@ from experiments.tests.played import DATABASES, played
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", DATABASES)
 def test_a_crash_at_any_point_loses_and_doubles_nothing(database: str) -> None:
-    crash = played("experiments.crash", "--database", database, "--every", 16, "--chains", 1)
+    crash = played("experiments.crash", "--database", database, "--every", 24, "--chains", 1)
     assert (crash["failures"], crash["missed"]) == (0, 0), crash.output
-    assert crash["cases"] > 80
+    assert crash["cases"] > 60
     assert crash["control"] > 0, "booking before storing wasn't noticed"
     assert crash.code == 0
 
@@ -18,7 +18,7 @@ def test_a_crash_at_any_point_loses_and_doubles_nothing(database: str) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", DATABASES)
 def test_a_worker_that_wakes_up_too_late_changes_nothing(database: str) -> None:
-    freeze = played("experiments.crash", "--freeze", "--database", database, "--every", 60)
+    freeze = played("experiments.crash", "--freeze", "--database", database, "--every", 90)
     assert (freeze["failures"], freeze["missed"]) == (0, 0), freeze.output
-    assert freeze["cases"] > 12
+    assert freeze["cases"] > 8
     assert freeze.code == 0

@@ -1,4 +1,4 @@
-"""E2 in its short form: three hundred kills, some amid programs' calls, and twenty of Celery's processes."""
+"""E2 in its short form: a hundred and fifty kills, some amid programs' calls, and twenty of Celery's processes."""
 
 import pytest
 
@@ -11,9 +11,9 @@ LACKS = servers.postgres_lacks() or servers.redis_lacks()
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", DATABASES)
 def test_kills_at_random_lose_and_double_nothing(database: str) -> None:
-    kills = played("experiments.kills", "--database", database, "--kills", 300, "--scale", 0.05)
+    kills = played("experiments.kills", "--database", database, "--kills", 150, "--scale", 0.05)
     assert kills["failures"] == 0, kills.output
-    assert kills["jobs"] > 100
+    assert kills["jobs"] > 60
     assert kills["control"] > 0, "a second charge wasn't noticed"
     assert kills.code == 0
 
