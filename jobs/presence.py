@@ -17,7 +17,9 @@ def show(worker: str, threads: int, kind: Kind = Kind.WORKER) -> None:
     now = timezone.now()
     # With its threads: a container that is started anew has the name of the one before, and other settings.
     if not Presence.objects.filter(pk=worker).update(seen_at=now, threads=threads, kind=kind):
-        Presence.objects.create(worker=worker, kind=kind, threads=threads, started_at=now, seen_at=now)
+        row = Presence(worker=worker, kind=kind, threads=threads, started_at=now, seen_at=now)
+        # Two threads of a process may get here at once. An error would end the heartbeat that tells of it.
+        Presence.objects.bulk_create([row], ignore_conflicts=True)
         Presence.objects.filter(seen_at__lt=now - KEPT).delete()
 
 

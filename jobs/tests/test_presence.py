@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db.models import QuerySet
 from pytest_django import Settings
 
 from conftest import World
@@ -81,3 +82,13 @@ def test_web_processes_are_no_workers(clock: Clock) -> None:
     presence.show("worker:2", 2)
     assert names() == ["worker:2"]
     assert [there.worker for there in presence.at_work(presence.Kind.WEB)] == ["web:1"]
+
+
+def test_two_threads_that_show_one_process_at_once_do_not_collide(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither finds the row, and both write it."""
+    presence.show("host:1", 4)
+    monkeypatch.setattr(QuerySet, "update", lambda *_, **__: 0)
+    presence.show("host:1", 4)
+    assert Presence.objects.get().threads == 4
