@@ -18,7 +18,7 @@ setup: .venv/.run
 	@$(BIN)/python -m engine.weights
 
 # The jobs' tests that write concurrently, lock or count on the database's own ways; pages and files don't.
-ON_POSTGRESQL := api_access api_call_log api_contract api_drop_in api_gateway api_rest api_rest_entry api_rest_files \
+ON_POSTGRESQL := api_access api_drop_in api_gateway api_rest api_rest_entry api_rest_files \
   api_rest_money api_unstorable balance booking_raced charges chores double_spend fairness full_disk hands idempotency \
   late_answers presence price_learned process process_insists process_resumes quarantine queue ramp reclaim reconcile \
   reconcile_command relay resolve_command review submit unbooked verify verify_nightly waiting wake worker
