@@ -1,4 +1,4 @@
-"""E2 in its short form: a hundred and fifty kills, some amid programs' calls, and twenty of Celery's processes."""
+"""E2 in its short form: 150 kills, some amid programs' calls, and twenty of Celery's processes."""
 
 import pytest
 
