@@ -16,9 +16,9 @@ def test_a_crash_at_any_point_loses_and_doubles_nothing(database: str) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("database", DATABASES)
-def test_a_worker_that_wakes_up_too_late_changes_nothing(database: str) -> None:
-    freeze = played("experiments.crash", "--freeze", "--database", database, "--every", 90)
+def test_a_worker_that_wakes_up_too_late_changes_nothing() -> None:
+    """On SQLite alone; ``make soak`` does it on PostgreSQL too, and E5 freezes workers there."""
+    freeze = played("experiments.crash", "--freeze", "--every", 90)
     assert (freeze["failures"], freeze["missed"]) == (0, 0), freeze.output
     assert freeze["cases"] > 8
     assert freeze.code == 0
