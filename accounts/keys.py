@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import ApiKey, Scope, Team, User
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 USE_RECORDED_EVERY = timedelta(minutes=1)
 ALL_SCOPES = tuple(Scope)

@@ -19,8 +19,8 @@ from engine.matte import Matter
 from pixian import delta_png
 from pixian.compose import compose
 from pixian.encode import encode
-from pixian.options import Options
 from pixian.pixels import Pixels
+from pixian.protocol.options import Options
 
 SCALES = (1, 3, 6)
 REPEATS = 5

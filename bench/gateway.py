@@ -19,7 +19,7 @@ from statistics import median, quantiles
 import httpx
 
 from experiments import upstream
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 from pixian_web.tests.instance import Instance, running
 
 CONNECTIONS = (1, 5, 20)

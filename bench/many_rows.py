@@ -25,7 +25,7 @@ from accounts.models import LedgerAccount, Scope, Team, Transfer, User  # noqa: 
 from accounts.teams import open_team  # noqa: E402
 from bench.many_rows_sql import ATTEMPTS, HOLDS, JOBS, SETTLES  # noqa: E402
 from jobs.models import Job  # noqa: E402
-from pixian.credentials import Credentials  # noqa: E402
+from pixian.protocol.credentials import Credentials  # noqa: E402
 
 CREDIT = 1_000_000
 EMAIL = "bench@example.org"

@@ -18,7 +18,7 @@ import httpx
 from bench import rival
 from engine.config import ROOT, Config
 from pixian.client import API_PATH
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 KNOWN = Credentials("pxbench00000000", "0" * 52)
 SAMPLE_SECONDS = 0.05

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench import material
 from engine.cutout import Cutter
-from pixian.options import Options
+from pixian.protocol.options import Options
 
 STEPS = {
     "picture.py:decode": "decode",

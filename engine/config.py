@@ -13,10 +13,10 @@ from typing import Self
 
 import environ
 
-from pixian.credentials import Credentials, kept_secret
-from pixian.credits import UnreadableCreditsError, is_finer, parse_credits
 from pixian.fetch import PORTS
 from pixian.guard import Network
+from pixian.protocol.credentials import Credentials, kept_secret
+from pixian.protocol.credits import UnreadableCreditsError, is_finer, parse_credits
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_SOCKET_PATH_BYTES = 100

@@ -15,12 +15,12 @@ from engine.watermark import stamped
 from pixian import delta_png
 from pixian.compose import compose, foreground_box
 from pixian.encode import encode
-from pixian.fields import Size
 from pixian.layout import Box, most_pixels
-from pixian.limits import MAX_UPLOAD_PIXELS
-from pixian.options import Format, Options
 from pixian.picture import Header, decode, open_picture, shrunk_size
 from pixian.pixels import working_copy
+from pixian.protocol.form_fields import Size
+from pixian.protocol.limits import MAX_UPLOAD_PIXELS
+from pixian.protocol.options import Format, Options
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
 
-from pixian.errors import Code, ServerFailed
+from pixian.protocol.errors import Code, ServerFailed
 
 RETRY_AFTER_SECONDS = 5
 

@@ -16,21 +16,22 @@ from engine import runtime
 from engine.config import Config
 from engine.cutout import CutOut, Cutter
 from engine.matte import Matter
-from pixian import cors, file_names, v1
+from pixian import cors
 from pixian.client import API_PATH
-from pixian.credentials import Credentials
-from pixian.credits import format_credits
 from pixian.door import Door
-from pixian.errors import ApiError, Code, Refused, ServerFailed
 from pixian.fetch import Fetcher
-from pixian.options import Format, Options
+from pixian.protocol import file_names, version_1
+from pixian.protocol.credentials import Credentials
+from pixian.protocol.credits import format_credits
+from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed
+from pixian.protocol.options import Format, Options
 from pixian.sources import name_of, read_source
 from pixian.upload import UploadRequest, read_form
 
 URLS = Map(
     [
         Rule(f"{API_PATH}/remove-background", endpoint="remove_background", methods=["POST"]),
-        Rule(v1.PATH, endpoint="remove_background_v1", methods=["POST"]),
+        Rule(version_1.PATH, endpoint="remove_background_v1", methods=["POST"]),
         Rule(f"{API_PATH}/account", endpoint="account", methods=["GET"]),
         Rule("/healthz", endpoint="healthz", methods=["GET"]),
     ]
@@ -76,8 +77,8 @@ class Face:
         environ["PATH_INFO"] = re.sub("/+", "/", environ.get("PATH_INFO", "")).rstrip("/") or "/"
         with UploadRequest(environ) as request:
             response = self._answer(request)
-            if request.path == v1.PATH:
-                response.headers.update(v1.DEPRECATED)
+            if request.path == version_1.PATH:
+                response.headers.update(version_1.DEPRECATED)
             return list(response(environ, start_response))
 
     def _answer(self, request: Request) -> Response:
@@ -104,7 +105,7 @@ class Face:
                 authenticate(request, self._credentials)
                 return Response(json.dumps(ACCOUNT), content_type="application/json")
             case "remove_background_v1":
-                return self._remove_background(request, v1.as_v2)
+                return self._remove_background(request, version_1.as_v2)
             case _:
                 return self._remove_background(request)
 

@@ -20,7 +20,7 @@ from experiments.servers import Postgres
 from experiments.site import Site, close_all
 from experiments.stage import Stage, report
 from jobs.models import Job
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 LOOK_EVERY_SECONDS = 0.05
 UP_WITHIN_SECONDS = 60

@@ -30,7 +30,7 @@ from experiments.site import Site
 from experiments.upstream import Log
 from jobs.api import calls
 from jobs.models import Job
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 CONFIG = Path(__file__).resolve().parents[1] / "pixian_web/gunicorn.py"
 PROGRAMS = 6

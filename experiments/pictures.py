@@ -27,8 +27,8 @@ from engine.config import ROOT, Config
 from engine.http import create_application
 from experiments.servers import free_port
 from pixian.client import API_PATH
-from pixian.credentials import Credentials
 from pixian.picture import FORMATS, Header
+from pixian.protocol.credentials import Credentials
 from pixian.tests.attacks import ATTACKS
 
 KNOWN = Credentials("pxtest000000000", "0" * 52)

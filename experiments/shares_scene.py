@@ -15,7 +15,7 @@ from accounts import keys
 from experiments import stage
 from experiments.site import Site
 from experiments.slow_scene import REMOVE, Seen, ask, web
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 DRIP_SECONDS = 0.5
 PAUSE_SECONDS = 0.3

@@ -21,7 +21,7 @@ from accounts import keys
 from experiments import stage
 from experiments.drip import Crowd, Drip
 from experiments.site import Site
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 ROOT = Path(__file__).resolve().parents[1]
 SLACK_SECONDS = 3

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from jobs.models import Attempt, Job
 from jobs.queue import Reason
-from pixian import file_names
 from pixian.client import OK
-from pixian.errors import ApiError, Code, GatewayTimedOut, Refused, ServerFailed
+from pixian.protocol import file_names
+from pixian.protocol.errors import ApiError, Code, GatewayTimedOut, Refused, ServerFailed
 
 RELAYED = (
     "X-Credits-Charged",

@@ -17,8 +17,13 @@ from accounts.models import User
 from jobs import price
 from jobs.models import Attempt, Job, Price
 from pixian.client import Answer
-from pixian.credits import MAX_MICROCREDITS, TooManyCreditsError, UnreadableCreditsError, parse_credits
-from pixian.errors import ApiError
+from pixian.protocol.credits import (
+    MAX_MICROCREDITS,
+    TooManyCreditsError,
+    UnreadableCreditsError,
+    parse_credits,
+)
+from pixian.protocol.errors import ApiError
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from jobs import balance, instance, quarantine, stopping, verify
 from jobs.models import Chore
 from jobs.stopping import Stop, StoppedError
 from jobs.upstream import Upstream
-from pixian.errors import PixianError
+from pixian.protocol.errors import PixianError
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
 
-from pixian.errors import Code, ServerFailed
+from pixian.protocol.errors import Code, ServerFailed
 
 MEGABYTE = 1 << 20
 BYTES_AT_ONCE = 640 * MEGABYTE

@@ -18,8 +18,8 @@ from jobs.connections import give_back
 from jobs.models import Attempt, Job
 from jobs.spool import ResultFile
 from jobs.upstream import Upstream
-from pixian import errors
 from pixian.client import OK, Answer
+from pixian.protocol import errors
 
 log = structlog.get_logger(__name__)
 

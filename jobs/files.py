@@ -18,8 +18,8 @@ from jobs import room, spool
 from jobs.models import Attempt, Job
 from jobs.spool import ResultFile
 from pixian import picture
-from pixian.errors import BodyLost, Refused
-from pixian.limits import MAX_PROCESSED_PIXELS
+from pixian.protocol.errors import BodyLost, Refused
+from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 
 PNG_END = b"IEND\xaeB`\x82"
 ENDS = {"PNG": PNG_END, "JPEG": b"\xff\xd9"}

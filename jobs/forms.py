@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy
 
 from jobs.decoding import ROOM
 from jobs.submit import Upload
-from pixian import file_names, picture
-from pixian.errors import ApiError, Code, Refused, ServerFailed, TooComplex
-from pixian.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
+from pixian import picture
+from pixian.protocol import file_names
+from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed, TooComplex
+from pixian.protocol.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
 
 STATUS_OF = {"too_large": 413, "busy": 503}
 

@@ -13,7 +13,7 @@ from jobs import spool
 from jobs.models import Attempt, Job
 from jobs.spool import ResultFile
 from pixian import picture
-from pixian.errors import Refused
+from pixian.protocol.errors import Refused
 
 log = structlog.get_logger(__name__)
 

@@ -15,9 +15,9 @@ from jobs import attempts, queue
 from jobs.models import Attempt, Job
 from jobs.queue import Reason
 from jobs.upstream import Upstream
-from pixian import errors
 from pixian.backoff import STEP_SECONDS
 from pixian.client import OK
+from pixian.protocol import errors
 
 log = structlog.get_logger(__name__)
 

@@ -5,8 +5,8 @@ pictures may cost more a megapixel than large ones, so a picture's rate is the h
 own band, in the one below it, or in any larger one.
 """
 
-from pixian.credits import MICROCREDITS
-from pixian.limits import MAX_PROCESSED_PIXELS
+from pixian.protocol.credits import MICROCREDITS
+from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
 

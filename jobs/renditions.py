@@ -15,8 +15,8 @@ from PIL import Image
 from jobs.decoding import ROOM
 from jobs.models import Job
 from pixian import delta_png, picture, pixels
-from pixian.options import Options
 from pixian.orientation import AS_STORED
+from pixian.protocol.options import Options
 
 QUALITY = 82
 BYTES_PER_PIXEL = 8  # a source and its result, or a large part of either

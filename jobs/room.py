@@ -28,8 +28,8 @@ from jobs import spool
 from jobs.models import Job
 from jobs.spool import FULL, ResultFile
 from pixian import layout
-from pixian.errors import Refused
-from pixian.options import Format, Options
+from pixian.protocol.errors import Refused
+from pixian.protocol.options import Format, Options
 
 log = structlog.get_logger(__name__)
 

@@ -2,7 +2,7 @@
 
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 
-from pixian.limits import MAX_UPLOAD_BYTES
+from pixian.protocol.limits import MAX_UPLOAD_BYTES
 
 
 class BoundedUploadHandler(TemporaryFileUploadHandler):

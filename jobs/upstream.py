@@ -4,7 +4,7 @@ import httpx
 from django.conf import settings
 
 from pixian.client import Client
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 EMBEDDED_URL = "http://engine"
 

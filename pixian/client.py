@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from pixian import errors, file_names
-from pixian.credentials import Credentials
-from pixian.credits import MAX_MICROCREDITS, MICROCREDITS
-from pixian.limits import IDLE_TIMEOUT_SECONDS
+from pixian.protocol import errors, file_names
+from pixian.protocol.credentials import Credentials
+from pixian.protocol.credits import MAX_MICROCREDITS, MICROCREDITS
+from pixian.protocol.limits import IDLE_TIMEOUT_SECONDS
 
 CONNECT_TIMEOUT_SECONDS = 10
 ACCOUNT_TIMEOUT_SECONDS = 20

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pixian.fields import Color
 from pixian.ground import in_space_of
 from pixian.layout import Box, Layout, lay_out
-from pixian.options import Options
 from pixian.pixels import Pixels
+from pixian.protocol.form_fields import Color
+from pixian.protocol.options import Options
 from pixian.scale import scaled
 
 STRIP_ROWS = 128

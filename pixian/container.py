@@ -14,8 +14,8 @@ from typing import BinaryIO, cast
 
 from PIL import Image
 
-from pixian import errors
-from pixian.limits import MAX_UPLOAD_PIXELS
+from pixian.protocol import errors
+from pixian.protocol.limits import MAX_UPLOAD_PIXELS
 from pixian.splice import WINDOW_BYTES, Piece, Source, Splice
 
 MAX_PARTS = 16_384

@@ -2,8 +2,8 @@
 
 import struct
 
-from pixian import errors
 from pixian.container import Container, spliced
+from pixian.protocol import errors
 from pixian.splice import Source
 
 FILE_HEAD_BYTES = 14

@@ -2,8 +2,8 @@
 
 import struct
 
-from pixian import errors
 from pixian.container import Container, Counter, spliced
+from pixian.protocol import errors
 from pixian.splice import Piece, Source
 
 HEAD_BYTES = 13

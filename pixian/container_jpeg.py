@@ -4,8 +4,8 @@ import random
 import re
 from dataclasses import dataclass, field
 
-from pixian import errors
 from pixian.container import MAX_METADATA_BYTES, Container, Counter, is_exif, spliced
+from pixian.protocol import errors
 from pixian.splice import Piece, Source
 
 MAX_SCANS = 100

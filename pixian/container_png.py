@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from pixian import errors
 from pixian.container import MAX_METADATA_BYTES, Container, Counter, check_pixels, is_exif, spliced
+from pixian.protocol import errors
 from pixian.splice import Piece, Source
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

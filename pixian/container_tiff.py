@@ -8,9 +8,9 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from pixian import errors
 from pixian.container import MAX_METADATA_BYTES, Container, Counter, spliced
 from pixian.container_jpeg import MAX_SCAN_PIXELS, survey
+from pixian.protocol import errors
 from pixian.splice import Piece, Source, Splice
 
 MAX_ENTRIES = 4_096

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image, WebPImagePlugin
 
-from pixian import errors
 from pixian.container import MAX_METADATA_BYTES, Container, Counter, is_exif, spliced
+from pixian.protocol import errors
 from pixian.splice import Piece, Range, Source, length_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from threading import Condition
 
-from pixian.errors import Code, SlowDown
+from pixian.protocol.errors import Code, SlowDown
 
 RETRY_AFTER_SECONDS = 5
 SHARE = 5

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pixian.options import Format, Options
 from pixian.pixels import Pixels
+from pixian.protocol.options import Format, Options
 
 # Every row as its difference to the one above, at zlib's level 1: at 12 MP 0.3 s, where choosing the
 # filter row by row, as libpng and Pillow do, takes 0.55 to 0.6 s for no fewer bytes.

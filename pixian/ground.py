@@ -4,7 +4,7 @@ import io
 
 from PIL import Image, ImageCms
 
-from pixian.fields import Color
+from pixian.protocol.form_fields import Color
 
 ROUNDING = 2
 """Levels by which two descriptions of sRGB may differ; a colour is then left as it was asked for."""

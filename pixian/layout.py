@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from pixian import errors
-from pixian.fields import Size
-from pixian.limits import MAX_RESULT_PIXELS
-from pixian.margin import Edges
-from pixian.options import Alignment, Format, Options
+from pixian.protocol import errors
+from pixian.protocol.form_fields import Size
+from pixian.protocol.limits import MAX_RESULT_PIXELS
+from pixian.protocol.margin import Edges
+from pixian.protocol.options import Alignment, Format, Options
 
 MAX_SIDE = {Format.PNG: 1_000_000, Format.DELTA_PNG: 1_000_000, Format.JPEG: 65_500}
 """The longest that the encoders can write. Source: libpng's and libjpeg's own limits."""

@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import dump_options_header, parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from pixian import base64_text
+from pixian.protocol import base64_text
 
 CHUNK_BYTES = 1 << 16
 DISPOSITION = "Content-Disposition"

@@ -19,13 +19,13 @@ from pixian import (
     container_png,
     container_tiff,
     container_webp,
-    errors,
     png_reader,
     tiff_reader,
 )
 from pixian.container import MAX_METADATA_BYTES, Container, shrunk_size
-from pixian.limits import MAX_UPLOAD_PIXELS
 from pixian.orientation import ON_THEIR_SIDE, orientation
+from pixian.protocol import errors
+from pixian.protocol.limits import MAX_UPLOAD_PIXELS
 from pixian.splice import DeadlineError, Source, Splice
 
 __all__ = ["FORMATS", "Header", "check", "decode", "open_picture", "shrunk_size"]

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from pixian.color_profile import color_space, ink_as_rgb
-from pixian.fields import Size
 from pixian.orientation import upright
 from pixian.picture import shrunk_size
+from pixian.protocol.form_fields import Size
 
 Pixels = npt.NDArray[np.uint8]
 """uint8[H, W, channels], straight alpha."""

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pixian.fields import Size
 from pixian.pixels import Pixels
+from pixian.protocol.form_fields import Size
 
 Floats = npt.NDArray[np.float32]
 

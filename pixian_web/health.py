@@ -26,7 +26,7 @@ from accounts.money import exact
 from jobs import chores, instance, presence, quarantine, slots, spool, upstream
 from jobs.models import Attempt, Chore, Job, Presence, Verification
 from jobs.presence import Kind
-from pixian import errors
+from pixian.protocol import errors
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.views.defaults import bad_request
 
-from pixian.text import is_storable
+from pixian.protocol.text import is_storable
 
 BAD_REQUEST = 400
 

@@ -11,8 +11,8 @@ from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
 
 from engine.config import Config as EngineConfig
-from pixian.credentials import kept_secret
-from pixian.credits import UnreadableCreditsError, parse_credits
+from pixian.protocol.credentials import kept_secret
+from pixian.protocol.credits import UnreadableCreditsError, parse_credits
 from pixian_web import connections, logs, mail, public_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent

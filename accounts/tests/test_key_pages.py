@@ -14,7 +14,7 @@ from accounts.models import Allowance, ApiKey, Membership, Role, Scope, User
 from accounts.money import MICROCREDITS as CREDIT
 from accounts.tests.kept import everything_kept
 from conftest import World
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 SECRET = re.compile(r"(px[a-z0-9]{13}):([0-9a-v]{52})")
 ALL = list(Scope)

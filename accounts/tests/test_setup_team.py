@@ -17,7 +17,7 @@ from accounts.models import ApiKey, Membership, Role, Scope, Team, User
 from accounts.tests.factors import with_app
 from accounts.tests.kept import everything_kept
 from conftest import World
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 
 def setup_team(*arguments: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from engine import runtime, weights
 from engine.config import ROOT, Config
 from engine.http import create_application
 from engine.matte import Matter
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 PHOTOS = Path(__file__).parent / "photos"
 KNOWN = Credentials("pxtest000000000", "0" * 52)

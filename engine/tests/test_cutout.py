@@ -9,8 +9,8 @@ from engine.cutout import Cutter, price_microcredits
 from engine.matte import Matter
 from engine.tests.conftest import photo
 from pixian import delta_png
-from pixian.errors import Refused
-from pixian.options import Format, Options
+from pixian.protocol.errors import Refused
+from pixian.protocol.options import Format, Options
 from pixian.tests.format_cases import Patched, patched
 from pixian.tests.orientation_cases import STORED, Turned, turned, turned_tiffs
 from pixian.tests.pictures import chunk, gama, grey_icc, iccp, linear, png, rgb_icc

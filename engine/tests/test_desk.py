@@ -14,8 +14,8 @@ from engine.desk import Desk
 from engine.http import create_application
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, refusal, upload
 from pixian.door import RETRY_AFTER_SECONDS, Door
-from pixian.errors import Code, ServerFailed, SlowDown
-from pixian.limits import MAX_UPLOAD_PIXELS
+from pixian.protocol.errors import Code, ServerFailed, SlowDown
+from pixian.protocol.limits import MAX_UPLOAD_PIXELS
 
 
 def test_small_ones_share_the_desk() -> None:

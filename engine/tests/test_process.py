@@ -16,7 +16,7 @@ import pytest
 from engine.config import ROOT, Config
 from engine.tests.conftest import KNOWN, REMOVE, auth, engine_process, photo, upload, wait_until_ready
 from pixian.client import Client
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 TOO_LARGE = b"\0" * 40_000_000
 

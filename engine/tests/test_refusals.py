@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from engine.tests.conftest import KNOWN, REMOVE, photo, refusal, upload
-from pixian.credentials import Credentials
-from pixian.limits import MAX_UPLOAD_BYTES
+from pixian.protocol.credentials import Credentials
+from pixian.protocol.limits import MAX_UPLOAD_BYTES
 
 CAT = photo("chelsea")
 

@@ -21,11 +21,11 @@ from experiments.upstream import FAULTS, KNOWN, Call, Charge, Fault, Log, Purcha
 from experiments.upstream.choice import drawn, parse_mix
 from experiments.upstream.fault import Then
 from experiments.upstream.journal import Journal
-from pixian import errors
 from pixian.client import Client
-from pixian.credentials import Credentials
-from pixian.credits import parse_credits
 from pixian.picture import decode, open_picture
+from pixian.protocol import errors
+from pixian.protocol.credentials import Credentials
+from pixian.protocol.credits import parse_credits
 
 PATH = "/api/v2/remove-background"
 AUTH = (KNOWN.api_id, KNOWN.api_secret)

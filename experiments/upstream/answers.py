@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from experiments.upstream.fault import CREDITS, Body, Fault, Sends, Then
 from experiments.upstream.result import SIZE, result_for
 from experiments.upstream.wire import Headers, Wire, head_of
-from pixian.credits import format_credits
-from pixian.errors import ApiError
 from pixian.picture import Header
+from pixian.protocol.credits import format_credits
+from pixian.protocol.errors import ApiError
 
 PAGE = b"<!doctype html><title>Oops</title><h1>Something is in between</h1>\n"
 NOISE = b"220 mail ready\r\n\r\n"

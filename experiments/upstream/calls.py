@@ -15,8 +15,8 @@ from experiments.upstream.settings import Settings
 from experiments.upstream.steps import asked_for
 from experiments.upstream.upload import Upload, price_microcredits, read_upload
 from experiments.upstream.wire import Head, Wire, read_body
-from pixian.credentials import Credentials
-from pixian.errors import ApiError, Code, Refused, bad_parameter
+from pixian.protocol.credentials import Credentials
+from pixian.protocol.errors import ApiError, Code, Refused, bad_parameter
 
 OUT_OF_CREDITS = 1011
 BROKEN_OFF = Fault("The upload broke off.", "broken_off", sends=Sends.NOTHING, then=Then.CLOSE)

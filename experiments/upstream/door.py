@@ -5,7 +5,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from experiments.upstream.wire import BUFFER_BYTES, Wire
-from pixian.errors import Refused
+from pixian.protocol.errors import Refused
 
 BACKLOG = 1024
 Talk = Callable[[Wire], Awaitable[None]]

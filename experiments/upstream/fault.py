@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pixian.errors import ApiError
+from pixian.protocol.errors import ApiError
 
 CREDITS = "{credits}"
 """Stands in a header's text for the amount charged, as the contract writes it."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from experiments.upstream import process
 from experiments.upstream.journal import Log, read_log
 from experiments.upstream.settings import KNOWN
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 MODULE = "experiments.upstream"
 LOOK_EVERY_SECONDS = 0.01

@@ -8,8 +8,8 @@ from experiments.upstream.fault import refusal
 from experiments.upstream.journal import Journal
 from experiments.upstream.settings import Settings
 from experiments.upstream.wire import Head, Wire, read_body, read_head
-from pixian.credits import format_credits
-from pixian.errors import ApiError, Refused
+from pixian.protocol.credits import format_credits
+from pixian.protocol.errors import ApiError, Refused
 
 CALL = ("POST", "/api/v2/remove-background")
 ACCOUNT = ("GET", "/api/v2/account")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from experiments.upstream.choice import Mix, parse_mix
-from pixian.credentials import Credentials
-from pixian.credits import parse_credits
+from pixian.protocol.credentials import Credentials
+from pixian.protocol.credits import parse_credits
 
 KNOWN = Credentials("px0123456789abc", "0" * 52)
 OPENING_CREDITS = "1000000"

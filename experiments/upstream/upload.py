@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from experiments.upstream.wire import Head
-from pixian.errors import Code, Refused, too_many_bytes
-from pixian.limits import MAX_PROCESSED_PIXELS, MAX_UPLOAD_BYTES
 from pixian.picture import Header, open_picture
+from pixian.protocol.errors import Code, Refused, too_many_bytes
+from pixian.protocol.limits import MAX_PROCESSED_PIXELS, MAX_UPLOAD_BYTES
 
 BOUNDARY = re.compile(r'\bboundary="?([^";]+)"?', re.IGNORECASE)
 NAME = re.compile(rb';\s*name="([^"]*)"', re.IGNORECASE)

@@ -6,8 +6,8 @@ import struct
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from pixian.errors import Refused, too_many_bytes
-from pixian.limits import MAX_UPLOAD_BYTES
+from pixian.protocol.errors import Refused, too_many_bytes
+from pixian.protocol.limits import MAX_UPLOAD_BYTES
 
 BUFFER_BYTES = 1 << 20
 MAX_BODY_BYTES = MAX_UPLOAD_BYTES + (1 << 21)

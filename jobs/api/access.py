@@ -19,8 +19,8 @@ from accounts.models import ApiKey, Scope
 from accounts.rates import Bound, TooFastError
 from jobs.api import call_log
 from jobs.connections import give_back
-from pixian.credentials import Credentials
-from pixian.errors import ApiError, Code, Refused, SlowDown
+from pixian.protocol.credentials import Credentials
+from pixian.protocol.errors import ApiError, Code, Refused, SlowDown
 
 REFUSED = {
     IdUnknownError: (Code.ID_UNKNOWN, "The API Id is unknown: send Id and secret as HTTP Basic."),

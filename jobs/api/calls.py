@@ -29,8 +29,8 @@ from jobs.submit import RequestReusedError, Upload, begin
 from jobs.upstream import Upstream, connect
 from pixian import picture
 from pixian.door import Door
-from pixian.errors import ApiError, Code, Refused, SlowDown, bad_parameter
 from pixian.fetch import Fetcher
+from pixian.protocol.errors import ApiError, Code, Refused, SlowDown, bad_parameter
 
 CHUNK_BYTES = 1 << 20
 MAX_IGNORED, MAX_IGNORED_LENGTH = 20, 60

@@ -15,8 +15,8 @@ from jobs.api import access, calls
 from jobs.api.face import nothing, speaks
 from jobs.models import Job
 from jobs.relay import Call
-from pixian import file_names
-from pixian.errors import ApiError
+from pixian.protocol import file_names
+from pixian.protocol.errors import ApiError
 from pixian.removebg import account as standing
 from pixian.removebg import errors
 from pixian.removebg.finish import TYPES, finish

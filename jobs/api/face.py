@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from jobs import answers, spool
 from jobs.api import call_log
 from pixian import cors
-from pixian.errors import ApiError, Refused, ServerFailed
+from pixian.protocol.errors import ApiError, Refused, ServerFailed
 
 log = structlog.get_logger(__name__)
 

@@ -17,8 +17,8 @@ from jobs.api import access, calls
 from jobs.api.face import View, speaks
 from jobs.models import Job
 from jobs.relay import Call
-from pixian import v1
-from pixian.options import NAMES, Options
+from pixian.protocol import version_1
+from pixian.protocol.options import NAMES, Options
 from pixian.sources import SOURCES, name_of, read_source
 from pixian.upload import UploadRequest, read_form
 
@@ -35,7 +35,7 @@ def deprecated(view: View) -> View:
     @wraps(view)
     def told(request: WSGIRequest) -> HttpResponseBase:
         response = view(request)
-        for name, value in v1.DEPRECATED.items():
+        for name, value in version_1.DEPRECATED.items():
             response[name] = value
         return response
 
@@ -46,7 +46,7 @@ def deprecated(view: View) -> View:
 @speaks("POST")
 def remove_background_v1(request: WSGIRequest) -> HttpResponseBase:
     """``POST /api/v1/remove-background``: the same call, its parameters in camelCase."""
-    return _remove_background(request, v1.as_v2)
+    return _remove_background(request, version_1.as_v2)
 
 
 @speaks("GET")

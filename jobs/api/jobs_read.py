@@ -18,7 +18,7 @@ from jobs.api.openapi_answers import FILE, ONE
 from jobs.api.values import MAX_ID, Listed, Paged, next_page, one_of
 from jobs.finding import Wanted
 from jobs.models import Job
-from pixian.errors import Refused
+from pixian.protocol.errors import Refused
 
 NOT_FOUND = 404
 UNTIL_ASKED_AGAIN = "private, no-cache"

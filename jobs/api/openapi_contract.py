@@ -5,10 +5,15 @@ from typing import Any
 from jobs.answers import RELAYED
 from jobs.api.calls import MAX_KEY
 from jobs.api.openapi_answers import IMAGES, JSON, Dict, errors, headers
-from pixian import v1
-from pixian.limits import MAX_PROCESSED_PIXELS, MAX_RESULT_PIXELS, MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
-from pixian.margin import ALLOWED as MARGINS
-from pixian.options import PIXELS_CAP, QUALITY, Alignment, Format, Options
+from pixian.protocol import version_1
+from pixian.protocol.limits import (
+    MAX_PROCESSED_PIXELS,
+    MAX_RESULT_PIXELS,
+    MAX_UPLOAD_BYTES,
+    MAX_UPLOAD_PIXELS,
+)
+from pixian.protocol.margin import ALLOWED as MARGINS
+from pixian.protocol.options import PIXELS_CAP, QUALITY, Alignment, Format, Options
 from pixian.sources import MAX_BASE64_TEXT, SOURCES
 from pixian.upload import FORMS
 
@@ -137,7 +142,7 @@ def _call(options: Dict, *told: str, **more: Any) -> Dict:
     )
 
 
-IN_CAMEL_CASE = {new: old for old, new in v1.NAMES.items()}
+IN_CAMEL_CASE = {new: old for old, new in version_1.NAMES.items()}
 
 
 PATHS: Dict = {
@@ -151,10 +156,10 @@ PATHS: Dict = {
             f"are ignored, and told with the job. Above {MAX_PROCESSED_PIXELS:,} pixels a picture is shrunk.",
         )
     },
-    v1.PATH: {
+    version_1.PATH: {
         "post": _call(
             {IN_CAMEL_CASE.get(name, name): option for name, option in OPTIONS.items()},
-            *v1.DEPRECATED,
+            *version_1.DEPRECATED,
             deprecated=True,
             operationId="remove_background_v1",
             summary="Remove a background, as in version 1",

@@ -14,7 +14,7 @@ from ninja.operation import Operation
 
 from jobs.api import jobs_read, ledger_read, usage_read
 from jobs.api.face import speaks
-from pixian.errors import Code, Refused
+from pixian.protocol.errors import Code, Refused
 
 BAD_REQUEST = 400
 

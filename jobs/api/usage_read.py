@@ -13,7 +13,7 @@ from jobs.api.entry import KeyRequest, reads
 from jobs.api.values import Credits, Days, credits_, one_of
 from jobs.reconcile.rows import Span
 from jobs.usage import By, Part
-from pixian.errors import bad_parameter
+from pixian.protocol.errors import bad_parameter
 
 USUAL_DAYS, MOST_DAYS = 31, 93
 """Until there are roll-ups, each bill is read anew."""

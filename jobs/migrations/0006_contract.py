@@ -3,7 +3,7 @@
 from django.db import migrations, models
 from django.db.models import Q
 
-from pixian import file_names
+from pixian.protocol import file_names
 
 AT_ONCE = 500
 

@@ -9,7 +9,7 @@ from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Transfer, User
-from pixian.credits import is_finer
+from pixian.protocol.credits import is_finer
 
 # As literals, for SQLite's partial index ``attempt_open``; see ``jobs.models.job``.
 _ENDED = [Func(template="'booked'"), Func(template="'released'")]

@@ -14,9 +14,9 @@ from django.utils.translation import pgettext_lazy
 
 from accounts.models import ApiKey, Team, User
 from jobs.models.attempt import Attempt
-from pixian import file_names
-from pixian.limits import MAX_PROCESSED_PIXELS
-from pixian.options import Format, Options
+from pixian.protocol import file_names
+from pixian.protocol.limits import MAX_PROCESSED_PIXELS
+from pixian.protocol.options import Format, Options
 
 # As literals, since SQLite takes a partial index (``job_unfinished``) only where the query has its condition
 # word by word. Without it each look at the queue reads every job there ever was.

@@ -21,8 +21,8 @@ from jobs.leases import process_name
 from jobs.models import Job
 from jobs.submit import Upload
 from jobs.upstream import Upstream
-from pixian.credentials import Credentials
 from pixian.picture import open_picture
+from pixian.protocol.credentials import Credentials
 
 REMOVE = "/api/v2/remove-background"
 

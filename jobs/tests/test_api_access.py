@@ -17,7 +17,7 @@ from jobs.models import Job
 from jobs.tests.programs import REMOVE, Program, program_of
 from jobs.tests.test_api_gateway import refusal
 from jobs.tests.upstream import Server
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 
 def revoke(key: ApiKey) -> None:

@@ -9,7 +9,7 @@ from django.test import Client
 
 from conftest import World
 from jobs.api.openapi import document
-from pixian.options import Options
+from pixian.protocol.options import Options
 
 METHODS = ("get", "post")
 

@@ -21,7 +21,7 @@ from jobs.reconcile.periods import Outcome, Period, Statement, statement
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from jobs.upstream import Upstream
-from pixian import errors
+from pixian.protocol import errors
 
 UPSTREAM = "https://api.pixian.ai"
 State = Attempt.State

@@ -7,8 +7,8 @@ import pytest
 
 from jobs.decoding import BYTES_AT_ONCE, TEAM_BYTES, Room
 from pixian.container_webp import BYTES_PER_PIXEL
-from pixian.errors import Code, ServerFailed
-from pixian.limits import MAX_UPLOAD_PIXELS
+from pixian.protocol.errors import Code, ServerFailed
+from pixian.protocol.limits import MAX_UPLOAD_PIXELS
 
 ALICE, BOB = 1, 2
 

@@ -20,7 +20,7 @@ from jobs.models import Job
 from jobs.tests import upstream as wire
 from jobs.tests.disks import fill_the_disk, job_of, spooled
 from jobs.tests.upstream import Server, run
-from pixian.errors import BodyLost, Refused
+from pixian.protocol.errors import BodyLost, Refused
 from pixian.tests.odd_pictures import JPEG
 
 

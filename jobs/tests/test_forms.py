@@ -14,7 +14,8 @@ from conftest import small_png
 from jobs import forms
 from jobs.decoding import Room
 from jobs.forms import UploadForm
-from pixian import file_names, picture
+from pixian import picture
+from pixian.protocol import file_names
 from pixian.tests.attacks import ATTACKS
 from pixian.tests.odd_pictures import CUT, ODD
 from pixian.tests.test_picture import bomb

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.price import band, ceiling, lowest_band, rate
-from pixian.limits import MAX_PROCESSED_PIXELS, MAX_UPLOAD_PIXELS
+from pixian.protocol.limits import MAX_PROCESSED_PIXELS, MAX_UPLOAD_PIXELS
 
 PIXELS = st.integers(1, MAX_UPLOAD_PIXELS)
 PRICES = st.integers(1, 10**9)

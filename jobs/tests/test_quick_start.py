@@ -14,7 +14,7 @@ from jobs.answers import RELAYED
 from jobs.api.openapi_contract import OPTIONS
 from jobs.api.openapi_drop_in import PARAMETERS
 from jobs.views.quick_start import LANGUAGES
-from pixian.errors import Code
+from pixian.protocol.errors import Code
 from pixian.removebg.wanted import SOURCES as THEIR_SOURCES
 from pixian.sources import SOURCES
 

@@ -28,7 +28,7 @@ from jobs.tests import upstream as wire
 from jobs.tests.programs import REMOVE, Program, begun
 from jobs.tests.test_api_gateway import refusal, the_job
 from jobs.tests.upstream import Handler, Server, run
-from pixian.errors import ApiError
+from pixian.protocol.errors import ApiError
 
 State, Reason = Job.State, Job.Reason
 UNTOUCHED = Balances(available=100 * CREDIT)

@@ -17,7 +17,7 @@ from jobs.renditions import Side, Size, preview
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from pixian import delta_png
-from pixian.errors import ServerFailed
+from pixian.protocol.errors import ServerFailed
 from pixian.tests.format_cases import PATCH, Patched, patched
 from pixian.tests.odd_pictures import ODD, PLAIN
 from pixian.tests.orientation_cases import turned, turned_tiffs

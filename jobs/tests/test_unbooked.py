@@ -25,7 +25,7 @@ from jobs.tests.programs import Program
 from jobs.tests.test_process import content
 from jobs.tests.upstream import Server, run
 from jobs.verify import run as verify
-from pixian.errors import BodyLost
+from pixian.protocol.errors import BodyLost
 
 ERRORS = [
     IntegrityError("refused"),

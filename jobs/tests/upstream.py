@@ -19,7 +19,7 @@ from jobs.process import process
 from jobs.upstream import Upstream
 from pixian.backoff import Backoff
 from pixian.client import Client
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 CREDENTIALS = Credentials("px0123456789abc", "0" * 52)
 Step = Callable[["Handler"], None]

@@ -15,7 +15,7 @@ from jobs.models import Attempt, Price
 from jobs.reconcile.account import balances
 from jobs.reconcile.rows import rows
 from jobs.reconcile.verdicts import Verdict
-from pixian.credits import MAX_MICROCREDITS
+from pixian.protocol.credits import MAX_MICROCREDITS
 
 State = Attempt.State
 

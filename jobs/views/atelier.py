@@ -22,7 +22,7 @@ from jobs.models import Job
 from jobs.spool import FULL
 from jobs.submit import RequestReusedError, submit
 from jobs.views import live, unpaid
-from pixian import file_names
+from pixian.protocol import file_names
 
 BATCH_SHOWN = 200
 MEGAPIXEL = 1_000_000

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 from accounts.access import enter
 from jobs.models import Job
 from jobs.renditions import Side, Size, preview
-from pixian.errors import Refused, ServerFailed
+from pixian.protocol.errors import Refused, ServerFailed
 
 # A job's source never changes, and each attempt's result has a name of its own.
 UNCHANGING = "private, max-age=31536000, immutable"

@@ -10,8 +10,8 @@ from django.views.decorators.http import require_GET
 
 from accounts.access import enter
 from accounts.models import ApiKey, Membership, Role, Scope
-from pixian.credentials import Credentials
-from pixian.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
+from pixian.protocol.credentials import Credentials
+from pixian.protocol.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
 
 LANGUAGES = {
     "curl": "curl.sh",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pixian.credits import MICROCREDITS
+from pixian.protocol.credits import MICROCREDITS
 
 
 def account(microcredits: int) -> dict[str, Any]:

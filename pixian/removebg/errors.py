@@ -6,7 +6,7 @@ the less, wholly transparent, and it is paid (G).
 
 from typing import Any
 
-from pixian.errors import ApiError, Code, Refused
+from pixian.protocol.errors import ApiError, Code, Refused
 
 AUTH, CREDITS, SOURCE, MANY = "auth_failed", "insufficient_credits", "missing_source", "multiple_sources"
 DOWNLOAD, BYTES, PIXELS = "failed_image_download", "file_too_large", "resolution_too_high"

@@ -13,15 +13,15 @@ import numpy as np
 from PIL import Image
 
 from pixian.compose import foreground_box
-from pixian.credits import MICROCREDITS, is_finer, parse_credits
 from pixian.encode import encode
-from pixian.fields import Size
 from pixian.layout import Box
-from pixian.limits import MAX_PROCESSED_PIXELS
-from pixian.options import Format as OurFormat
-from pixian.options import Options
 from pixian.picture import decode, open_picture, shrunk_size
 from pixian.pixels import Pixels, working_copy
+from pixian.protocol.credits import MICROCREDITS, is_finer, parse_credits
+from pixian.protocol.form_fields import Size
+from pixian.protocol.limits import MAX_PROCESSED_PIXELS
+from pixian.protocol.options import Format as OurFormat
+from pixian.protocol.options import Options
 from pixian.removebg.paint import OPAQUE, WHITE, lay_behind
 from pixian.removebg.wanted import JSON, Channels, Format, Wanted
 

@@ -6,10 +6,11 @@ from typing import BinaryIO, cast
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
-from pixian import errors, sources
-from pixian.credentials import Credentials
-from pixian.errors import Code, Refused
+from pixian import sources
 from pixian.fetch import Fetcher
+from pixian.protocol import errors
+from pixian.protocol.credentials import Credentials
+from pixian.protocol.errors import Code, Refused
 from pixian.removebg.errors import SeveralSources
 from pixian.removebg.wanted import JSON, SOURCES, present
 from pixian.upload import UploadRequest, read_form, refuse_unstorable

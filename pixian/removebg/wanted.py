@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from pixian import errors, fields
-from pixian.limits import MAX_PROCESSED_PIXELS
-from pixian.margin import NO_MARGIN, Margin
+from pixian.protocol import errors, form_fields
+from pixian.protocol.limits import MAX_PROCESSED_PIXELS
+from pixian.protocol.margin import NO_MARGIN, Margin
 from pixian.removebg.paint import Paint, parse_paint
 
 SMALL, MEDIUM, HD = 250_000, 1_500_000, 4_000_000
@@ -61,15 +61,15 @@ class Wanted:
         """Out of form fields; raises Refused 400/1019, which names the field. Names that the contract doesn't
         know are ignored."""
         given = present(form)
-        crop = fields.boolean(given, "crop")
+        crop = form_fields.boolean(given, "crop")
         return cls(
             max_pixels=_size(given),
-            format=fields.choice(given, "format", Format.AUTO),
-            channels=fields.choice(given, "channels", Channels.RGBA),
+            format=form_fields.choice(given, "format", Format.AUTO),
+            channels=form_fields.choice(given, "channels", Channels.RGBA),
             crop=crop,
-            margin=fields.margin(given, "crop_margin") if crop else NO_MARGIN,
+            margin=form_fields.margin(given, "crop_margin") if crop else NO_MARGIN,
             paint=_paint(given),
-            test=fields.boolean(given, "test"),
+            test=form_fields.boolean(given, "test"),
             as_json=_wants_json(accept),
         )
 

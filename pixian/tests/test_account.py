@@ -7,8 +7,8 @@ from operator import add
 import httpx
 import pytest
 
-from pixian import errors
 from pixian.client import Account
+from pixian.protocol import errors
 from pixian.tests.test_client import CREDENTIALS, client, raising
 
 

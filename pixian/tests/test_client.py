@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from pixian import errors
 from pixian.client import Client, api_base
-from pixian.credentials import Credentials
+from pixian.protocol import errors
+from pixian.protocol.credentials import Credentials
 
 CREDENTIALS = Credentials("px1", "secret")
 

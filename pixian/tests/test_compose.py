@@ -11,12 +11,12 @@ from PIL import Image, ImageCms
 
 from pixian import scale
 from pixian.compose import compose, foreground_box
-from pixian.errors import Code, Refused
 from pixian.ground import in_space_of
 from pixian.layout import Box
-from pixian.margin import Margin
-from pixian.options import Alignment, Format, Options
 from pixian.pixels import Pixels
+from pixian.protocol.errors import Code, Refused
+from pixian.protocol.margin import Margin
+from pixian.protocol.options import Alignment, Format, Options
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 # An RGB space whose red primary is sRGB's green, and the other way round.

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from pixian import picture
-from pixian.errors import Code, Refused
 from pixian.pixels import Pixels
+from pixian.protocol.errors import Code, Refused
 from pixian.tests.odd_pictures import CUT, ODD, PLAIN, jpeg_with, png_with, saved, scene, segment
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")

@@ -14,8 +14,8 @@ from PIL import Image
 from pixian.compose import compose
 from pixian.delta_png import decode, encode
 from pixian.encode import encode as ordinary
-from pixian.options import Options
 from pixian.pixels import Pixels
+from pixian.protocol.options import Options
 from pixian.tests.test_compose import SRGB
 
 PHOTOS = Path(__file__).parents[2] / "engine/tests/photos"

@@ -6,7 +6,7 @@ from threading import Event, Thread
 import pytest
 
 from pixian.door import RETRY_AFTER_SECONDS, Door
-from pixian.errors import Code, SlowDown
+from pixian.protocol.errors import Code, SlowDown
 
 
 def enter(door: Door, stack: ExitStack, whose: str | None, wait: float = 0) -> bool:

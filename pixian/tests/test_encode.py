@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from pixian.encode import encode, jpeg, png
-from pixian.options import Format, Options
 from pixian.pixels import Pixels
+from pixian.protocol.options import Format, Options
 from pixian.tests.test_compose import SRGB
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pixian.errors import Code, Refused
 from pixian.layout import Box, Layout, lay_out, most_pixels, result_size
-from pixian.margin import Length, Margin, Unit
-from pixian.options import Alignment, Format, Options
+from pixian.protocol.errors import Code, Refused
+from pixian.protocol.margin import Length, Margin, Unit
+from pixian.protocol.options import Alignment, Format, Options
 
 SIDES = st.integers(1, 400)
 LENGTHS = st.builds(Length, st.decimals(0, 40, places=1), st.sampled_from(Unit))

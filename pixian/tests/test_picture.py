@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixian import picture
-from pixian.errors import Code, Refused
+from pixian.protocol.errors import Code, Refused
 
 
 def encoded(kind: str, size: tuple[int, int] = (40, 30), **save: object) -> bytes:

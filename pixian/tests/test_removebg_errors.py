@@ -2,9 +2,9 @@
 
 import pytest
 
-from pixian import errors as ours
-from pixian.errors import ApiError, Code, Refused, ServerFailed, SlowDown
-from pixian.options import Options
+from pixian.protocol import errors as ours
+from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed, SlowDown
+from pixian.protocol.options import Options
 from pixian.removebg.errors import NAMES, SeveralSources, envelope, headers, status_of
 from pixian.removebg.wanted import Wanted
 

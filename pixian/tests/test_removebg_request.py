@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from werkzeug.test import EnvironBuilder, encode_multipart
 
-from pixian.credentials import Credentials
-from pixian.errors import ApiError, Code, Refused
 from pixian.fetch import Fetcher
+from pixian.protocol.credentials import Credentials
+from pixian.protocol.errors import ApiError, Code, Refused
 from pixian.removebg.errors import SeveralSources
 from pixian.removebg.request import MAX_TEXT_BYTES, DropInRequest, credentials_of, read_fields, read_source
 from pixian.tests.test_fetch import answer, serving

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixian.errors import Code, Refused
-from pixian.margin import NO_MARGIN, Margin
-from pixian.options import Format as UpstreamFormat
-from pixian.options import Options
+from pixian.protocol.errors import Code, Refused
+from pixian.protocol.margin import NO_MARGIN, Margin
+from pixian.protocol.options import Format as UpstreamFormat
+from pixian.protocol.options import Options
 from pixian.removebg.wanted import SIZES, Channels, Format, Wanted
 
 EVERY_FIELD = {

@@ -16,7 +16,7 @@ from PIL import Image
 
 from engine.tests.conftest import PHOTOS, models_dir
 from engine.tests.test_clients import PIXIAN_AI, PIXIAN_AI_SAMPLE, run
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 from pixian_web.tests.instance import Instance, running
 
 __all__ = ["models_dir"]

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from engine.tests.conftest import models_dir
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 from pixian.tests.contract.pages import web
 from pixian.tests.contract.service import Service, Web
 from pixian.tests.contract.suite import *  # noqa: F403

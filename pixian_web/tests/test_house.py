@@ -27,7 +27,7 @@ MAY_IMPORT = {
         "pixian",
     ),
     "engine": ("pixian",),
-    "accounts": ("pixian.credentials",),  # a key has the contract's shape
+    "accounts": ("pixian.protocol.credentials",),  # a key has the contract's shape
     "pixian": (),
 }
 WITHOUT_DJANGO = ("pixian", "engine")

@@ -20,7 +20,7 @@ from jobs.reconcile.rows import Span, not_fine
 from jobs.reconcile.settle import NotAllowedError, settle
 from jobs.upstream import connect
 from jobs.witness import Finding, UnreadableLogError
-from pixian.errors import AccountRefused, PixianError, Unreachable
+from pixian.protocol.errors import AccountRefused, PixianError, Unreachable
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 PATH = "/api/v2/remove-background"
 

@@ -13,7 +13,7 @@ from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
 from conftest import World, small_png, upload
 from jobs.models import Attempt, Job
 from jobs.submit import submit
-from pixian.credentials import Credentials
+from pixian.protocol.credentials import Credentials
 
 ROLES = {"viewer": Role.VIEWER, "member": Role.MEMBER, "manager": Role.MANAGER, "owner": Role.OWNER}
 READERS = ("anonymous", "outsider", *ROLES, "staff")

@@ -1,6 +1,6 @@
 import pytest
 
-from pixian import errors
+from pixian.protocol import errors
 
 ENVELOPE = {"error": {"status": 400, "code": 1006, "message": "no"}}
 

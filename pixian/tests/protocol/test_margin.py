@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixian.margin import Edges, Length, Margin, Unit
+from pixian.protocol.margin import Edges, Length, Margin, Unit
 
 LENGTHS = st.builds(
     Length,

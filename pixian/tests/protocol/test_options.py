@@ -4,10 +4,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pixian.errors import Code, Refused
-from pixian.margin import Margin
-from pixian.options import Alignment, Format, Options
-from pixian.tests.test_margin import MARGINS
+from pixian.protocol.errors import Code, Refused
+from pixian.protocol.margin import Margin
+from pixian.protocol.options import Alignment, Format, Options
+from pixian.tests.protocol.test_margin import MARGINS
 
 EVERY_FIELD = {
     "max_pixels": "100",

@@ -4,7 +4,7 @@ import email.message
 
 import pytest
 
-from pixian.file_names import attachment, clean, cut_out_name
+from pixian.protocol.file_names import attachment, clean, cut_out_name
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from pixian import errors, fields
-from pixian.fields import Color, Size
-from pixian.limits import MAX_PROCESSED_PIXELS, MAX_RESULT_PIXELS
-from pixian.margin import NO_MARGIN, Margin
+from pixian.protocol import errors, form_fields
+from pixian.protocol.form_fields import Color, Size
+from pixian.protocol.limits import MAX_PROCESSED_PIXELS, MAX_RESULT_PIXELS
+from pixian.protocol.margin import NO_MARGIN, Margin
 
 PIXELS_CAP = 100, MAX_PROCESSED_PIXELS
 QUALITY = 1, 100
@@ -69,15 +69,15 @@ class Options:
         and an empty field counts as absent."""
         given = {name: value.strip() for name, value in form.items() if value.strip()}
         return cls(
-            max_pixels=fields.integer(given, "max_pixels", *PIXELS_CAP, cls.max_pixels),
-            background_color=fields.color(given, "background.color"),
-            crop_to_foreground=fields.boolean(given, "result.crop_to_foreground"),
-            margin=fields.margin(given, "result.margin"),
-            target_size=fields.size(given, "result.target_size"),
-            vertical_alignment=fields.choice(given, "result.vertical_alignment", cls.vertical_alignment),
-            format=fields.choice(given, "output.format", cls.format),
-            jpeg_quality=fields.integer(given, "output.jpeg_quality", *QUALITY, cls.jpeg_quality),
-            test=fields.boolean(given, "test"),
+            max_pixels=form_fields.integer(given, "max_pixels", *PIXELS_CAP, cls.max_pixels),
+            background_color=form_fields.color(given, "background.color"),
+            crop_to_foreground=form_fields.boolean(given, "result.crop_to_foreground"),
+            margin=form_fields.margin(given, "result.margin"),
+            target_size=form_fields.size(given, "result.target_size"),
+            vertical_alignment=form_fields.choice(given, "result.vertical_alignment", cls.vertical_alignment),
+            format=form_fields.choice(given, "output.format", cls.format),
+            jpeg_quality=form_fields.integer(given, "output.jpeg_quality", *QUALITY, cls.jpeg_quality),
+            test=form_fields.boolean(given, "test"),
         )
 
     @classmethod

@@ -1,8 +1,8 @@
 from datetime import UTC, datetime
 
-from pixian.options import NAMES, Options
-from pixian.v1 import DEPRECATED, as_v2
-from pixian.v1 import NAMES as OLD
+from pixian.protocol.options import NAMES, Options
+from pixian.protocol.version_1 import DEPRECATED, as_v2
+from pixian.protocol.version_1 import NAMES as OLD
 
 
 def test_the_old_names_stand_for_options() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from pixian import base64_text
+from pixian.protocol import base64_text
 
 ID_ALPHABET = string.ascii_lowercase + string.digits
 SECRET_ALPHABET = string.digits + string.ascii_lowercase[:22]

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from pixian import errors
-from pixian.margin import ALLOWED as ALLOWED_MARGINS
-from pixian.margin import Margin
+from pixian.protocol import errors
+from pixian.protocol.margin import ALLOWED as ALLOWED_MARGINS
+from pixian.protocol.margin import Margin
 
 Color = tuple[int, int, int]
 """Red, green, blue, 0 to 255 each."""

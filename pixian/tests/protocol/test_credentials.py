@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pixian.credentials import Credentials, kept_secret
+from pixian.protocol.credentials import Credentials, kept_secret
 
 
 def test_generated_ones_have_the_contracts_shape() -> None:

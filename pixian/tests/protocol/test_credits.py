@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixian.credits import (
+from pixian.protocol.credits import (
     TooManyCreditsError,
     UnreadableCreditsError,
     format_credits,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixian.base64_text import decode
+from pixian.protocol.base64_text import decode
 
 
 @given(st.binary(max_size=2000), st.sampled_from([64, 76]), st.booleans(), st.booleans())
