@@ -17,7 +17,7 @@ import httpx
 
 from bench import rival
 from engine.config import ROOT, Config
-from pixian.client import API_PATH
+from pixian.client.client import API_PATH
 from pixian.protocol.credentials import Credentials
 
 KNOWN = Credentials("pxbench00000000", "0" * 52)

@@ -17,7 +17,7 @@ from engine.config import Config
 from engine.cutout import CutOut, Cutter
 from engine.matte import Matter
 from pixian import cors
-from pixian.client import API_PATH
+from pixian.client.client import API_PATH
 from pixian.door import Door
 from pixian.fetch import Fetcher
 from pixian.protocol import file_names, version_1

@@ -5,7 +5,7 @@ these were changed. What they shorten is when something happens, never whether.
 """
 
 from jobs import exchange, hands, outcomes, process
-from pixian import backoff, ramp
+from pixian.client import backoff, ramp_up
 
 STEP_SECONDS = 0.1
 """Between two calls after a 429, and between two attempts after a 5xx: 5 s."""
@@ -32,4 +32,4 @@ def up() -> None:
     exchange.INSIST_STEP_SECONDS = INSIST_STEP_SECONDS  # type: ignore[assignment]
     outcomes.ROOM_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     process.UNREACHABLE_WAIT_SECONDS = process.OPERATOR_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
-    ramp.START = CALLS_AT_FIRST
+    ramp_up.START = CALLS_AT_FIRST

@@ -16,7 +16,7 @@ from jobs import attempts, chores, exchange, files, queue
 from jobs.leases import Leases
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
-from pixian.client import Client
+from pixian.client.client import Client
 
 DURING_SECONDS = 0.5
 LONG_SECONDS = 1.5

@@ -26,7 +26,7 @@ from werkzeug.serving import make_server
 from engine.config import ROOT, Config
 from engine.http import create_application
 from experiments.servers import free_port
-from pixian.client import API_PATH
+from pixian.client.client import API_PATH
 from pixian.picture import FORMATS, Header
 from pixian.protocol.credentials import Credentials
 from pixian.tests.attacks import ATTACKS

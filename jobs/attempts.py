@@ -16,7 +16,7 @@ from accounts import ledger
 from accounts.models import User
 from jobs import price
 from jobs.models import Attempt, Job, Price
-from pixian.client import Answer
+from pixian.client.client import Answer
 from pixian.protocol.credits import (
     MAX_MICROCREDITS,
     TooManyCreditsError,

@@ -18,7 +18,7 @@ from jobs.connections import give_back
 from jobs.models import Attempt, Job
 from jobs.spool import ResultFile
 from jobs.upstream import Upstream
-from pixian.client import OK, Answer
+from pixian.client.client import OK, Answer
 from pixian.protocol import errors
 
 log = structlog.get_logger(__name__)

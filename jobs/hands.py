@@ -15,7 +15,7 @@ from jobs.leases import Leases, process_name
 from jobs.models import Job
 from jobs.process import process
 from jobs.upstream import Upstream
-from pixian.backoff import STEP_SECONDS, Backoff
+from pixian.client.backoff import STEP_SECONDS, Backoff
 
 log = structlog.get_logger(__name__)
 

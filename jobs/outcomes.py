@@ -15,8 +15,8 @@ from jobs import attempts, queue
 from jobs.models import Attempt, Job
 from jobs.queue import Reason
 from jobs.upstream import Upstream
-from pixian.backoff import STEP_SECONDS
-from pixian.client import OK
+from pixian.client.backoff import STEP_SECONDS
+from pixian.client.client import OK
 from pixian.protocol import errors
 
 log = structlog.get_logger(__name__)

@@ -18,8 +18,8 @@ from jobs.models import Attempt, Job
 from jobs.queue import Reason
 from jobs.spool import ResultFile
 from jobs.upstream import Upstream
-from pixian.backoff import Backoff
-from pixian.client import OK
+from pixian.client.backoff import Backoff
+from pixian.client.client import OK
 from pixian.protocol import errors
 
 log = structlog.get_logger(__name__)

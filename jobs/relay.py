@@ -25,8 +25,8 @@ from jobs.leases import HEARTBEATS_PER_LEASE, Leases, process_name
 from jobs.models import Attempt, Job
 from jobs.process import process
 from jobs.upstream import Upstream
-from pixian.backoff import Backoff
-from pixian.client import Answer
+from pixian.client.backoff import Backoff
+from pixian.client.client import Answer
 from pixian.protocol import errors
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from accounts.ledger import LedgerError
 from accounts.models import Role, Team, Transfer, User
 from jobs import attempts, files, queue
 from jobs.models import Attempt, Job
-from pixian.client import OK
+from pixian.client.client import OK
 
 MAX_REASON = 400
 MAX_CHARGE = 2**53

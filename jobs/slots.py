@@ -1,4 +1,4 @@
-"""How many calls may be in flight, over all workers, gateways and hosts (``pixian.ramp``), and whose turn the
+"""How many calls may be in flight, over all workers, gateways and hosts (``pixian.client.ramp_up``), and whose turn the
 next one is: a worker's or a program's.
 
 Programs go before batches, whose next picture can wait a little. So while a program waits for a call, workers
@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from jobs.connections import give_back
 from jobs.models import Job, Ramp
-from pixian.ramp import STEP_SECONDS, allowed
+from pixian.client.ramp_up import STEP_SECONDS, allowed
 
 RECORDED_EVERY = timedelta(seconds=1)
 WAITS_FOR = timedelta(seconds=2)

@@ -3,7 +3,7 @@
 import httpx
 from django.conf import settings
 
-from pixian.client import Client
+from pixian.client.client import Client
 from pixian.protocol.credentials import Credentials
 
 EMBEDDED_URL = "http://engine"

@@ -7,7 +7,7 @@ from django.db import close_old_connections, connection
 from jobs import chores, leftovers
 from jobs.hands import Hands
 from jobs.upstream import Upstream
-from pixian.backoff import Backoff
+from pixian.client.backoff import Backoff
 
 HEARS_EVERY_SECONDS = 1
 

@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from jobs import chores, leftovers, queue
 from jobs.hands import Hands
 from jobs.upstream import Upstream, connect
-from pixian.backoff import Backoff
+from pixian.client.backoff import Backoff
 from pixian_web.celery import CHORES, LOOK, LOOK_AGAIN, LOOK_AGAIN_SECONDS, app, wake
 
 log = structlog.get_logger(__name__)

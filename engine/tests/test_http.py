@@ -12,7 +12,7 @@ from engine import http as face
 from engine.config import Config
 from engine.http import create_application
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, refusal, upload
-from pixian.client import Client
+from pixian.client.client import Client
 
 CAT = photo("chelsea")
 

@@ -15,7 +15,7 @@ import pytest
 
 from engine.config import ROOT, Config
 from engine.tests.conftest import KNOWN, REMOVE, auth, engine_process, photo, upload, wait_until_ready
-from pixian.client import Client
+from pixian.client.client import Client
 from pixian.protocol.credentials import Credentials
 
 TOO_LARGE = b"\0" * 40_000_000

@@ -19,8 +19,8 @@ from jobs import queue
 from jobs.models import Attempt, Job
 from jobs.process import process
 from jobs.upstream import Upstream
-from pixian.backoff import Backoff
-from pixian.client import Client
+from pixian.client.backoff import Backoff
+from pixian.client.client import Client
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from experiments.upstream import FAULTS, KNOWN, Call, Charge, Fault, Log, Purcha
 from experiments.upstream.choice import drawn, parse_mix
 from experiments.upstream.fault import Then
 from experiments.upstream.journal import Journal
-from pixian.client import Client
+from pixian.client.client import Client
 from pixian.picture import decode, open_picture
 from pixian.protocol import errors
 from pixian.protocol.credentials import Credentials

@@ -19,7 +19,7 @@ class Turn(models.Model):
 
 class Ramp(models.Model):
     """One row, which every claim locks: since when calls have been made without a long break, from which
-    follows how many may be in flight over all workers (``pixian.ramp``)."""
+    follows how many may be in flight over all workers (``pixian.client.ramp_up``)."""
 
     began_at = models.DateTimeField(default=timezone.now)
     claimed_at = models.DateTimeField(default=timezone.now)

@@ -18,7 +18,7 @@ from jobs.tests import upstream as wire
 from jobs.tests.programs import REMOVE, Program
 from jobs.tests.test_api_gateway import UNTOUCHED, refusal, the_job
 from jobs.tests.upstream import Server, run
-from pixian.backoff import Backoff
+from pixian.client.backoff import Backoff
 
 V1 = "/api/v1/remove-background"
 SECRET = "an-echo-of-the-request"
@@ -265,7 +265,7 @@ class TestOutOfTime:
         self, committed_world: World, program: Program, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Not of the step that every 429 costs, either."""
-        monkeypatch.setattr("pixian.backoff.STEP_SECONDS", 1000)
+        monkeypatch.setattr("pixian.client.backoff.STEP_SECONDS", 1000)
         server.script.extend([wire.error(429, 1017, "Late"), wire.error(429, 1017, "Late"), wire.answer()])
         assert program.call().status_code == 200
         assert (server.calls, the_job().attempts.count(), the_job().last_attempt.sends) == (3, 1, 3)

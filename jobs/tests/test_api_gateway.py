@@ -19,7 +19,7 @@ from jobs.reconcile import books
 from jobs.tests import upstream as wire
 from jobs.tests.programs import Program
 from jobs.tests.upstream import Server
-from pixian import backoff
+from pixian.client import backoff
 
 Reason = Job.Reason
 UNTOUCHED = Balances(available=100 * CREDIT)

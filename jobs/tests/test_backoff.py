@@ -15,7 +15,7 @@ from jobs.tests.clock import Clock
 from jobs.tests.test_worker import add, until
 from jobs.tests.upstream import Handler, Server
 from jobs.worker import Worker
-from pixian.backoff import Backoff
+from pixian.client.backoff import Backoff
 
 
 @pytest.fixture

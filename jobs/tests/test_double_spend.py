@@ -27,7 +27,7 @@ from jobs.tests import upstream as wire
 from jobs.tests.programs import begun
 from jobs.tests.upstream import Server
 from jobs.upstream import Upstream
-from pixian.backoff import Backoff
+from pixian.client.backoff import Backoff
 
 Ask = Callable[[], bool]
 ENOUGH = 10

@@ -14,7 +14,7 @@ from jobs.hands import Hands
 from jobs.models import Job
 from jobs.process import process
 from jobs.tests.upstream import Server
-from pixian.backoff import Backoff
+from pixian.client.backoff import Backoff
 
 
 def test_a_lease_lost_to_a_thread_of_the_same_process_goes_on_being_renewed(

@@ -20,7 +20,7 @@ from jobs.tests.programs import Program
 from jobs.tests.upstream import Server, run
 from jobs.upstream import Upstream
 from jobs.verify import run as verify
-from pixian.backoff import Backoff
+from pixian.client.backoff import Backoff
 
 Doubt = Attempt.Doubt
 Meanwhile = Callable[[], None]

@@ -17,7 +17,7 @@ from jobs.outcomes import MAX_ATTEMPTS
 from jobs.reconcile import books
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
-from pixian.backoff import Backoff
+from pixian.client.backoff import Backoff
 
 Reason = Job.Reason
 

@@ -16,7 +16,7 @@ from jobs.tests import upstream as wire
 from jobs.tests.test_process import balances, content
 from jobs.tests.upstream import Server, run
 from jobs.upstream import Upstream
-from pixian.backoff import Backoff
+from pixian.client.backoff import Backoff
 
 Reason = Job.Reason
 

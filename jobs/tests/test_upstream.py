@@ -16,7 +16,7 @@ from jobs.tests import upstream as wire
 from jobs.tests.test_worker import add, all_done, until, working
 from jobs.tests.upstream import Server
 from jobs.upstream import Upstream
-from pixian.backoff import Backoff
+from pixian.client.backoff import Backoff
 
 Reason = Job.Reason
 HTML = b"<!doctype html><h1>Welcome to nginx!</h1>"

@@ -32,7 +32,7 @@ from jobs.tests import upstream as wire
 from jobs.tests.upstream import CREDENTIALS, Handler, Server
 from jobs.upstream import Upstream
 from jobs.worker import Worker
-from pixian.client import Client
+from pixian.client.client import Client
 from pixian_web.tests.instance import Instance
 
 

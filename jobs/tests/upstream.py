@@ -17,8 +17,8 @@ from jobs import queue
 from jobs.models import Job
 from jobs.process import process
 from jobs.upstream import Upstream
-from pixian.backoff import Backoff
-from pixian.client import Client
+from pixian.client.backoff import Backoff
+from pixian.client.client import Client
 from pixian.protocol.credentials import Credentials
 
 CREDENTIALS = Credentials("px0123456789abc", "0" * 52)

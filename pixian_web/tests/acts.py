@@ -20,7 +20,7 @@ from jobs.tests import upstream as wire
 from jobs.tests.programs import REMOVE, program_with, reach
 from jobs.tests.upstream import serving
 from jobs.upstream import Upstream
-from pixian.client import Client as UpstreamClient
+from pixian.client.client import Client as UpstreamClient
 from pixian.protocol.credentials import Credentials
 
 ALICE, PASSWORD, MISTYPED = "alice@example.org", "correct horse", "correct hearse"

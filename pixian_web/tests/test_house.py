@@ -105,5 +105,5 @@ def test_a_forbidden_arrow_is_seen() -> None:
     assert allowed("jobs.process", "accounts.ledger")
     assert not allowed("jobs.process", "accounts.admin")
     assert not allowed("jobs.process", "engine.http")
-    assert not allowed("pixian.client", "accounts")
+    assert not allowed("pixian.client.client", "accounts")
     assert not allowed("engine.http", "jobs.models")

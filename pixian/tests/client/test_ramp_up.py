@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from pixian.ramp import START, STEP_SECONDS, allowed
+from pixian.client.ramp_up import START, STEP_SECONDS, allowed
 
 
 @pytest.mark.parametrize(

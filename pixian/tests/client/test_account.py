@@ -7,9 +7,9 @@ from operator import add
 import httpx
 import pytest
 
-from pixian.client import Account
+from pixian.client.client import Account
 from pixian.protocol import errors
-from pixian.tests.test_client import CREDENTIALS, client, raising
+from pixian.tests.client.test_client import CREDENTIALS, client, raising
 
 
 def account(body: bytes, status: int = 200, **headers: str) -> Account:

@@ -1,6 +1,6 @@
 import pytest
 
-from pixian.backoff import Backoff, linear_wait
+from pixian.client.backoff import Backoff, linear_wait
 
 
 @pytest.mark.parametrize(

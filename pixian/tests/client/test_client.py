@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from pixian.client import Client, api_base
+from pixian.client.client import Client, api_base
 from pixian.protocol import errors
 from pixian.protocol.credentials import Credentials
 
