@@ -13,10 +13,10 @@ from typing import Self
 
 import environ
 
-from pixian.fetch import PORTS
-from pixian.guard import Network
 from pixian.protocol.credentials import Credentials, kept_secret
 from pixian.protocol.credits import UnreadableCreditsError, is_finer, parse_credits
+from pixian.server.ssrf import Network
+from pixian.server.url_fetcher import PORTS
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_SOCKET_PATH_BYTES = 100
@@ -37,7 +37,7 @@ class Config:
     microcredits_per_megapixel: price of 10^6 processed pixels.
     queue: calls inside at once, at work or waiting; the next one is asked to slow down.
     timeout: seconds that a call waits for its turn; below the 180 s that clients allow.
-    fetch_networks, fetch_ports: see ``pixian.fetch.Fetcher``.
+    fetch_networks, fetch_ports: see ``pixian.server.url_fetcher.Fetcher``.
     """
 
     data_dir: Path

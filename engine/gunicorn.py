@@ -1,7 +1,7 @@
 """Gunicorn's settings for the engine process.
 
 One process, so that the network is in memory once. Requests are read by one loop
-(``pixian.waitress_worker``), and threads wait their turn to compute.
+(``pixian.server.waitress_worker``), and threads wait their turn to compute.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import socket
 
 from engine.config import Config
 from engine.logs import GUNICORN
-from pixian.waitress_worker import WaitressWorker
+from pixian.server.waitress_worker import WaitressWorker
 
 CONFIG = Config.from_env()
 SOCKET = CONFIG.socket

@@ -16,17 +16,17 @@ from engine import runtime
 from engine.config import Config
 from engine.cutout import CutOut, Cutter
 from engine.matte import Matter
-from pixian import cors
 from pixian.client.client import API_PATH
-from pixian.door import Door
-from pixian.fetch import Fetcher
 from pixian.protocol import file_names, version_1
 from pixian.protocol.credentials import Credentials
 from pixian.protocol.credits import format_credits
 from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed
 from pixian.protocol.options import Format, Options
-from pixian.sources import name_of, read_source
-from pixian.upload import UploadRequest, read_form
+from pixian.server import cors
+from pixian.server.concurrency_limit import Door
+from pixian.server.form import UploadRequest, read_form
+from pixian.server.image_source import name_of, read_source
+from pixian.server.url_fetcher import Fetcher
 
 URLS = Map(
     [

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from pixian.door import Door
+from pixian.server.concurrency_limit import Door
 from pixian_web.wsgi import application
 
 __all__ = ["application"]

@@ -1,6 +1,6 @@
 """Gunicorn's settings for the web process.
 
-Requests are read by one loop (``pixian.waitress_worker``), so threads are for work alone; several processes
+Requests are read by one loop (``pixian.server.waitress_worker``), so threads are for work alone; several processes
 where programs call more often than one interpreter can book.
 """
 
@@ -9,8 +9,8 @@ import logging
 from django.utils.module_loading import import_string
 
 from engine.logs import GUNICORN
-from pixian.waitress_channel import Limits
-from pixian.waitress_worker import WaitressWorker
+from pixian.server.waitress_channel import Limits
+from pixian.server.waitress_worker import WaitressWorker
 from pixian_web.settings import (
     PIXIAN_TIMEOUT,
     PORT,

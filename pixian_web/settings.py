@@ -109,7 +109,7 @@ WEB_THREADS = env.int("WEB_THREADS", default=32)
 
 WEB_PATIENCE_SECONDS = env.int("WEB_PATIENCE_SECONDS", default=20)
 WEB_LEAST_RATE = env.int("WEB_LEAST_RATE", default=10_000)
-"""Seconds and bytes a second that a client has to keep (``pixian.waitress_channel.Limits``)."""
+"""Seconds and bytes a second that a client has to keep (``pixian.server.waitress_channel.Limits``)."""
 
 WEB_THREADS_FOR_PAGES = 8
 """Of these, so many are never taken by programs' calls, which may last minutes."""

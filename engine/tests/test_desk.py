@@ -13,9 +13,9 @@ from engine.config import Config
 from engine.desk import Desk
 from engine.http import create_application
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, refusal, upload
-from pixian.door import RETRY_AFTER_SECONDS, Door
 from pixian.protocol.errors import Code, ServerFailed, SlowDown
 from pixian.protocol.limits import MAX_UPLOAD_PIXELS
+from pixian.server.concurrency_limit import RETRY_AFTER_SECONDS, Door
 
 
 def test_small_ones_share_the_desk() -> None:

@@ -28,9 +28,9 @@ from jobs.relay import Call
 from jobs.submit import RequestReusedError, Upload, begin
 from jobs.upstream import Upstream, connect
 from pixian import picture
-from pixian.door import Door
-from pixian.fetch import Fetcher
 from pixian.protocol.errors import ApiError, Code, Refused, SlowDown, bad_parameter
+from pixian.server.concurrency_limit import Door
+from pixian.server.url_fetcher import Fetcher
 
 CHUNK_BYTES = 1 << 20
 MAX_IGNORED, MAX_IGNORED_LENGTH = 20, 60

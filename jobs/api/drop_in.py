@@ -22,8 +22,8 @@ from pixian.removebg import errors
 from pixian.removebg.finish import TYPES, finish
 from pixian.removebg.request import DropInRequest, credentials_of, read_fields, read_source
 from pixian.removebg.wanted import JSON, SOURCES, Wanted
-from pixian.sources import name_of
-from pixian.upload import UploadRequest
+from pixian.server.form import UploadRequest
+from pixian.server.image_source import name_of
 
 ENDINGS = {kind: ending.value for ending, kind in TYPES.items()}
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from accounts.models import ApiKey, Scope
 from jobs.api import access
-from pixian.upload import refuse_unstorable
+from pixian.server.form import refuse_unstorable
 
 SCHEME = "basic"
 

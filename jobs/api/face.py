@@ -15,8 +15,8 @@ from werkzeug.exceptions import HTTPException
 
 from jobs import answers, spool
 from jobs.api import call_log
-from pixian import cors
 from pixian.protocol.errors import ApiError, Refused, ServerFailed
+from pixian.server import cors
 
 log = structlog.get_logger(__name__)
 

@@ -19,8 +19,8 @@ from jobs.models import Job
 from jobs.relay import Call
 from pixian.protocol import version_1
 from pixian.protocol.options import NAMES, Options
-from pixian.sources import SOURCES, name_of, read_source
-from pixian.upload import UploadRequest, read_form
+from pixian.server.form import UploadRequest, read_form
+from pixian.server.image_source import SOURCES, name_of, read_source
 
 
 @speaks("POST")

@@ -14,8 +14,8 @@ from pixian.protocol.limits import (
 )
 from pixian.protocol.margin import ALLOWED as MARGINS
 from pixian.protocol.options import PIXELS_CAP, QUALITY, Alignment, Format, Options
-from pixian.sources import MAX_BASE64_TEXT, SOURCES
-from pixian.upload import FORMS
+from pixian.server.form import FORMS
+from pixian.server.image_source import MAX_BASE64_TEXT, SOURCES
 
 LENGTH = r"([0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9})(%|px)|0+(\.0+)?"
 MARGIN = rf"^({LENGTH})( +({LENGTH})){{0,3}}$"

@@ -6,7 +6,7 @@ from pixian.protocol.limits import MAX_UPLOAD_BYTES
 from pixian.removebg.finish import TYPES
 from pixian.removebg.request import MAX_TEXT_BYTES
 from pixian.removebg.wanted import SIZES, SOURCES, Channels, Format, Wanted
-from pixian.upload import FORMS
+from pixian.server.form import FORMS
 
 ERRORS = "DropInError"
 CREDITS = ("X-Credits-Charged", "X-Credits-Calculated")

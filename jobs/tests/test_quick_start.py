@@ -16,7 +16,7 @@ from jobs.api.openapi_drop_in import PARAMETERS
 from jobs.views.quick_start import LANGUAGES
 from pixian.protocol.errors import Code
 from pixian.removebg.wanted import SOURCES as THEIR_SOURCES
-from pixian.sources import SOURCES
+from pixian.server.image_source import SOURCES
 
 
 def shown(client: Client, world: World) -> str:

@@ -6,14 +6,14 @@ from typing import BinaryIO, cast
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
-from pixian import sources
-from pixian.fetch import Fetcher
 from pixian.protocol import errors
 from pixian.protocol.credentials import Credentials
 from pixian.protocol.errors import Code, Refused
 from pixian.removebg.errors import SeveralSources
 from pixian.removebg.wanted import JSON, SOURCES, present
-from pixian.upload import UploadRequest, read_form, refuse_unstorable
+from pixian.server import image_source
+from pixian.server.form import UploadRequest, read_form, refuse_unstorable
+from pixian.server.url_fetcher import Fetcher
 
 MAX_TEXT_BYTES = 1 << 24
 """Of a form's texts, or of a JSON body: pictures come as base64 here, up to some 12 MB of them."""
@@ -46,18 +46,18 @@ def read_fields(request: Request) -> dict[str, str]:
 
 def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:
     """The picture's file, to be closed by the caller; raises Refused 400/1005, 400/1019 for several, and what
-    ``pixian.sources`` raises."""
-    files = sources.files_of(request, SOURCES[0])
+    ``pixian.server.image_source`` raises."""
+    files = image_source.files_of(request, SOURCES[0])
     given = present({name: fields.get(name, "") for name in SOURCES})
-    if len(files) + len(sources.texts_of(request, given, given)) > 1:
+    if len(files) + len(image_source.texts_of(request, given, given)) > 1:
         raise SeveralSources
     if files:
         return cast("BinaryIO", files[0].stream)
     match list(given):
         case ["image_file_b64"]:
-            return sources.from_base64("image_file_b64", given["image_file_b64"], MAX_TEXT_BYTES)
+            return image_source.from_base64("image_file_b64", given["image_file_b64"], MAX_TEXT_BYTES)
         case ["image_url"]:
-            return sources.from_url(given["image_url"], fetcher)
+            return image_source.from_url(given["image_url"], fetcher)
         case ["image_file"]:
             raise Refused(400, Code.IMAGE_AS_TEXT, "image_file came as text; send a file.")
     raise Refused(400, Code.NO_IMAGE, f"There is no picture: send one of {', '.join(SOURCES)}.")

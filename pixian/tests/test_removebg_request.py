@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from werkzeug.test import EnvironBuilder, encode_multipart
 
-from pixian.fetch import Fetcher
 from pixian.protocol.credentials import Credentials
 from pixian.protocol.errors import ApiError, Code, Refused
 from pixian.removebg.errors import SeveralSources
 from pixian.removebg.request import MAX_TEXT_BYTES, DropInRequest, credentials_of, read_fields, read_source
-from pixian.tests.test_fetch import answer, serving
-from pixian.upload import MAX_BODY_BYTES
+from pixian.server.form import MAX_BODY_BYTES
+from pixian.server.url_fetcher import Fetcher
+from pixian.tests.server.test_url_fetcher import answer, serving
 
 JSON = "application/json"
 KNOWN = Credentials("px1", "a:b")

@@ -20,8 +20,8 @@ PATIENCE_SECONDS = 1
 CONNECTIONS = 40
 APPLICATION = """
 import time
-from pixian.waitress_channel import Limits
-from pixian.waitress_worker import WaitressWorker
+from pixian.server.waitress_channel import Limits
+from pixian.server.waitress_worker import WaitressWorker
 
 class worker_class(WaitressWorker):
     limits = Limits({limits})

@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Request
 
-from pixian.fetch import Fetcher
 from pixian.protocol import base64_text, errors, file_names
+from pixian.server.url_fetcher import Fetcher
 
 MAX_BASE64_TEXT = 1 << 20
 SOURCES = ("image", "image.base64", "image.url")

@@ -5,8 +5,8 @@ from threading import Event, Thread
 
 import pytest
 
-from pixian.door import RETRY_AFTER_SECONDS, Door
 from pixian.protocol.errors import Code, SlowDown
+from pixian.server.concurrency_limit import RETRY_AFTER_SECONDS, Door
 
 
 def enter(door: Door, stack: ExitStack, whose: str | None, wait: float = 0) -> bool:

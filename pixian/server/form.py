@@ -11,9 +11,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.wrappers import Request
 
-from pixian import multipart
 from pixian.protocol import errors, text
 from pixian.protocol.limits import MAX_UPLOAD_BYTES
+from pixian.server import multipart
 
 MAX_TEXT_BYTES = 1 << 21
 """All texts together; the longest allowed one, image.base64, may have half of that."""

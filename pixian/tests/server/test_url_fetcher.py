@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pixian.fetch import REDIRECTS, Fetched, Fetcher, FetchLimits
-from pixian.guard import MAX_ADDRESSES, NOT_PUBLIC, is_public, resolve_by_system
 from pixian.protocol.errors import Code, Refused
+from pixian.server.ssrf import MAX_ADDRESSES, NOT_PUBLIC, is_public, resolve_by_system
+from pixian.server.url_fetcher import REDIRECTS, Fetched, Fetcher, FetchLimits
 
 PUBLIC, PUBLIC_TOO, PUBLIC_6 = "93.184.215.14", "93.184.215.15", "2606:2800:21f::14"
 CLOSED = ["93.184.215.90", "93.184.215.91", "93.184.215.92", "93.184.215.93", "93.184.215.94"]

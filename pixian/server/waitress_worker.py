@@ -17,7 +17,7 @@ from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
-from pixian.waitress_channel import CROWDED, TOO_SLOW, Channel, Limits, Stage
+from pixian.server.waitress_channel import CROWDED, TOO_SLOW, Channel, Limits, Stage
 
 CHECK_EVERY_SECONDS = 0.5
 PROBE_PATH = "/healthz"

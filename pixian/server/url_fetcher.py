@@ -15,7 +15,9 @@ from typing import BinaryIO
 import httpcore
 import httpx
 
-from pixian.guard import (
+from pixian.protocol import errors
+from pixian.protocol.limits import MAX_UPLOAD_BYTES
+from pixian.server.ssrf import (
     Address,
     Deadline,
     GuardedWire,
@@ -24,8 +26,6 @@ from pixian.guard import (
     is_public,
     resolve_by_system,
 )
-from pixian.protocol import errors
-from pixian.protocol.limits import MAX_UPLOAD_BYTES
 
 PORTS = frozenset({80, 443, 8080, 8443})
 """Where web servers listen. With any other, a stranger could have us scan hosts and talk to mail servers."""

@@ -12,8 +12,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.sansio.multipart import MultipartDecoder
 
-from pixian import multipart
-from pixian.multipart import Form, MalformedError, boundary_of
+from pixian.server import multipart
+from pixian.server.multipart import Form, MalformedError, boundary_of
 
 SJIS = 'form-data; name="image"; filename="表"'.encode("shift-jis")
 

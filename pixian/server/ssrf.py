@@ -1,6 +1,6 @@
 """Connections to public addresses only: a name is resolved once, checked, and connected to as checked.
 
-Below ``pixian.fetch``; whatever else calls addresses that strangers name goes through here too.
+Below ``pixian.server.url_fetcher``; whatever else calls addresses that strangers name goes through here too.
 """
 
 import socket
