@@ -16,10 +16,10 @@ from engine import runtime
 from engine.config import Config
 from engine.foreground import decontaminate
 from engine.matte import Matter
-from pixian import delta_png
-from pixian.compose import compose
-from pixian.encode import encode
-from pixian.pixels import Pixels
+from pixian.imaging import delta_png
+from pixian.imaging.compose import compose
+from pixian.imaging.convert import Pixels
+from pixian.imaging.encode import encode
 from pixian.protocol.options import Options
 
 SCALES = (1, 3, 6)

@@ -25,7 +25,7 @@ from accounts.teams import open_team  # noqa: E402
 from engine.config import ROOT  # noqa: E402
 from jobs.models import Attempt, Job  # noqa: E402
 from jobs.submit import Upload, submit  # noqa: E402
-from pixian import picture  # noqa: E402
+from pixian.imaging import decode  # noqa: E402
 
 ENOUGH_MICROCREDITS = 10**12
 
@@ -61,7 +61,7 @@ def _submit(team: Team, user: User, path: Path) -> None:
     content = path.read_bytes()
     with TemporaryUploadedFile(path.name, "image/png", len(content), None) as file:
         file.write(content)
-        header = picture.check(cast("BinaryIO", file))
+        header = decode.check(cast("BinaryIO", file))
         submit(team, user, Upload(file, header, path.name, uuid4(), uuid4()))
 
 

@@ -12,12 +12,12 @@ from engine.foreground import decontaminate
 from engine.guided import Bytes
 from engine.matte import Matter
 from engine.watermark import stamped
-from pixian import delta_png
-from pixian.compose import compose, foreground_box
-from pixian.encode import encode
-from pixian.layout import Box, most_pixels
-from pixian.picture import Header, decode, open_picture, shrunk_size
-from pixian.pixels import working_copy
+from pixian.imaging import delta_png
+from pixian.imaging.compose import compose, foreground_box
+from pixian.imaging.convert import working_copy
+from pixian.imaging.decode import Header, decode, open_picture, shrunk_size
+from pixian.imaging.encode import encode
+from pixian.imaging.layout import Box, most_pixels
 from pixian.protocol.form_fields import Size
 from pixian.protocol.limits import MAX_UPLOAD_PIXELS
 from pixian.protocol.options import Format, Options
@@ -60,7 +60,7 @@ class Cutter:
         self._desk = Desk(MAX_UPLOAD_PIXELS, timeout)
 
     def cut_out(self, file: BinaryIO, options: Options) -> CutOut:
-        """The foreground of the picture in ``file``; raises what pixian.picture raises for a bad one,
+        """The foreground of the picture in ``file``; raises what pixian.imaging.decode raises for a bad one,
         Refused 400/1023 where the result would be too large, and ServerFailed 503/-10 where its turn
         doesn't come in time."""
         options = options.heeded()

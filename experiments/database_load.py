@@ -17,7 +17,7 @@ from experiments.database_notes import Notes, note_bookings
 from experiments.site import Site
 from jobs.models import Job
 from jobs.submit import Upload, submit
-from pixian.picture import check
+from pixian.imaging.decode import check
 
 PAUSE_SECONDS = 0.05
 AGAIN_SECONDS = 0.1

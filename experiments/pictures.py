@@ -27,9 +27,9 @@ from engine.config import ROOT, Config
 from engine.http import create_application
 from experiments.servers import free_port
 from pixian.client.client import API_PATH
-from pixian.picture import FORMATS, Header
+from pixian.imaging.decode import FORMATS, Header
 from pixian.protocol.credentials import Credentials
-from pixian.tests.attacks import ATTACKS
+from pixian.tests.imaging.attacks import ATTACKS
 
 KNOWN = Credentials("pxtest000000000", "0" * 52)
 PHOTO = (ROOT / "engine/tests/photos/chelsea.jpg").read_bytes()

@@ -34,7 +34,7 @@ from jobs.management.commands.worker import Command
 from jobs.models import Job
 from jobs.submit import Upload, submit
 from jobs.upstream import connect
-from pixian.picture import check
+from pixian.imaging.decode import check
 
 CREDITS_PER_TEAM = 1_000_000
 TEAMS = 3

@@ -17,7 +17,7 @@ from PIL import Image
 from jobs import room, spool
 from jobs.models import Attempt, Job
 from jobs.spool import ResultFile
-from pixian import picture
+from pixian.imaging import decode
 from pixian.protocol.errors import BodyLost, Refused
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 
@@ -81,7 +81,7 @@ def check_picture(file: "File[bytes]") -> None:
     its end."""
     file.seek(0)
     try:
-        image, header = picture.open_picture(cast("BinaryIO", file))
+        image, header = decode.open_picture(cast("BinaryIO", file))
         file.seek(max(0, (file.size or 0) - TAIL_BYTES))
         if ENDS.get(header.format, b"") in file.read():
             return
@@ -95,7 +95,7 @@ def check_picture(file: "File[bytes]") -> None:
 def _check_pixels(image: Image.Image) -> None:
     """Some encoders leave a JPEG's end out, so that only its pixels tell."""
     try:
-        picture.decode(image)
+        decode.decode(image)
     except Refused as error:
         raise BodyLost("the picture has no end") from error
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from jobs.decoding import ROOM
 from jobs.submit import Upload
-from pixian import picture
+from pixian.imaging import decode
 from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed, TooComplex
 from pixian.protocol.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
@@ -50,7 +50,7 @@ class UploadForm(forms.Form):
                 {"size": filesizeformat(size), "limit": filesizeformat(MAX_UPLOAD_BYTES)},
             )
         try:
-            self.header = picture.check(cast("BinaryIO", file), partial(ROOM.taken, self._team))
+            self.header = decode.check(cast("BinaryIO", file), partial(ROOM.taken, self._team))
         except (Refused, ServerFailed) as error:
             raise _told(error) from error
         return file

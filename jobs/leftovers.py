@@ -12,7 +12,7 @@ import structlog
 from jobs import spool
 from jobs.models import Attempt, Job
 from jobs.spool import ResultFile
-from pixian import picture
+from pixian.imaging import decode
 from pixian.protocol.errors import Refused
 
 log = structlog.get_logger(__name__)
@@ -73,8 +73,8 @@ def _whole(path: Path, length: int | None) -> ResultFile | None:
         file.truncate(end if length is None else length)
         file.size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        image, _header = picture.open_picture(cast("BinaryIO", file))
-        picture.decode(image)
+        image, _header = decode.open_picture(cast("BinaryIO", file))
+        decode.decode(image)
     except Refused:
         file.close()
         return None

@@ -14,8 +14,8 @@ from PIL import Image
 
 from jobs.decoding import ROOM
 from jobs.models import Job
-from pixian import delta_png, picture, pixels
-from pixian.orientation import AS_STORED
+from pixian.imaging import convert, decode, delta_png
+from pixian.imaging.orientation import AS_STORED
 from pixian.protocol.options import Options
 
 QUALITY = 82
@@ -57,24 +57,24 @@ def preview(job: Job, side: Side, size: Size) -> str:
 
 def _stored(name: str, size: Size) -> Small:
     with default_storage.open(name) as file:
-        image, header = picture.open_picture(cast("BinaryIO", file))
+        image, header = decode.open_picture(cast("BinaryIO", file))
         image.draft(None, (size.edge, size.edge))
-        picture.decode(image)
-        return pixels.thumbnail(image, header.orientation, size.edge)
+        decode.decode(image)
+        return convert.thumbnail(image, header.orientation, size.edge)
 
 
 def _whole(job: Job, size: Size) -> Small | None:
     """What a delta PNG makes together with its source; None if they don't fit."""
     with job.source.open() as file, job.result.open() as delta:
-        image, header = picture.open_picture(cast("BinaryIO", file))
-        picture.decode(image)
+        image, header = decode.open_picture(cast("BinaryIO", file))
+        decode.decode(image)
         cap = Options.parse(job.options).max_pixels
-        original = pixels.working_copy(image, header.orientation, cap)
+        original = convert.working_copy(image, header.orientation, cap)
         try:
             whole = Image.fromarray(delta_png.decode(original.pixels, delta.read()))
         except ValueError:
             return None
-    return pixels.thumbnail(whole, AS_STORED, size.edge)[0], original.profile
+    return convert.thumbnail(whole, AS_STORED, size.edge)[0], original.profile
 
 
 def _encoded(image: Image.Image, profile: bytes | None) -> bytes:

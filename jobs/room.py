@@ -27,7 +27,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from jobs import spool
 from jobs.models import Job
 from jobs.spool import FULL, ResultFile
-from pixian import layout
+from pixian.imaging import layout
 from pixian.protocol.errors import Refused
 from pixian.protocol.options import Format, Options
 

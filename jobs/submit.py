@@ -19,7 +19,7 @@ from accounts.rates import Bound, TooFastError
 from jobs import attempts, files, queue, slots, wake
 from jobs.models import Attempt, Job
 from jobs.queue import NoSlotError
-from pixian.picture import Header
+from pixian.imaging.decode import Header
 
 REMEMBERED = timedelta(hours=24)
 UNDONE = (LedgerError, IntegrityError, DataError, NoSlotError, TooFastError)

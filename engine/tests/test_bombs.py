@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, refusal, upload
-from pixian.tests.attacks import ATTACKS, TOO_MANY_PIXELS, UNREADABLE
-from pixian.tests.odd_pictures import CUT, ODD, PLAIN
+from pixian.tests.imaging.attacks import ATTACKS, TOO_MANY_PIXELS, UNREADABLE
+from pixian.tests.imaging.odd_pictures import CUT, ODD, PLAIN
 
 # Pillow warns of damaged metadata and reads on.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -114,7 +114,7 @@ SOME_ODD = (
     *("GIF without its trailer", "BMP without its last padding", "EXIF that is cut off, in WebP"),
     *("WebP of another length", "TIFF with EXIF in a loop"),
 )
-"""The others are read by the same function: ``pixian.tests.test_container``."""
+"""The others are read by the same function: ``pixian.tests.imaging.test_containers``."""
 
 TOLD = {
     "20,000 scans of 1 MP": "more than 100 scans at 1000 × 1000",

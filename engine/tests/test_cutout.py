@@ -8,14 +8,14 @@ from PIL import Image, ImageCms
 from engine.cutout import Cutter, price_microcredits
 from engine.matte import Matter
 from engine.tests.conftest import photo
-from pixian import delta_png
+from pixian.imaging import delta_png
 from pixian.protocol.errors import Refused
 from pixian.protocol.options import Format, Options
-from pixian.tests.format_cases import Patched, patched
-from pixian.tests.orientation_cases import STORED, Turned, turned, turned_tiffs
-from pixian.tests.pictures import chunk, gama, grey_icc, iccp, linear, png, rgb_icc
-from pixian.tests.test_color_profile import as_seen, copy_of, patches_seen
-from pixian.tests.tiff_cases import tiffs
+from pixian.tests.imaging.format_cases import Patched, patched
+from pixian.tests.imaging.orientation_cases import STORED, Turned, turned, turned_tiffs
+from pixian.tests.imaging.pictures import chunk, gama, grey_icc, iccp, linear, png, rgb_icc
+from pixian.tests.imaging.test_color_profile import as_seen, copy_of, patches_seen
+from pixian.tests.imaging.tiff_cases import tiffs
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from engine.tests.conftest import REMOVE, photo, refusal, upload
-from pixian import delta_png
-from pixian.compose import foreground_box
+from pixian.imaging import delta_png
+from pixian.imaging.compose import foreground_box
 
 COFFEE = photo("coffee")
 ORIGINAL = np.asarray(Image.open(io.BytesIO(COFFEE)))

@@ -22,7 +22,7 @@ from experiments.upstream.choice import drawn, parse_mix
 from experiments.upstream.fault import Then
 from experiments.upstream.journal import Journal
 from pixian.client.client import Client
-from pixian.picture import decode, open_picture
+from pixian.imaging.decode import decode, open_picture
 from pixian.protocol import errors
 from pixian.protocol.credentials import Credentials
 from pixian.protocol.credits import parse_credits

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from experiments.upstream.fault import CREDITS, Body, Fault, Sends, Then
 from experiments.upstream.result import SIZE, result_for
 from experiments.upstream.wire import Headers, Wire, head_of
-from pixian.picture import Header
+from pixian.imaging.decode import Header
 from pixian.protocol.credits import format_credits
 from pixian.protocol.errors import ApiError
 

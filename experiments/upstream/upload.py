@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from experiments.upstream.wire import Head
-from pixian.picture import Header, open_picture
+from pixian.imaging.decode import Header, open_picture
 from pixian.protocol.errors import Code, Refused, too_many_bytes
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS, MAX_UPLOAD_BYTES
 

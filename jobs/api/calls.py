@@ -27,7 +27,7 @@ from jobs.queue import NoSlotError
 from jobs.relay import Call
 from jobs.submit import RequestReusedError, Upload, begin
 from jobs.upstream import Upstream, connect
-from pixian import picture
+from pixian.imaging import decode
 from pixian.protocol.errors import ApiError, Code, Refused, SlowDown, bad_parameter
 from pixian.server.concurrency_limit import Door
 from pixian.server.url_fetcher import Fetcher
@@ -86,10 +86,10 @@ def terms(
 @contextmanager
 def received(source: BinaryIO, name: str, terms: Mapping[str, Any]) -> Iterator[Upload]:
     """The upload that a request is, its picture in a file of its own; raises what
-    ``pixian.picture.open_picture`` raises."""
+    ``pixian.imaging.decode.open_picture`` raises."""
     with TemporaryUploadedFile("source", None, 0, None) as file:
         _copy(source, file)
-        _image, header = picture.open_picture(cast("BinaryIO", file))  # closing it would close the file
+        _image, header = decode.open_picture(cast("BinaryIO", file))  # closing it would close the file
         yield Upload(file=file, header=header, name=name, **terms)
 
 

@@ -21,7 +21,7 @@ from jobs.leases import process_name
 from jobs.models import Job
 from jobs.submit import Upload
 from jobs.upstream import Upstream
-from pixian.picture import open_picture
+from pixian.imaging.decode import open_picture
 from pixian.protocol.credentials import Credentials
 
 REMOVE = "/api/v2/remove-background"

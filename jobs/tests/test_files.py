@@ -21,7 +21,7 @@ from jobs.tests import upstream as wire
 from jobs.tests.disks import fill_the_disk, job_of, spooled
 from jobs.tests.upstream import Server, run
 from pixian.protocol.errors import BodyLost, Refused
-from pixian.tests.odd_pictures import JPEG
+from pixian.tests.imaging.odd_pictures import JPEG
 
 
 def endless() -> Iterator[bytes]:

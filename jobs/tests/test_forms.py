@@ -14,11 +14,11 @@ from conftest import small_png
 from jobs import forms
 from jobs.decoding import Room
 from jobs.forms import UploadForm
-from pixian import picture
+from pixian.imaging import decode
 from pixian.protocol import file_names
-from pixian.tests.attacks import ATTACKS
-from pixian.tests.odd_pictures import CUT, ODD
-from pixian.tests.test_picture import bomb
+from pixian.tests.imaging.attacks import ATTACKS
+from pixian.tests.imaging.odd_pictures import CUT, ODD
+from pixian.tests.imaging.test_decode import bomb
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def test_as_many_bytes_as_allowed_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("limit", "passes"), [(30_000, True), (29_999, False)])
 def test_the_number_of_pixels_is_bounded(monkeypatch: pytest.MonkeyPatch, limit: int, passes: bool) -> None:
-    monkeypatch.setattr(picture, "MAX_UPLOAD_PIXELS", limit)
+    monkeypatch.setattr(decode, "MAX_UPLOAD_PIXELS", limit)
     with form_with(encoded("PNG")) as form:
         assert form.is_valid() == passes
         assert passes or form.status == 413

@@ -16,12 +16,12 @@ from jobs.models import Job
 from jobs.renditions import Side, Size, preview
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
-from pixian import delta_png
+from pixian.imaging import delta_png
 from pixian.protocol.errors import ServerFailed
-from pixian.tests.format_cases import PATCH, Patched, patched
-from pixian.tests.odd_pictures import ODD, PLAIN
-from pixian.tests.orientation_cases import turned, turned_tiffs
-from pixian.tests.tiff_cases import tiffs
+from pixian.tests.imaging.format_cases import PATCH, Patched, patched
+from pixian.tests.imaging.odd_pictures import ODD, PLAIN
+from pixian.tests.imaging.orientation_cases import turned, turned_tiffs
+from pixian.tests.imaging.tiff_cases import tiffs
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 

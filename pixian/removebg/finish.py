@@ -12,11 +12,11 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from pixian.compose import foreground_box
-from pixian.encode import encode
-from pixian.layout import Box
-from pixian.picture import decode, open_picture, shrunk_size
-from pixian.pixels import Pixels, working_copy
+from pixian.imaging.compose import foreground_box
+from pixian.imaging.convert import Pixels, working_copy
+from pixian.imaging.decode import decode, open_picture, shrunk_size
+from pixian.imaging.encode import encode
+from pixian.imaging.layout import Box
 from pixian.protocol.credits import MICROCREDITS, is_finer, parse_credits
 from pixian.protocol.form_fields import Size
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS
@@ -46,7 +46,7 @@ def finish(wanted: Wanted, result: BinaryIO, told: Mapping[str, str], uploaded: 
     """The answer, made of the upstream's PNG.
 
     told: the upstream's headers. uploaded: width and height of the picture as it came. Raises what
-    ``pixian.picture`` raises where the result can't be read.
+    ``pixian.imaging.decode`` raises where the result can't be read.
     """
     image, header = open_picture(result)
     decode(image)

@@ -5,8 +5,8 @@ import re
 import numpy as np
 from PIL import ImageColor
 
-from pixian.ground import in_space_of
-from pixian.pixels import Pixels
+from pixian.imaging.convert import Pixels
+from pixian.imaging.fill_color import in_space_of
 
 Paint = tuple[int, int, int, int]
 """Red, green, blue and alpha, 0 to 255 each."""

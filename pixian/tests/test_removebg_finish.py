@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pixian.encode import png
-from pixian.pixels import Pixels
+from pixian.imaging.convert import Pixels
+from pixian.imaging.encode import png
 from pixian.removebg import finish as module
 from pixian.removebg.finish import Made, finish
 from pixian.removebg.wanted import SIZES, Channels, Format, Wanted
-from pixian.tests.test_compose import SRGB, SWAPPED, cut_outs
+from pixian.tests.imaging.test_compose import SRGB, SWAPPED, cut_outs
 
 RED, BLUE, NOTHING = (255, 0, 0, 255), (0, 0, 255, 128), (0, 0, 0, 0)
 SIZE = (24, 16)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pixian.pixels import Pixels
+from pixian.imaging.convert import Pixels
 from pixian.removebg import paint as module
 from pixian.removebg.paint import WHITE, Paint, lay_behind, parse_paint
-from pixian.tests.test_compose import SWAPPED, cut_outs
+from pixian.tests.imaging.test_compose import SWAPPED, cut_outs
 
 LEVELS = st.integers(0, 255)
 PAINTS = st.tuples(LEVELS, LEVELS, LEVELS, st.integers(1, 255))

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
-from pixian import delta_png
-from pixian.pixels import Pixels
-from pixian.tests.format_cases import Patched, patched
-from pixian.tests.orientation_cases import CORNERS, STORED, UPPER_LEFT, Turned, turned
-from pixian.tests.png_cases import Case, png_table
-from pixian.tests.test_color_profile import as_seen, assert_same, copy_of, patches_seen
+from pixian.imaging import delta_png
+from pixian.imaging.convert import Pixels
+from pixian.tests.imaging.format_cases import Patched, patched
+from pixian.tests.imaging.orientation_cases import CORNERS, STORED, UPPER_LEFT, Turned, turned
+from pixian.tests.imaging.png_cases import Case, png_table
+from pixian.tests.imaging.test_color_profile import as_seen, assert_same, copy_of, patches_seen
 
 pytestmark = pytest.mark.browser
 

@@ -1,4 +1,4 @@
-// Puts a delta PNG and its original together again: § 6 of the contract, and pixian/delta_png.py.
+// Puts a delta PNG and its original together again: § 6 of the contract, and pixian/imaging/delta_png.py.
 // A canvas would lose the colours under alpha 0 that tell what to copy, so the PNG is read here.
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];

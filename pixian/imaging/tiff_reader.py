@@ -1,0 +1,147 @@
+"""What Pillow's TIFF reader refuses, or reads otherwise than the specification and libtiff have it."""
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image, ImageFile, ImagePalette, TiffImagePlugin
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE, INK, YCBCR, LAB, ICC_LAB = 0, 1, 3, 5, 6, 8, 9
+PLANES = 2
+REVERSED_BITS = 2
+PREMULTIPLIED, STRAIGHT = 1, 2  # what an extra sample is
+
+Layout = tuple[bytes, int, tuple[int, ...], int, tuple[int, ...], tuple[int, ...]]
+"""Byte order, photometric interpretation, sample format, bit order, bits of each sample, extra samples."""
+
+
+class TiffImageFile(TiffImagePlugin.TiffImageFile):
+    """A TIFF with its samples as they are meant, in a mode that Pillow converts rightly, and as it is
+    stored: turning it upright is left to ``pixian.imaging.orientation``, as for all formats."""
+
+    def _setup(self) -> None:
+        super()._setup()
+        self._size = self._tile_size
+        if self.mode in ("LA", "La") and self._planar_configuration == PLANES:
+            # Pillow would leave the alpha at 0, and so the picture empty.
+            raise SyntaxError("Grey and alpha in planes of their own can't be read")
+        if not self.use_load_libtiff and self._needs_libtiff():
+            self._read_with_libtiff()
+        colors = self.tag_v2.get(TiffImagePlugin.COLORMAP, ())
+        if self.mode == "P" and max(colors) < 256:
+            # By a program that didn't know of a colour map's 16 bits; libtiff sees it the same way.
+            self.palette = ImagePalette.raw("RGB;L", bytes(colors))
+
+    def load_end(self) -> None:
+        if not self.is_animated:
+            self._close_exclusive_fp_after_loading = True
+        meant = self._as_meant()
+        if meant is not self:
+            self.im, self._mode = meant.im, meant.mode
+
+    @property
+    def _photometric(self) -> int:
+        value = self.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, WHITE_IS_ZERO)
+        return value if isinstance(value, int) else WHITE_IS_ZERO
+
+    @property
+    def _bits(self) -> int:
+        return int(max(self.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))))
+
+    @property
+    def _extra(self) -> int:
+        return int(self.tag_v2.get(TiffImagePlugin.EXTRASAMPLES, (0,))[0])
+
+    def _needs_libtiff(self) -> bool:
+        """Pillow's own reader of uncompressed files takes most planes apart wrongly, reverses no bits of wide
+        samples and knows no subsampling. libtiff isn't used for everything: it holds a whole strip beside the
+        picture, which may be as large."""
+        is_wide = self._bits > 8
+        reversed_bits = self.tag_v2.get(TiffImagePlugin.FILLORDER) == REVERSED_BITS
+        in_planes = self._planar_configuration == PLANES and self.mode not in ("1", "L", "P")
+        unknown = in_planes or self._photometric == YCBCR
+        return unknown or (is_wide and (reversed_bits or self._is_wide_grey_and_alpha()))
+
+    def _read_with_libtiff(self) -> None:
+        rawmode = self.mode
+        if self._photometric == YCBCR:
+            self._mode, rawmode = "RGB", "RGBX"
+        elif self.mode.startswith("I;16"):
+            self._mode, rawmode = "I;16", "I;16N"
+        elif self._bits > 8 and not self._is_wide_grey_and_alpha():
+            rawmode = f"{self.mode};16N"
+        self.use_load_libtiff = True
+        args = (rawmode, False, self.tag_v2.offset)
+        self.tile = [ImageFile._Tile("libtiff", (0, 0, *self._tile_size), 0, args)]
+
+    def _is_wide_grey_and_alpha(self) -> bool:
+        """Read as four bytes a pixel, since Pillow has no mode for it."""
+        return self._photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO) and self.mode == "RGBA"
+
+    def _as_meant(self) -> Image.Image:
+        if self.mode.startswith("I;16") and self._bits == 12:
+            return Image.fromarray(np.asarray(self) << 4)
+        if self._photometric in (LAB, ICC_LAB) and self.mode == "RGB":
+            return self._lab()
+        image: Image.Image = self
+        if self._is_wide_grey_and_alpha():
+            image = self._grey_and_alpha()
+        if image.mode == "La":
+            image = image.convert("LA")
+        return self._negative(image) if self._photometric == WHITE_IS_ZERO else image
+
+    def _grey_and_alpha(self) -> Image.Image:
+        """The upper byte of both. libtiff gives them in the machine's order."""
+        bands = self.split()[1::2] if sys.byteorder == "little" else self.split()[::2]
+        modes = {PREMULTIPLIED: "La", STRAIGHT: "LA"}
+        return Image.merge(modes[self._extra], bands) if self._extra in modes else bands[0]
+
+    def _lab(self) -> Image.Image:
+        """Pillow's Lab has a and b moved up by 128, as ICC's has, and TIFF's own hasn't."""
+        light, *colors = self.split()
+        if self._photometric == LAB:
+            colors = [band.point([level ^ 128 for level in range(256)]) for band in colors]
+        return Image.merge("LAB", (light, *colors))
+
+    def _negative(self, image: Image.Image) -> Image.Image:
+        """White is zero, in the modes in which Pillow leaves it so."""
+        if image.mode.startswith("I;16"):
+            return Image.fromarray(np.uint16(65535) - np.asarray(image, np.uint16))
+        if image.mode == "F":
+            return Image.fromarray(-np.asarray(image))
+        if self.tag_v2.get(TiffImagePlugin.SAMPLESPERPIXEL) == 2:
+            alpha_stays = list(range(256)) if image.mode == "LA" else []
+            return image.point([*range(255, -1, -1), *alpha_stays])
+        return image
+
+
+def _layouts() -> Iterator[tuple[Layout, tuple[str, str]]]:
+    """Yield what Pillow's table lacks, with the mode and the raw mode to read it in."""
+    for order, wide in ((b"II", "L"), (b"MM", "B")):
+        grey16 = "I;16" if wide == "L" else "I;16B"
+        for bits in (1, REVERSED_BITS):
+            for photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO):
+                yield (order, photometric, (1,), bits, (16,), ()), (grey16, grey16)
+        for photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO):
+            for extra, mode, raw in (
+                ((), "L", "LX"),
+                ((0,), "L", "LX"),
+                ((1,), "La", "La"),
+                ((2,), "LA", "LA"),
+            ):
+                yield (order, photometric, (1,), 1, (8, 8), extra), (mode, raw)
+                yield (order, photometric, (1,), 1, (16, 16), extra), ("RGBA", "RGBA")
+        # Alpha beside ink isn't heeded, as in libtiff: it says how much ink lies there in most programs.
+        for extra in ((), (PREMULTIPLIED,), (STRAIGHT,)):
+            yield (order, INK, (1,), 1, (8,) * 5, extra), ("CMYK", "CMYKX")
+        yield (order, LAB, (1,), 1, (16,) * 3, ()), ("RGB", f"RGB;16{wide}")
+        yield (order, ICC_LAB, (1,), 1, (8,) * 3, ()), ("RGB", "RGB")
+        yield (order, BLACK_IS_ZERO, (1,), 1, (12,), ()), ("I;16", "I;12")
+    yield (b"MM", BLACK_IS_ZERO, (1,), 1, (32,), ()), ("I", "I;32B")
+
+
+def install() -> None:
+    """Make Pillow open TIFF as described here, in this process."""
+    for layout, modes in _layouts():
+        TiffImagePlugin.OPEN_INFO.setdefault(layout, modes)  # type: ignore[arg-type]
+    Image.register_open(TiffImageFile.format, TiffImageFile, TiffImagePlugin._accept)

@@ -1,0 +1,149 @@
+"""Small or plain files that would cost a decoder far more than they show."""
+
+import struct
+import zlib
+from collections.abc import Callable
+
+from PIL import Image
+
+from pixian.tests.imaging.odd_pictures import chunk, riff, saved, segment
+
+MEGABYTE = 1 << 20
+MOST = 31_000_000  # bytes of a file that is just allowed
+TEAL = Image.new("RGB", (100, 100), "teal")
+UNREADABLE, TOO_MANY_PIXELS, SERVED = (400, 1006), (413, 1013), (200, 0)
+
+
+def png(width: int, height: int, *before: bytes, pixels: bytes | None = None) -> bytes:
+    """8-bit grey; white by itself."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((width + 1) * height)) if pixels is None else pixels
+    parts = [chunk(b"IHDR", header), *before, chunk(b"IDAT", rows), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def gif(extensions: bytes = b"") -> bytes:
+    content = saved("GIF", TEAL.quantize(4))
+    at = content.index(b",\0\0\0\0d\0d\0")
+    return content[:at] + extensions + content[at:]
+
+
+def gif_of_small_blocks() -> bytes:
+    content = saved("GIF", TEAL.quantize(4))
+    at = content.index(b",\0\0\0\0d\0d\0") + 11
+    return content[:at] + full(b"\1\x44")
+
+
+def jpeg(*segments: bytes) -> bytes:
+    content = saved("JPEG", TEAL)
+    return content[:2] + b"".join(segments) + content[2:]
+
+
+def scans(count: int, side: int) -> bytes:
+    """A progressive JPEG that repeats its last scan, which is empty."""
+    content = saved("JPEG", Image.new("RGB", (side, side), "teal"), progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * count + content[-2:]
+
+
+def full(part: bytes) -> bytes:
+    """So many of them as fit into a file."""
+    return part * (MOST // len(part))
+
+
+def tiff(*entries: tuple[int, int, int, int], behind: bytes = b"", compression: int = 1) -> bytes:
+    """16 × 16, grey; ``behind`` begins at 4,096. An entry is a tag, a type, a count and a value."""
+    usual = {256: 16, 257: 16, 258: 8, 259: compression, 262: 1, 273: 8, 277: 1, 278: 16, 279: 256}
+    tags = {tag: (4, 1, value) for tag, value in usual.items()} | {tag: rest for tag, *rest in entries}
+    table = b"".join(struct.pack("<HHII", tag, *rest) for tag, rest in sorted(tags.items()))
+    return (b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + table + bytes(4)).ljust(4096, b"\0") + behind
+
+
+def tiff_of_a_jpeg() -> bytes:
+    strip = scans(2_000, 1_024)
+    size = ((256, 4, 1, 1024), (257, 4, 1, 1024), (278, 4, 1, 1024), (258, 3, 1, 8), (277, 3, 1, 3))
+    data = (262, 3, 1, 6), (273, 4, 1, 4096), (279, 4, 1, len(strip))
+    return tiff(*size, *data, behind=strip, compression=7)
+
+
+def bmp(compression: int, data: bytes, side: int = 5_600) -> bytes:
+    info = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, compression, len(data), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 1078 + len(data), 0, 0, 1078) + info + bytes(range(256)) * 4 + data
+
+
+def arithmetic_jpeg() -> bytes:
+    return saved("JPEG", TEAL).replace(b"\xff\xc0", b"\xff\xc9", 1)
+
+
+def webp_of_chunks() -> bytes:
+    return riff((b"VP8X", bytes(10)))[:30] + full(b"abcd\0\0\0\0")
+
+
+def webp_in_34_bytes() -> bytes:
+    """8,000 × 4,000 of one colour: five prefix codes of one symbol each."""
+    size = struct.pack("<I", 7_999 | 3_999 << 14)
+    return riff((b"VP8L", b"\x2f" + size + b"\x88\x88\x08\0\0\0\0\0\0"))
+
+
+ATTACKS: dict[str, tuple[Callable[[], bytes], set[tuple[int, int]]]] = {
+    "20,000 scans of 1 MP": (lambda: scans(20_000, 1_000), {UNREADABLE}),
+    "10,000 scans of 30 MP": (lambda: scans(10_000, 5_500), {UNREADABLE}),
+    "scans of a JPEG in a TIFF": (tiff_of_a_jpeg, {UNREADABLE}),
+    "empty APP segments": (lambda: jpeg(full(segment(0xE5, b""))), {UNREADABLE}),
+    "empty comments": (lambda: jpeg(full(segment(0xFE, b""))), {UNREADABLE}),
+    "fill bytes": (lambda: jpeg(full(b"\xff")), {SERVED, UNREADABLE}),
+    "bare markers": (lambda: jpeg(full(b"\xff\xd0")), {UNREADABLE}),
+    "large APP segments": (lambda: jpeg(full(segment(0xE5, bytes(65_000)))), {SERVED, UNREADABLE}),
+    "EXIF and profiles": (
+        lambda: jpeg(
+            full(segment(0xE1, b"Exif\0\0II*\0" + bytes(60_000)) + segment(0xE2, b"ICC_PROFILE\0\1\1abc"))
+        ),
+        {SERVED, UNREADABLE},
+    ),
+    "arithmetic coding": (arithmetic_jpeg, {UNREADABLE}),
+    "GIF of small comment blocks": (lambda: gif(b"!\xfe" + full(b"\1a") + b"\0"), {UNREADABLE}),
+    "GIF of small comments": (lambda: gif(full(b"!\xfe\1a\0")), {UNREADABLE}),
+    "GIF of small blocks of pixels": (gif_of_small_blocks, {SERVED, UNREADABLE}),
+    "empty private chunks": (lambda: png(9, 9, full(chunk(b"prVt", b""))), {UNREADABLE}),
+    "empty pixel chunks": (lambda: png(9, 9, full(chunk(b"IDAT", b""))), {UNREADABLE}),
+    "text bombs": (
+        lambda: png(9, 9, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(4 << 20))) * 2_000),
+        {SERVED, UNREADABLE},
+    ),
+    "profile bombs": (
+        lambda: png(9, 9, chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(200 << 20))) * 99),
+        {SERVED, UNREADABLE},
+    ),
+    "animation": (lambda: png(9, 9, chunk(b"acTL", bytes(3) + b"\xff" + bytes(4))), {SERVED, UNREADABLE}),
+    "1 × 32,000,000": (lambda: png(1, 32_000_000), {TOO_MANY_PIXELS}),
+    "32,000,000 × 1": (lambda: png(32_000_000, 1), {TOO_MANY_PIXELS}),
+    "30,000 × 30,000 without pixels": (lambda: png(30_000, 30_000, pixels=b""), {TOO_MANY_PIXELS}),
+    "32 MP in 34 bytes": (webp_in_34_bytes, {UNREADABLE}),
+    "WebP of chunks": (webp_of_chunks, {UNREADABLE}),
+    "TIFF of strips": (
+        lambda: tiff((273, 4, 7_000_000, 4096), (279, 4, 7_000_000, 4096), behind=bytes(28_000_000)),
+        {UNREADABLE},
+    ),
+    "TIFF of entries": (
+        lambda: tiff(*((tag, 7, 29_000_000, 4096) for tag in range(300, 60_000)), behind=bytes(29_000_000)),
+        {UNREADABLE},
+    ),
+    "TIFF of large values": (
+        lambda: tiff(*((tag, 7, 29_000_000, 4096) for tag in (700, 34675, 37724)), behind=bytes(29_000_000)),
+        {SERVED, UNREADABLE},
+    ),
+    "TIFF of a huge tile": (
+        lambda: tiff(
+            *((322, 4, 1, 30_000), (323, 4, 1, 30_000), (324, 4, 1, 4096), (325, 4, 1, 99)), compression=8
+        ),
+        {UNREADABLE},
+    ),
+    "TIFF directories in a loop": (
+        lambda: tiff((330, 4, 1, 8), (34665, 4, 1, 8), (34853, 4, 1, 8)),
+        {SERVED, UNREADABLE},
+    ),
+    "BMP runs": (lambda: bmp(1, full(b"\1\5")), {UNREADABLE}),
+    "BMP that ends at once": (lambda: bmp(1, b"\0\1"), {UNREADABLE}),
+    "BMP of a huge header": (lambda: b"BM" + bytes(12) + b"\xff" * 4 + bytes(MOST), {UNREADABLE}),
+}  # fmt: skip
+"""By name: how it is made, and what may be said to it."""

@@ -1,0 +1,130 @@
+"""Metadata never costs a picture; missing pixels always do."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixian.imaging import decode
+from pixian.imaging.convert import Pixels
+from pixian.protocol.errors import Code, Refused
+from pixian.tests.imaging.odd_pictures import (
+    CUT,
+    ODD,
+    PLAIN,
+    jpeg_with,
+    png_with,
+    saved,
+    scene,
+    segment,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
+
+def pixels(content: bytes) -> Pixels:
+    image, _header = decode.open_picture(io.BytesIO(content))
+    decode.decode(image)
+    return np.asarray(image.convert("RGBA"))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_file_is_the_picture_that_it_is(name: str) -> None:
+    plain, make = ODD[name]
+    content = make()
+    header = decode.check(io.BytesIO(content))
+    assert header == decode.check(io.BytesIO(PLAIN[plain]))
+    assert np.array_equal(pixels(content), pixels(PLAIN[plain]))
+
+
+@pytest.mark.parametrize("make", CUT.values(), ids=CUT)
+def test_a_file_that_is_cut_short_is_refused(make: Callable[[], bytes]) -> None:
+    for read in (lambda content: decode.check(io.BytesIO(content)), pixels):
+        with pytest.raises(Refused) as caught:
+            read(make())
+        assert caught.value.code == Code.UNREADABLE
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_the_profile_stays(kind: str) -> None:
+    profile = bytes(16) + b"RGB " + bytes(200_000)
+    content = saved(kind, icc_profile=profile)
+    image, _header = decode.open_picture(io.BytesIO(content))
+    assert image.info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_png_in_every_mode_is_read_as_it_was(mode: str) -> None:
+    assert_same_as_pillow(saved("PNG", scene_in(mode)))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+@pytest.mark.parametrize("big", [False, True])
+def test_tiff_in_every_mode_is_read_as_it_was(mode: str, compression: str | None, *, big: bool) -> None:
+    assert_same_as_pillow(saved("TIFF", scene_in(mode), compression=compression, big_tiff=big))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 80},
+        {"lossless": True},
+        {"lossless": True, "save_all": True, "append_images": [scene().rotate(90)]},
+        {"save_all": True, "append_images": [scene().rotate(90)], "icc_profile": b"abc", "xmp": b"<x/>"},
+    ],
+    ids=["lossy", "lossless", "lossless, moving", "moving, described"],
+)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_webp_is_read_as_it_was(mode: str, options: dict[str, object]) -> None:
+    image = scene().convert(mode)
+    if mode == "RGBA":
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    assert_same_as_pillow(saved("WEBP", image, **options))
+
+
+def test_the_first_frame_of_an_animation_is_taken() -> None:
+    frames = {"save_all": True, "append_images": [scene().rotate(90), scene().rotate(180)]}
+    for kind in ("GIF", "PNG", "WEBP", "TIFF"):
+        assert_same_as_pillow(saved(kind, scene(), **frames))
+
+
+def test_the_first_exif_decides_even_if_it_is_none() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+    odd = segment(0xE1, b"Exif\0\0rubbish"), segment(0xE1, turned)
+    assert decode.check(io.BytesIO(jpeg_with(*odd))).orientation == 1
+    assert decode.check(io.BytesIO(jpeg_with(*reversed(odd)))).orientation == 6
+
+
+def test_what_stands_behind_a_pngs_pixels_is_not_looked_at() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = saved("PNG", exif=exif)
+    at, end = turned.index(b"eXIf") - 4, turned.index(b"IDAT") - 4
+    assert decode.check(io.BytesIO(turned)).orientation == 6
+    behind = turned[:at] + turned[end:-12] + turned[at:end] + turned[-12:]
+    assert decode.check(io.BytesIO(behind)).orientation == 1
+
+
+def test_an_empty_png_chunk_list_is_no_picture() -> None:
+    with pytest.raises(Refused):
+        decode.check(io.BytesIO(png_with()[:33]))
+
+
+def scene_in(mode: str) -> Image.Image:
+    if mode == "I;16":
+        return Image.fromarray(np.asarray(scene().convert("L"), np.uint16) * 250)
+    return scene().convert(mode)
+
+
+def assert_same_as_pillow(content: bytes) -> None:
+    with Image.open(io.BytesIO(content)) as image:
+        expected = np.asarray(image)
+    opened, header = decode.open_picture(io.BytesIO(content))
+    assert (header.width, header.height) == opened.size
+    decode.decode(opened)
+    assert np.array_equal(np.asarray(opened), expected)
