@@ -19,9 +19,9 @@ from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError
 from pixian.removebg import account as standing
 from pixian.removebg import errors
-from pixian.removebg.finish import TYPES, finish
+from pixian.removebg.options import JSON, SOURCES, Wanted
 from pixian.removebg.request import DropInRequest, credentials_of, read_fields, read_source
-from pixian.removebg.wanted import JSON, SOURCES, Wanted
+from pixian.removebg.response import TYPES, finish
 from pixian.server.form import UploadRequest
 from pixian.server.image_source import name_of
 

@@ -3,9 +3,9 @@
 from jobs.api.openapi_answers import JSON, Dict, errors, headers
 from jobs.api.openapi_contract import BOOLEAN, IDEMPOTENCY_KEY, MARGIN
 from pixian.protocol.limits import MAX_UPLOAD_BYTES
-from pixian.removebg.finish import TYPES
+from pixian.removebg.options import SIZES, SOURCES, Channels, Format, Wanted
 from pixian.removebg.request import MAX_TEXT_BYTES
-from pixian.removebg.wanted import SIZES, SOURCES, Channels, Format, Wanted
+from pixian.removebg.response import TYPES
 from pixian.server.form import FORMS
 
 ERRORS = "DropInError"

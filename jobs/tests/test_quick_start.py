@@ -15,7 +15,7 @@ from jobs.api.openapi_contract import OPTIONS
 from jobs.api.openapi_drop_in import PARAMETERS
 from jobs.views.quick_start import LANGUAGES
 from pixian.protocol.errors import Code
-from pixian.removebg.wanted import SOURCES as THEIR_SOURCES
+from pixian.removebg.options import SOURCES as THEIR_SOURCES
 from pixian.server.image_source import SOURCES
 
 

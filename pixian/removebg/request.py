@@ -10,7 +10,7 @@ from pixian.protocol import errors
 from pixian.protocol.credentials import Credentials
 from pixian.protocol.errors import Code, Refused
 from pixian.removebg.errors import SeveralSources
-from pixian.removebg.wanted import JSON, SOURCES, present
+from pixian.removebg.options import JSON, SOURCES, present
 from pixian.server import image_source
 from pixian.server.form import UploadRequest, read_form, refuse_unstorable
 from pixian.server.url_fetcher import Fetcher

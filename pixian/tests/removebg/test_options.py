@@ -8,7 +8,7 @@ from pixian.protocol.errors import Code, Refused
 from pixian.protocol.margin import NO_MARGIN, Margin
 from pixian.protocol.options import Format as UpstreamFormat
 from pixian.protocol.options import Options
-from pixian.removebg.wanted import SIZES, Channels, Format, Wanted
+from pixian.removebg.options import SIZES, Channels, Format, Wanted
 
 EVERY_FIELD = {
     "size": "HD",

@@ -22,8 +22,8 @@ from pixian.protocol.form_fields import Size
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 from pixian.protocol.options import Format as OurFormat
 from pixian.protocol.options import Options
-from pixian.removebg.paint import OPAQUE, WHITE, lay_behind
-from pixian.removebg.wanted import JSON, Channels, Format, Wanted
+from pixian.removebg.background import OPAQUE, WHITE, lay_behind
+from pixian.removebg.options import JSON, Channels, Format, Wanted
 
 JPEG_QUALITY = 90
 PNG, JPEG = Options(format=OurFormat.PNG), Options(format=OurFormat.JPEG, jpeg_quality=JPEG_QUALITY)

@@ -6,7 +6,7 @@ from pixian.protocol import errors as ours
 from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed, SlowDown
 from pixian.protocol.options import Options
 from pixian.removebg.errors import NAMES, SeveralSources, envelope, headers, status_of
-from pixian.removebg.wanted import Wanted
+from pixian.removebg.options import Wanted
 
 OF_STATUS = {
     Code.TOO_MANY_BYTES: 413,

@@ -8,7 +8,7 @@ from typing import Self
 from pixian.protocol import errors, form_fields
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 from pixian.protocol.margin import NO_MARGIN, Margin
-from pixian.removebg.paint import Paint, parse_paint
+from pixian.removebg.background import Paint, parse_paint
 
 SMALL, MEDIUM, HD = 250_000, 1_500_000, 4_000_000
 SIZES = {

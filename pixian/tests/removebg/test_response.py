@@ -15,9 +15,9 @@ from PIL import Image
 
 from pixian.imaging.convert import Pixels
 from pixian.imaging.encode import png
-from pixian.removebg import finish as module
-from pixian.removebg.finish import Made, finish
-from pixian.removebg.wanted import SIZES, Channels, Format, Wanted
+from pixian.removebg import response as module
+from pixian.removebg.options import SIZES, Channels, Format, Wanted
+from pixian.removebg.response import Made, finish
 from pixian.tests.imaging.test_compose import SRGB, SWAPPED, cut_outs
 
 RED, BLUE, NOTHING = (255, 0, 0, 255), (0, 0, 255, 128), (0, 0, 0, 0)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pixian.imaging.convert import Pixels
-from pixian.removebg import paint as module
-from pixian.removebg.paint import WHITE, Paint, lay_behind, parse_paint
+from pixian.removebg import background as module
+from pixian.removebg.background import WHITE, Paint, lay_behind, parse_paint
 from pixian.tests.imaging.test_compose import SWAPPED, cut_outs
 
 LEVELS = st.integers(0, 255)
