@@ -15,7 +15,7 @@ run: setup
 	@processes=$$($(BIN)/python -m pixian_web.processes) && exec $(BIN)/honcho start $$processes
 
 setup: .venv/.run
-	@$(BIN)/python -m engine.weights
+	@$(BIN)/python -m engine.models.download
 
 # The jobs' tests that write concurrently, lock or count on the database's own ways; pages and files don't.
 ON_POSTGRESQL := api_access api_drop_in api_gateway api_rest api_rest_entry api_rest_files \
@@ -25,12 +25,12 @@ ON_POSTGRESQL := api_access api_drop_in api_gateway api_rest api_rest_entry api_
 
 # Everything on SQLite, then what the database matters to on PostgreSQL; with ARGS the first alone.
 test: .venv/.dev browser servers languages
-	@$(BIN)/python -m engine.weights fast standard
+	@$(BIN)/python -m engine.models.download fast standard
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory test-postgresql)
 
 test-postgresql: .venv/.dev servers
-	@$(BIN)/python -m engine.weights fast
+	@$(BIN)/python -m engine.models.download fast
 	@TEST_DATABASE=postgresql $(BIN)/python -m pytest $(SPREAD) -m "not browser" \
 	  $(or $(ARGS),accounts pixian_web/tests/test_connections.py pixian_web/tests/test_health.py \
 	  $(addprefix jobs/tests/test_,$(ON_POSTGRESQL:%=%.py)))

@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from bench import material
-from engine import model as models
-from engine import runtime
 from engine.config import Config
-from engine.foreground import decontaminate
-from engine.matte import Matter
+from engine.models import catalog as models
+from engine.pipeline import inference
+from engine.pipeline.foreground_estimation import decontaminate
+from engine.pipeline.matting import Matter
 from pixian.imaging import delta_png
 from pixian.imaging.compose import compose
 from pixian.imaging.convert import Pixels
@@ -58,7 +58,7 @@ def ordinary(pixels: Pixels) -> bytes:
 def main() -> None:
     config = Config.from_env()
     model = models.find(config.model, config.models_dir)
-    matter = Matter(model, runtime.load(model.path(config.models_dir)))
+    matter = Matter(model, inference.load(model.path(config.models_dir)))
     sizes, times = [], []
     for name, pixels in cut_outs(matter):
         delta_time, delta_bytes = seconds(partial(delta_png.encode, pixels, pixels))

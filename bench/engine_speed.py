@@ -20,11 +20,11 @@ import numpy as np
 
 from bench import material, rival, servers, steps
 from bench.servers import Server
-from engine import model as models
-from engine import runtime
 from engine.config import Config
-from engine.cutout import Cutter
-from engine.matte import Matter
+from engine.models import catalog as models
+from engine.pipeline import inference
+from engine.pipeline.cutout import Cutter
+from engine.pipeline.matting import Matter
 
 CONNECTIONS = (1, 2, 5)
 WARM_UP = 10
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         for server in all_servers:
             _say(_growth(server, pictures, given.calls))
     model = models.find(given.model, config.models_dir)
-    loaded = runtime.load(model.path(config.models_dir), material.CACHE / "engine")
+    loaded = inference.load(model.path(config.models_dir), material.CACHE / "engine")
     # The queue's time-out, which nobody waits for here.
     cutter = Cutter(Matter(model, loaded), 1_000_000, timeout=60)
     for megapixels in (12, 25):

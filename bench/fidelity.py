@@ -21,14 +21,14 @@ import numpy as np
 from bench import material, rival, sheet
 from bench.measures import NAMES, Errors, errors
 from bench.scenes import Scene, scenes
-from engine import model as models
-from engine import runtime
 from engine.config import Config, ConfigError
-from engine.foreground import estimate
-from engine.guided import Bytes
-from engine.matte import Matter
-from engine.packages import PackageError
-from engine.record import ModelError
+from engine.models import catalog as models
+from engine.models.packages import PackageError
+from engine.models.spec import ModelError
+from engine.pipeline import inference
+from engine.pipeline.foreground_estimation import estimate
+from engine.pipeline.guided_filter import Bytes
+from engine.pipeline.matting import Matter
 
 TOO_FEW = 60
 Found = dict[tuple[str, bool], list[Errors]]
@@ -104,7 +104,7 @@ def _matter(name: str, config: Config, cache: Path) -> Matter:
     model = models.find(name, config.models_dir)
     path = model.path(config.models_dir)
     model.check(path)
-    return Matter(model, runtime.load(path, cache / "engine"))
+    return Matter(model, inference.load(path, cache / "engine"))
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:

@@ -16,9 +16,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engine import packages
 from engine.config import ROOT
-from engine.guided import Bytes
+from engine.models import packages
+from engine.pipeline.guided_filter import Bytes
 
 CACHE = ROOT / "bench" / ".cache"
 PHOTOS = ROOT / "engine" / "tests" / "photos"

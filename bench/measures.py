@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.guided import Bytes, Floats
+from engine.pipeline.guided_filter import Bytes, Floats
 
 Mask = npt.NDArray[np.bool_]
 

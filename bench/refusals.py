@@ -7,9 +7,9 @@ from statistics import median
 import httpx
 
 from engine.config import Config
-from engine.http import create_application
+from engine.server.app import create_application
 from engine.tests.conftest import REMOVE, auth, photo, upload
-from engine.tests.test_bombs import CASES
+from engine.tests.server.test_bombs import CASES
 
 REPEATS = 7
 

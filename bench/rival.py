@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engine.guided import Bytes
-from engine.model import BUILT_IN
+from engine.models.catalog import BUILT_IN
+from engine.pipeline.guided_filter import Bytes
 
 SIDE = Path(__file__).with_name("rival_side.py")
 

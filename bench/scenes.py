@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from bench import material
-from engine.guided import Bytes, Floats
+from engine.pipeline.guided_filter import Bytes, Floats
 
 SIDES = (700, 1000, 1600)
 """Longer sides of the scenes, in pixels: below, at and above the side that the engine works at."""

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from bench import material
-from engine.foreground import estimate
-from engine.guided import Bytes
-from engine.matte import Matter
+from engine.pipeline.foreground_estimation import estimate
+from engine.pipeline.guided_filter import Bytes
+from engine.pipeline.matting import Matter
 
 WHITE, MAGENTA = (255, 255, 255), (230, 0, 160)
 ROW = 420

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from bench import material
-from engine.cutout import Cutter
+from engine.pipeline.cutout import Cutter
 from pixian.protocol.options import Options
 
 STEPS = {

@@ -33,7 +33,7 @@ class Config:
 
     data_dir: absolute; the socket, generated credentials and caches are kept in it.
     models_dir: absolute; the weights lie in it.
-    model: name of the model that is served, as ``engine.model.find`` knows it.
+    model: name of the model that is served, as ``engine.models.catalog.find`` knows it.
     microcredits_per_megapixel: price of 10^6 processed pixels.
     queue: calls inside at once, at work or waiting; the next one is asked to slow down.
     timeout: seconds that a call waits for its turn; below the 180 s that clients allow.

@@ -1,6 +1,6 @@
 """The engine process's entry: ``gunicorn -c engine/gunicorn.py engine.wsgi``. Loads the network."""
 
 from engine.config import Config
-from engine.http import create_application
+from engine.server.app import create_application
 
 application = create_application(Config.from_env())

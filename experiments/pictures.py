@@ -24,7 +24,7 @@ from PIL import Image
 from werkzeug.serving import make_server
 
 from engine.config import ROOT, Config
-from engine.http import create_application
+from engine.server.app import create_application
 from experiments.servers import free_port
 from pixian.client.client import API_PATH
 from pixian.imaging.decode import FORMATS, Header
@@ -134,7 +134,9 @@ def serve(port: int, control: bool) -> None:  # noqa: FBT001 - multiprocessing p
         application = create_application(config)
         if not control:
             run(port, application)
-        with patch.multiple("engine.cutout", open_picture=as_pillow_does, decode=lambda image: image.load()):
+        with patch.multiple(
+            "engine.pipeline.cutout", open_picture=as_pillow_does, decode=lambda image: image.load()
+        ):
             run(port, application)
 
 

@@ -14,11 +14,12 @@ from wsgiref.types import WSGIApplication
 import httpx
 import pytest
 
-from engine import model as models
-from engine import runtime, weights
 from engine.config import ROOT, Config
-from engine.http import create_application
-from engine.matte import Matter
+from engine.models import catalog as models
+from engine.models import download
+from engine.pipeline import inference
+from engine.pipeline.matting import Matter
+from engine.server.app import create_application
 from pixian.protocol.credentials import Credentials
 
 PHOTOS = Path(__file__).parent / "photos"
@@ -30,14 +31,14 @@ REMOVE = "/api/v2/remove-background"
 def models_dir() -> Path:
     """The project's own models folder, both built-in networks in it."""
     for model in models.BUILT_IN.values():
-        weights.put_in_place(model, ROOT / "models")
+        download.put_in_place(model, ROOT / "models")
     return ROOT / "models"
 
 
 @pytest.fixture(scope="session")
 def matter(models_dir: Path) -> Matter:
     fast = models.BUILT_IN["fast"]
-    return Matter(fast, runtime.load(fast.path(models_dir)))
+    return Matter(fast, inference.load(fast.path(models_dir)))
 
 
 @pytest.fixture

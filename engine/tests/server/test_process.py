@@ -102,7 +102,7 @@ def test_without_weights_it_says_so_and_ends(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=30)
 
     assert process.returncode != 0
-    assert b"run `python -m engine.weights fast`" in said
+    assert b"run `python -m engine.models.download fast`" in said
 
 
 def test_plain_gunicorn_serves_it_with_credentials_of_its_own(tmp_path: Path, models_dir: Path) -> None:

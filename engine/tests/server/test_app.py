@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import http as face
 from engine.config import Config
-from engine.http import create_application
+from engine.server import app as face
+from engine.server.app import create_application
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, refusal, upload
 from pixian.client.client import Client
 

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from engine.record import Model, ModelError, Tarball, Terms, Triple, Wheel
+from engine.models.spec import Model, ModelError, Tarball, Terms, Triple, Wheel
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 

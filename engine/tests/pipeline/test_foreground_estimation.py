@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.foreground import TILE, decontaminate, estimate
-from engine.guided import Bytes, Floats
+from engine.pipeline.foreground_estimation import TILE, decontaminate, estimate
+from engine.pipeline.guided_filter import Bytes, Floats
 
 RED, BLUE = (220, 30, 40), (20, 60, 230)
 

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from engine import model as models
 from engine.config import Config
-from engine.http import create_application
-from engine.record import Model, ModelError
+from engine.models import catalog as models
+from engine.models.spec import Model, ModelError
+from engine.server.app import create_application
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, upload
 
 FAST = models.BUILT_IN["fast"]

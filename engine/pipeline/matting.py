@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
-from engine.guided import Bytes, Floats, apply, coefficients
-from engine.record import Model
-from engine.runtime import Runtime
+from engine.models.spec import Model
+from engine.pipeline.guided_filter import Bytes, Floats, apply, coefficients
+from engine.pipeline.inference import Runtime
 
 WORKING_SIDE = 1024
 """The filter's coefficients are computed with the longer side at most this long: three times the

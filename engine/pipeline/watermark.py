@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.guided import Bytes
+from engine.pipeline.guided_filter import Bytes
 
 TEXT = "TEST"
 TILES_ACROSS = 5

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from engine import model as models
-from engine import runtime
 from engine.config import ROOT
-from engine.matte import Matter
+from engine.models import catalog as models
+from engine.pipeline import inference
+from engine.pipeline.matting import Matter
 from engine.tests.conftest import PHOTOS
 
 FAST = models.BUILT_IN["fast"]
@@ -54,11 +54,11 @@ def python(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_openvino_is_the_choice_and_infers(models_dir: Path) -> None:
-    loaded = runtime.load(FAST.path(models_dir))
+    loaded = inference.load(FAST.path(models_dir))
 
     mask = loaded.infer(np.zeros((1, 3, 320, 320), np.float32))
 
-    assert isinstance(loaded, runtime.OpenVinoRuntime)
+    assert isinstance(loaded, inference.OpenVinoRuntime)
     assert mask.shape == (320, 320)
     assert mask.dtype == np.float32
 
@@ -66,9 +66,9 @@ def test_openvino_is_the_choice_and_infers(models_dir: Path) -> None:
 def test_without_openvino_the_matte_is_the_same(
     models_dir: Path, matter: Matter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "openvino", None)
-    loaded = runtime.load(FAST.path(models_dir))
-    assert isinstance(loaded, runtime.OnnxRuntime)
+    monkeypatch.setattr(inference, "openvino", None)
+    loaded = inference.load(FAST.path(models_dir))
+    assert isinstance(loaded, inference.OnnxRuntime)
 
     ours = Matter(FAST, loaded).matte(picture("coffee")).astype(int)
     theirs = matter.matte(picture("coffee")).astype(int)
@@ -80,9 +80,9 @@ def test_without_openvino_the_matte_is_the_same(
 def test_a_cached_network_gives_the_same(models_dir: Path, tmp_path: Path) -> None:
     planes = np.random.default_rng(0).random((1, 3, 320, 320), np.float32)
 
-    first = runtime.load(FAST.path(models_dir), tmp_path / "cache").infer(planes)
+    first = inference.load(FAST.path(models_dir), tmp_path / "cache").infer(planes)
     assert list((tmp_path / "cache").glob("*/*.blob"))
-    second = runtime.load(FAST.path(models_dir), tmp_path / "cache").infer(planes)
+    second = inference.load(FAST.path(models_dir), tmp_path / "cache").infer(planes)
 
     np.testing.assert_array_equal(first, second)
 
@@ -90,7 +90,7 @@ def test_a_cached_network_gives_the_same(models_dir: Path, tmp_path: Path) -> No
 def test_caches_of_other_networks_are_cleared_away(models_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "u2net-2020.1").mkdir()
 
-    runtime.load(FAST.path(models_dir), tmp_path)
+    inference.load(FAST.path(models_dir), tmp_path)
 
     assert [folder.name.startswith("u2netp-") for folder in tmp_path.iterdir()] == [True]
 
@@ -98,7 +98,7 @@ def test_caches_of_other_networks_are_cleared_away(models_dir: Path, tmp_path: P
 def test_a_cache_that_cannot_be_written_is_done_without(models_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    loaded = runtime.load(FAST.path(models_dir), tmp_path / "file" / "cache")
+    loaded = inference.load(FAST.path(models_dir), tmp_path / "file" / "cache")
 
     assert loaded.infer(np.zeros((1, 3, 320, 320), np.float32)).shape == (320, 320)
 

@@ -8,7 +8,7 @@ own mattes, and by about two thirds with perfect ones.
 import cv2
 import numpy as np
 
-from engine.guided import Bytes, Floats, enlarged
+from engine.pipeline.guided_filter import Bytes, Floats, enlarged
 
 WORKING_SIDE = 512
 """The local means are taken with the longer side at most this long (1,024 measures no better); mixtures are

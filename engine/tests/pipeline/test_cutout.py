@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from engine.cutout import Cutter, price_microcredits
-from engine.matte import Matter
+from engine.pipeline.cutout import Cutter, price_microcredits
+from engine.pipeline.matting import Matter
 from engine.tests.conftest import photo
 from pixian.imaging import delta_png
 from pixian.protocol.errors import Refused

@@ -11,11 +11,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from engine import model as models
-from engine import runtime
 from engine.config import Config
-from engine.cutout import CutOut, Cutter
-from engine.matte import Matter
+from engine.models import catalog as models
+from engine.pipeline import inference
+from engine.pipeline.cutout import CutOut, Cutter
+from engine.pipeline.matting import Matter
 from pixian.client.client import API_PATH
 from pixian.protocol import file_names, version_1
 from pixian.protocol.credentials import Credentials
@@ -55,9 +55,9 @@ def create_application(config: Config) -> WSGIApplication:
     model = models.find(config.model, config.models_dir)
     weights = model.path(config.models_dir)
     if not weights.exists():
-        raise FileNotFoundError(f"{weights} is missing: run `python -m engine.weights {model.name}`")
+        raise FileNotFoundError(f"{weights} is missing: run `python -m engine.models.download {model.name}`")
     model.check(weights)
-    loaded = runtime.load(weights, config.data_dir / "engine-cache")
+    loaded = inference.load(weights, config.data_dir / "engine-cache")
     cutter = Cutter(Matter(model, loaded), config.microcredits_per_megapixel, config.timeout)
     fetcher = Fetcher(networks=config.fetch_networks, ports=config.fetch_ports)
     return Face(cutter, config.credentials, fetcher, Door(config.queue))

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from engine.config import Config
-from engine.desk import Desk
-from engine.http import create_application
+from engine.pipeline.memory_budget import Desk
+from engine.server.app import create_application
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, refusal, upload
 from pixian.protocol.errors import Code, ServerFailed, SlowDown
 from pixian.protocol.limits import MAX_UPLOAD_PIXELS

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from engine import model as models
-from engine import runtime
-from engine.guided import Bytes, Floats, apply, coefficients
-from engine.matte import Matter
-from engine.record import Model
+from engine.models import catalog as models
+from engine.models.spec import Model
+from engine.pipeline import inference
+from engine.pipeline.guided_filter import Bytes, Floats, apply, coefficients
+from engine.pipeline.matting import Matter
 from engine.tests.conftest import PHOTOS
 
 # Points as x, y in the photo: looked up by eye.
@@ -62,7 +62,7 @@ def test_the_subject_is_opaque_and_the_ground_is_gone(matter: Matter, name: str)
 
 def test_the_standard_network_too(models_dir: Path) -> None:
     standard = models.BUILT_IN["standard"]
-    loaded = runtime.load(standard.path(models_dir))
+    loaded = inference.load(standard.path(models_dir))
     matter = Matter(standard, loaded)
 
     for name in SUBJECTS:

@@ -7,11 +7,11 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
-from engine.desk import Desk
-from engine.foreground import decontaminate
-from engine.guided import Bytes
-from engine.matte import Matter
-from engine.watermark import stamped
+from engine.pipeline.foreground_estimation import decontaminate
+from engine.pipeline.guided_filter import Bytes
+from engine.pipeline.matting import Matter
+from engine.pipeline.memory_budget import Desk
+from engine.pipeline.watermark import stamped
 from pixian.imaging import delta_png
 from pixian.imaging.compose import compose, foreground_box
 from pixian.imaging.convert import working_copy
