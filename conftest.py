@@ -15,9 +15,9 @@ from django.utils.datastructures import MultiValueDict
 from PIL import Image
 from pytest_django import Settings
 
-from accounts import immutable
+from accounts.ledger import triggers
+from accounts.ledger.money import MICROCREDITS
 from accounts.models import Membership, Role, Team, Transfer, User
-from accounts.money import MICROCREDITS
 from accounts.teams import open_team
 from jobs.forms import UploadForm
 from jobs.models import Attempt, Job
@@ -89,9 +89,9 @@ def _tables_can_be_emptied() -> Iterator[None]:
     flush = operations.execute_sql_flush
 
     def unguarded(self: Any, sql: list[str]) -> None:
-        immutable.unguard(self.connection)
+        triggers.unguard(self.connection)
         flush(self, sql)
-        immutable.guard(self.connection)
+        triggers.guard(self.connection)
 
     operations.execute_sql_flush = unguarded  # type: ignore[method-assign,assignment]
     yield

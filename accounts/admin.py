@@ -12,9 +12,9 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from accounts import addresses
+from accounts.ledger.money import to_credits
 from accounts.long_tables import LongTableAdmin, Window
 from accounts.models import Invitation, LedgerAccount, Membership, Team, Transfer, User
-from accounts.money import to_credits
 
 # The admin's own log-in page would ask for no second factor, and count no wrong passwords.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -28,7 +28,7 @@ def never(*_args: Any, **_kwargs: Any) -> bool:
 
 
 class BooksAdmin(LongTableAdmin):
-    """Only ``accounts.ledger`` writes the books."""
+    """Only ``accounts.ledger.operations`` writes the books."""
 
     has_add_permission = has_change_permission = has_delete_permission = never
 

@@ -8,7 +8,7 @@ from django import forms
 from django.utils.formats import get_format, number_format
 from django.utils.translation import gettext_lazy as _
 
-from accounts.money import DECIMALS, to_microcredits
+from accounts.ledger.money import DECIMALS, to_microcredits
 
 MAX_DIGITS = 15
 """Below 2^53 micro-credits, which every program that reads our JSON can count."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts import allowances, invitations, keys
+from accounts import invitations, keys
+from accounts.ledger import allowances
 from accounts.models import ApiKey, Membership, Role, Team, User
 
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 from django.db import transaction
 from django.utils.text import slugify
 
-from accounts import ledger
+from accounts.ledger import operations as ledger
 from accounts.models import Membership, Role, Team, User
 
 

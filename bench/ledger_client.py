@@ -10,7 +10,7 @@ import django
 
 django.setup()
 
-from accounts import ledger  # noqa: E402 - models can be imported once Django is set up
+from accounts.ledger import operations as ledger  # noqa: E402 - models can be imported once Django is set up
 from accounts.models import Team  # noqa: E402
 
 HELD, CHARGED = 1000, 600

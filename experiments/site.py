@@ -24,8 +24,8 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from httpx._transports import default
 from PIL import Image
 
+from accounts.ledger.money import MICROCREDITS
 from accounts.models import Team, User
-from accounts.money import MICROCREDITS
 from accounts.teams import open_team
 from experiments import hurry
 from experiments.child import Child, fork

@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from accounts.fields import CreditsField
+from accounts.ledger.money import to_credits
 from accounts.long_tables import LongTableAdmin, Window
 from accounts.models import User
-from accounts.money import to_credits
 from jobs import review
 from jobs.deciding import AcknowledgeForm, DecideForm, Page
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification

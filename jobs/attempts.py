@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from accounts import ledger
+from accounts.ledger import operations as ledger
 from accounts.models import User
 from jobs import price
 from jobs.models import Attempt, Job, Price

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import structlog
 from django.db import InterfaceError, OperationalError
 
-from accounts.ledger import LedgerError
+from accounts.ledger.operations import LedgerError
 from jobs import attempts, queue
 from jobs.models import Attempt, Job
 from jobs.queue import Reason

@@ -6,7 +6,7 @@ from django.core.files.storage import default_storage
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.ledger import LedgerError
+from accounts.ledger.operations import LedgerError
 from accounts.models import Role, Team, Transfer, User
 from jobs import attempts, files, queue
 from jobs.models import Attempt, Job

@@ -13,7 +13,7 @@ from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import rates
-from accounts.ledger import LedgerError
+from accounts.ledger.operations import LedgerError
 from accounts.models import ApiKey, Team, User
 from accounts.rates import Bound, TooFastError
 from jobs import attempts, files, queue, slots, wake

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from operator import attrgetter
 from typing import NamedTuple
 
-from accounts.money import to_credits
+from accounts.ledger.money import to_credits
 
 TOLERANCE_SECONDS = 5.0
 """Between the upstream's clock and ours, where a charge falls into no attempt's time."""

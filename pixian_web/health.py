@@ -21,8 +21,8 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.ledger.money import exact
 from accounts.models import Transfer
-from accounts.money import exact
 from jobs import chores, instance, presence, quarantine, slots, spool, upstream
 from jobs.models import Attempt, Chore, Job, Presence, Verification
 from jobs.presence import Kind

@@ -4,7 +4,7 @@ import re
 from argparse import ArgumentTypeError
 from decimal import Decimal
 
-from accounts.money import to_microcredits
+from accounts.ledger.money import to_microcredits
 
 # Decimal itself also reads 1_0, 1e3 and the digits of other scripts.
 PLAIN = re.compile(r"-?[0-9]+(\.[0-9]{1,6})?")

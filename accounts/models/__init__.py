@@ -1,7 +1,7 @@
 """The rows: people and teams, their keys and limits, and the books."""
 
-from accounts.models.books import LedgerAccount, Transfer
-from accounts.models.keys import ApiKey, Scope
+from accounts.models.api_keys import ApiKey, Scope
+from accounts.models.ledger import LedgerAccount, Transfer
 from accounts.models.limits import Allowance, AllowanceUse, Counted, Rate
 from accounts.models.people import Invitation, Membership, Role, Team, User, UserManager, normalize_address
 

@@ -1,6 +1,6 @@
 """What a member or a key may spend in a period, what they have, and how often a key may call.
 
-``accounts.allowances`` and ``accounts.rates`` write these tables.
+``accounts.ledger.allowances`` and ``accounts.rates`` write these tables.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models.keys import ApiKey
+from accounts.models.api_keys import ApiKey
 from accounts.models.people import Membership, Team
 
 

@@ -3,8 +3,9 @@
 from django import template
 from django.utils.translation import gettext_lazy as _
 
-from accounts import allowances, ledger, money
-from accounts.allowances import Standing
+from accounts.ledger import allowances, money
+from accounts.ledger import operations as ledger
+from accounts.ledger.allowances import Standing
 from accounts.models import Allowance, Team, User
 
 register = template.Library()

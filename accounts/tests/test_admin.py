@@ -7,9 +7,10 @@ from django.contrib.auth import authenticate
 from django.test import Client
 from django.urls import reverse
 
-from accounts import invitations, ledger
+from accounts import invitations
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Invitation, LedgerAccount, Membership, Role, Team, Transfer, User
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 
 BOOKS = ["ledgeraccount", "transfer"]

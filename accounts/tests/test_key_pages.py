@@ -9,9 +9,10 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import allowances, keys
+from accounts import keys
+from accounts.ledger import allowances
+from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Allowance, ApiKey, Membership, Role, Scope, User
-from accounts.money import MICROCREDITS as CREDIT
 from accounts.tests.kept import everything_kept
 from conftest import World
 from pixian.protocol.credentials import Credentials

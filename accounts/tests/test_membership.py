@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts import allowances, keys, membership
+from accounts import keys, membership
+from accounts.ledger import allowances
 from accounts.membership import ChangedError, HandingOver, LastOwnerError, Taken
 from accounts.models import Allowance, Invitation, Membership, Role, Team, User
 from conftest import World

@@ -11,8 +11,9 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import keys, ledger
-from accounts.ledger import Balances
+from accounts import keys
+from accounts.ledger import operations as ledger
+from accounts.ledger.operations import Balances
 from accounts.models import ApiKey, Membership, Role, Scope, Team, User
 from accounts.tests.factors import with_app
 from accounts.tests.kept import everything_kept

@@ -3,10 +3,10 @@
 import pytest
 from django.urls import reverse
 
-from accounts import ledger
-from accounts.ledger import Balances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import Role, Team, Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from accounts.teams import open_team
 from conftest import World
 

@@ -10,11 +10,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import allowances
 from accounts.access import enter
-from accounts.allowances import Standing
+from accounts.ledger import allowances
+from accounts.ledger.allowances import Standing
+from accounts.ledger.money import to_credits
 from accounts.models import Membership, Role
-from accounts.money import to_credits
 from accounts.team_forms import AllowanceForm
 from accounts.views.members import of_team
 from accounts.views.team import may_limit

@@ -9,9 +9,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts import allowances, membership, teams
+from accounts import membership, teams
 from accounts.access import enter, remember
-from accounts.allowances import Standing
+from accounts.ledger import allowances
+from accounts.ledger.allowances import Standing
 from accounts.models import Membership, Role
 from accounts.team_forms import InviteForm, RoleForm, TeamForm
 

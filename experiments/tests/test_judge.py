@@ -9,7 +9,7 @@ import pytest
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from accounts import ledger
+from accounts.ledger import operations as ledger
 from accounts.models import LedgerAccount
 from conftest import World, small_png
 from experiments import upstream

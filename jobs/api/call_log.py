@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import structlog
 from django.http import HttpRequest
 
+from accounts.ledger.money import to_credits
 from accounts.models import ApiKey
-from accounts.money import to_credits
 from jobs.models import Attempt, Job
 
 log = structlog.get_logger(__name__)

@@ -14,9 +14,14 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.http import HttpRequest
 from werkzeug.wrappers import Request
 
-from accounts.ledger import AllowanceUsedUpError, InsufficientCreditsError, LedgerError, OwingError
+from accounts.ledger.money import to_credits
+from accounts.ledger.operations import (
+    AllowanceUsedUpError,
+    InsufficientCreditsError,
+    LedgerError,
+    OwingError,
+)
 from accounts.models import ApiKey
-from accounts.money import to_credits
 from accounts.rates import TooFastError
 from jobs import answers
 from jobs.api import access, call_log

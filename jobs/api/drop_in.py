@@ -8,7 +8,8 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 from werkzeug.wrappers import Request
 
-from accounts import ledger, rates
+from accounts import rates
+from accounts.ledger import operations as ledger
 from accounts.models import ApiKey, Scope
 from jobs import answers
 from jobs.api import access, calls

@@ -9,9 +9,9 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from werkzeug.wrappers import Request
 
-from accounts import ledger
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS
 from accounts.models import ApiKey, Scope
-from accounts.money import MICROCREDITS
 from jobs import answers
 from jobs.api import access, calls
 from jobs.api.face import View, speaks

@@ -7,8 +7,9 @@ from typing import Annotated
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from accounts import allowances, ledger
-from accounts.allowances import Standing
+from accounts.ledger import allowances
+from accounts.ledger import operations as ledger
+from accounts.ledger.allowances import Standing
 from accounts.models import Allowance, LedgerAccount, Scope, Team, Transfer, User
 from jobs import keyset
 from jobs.api.entry import KeyRequest, reads

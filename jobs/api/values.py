@@ -10,7 +10,7 @@ from ninja import Schema
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from accounts.money import to_credits
+from accounts.ledger.money import to_credits
 from jobs.keyset import Page
 from jobs.reconcile.rows import Span
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.money import to_credits
+from accounts.ledger.money import to_credits
 from jobs.models import BalanceSnapshot, Purchase
 from jobs.reconcile.calls import Call, State
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from accounts.money import to_credits
+from accounts.ledger.money import to_credits
 from jobs.reconcile.account import balances
 from jobs.reconcile.periods import Outcome, Period, Statement
 from jobs.reconcile.rows import Row, Span, for_a_person

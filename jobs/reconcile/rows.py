@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from accounts.money import to_credits
+from accounts.ledger.money import to_credits
 from jobs.models import Attempt
 from jobs.reconcile.verdicts import DOUBTS, Verdict, judged
 

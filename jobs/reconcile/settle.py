@@ -1,7 +1,7 @@
 """What the balances make certain, booked: as new transfers, with whoever asked for it as their author."""
 
+from accounts.ledger.money import to_credits
 from accounts.models import User
-from accounts.money import to_credits
 from jobs import attempts, review
 from jobs.models import Attempt
 from jobs.reconcile.periods import Period

@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts import ledger
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Transfer, User
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 from jobs import deciding, review, verify
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification

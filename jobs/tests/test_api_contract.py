@@ -9,9 +9,9 @@ import structlog
 from django.apps import apps
 from django.test import Client
 
-from accounts import ledger
-from accounts.ledger import Balances
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from conftest import World, small_png
 from jobs.models import Attempt, Job
 from jobs.tests import upstream as wire

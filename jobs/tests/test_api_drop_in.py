@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from pytest_django import Settings
 
-from accounts import ledger
-from accounts.ledger import Balances
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from conftest import World, small_png
 from jobs.models import Job
 from jobs.tests import upstream as wire

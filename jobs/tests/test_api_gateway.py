@@ -9,10 +9,10 @@ from django.test import Client
 from PIL import Image
 from pytest_django import Settings
 
-from accounts import ledger
-from accounts.ledger import Balances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of, small_png
 from jobs.models import Attempt, Job
 from jobs.reconcile import books

@@ -11,10 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import allowances, ledger
+from accounts.ledger import allowances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.money import to_microcredits
 from accounts.models import Team, Transfer
-from accounts.money import MICROCREDITS as CREDIT
-from accounts.money import to_microcredits
 from conftest import World, hold_of
 from jobs.models import Job
 from jobs.tests import upstream as wire

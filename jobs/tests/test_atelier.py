@@ -16,10 +16,12 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import allowances, keys, ledger
+from accounts import keys
+from accounts.ledger import allowances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.money import display
 from accounts.models import AllowanceUse, Membership, Transfer, User
-from accounts.money import MICROCREDITS as CREDIT
-from accounts.money import display
 from conftest import World, hold_of, small_png
 from jobs.models import Job
 from jobs.tests.upstream import Server, run

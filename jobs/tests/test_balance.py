@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import World
 from jobs import balance
 from jobs.models import Attempt, BalanceSnapshot, Purchase

@@ -5,11 +5,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from accounts import allowances, ledger
-from accounts.ledger import Balances
+from accounts.ledger import allowances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import AllowanceUse, Membership
-from accounts.money import MICROCREDITS as CREDIT
-from accounts.tests.test_allowances_raced import behind
+from accounts.tests.ledger.test_allowances_raced import behind
 from conftest import World, small_png
 from jobs.models import Attempt
 from jobs.tests import upstream as wire

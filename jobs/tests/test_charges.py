@@ -7,9 +7,9 @@ from django.core.management import call_command
 from pytest_django import Settings
 from structlog.testing import capture_logs
 
-from accounts import ledger
-from accounts.ledger import Balances
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from conftest import World, small_png
 from jobs import review
 from jobs.attempts import estimate

@@ -15,10 +15,11 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import keys, ledger
-from accounts.ledger import Balances, InsufficientCreditsError
+from accounts import keys
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances, InsufficientCreditsError
 from accounts.models import ApiKey, LedgerAccount, Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
 from jobs import attempts, outcomes, process, queue, slots, submit
 from jobs.connections import give_back

@@ -11,9 +11,9 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from pytest_django import Settings
 
-from accounts import ledger
-from accounts.ledger import Balances
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from conftest import World
 from jobs import files, room, spool
 from jobs.models import Job

@@ -12,9 +12,9 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import ledger
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Team, Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
 from jobs import submit
 from jobs.models import Job

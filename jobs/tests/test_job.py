@@ -7,10 +7,11 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
-from accounts import allowances, ledger
-from accounts.ledger import Balances
+from accounts.ledger import allowances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import Membership, Transfer, User
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of
 from jobs.models import Job
 from jobs.tests import upstream as wire

@@ -7,8 +7,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import ledger
-from accounts.ledger import Balances
+from accounts.ledger import operations as ledger
+from accounts.ledger.operations import Balances
 from accounts.models import Team, User
 from conftest import World
 from jobs import queue, review

@@ -7,9 +7,9 @@ import pytest
 from django.db import DataError
 from structlog.testing import capture_logs
 
-from accounts import ledger
-from accounts.ledger import Balances
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from conftest import World
 from jobs import attempts, exchange, outcomes, process, queue, review
 from jobs.models import Attempt, Job, Price

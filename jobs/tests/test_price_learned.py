@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from accounts import ledger
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of, small_png
 from jobs import price
 from jobs.attempts import estimate

@@ -7,9 +7,9 @@ import pytest
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from accounts import ledger
-from accounts.ledger import Balances
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from conftest import World, small_png
 from jobs import files, queue
 from jobs.models import Attempt, Job

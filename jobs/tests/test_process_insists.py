@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.db import InterfaceError, OperationalError, connection
 
-from accounts.ledger import Balances
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 from jobs import attempts, exchange, queue
 from jobs.models import Attempt

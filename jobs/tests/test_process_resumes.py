@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.core.files.storage import default_storage
 
-from accounts import ledger
-from accounts.ledger import Balances
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from conftest import World
 from jobs import attempts, files, process, queue
 from jobs.models import Attempt, Job

@@ -4,9 +4,9 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from accounts import ledger
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of
 from jobs import review
 from jobs.models import Attempt, Job

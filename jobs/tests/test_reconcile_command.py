@@ -11,10 +11,10 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import ledger
-from accounts.ledger import Balances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 from jobs import review
 from jobs.models import Attempt, BalanceSnapshot, Job, Purchase

@@ -17,9 +17,10 @@ from django.utils import timezone
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from accounts import ledger, rates
-from accounts.ledger import Balances
-from accounts.money import MICROCREDITS as CREDIT
+from accounts import rates
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from conftest import World, small_png
 from jobs import answers, files, queue, slots, submit
 from jobs.models import Attempt, Job

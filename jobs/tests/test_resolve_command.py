@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts import ledger
-from accounts.ledger import Balances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import Transfer, User
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 from jobs.models import Attempt
 from jobs.tests import upstream as wire

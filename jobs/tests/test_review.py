@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from accounts import ledger
-from accounts.ledger import Balances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import Membership, Role, Transfer, User
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of
 from jobs import attempts, queue, review
 from jobs.attempts import WrongStateError

@@ -17,9 +17,9 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import ledger
-from accounts.ledger import Balances
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from conftest import World, small_png
 from jobs import files, room, spool
 from jobs.models import Job

@@ -10,10 +10,10 @@ import pytest
 from django.db import OperationalError, connection
 from pytest_django import Settings
 
-from accounts import ledger
-from accounts.ledger import Balances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import LedgerAccount, Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of, small_png
 from jobs import attempts, queue, submit
 from jobs.connections import give_back

@@ -11,10 +11,10 @@ from django.db import DataError, IntegrityError, OperationalError
 from django.test import Client
 from django.urls import reverse
 
-from accounts import ledger
-from accounts.ledger import Balances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import LedgerAccount, User
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 from jobs import answers, attempts, outcomes, queue, review
 from jobs.models import Attempt, Job

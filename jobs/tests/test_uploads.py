@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import ledger
+from accounts.ledger import operations as ledger
 from conftest import World, small_png
 from jobs import forms, uploads
 from jobs.models import Job

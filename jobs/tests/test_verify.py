@@ -17,9 +17,10 @@ from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import allowances, immutable, ledger
+from accounts.ledger import allowances, triggers
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import AllowanceUse, LedgerAccount, Membership, Team, Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of, small_png
 from jobs import files, instance, quarantine, queue, renditions, review, verify
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Ramp, Verification
@@ -85,7 +86,7 @@ def move(kind: str, amount: int, team: str = "Aurora") -> None:
 
 
 def invent(**values: Any) -> None:
-    """A transfer that ``accounts.ledger`` would never write, with its balances."""
+    """A transfer that ``accounts.ledger.operations`` would never write, with its balances."""
     row = Transfer.objects.create(idempotency_key="invented", **values)
     for account, sign in ((row.debit, -1), (row.credit, 1)):
         account.refresh_from_db()
@@ -328,11 +329,11 @@ def test_a_hold_that_ended_twice_is_found(committed_world: World, monkeypatch: p
             Transfer.objects.create(debit=held.credit, credit=held.debit, idempotency_key=key, **release)
         assert f"Hold {held.pk} was ended 2 times: close." in found()[4]
     finally:
-        immutable.unguard(connection)
+        triggers.unguard(connection)
         Transfer.objects.filter(idempotency_key="b").delete()
         with connection.schema_editor() as editor:
             editor.add_constraint(Transfer, once)
-        immutable.guard(connection)
+        triggers.guard(connection)
 
 
 def test_quick_leaves_the_reading_of_results_out(busy_world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger.money import MICROCREDITS as CREDIT
 from jobs.witness import TOLERANCE_SECONDS, Booking, Charge, Kind, UnreadableLogError, compare, read
 
 A, B = "a" * 64, "b" * 64

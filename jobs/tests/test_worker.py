@@ -17,9 +17,9 @@ import psycopg
 import pytest
 from pytest_django import Settings
 
-from accounts import ledger
-from accounts.ledger import Balances
-from accounts.money import MICROCREDITS as CREDIT
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from conftest import ROOT, World, small_png
 from engine.models import download
 from engine.models.catalog import BUILT_IN

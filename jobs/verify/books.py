@@ -7,8 +7,8 @@ from typing import Any
 from django.db.models import Case, Count, F, FilteredRelation, Q, QuerySet, Sum, When
 from django.db.models.functions import Coalesce, Greatest, Least
 
+from accounts.ledger.money import to_credits
 from accounts.models import LedgerAccount, Transfer
-from accounts.money import to_credits
 from jobs.models import Attempt
 from jobs.reconcile.verdicts import ending
 

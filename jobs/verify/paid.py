@@ -9,7 +9,7 @@ from django.db.models import Max, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from accounts.money import to_credits
+from accounts.ledger.money import to_credits
 from jobs import price
 from jobs.models import Attempt, Price
 from jobs.reconcile.account import balances

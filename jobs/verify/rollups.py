@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from accounts import allowances
-from accounts.money import to_credits
+from accounts.ledger import allowances
+from accounts.ledger.money import to_credits
 from jobs.verify.paid import prices_are_learned
 
 

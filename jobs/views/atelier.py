@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import enter, remember
-from accounts.ledger import LedgerError
+from accounts.ledger.operations import LedgerError
 from accounts.models import Membership, Role
 from jobs.attempts import estimate
 from jobs.forms import UploadForm

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import enter
-from accounts.ledger import AllowanceUsedUpError, LedgerError
+from accounts.ledger.operations import AllowanceUsedUpError, LedgerError
 from accounts.models import Membership, Role
 from jobs.models import Job
 from jobs.reconcile import booked, verdict

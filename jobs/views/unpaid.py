@@ -5,8 +5,13 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from accounts.ledger import AllowanceUsedUpError, InsufficientCreditsError, LedgerError, OwingError
-from accounts.money import display
+from accounts.ledger.money import display
+from accounts.ledger.operations import (
+    AllowanceUsedUpError,
+    InsufficientCreditsError,
+    LedgerError,
+    OwingError,
+)
 
 PAYMENT_REQUIRED = 402
 

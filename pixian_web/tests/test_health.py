@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import immutable
+from accounts.ledger import triggers
 from accounts.models import Transfer
 from conftest import World
 from jobs import chores, instance, presence, quarantine, queue
@@ -157,9 +157,9 @@ def test_books_that_were_verified_long_ago_are_no_good_news(world: World) -> Non
 
 def test_books_that_nobody_ever_verified_are_no_good_news_after_a_while(world: World) -> None:
     assert said("Books and files").fine
-    immutable.unguard(connection)
+    triggers.unguard(connection)
     Transfer.objects.update(created_at=timezone.now() - timedelta(hours=37))
-    immutable.guard(connection)
+    triggers.guard(connection)
     assert not said("Books and files").fine
 
 

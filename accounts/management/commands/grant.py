@@ -8,11 +8,11 @@ from uuid import uuid4
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import ledger
 from accounts.addresses import is_confirmed
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import to_credits
 from accounts.management.arguments import credits_argument
 from accounts.models import Team, User, normalize_address
-from accounts.money import to_credits
 
 MAX_MEMO = 400
 

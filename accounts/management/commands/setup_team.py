@@ -12,10 +12,10 @@ from django.db import transaction
 
 from accounts import keys
 from accounts.addresses import is_confirmed
+from accounts.ledger.money import to_credits
 from accounts.links import login_link
 from accounts.management.arguments import credits_argument
 from accounts.models import Team, User, normalize_address
-from accounts.money import to_credits
 from accounts.teams import open_team
 
 

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 
+from accounts.ledger.money import to_credits
 from accounts.models import User
-from accounts.money import to_credits
 from jobs import balance, review
 from jobs.reconcile import logged, report
 from jobs.reconcile.account import balances

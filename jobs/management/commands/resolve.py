@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import ledger
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import to_credits
 from accounts.management.arguments import credits_argument
 from accounts.models import Transfer
-from accounts.money import to_credits
 from jobs import attempts, review
 from jobs.models import Attempt
 

@@ -10,9 +10,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from accounts.ledger.money import MICROCREDITS
 from accounts.links import login_link
 from accounts.models import Team, User
-from accounts.money import MICROCREDITS
 from accounts.teams import open_team
 from jobs import instance
 

@@ -10,11 +10,13 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from accounts import allowances, keys, ledger, posting
-from accounts.allowances import AllowanceUsedUpError
-from accounts.ledger import Balances
+from accounts import keys
+from accounts.ledger import allowances, posting
+from accounts.ledger import operations as ledger
+from accounts.ledger.allowances import AllowanceUsedUpError
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import Allowance, AllowanceUse, LedgerAccount, Membership, Role, Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"

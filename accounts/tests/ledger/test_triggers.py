@@ -4,7 +4,7 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
-from accounts import immutable
+from accounts.ledger import triggers
 from accounts.models import Transfer
 from conftest import World
 
@@ -33,19 +33,19 @@ def test_raw_sql_is_refused(committed_world: World, sql: str) -> None:
 
 def test_without_the_guard_it_goes_through(world: World) -> None:
     """The control: nothing but the triggers stands in the way of an update."""
-    immutable.unguard(connection)
+    triggers.unguard(connection)
     run(CHANGES[1])
     assert Transfer.objects.filter(amount_microcredits__endswith="1").exists()
 
 
 def test_every_migrate_puts_the_guard_up_again(world: World) -> None:
-    immutable.unguard(connection)
+    triggers.unguard(connection)
     call_command("migrate", verbosity=0)
     with pytest.raises(DatabaseError, match="never changed"):
         run(CHANGES[0])
 
 
 def test_putting_it_up_twice_is_fine(world: World) -> None:
-    immutable.guard(connection)
+    triggers.guard(connection)
     with pytest.raises(DatabaseError, match="never changed"):
         run(CHANGES[0])

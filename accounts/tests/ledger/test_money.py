@@ -7,7 +7,7 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.money import display, exact, to_credits, to_microcredits
+from accounts.ledger.money import display, exact, to_credits, to_microcredits
 
 AMOUNTS = st.integers(-(10**16), 10**16)
 

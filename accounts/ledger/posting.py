@@ -1,6 +1,6 @@
 """How a posting is written: rows that can't be repeated, balances that can't be overdrawn.
 
-Below ``accounts.ledger``, which alone calls it and says what each kind of transfer means.
+Below ``accounts.ledger.operations``, which alone calls it and says what each kind of transfer means.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The books. Only ``accounts.ledger`` writes these tables."""
+"""The books. Only ``accounts.ledger.operations`` writes these tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models.keys import ApiKey
+from accounts.models.api_keys import ApiKey
 from accounts.models.people import Team, User
 
 
@@ -51,7 +51,7 @@ class LedgerAccount(models.Model):
 
 class Transfer(models.Model):
     """Credits moved from ``debit`` to ``credit``, once and for ever: the database refuses to change or
-    delete a row (``accounts.immutable``)."""
+    delete a row (``accounts.ledger.triggers``)."""
 
     class Kind(models.TextChoices):
         GRANT = "grant", _("granted")

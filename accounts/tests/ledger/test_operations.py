@@ -14,10 +14,10 @@ from hypothesis.stateful import (
 )
 from pytest_django import DjangoAssertNumQueries
 
-from accounts import ledger
-from accounts.ledger import Balances
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import LedgerAccount, Team, Transfer, User
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 
 

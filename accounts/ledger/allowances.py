@@ -1,6 +1,6 @@
 """What a member or a key may spend in a period, counted with the hold in one transaction.
 
-``accounts.ledger`` calls ``take`` and ``correct`` while it has the team's accounts locked, so that all of a
+``accounts.ledger.operations`` calls ``take`` and ``correct`` while it has the team's accounts locked, so that all of a
 team's counting happens one after the other. A key spends on behalf of its owner, and counts against both.
 A period's use is made of the holds that were made in it, whenever they end.
 """
@@ -15,9 +15,9 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from accounts import periods
+from accounts.ledger import periods
+from accounts.ledger.posting import LedgerError, locked_accounts
 from accounts.models import Allowance, AllowanceUse, ApiKey, Membership, Team, Transfer, User
-from accounts.posting import LedgerError, locked_accounts
 
 Kind = Transfer.Kind
 BOOKINGS = (Kind.SETTLE, Kind.OVERAGE)

@@ -12,11 +12,13 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import allowances, keys, ledger, periods
-from accounts.allowances import AllowanceUsedUpError
-from accounts.ledger import Balances
+from accounts import keys
+from accounts.ledger import allowances, periods
+from accounts.ledger import operations as ledger
+from accounts.ledger.allowances import AllowanceUsedUpError
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import Allowance, AllowanceUse, ApiKey, Membership, Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 
 PARIS = ZoneInfo("Europe/Paris")

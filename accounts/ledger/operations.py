@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts import allowances, posting
-from accounts.allowances import AllowanceUsedUpError
-from accounts.models import ApiKey, Team, Transfer, User
-from accounts.posting import (
+from accounts.ledger import allowances, posting
+from accounts.ledger.allowances import AllowanceUsedUpError
+from accounts.ledger.posting import (
     Account,
     Accounts,
     AlreadyResolvedError,
@@ -32,6 +31,7 @@ from accounts.posting import (
     Leg,
     post,
 )
+from accounts.models import ApiKey, Team, Transfer, User
 
 __all__ = [
     "AllowanceUsedUpError",

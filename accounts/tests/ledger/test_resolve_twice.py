@@ -13,10 +13,11 @@ from django.db.migrations.operations import AlterField, RemoveConstraint
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-from accounts import immutable, ledger
-from accounts.ledger import Balances
+from accounts.ledger import operations as ledger
+from accounts.ledger import triggers
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import Transfer
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 
 HOLDS = 100
@@ -92,7 +93,7 @@ def without(guards: list[Operation]) -> Iterator[None]:
         with connection.schema_editor() as editor:
             for guard, before, after in reversed(steps):
                 guard.database_backwards("accounts", editor, after, before)
-        immutable.guard(connection)
+        triggers.guard(connection)
 
 
 @pytest.mark.parametrize(("guards", "endings"), [([ONCE], 2), ([ONCE, KEY], 3)], ids=["once", "once and key"])

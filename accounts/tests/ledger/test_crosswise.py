@@ -8,10 +8,11 @@ from contextlib import suppress
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from accounts import ledger, posting
-from accounts.ledger import Balances
+from accounts.ledger import operations as ledger
+from accounts.ledger import posting
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import LedgerAccount, Team
-from accounts.money import MICROCREDITS as CREDIT
 from conftest import World
 
 
