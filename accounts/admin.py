@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from accounts import addresses
+from accounts.auth import email_addresses
 from accounts.ledger.money import to_credits
 from accounts.long_tables import LongTableAdmin, Window
 from accounts.models import Invitation, LedgerAccount, Membership, Team, Transfer, User
@@ -68,13 +68,13 @@ class UserAdmin(DjangoUserAdmin):
     def save_model(self, request: HttpRequest, user: User, form: ModelForm, change: bool) -> None:  # noqa: FBT001
         super().save_model(request, user, form, change)
         if "email" in form.changed_data:
-            addresses.vouch_for(user)
+            email_addresses.vouch_for(user)
 
     @admin.action(description="Confirm that the address is this person's", permissions=["change"])
     def confirm_addresses(self, request: HttpRequest, users: QuerySet[User]) -> None:
         for user in users:
             try:
-                addresses.vouch_for(user)
+                email_addresses.vouch_for(user)
             except IntegrityError:
                 self.message_user(request, f"{user} is another account's address.", messages.ERROR)
             else:

@@ -17,7 +17,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import rates, unlogged
+from accounts import rates
+from accounts.auth import log_redaction
 from accounts.models import Invitation, Membership, Role, Team, User, normalize_address
 from accounts.rates import Bound
 
@@ -115,7 +116,7 @@ def _use_up(invitation: Invitation) -> None:
 
 def _mail(invitation: Invitation, link: str) -> bool:
     """Whether a mail left. A mail server that is down breaks nothing: the link can be given by hand."""
-    if unlogged.mails_are_printed():
+    if log_redaction.mails_are_printed():
         return False
     team = " ".join(invitation.team.name.split())
     subject = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + _("Join the team %(team)s") % {"team": team}
@@ -124,7 +125,7 @@ def _mail(invitation: Invitation, link: str) -> bool:
         send_mail(subject, body, None, [invitation.email])
     except (OSError, ValueError) as error:  # smtplib's own are OSErrors; it can't encode every address
         # A server that refuses a mail may quote it.
-        log.warning("an invitation couldn't be mailed", error=unlogged.hide(str(error)))
+        log.warning("an invitation couldn't be mailed", error=log_redaction.hide(str(error)))
         return False
     return True
 

@@ -56,7 +56,7 @@ TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1 if BEHIND_HTTPS else 0)
 SESSION_COOKIE_NAME = f"session-{PORT}"
 CSRF_COOKIE_NAME = f"csrf-{PORT}"
 CSRF_COOKIE_HTTPONLY = True  # scripts take the token from their form
-SESSION_ENGINE = "accounts.sessions"
+SESSION_ENGINE = "accounts.auth.sessions"
 
 # The upstream -------------------------------------------------------------------------------------
 
@@ -266,12 +266,12 @@ SIGNUP_OPEN = env.bool("SIGNUP_OPEN", default=False)
 """Whether strangers may sign up by themselves."""
 
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES
-ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_ADAPTER = "accounts.auth.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
-    "add_email": "accounts.forms.NewAddressForm",
-    "reset_password": "accounts.forms.AskForPasswordForm",
-    "reset_password_from_key": "accounts.forms.NewPasswordForm",
-    "signup": "accounts.forms.SignUpForm",
+    "add_email": "accounts.auth.forms.NewAddressForm",
+    "reset_password": "accounts.auth.forms.AskForPasswordForm",
+    "reset_password_from_key": "accounts.auth.forms.NewPasswordForm",
+    "signup": "accounts.auth.forms.SignUpForm",
 }
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
@@ -281,19 +281,19 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Pixian Web] "
-# "password" is ours (accounts.adapter): wrong passwords, by where they come from. A limit by whose password
+# "password" is ours (accounts.auth.adapter): wrong passwords, by where they come from. A limit by whose password
 # is guessed would let a stranger lock its owner out. "login_failed" is what allauth calls wrong second
 # factors, by whose they are: only somebody who knows the password already can use that one up.
 # "confirm_email" says nothing where it sends nothing, so it is a wide one.
 ACCOUNT_RATE_LIMITS = {"password": "10/5m/ip", "login_failed": "5/5m/key", "confirm_email": "5/5m/key"}
 
-MFA_ADAPTER = "accounts.adapter.MFAAdapter"
+MFA_ADAPTER = "accounts.auth.adapter.MFAAdapter"
 MFA_FORMS = {
-    "activate_totp": "accounts.forms.SetUpAppForm",
-    "add_webauthn": "accounts.forms.AddPasskeyForm",
-    "authenticate_webauthn": "accounts.forms.SecondFactorByPasskeyForm",
-    "login_webauthn": "accounts.forms.LoginByPasskeyForm",
-    "reauthenticate_webauthn": "accounts.forms.ConfirmByPasskeyForm",
+    "activate_totp": "accounts.auth.forms.SetUpAppForm",
+    "add_webauthn": "accounts.auth.forms.AddPasskeyForm",
+    "authenticate_webauthn": "accounts.auth.forms.SecondFactorByPasskeyForm",
+    "login_webauthn": "accounts.auth.forms.LoginByPasskeyForm",
+    "reauthenticate_webauthn": "accounts.auth.forms.ConfirmByPasskeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -367,7 +367,7 @@ LOGGING = {
             "foreign_pre_chain": _shared_processors,
         },
     },
-    "filters": {"tokens_hidden": {"()": "accounts.unlogged.TokensHidden"}},
+    "filters": {"tokens_hidden": {"()": "accounts.auth.log_redaction.TokensHidden"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {name: {"level": LOG_LEVEL} for name in ("accounts", "jobs", "pixian_web")}

@@ -12,7 +12,7 @@ urlpatterns = [
     path("health/", views.health_page, name="health"),
     path("language/", login_not_required(set_language), name="set_language"),
     path("admin/", admin.site.urls),
-    path("accounts/", include("accounts.address_urls")),
+    path("accounts/", include("accounts.auth.urls")),
     path("accounts/", include("allauth.urls")),
     path("", include("jobs.api.urls")),
     path("", include("accounts.urls")),

@@ -2,7 +2,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.models import Membership, Role, User
-from accounts.tests.mailbox import DEAD_SERVER
+from accounts.tests.auth.mailbox import DEAD_SERVER
 from conftest import World
 
 

@@ -14,10 +14,10 @@ from django.utils import timezone, translation
 from pytest_django import Settings
 
 from accounts import invitations, rates
+from accounts.auth.log_redaction import hide
 from accounts.invitations import GoneError, Sent
 from accounts.models import Invitation, Membership, Role, Team, User
-from accounts.tests.mailbox import the_link, the_mail
-from accounts.unlogged import hide
+from accounts.tests.auth.mailbox import the_link, the_mail
 from conftest import World
 
 DORA = "dora@example.org"

@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from accounts import invitations
 from accounts.models import Invitation, Membership, Role, Team, User
-from accounts.tests.mailbox import the_mail
+from accounts.tests.auth.mailbox import the_mail
 from conftest import World
 
 DORA = "dora@example.org"

@@ -15,7 +15,7 @@ from accounts import keys
 from accounts.ledger import operations as ledger
 from accounts.ledger.operations import Balances
 from accounts.models import ApiKey, Membership, Role, Scope, Team, User
-from accounts.tests.factors import with_app
+from accounts.tests.auth.factors import with_app
 from accounts.tests.kept import everything_kept
 from conftest import World
 from pixian.protocol.credentials import Credentials

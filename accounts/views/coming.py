@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts import links
 from accounts.access import LAST_TEAM
+from accounts.auth import login_links
 from accounts.models import Team, User
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -31,7 +31,7 @@ def login_link(request: HttpRequest, number: str, token: str) -> HttpResponse:
     In two steps, since mail and chat programs look at links before people do: the first sets a cookie and
     leads back here, the second logs in who has kept it. Previews keep none, and HEAD never logs in.
     """
-    user = links.user_of_link(number, token)
+    user = login_links.user_of_link(number, token)
     if user is None:
         messages.error(
             request, _("This link was used or is too old. Ask the person who runs this site for a new one.")

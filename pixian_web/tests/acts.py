@@ -11,10 +11,10 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import invitations, keys
-from accounts.links import login_link
+from accounts.auth.login_links import login_link
 from accounts.models import Role
-from accounts.tests.factors import code_of
-from accounts.tests.mailbox import the_link
+from accounts.tests.auth.factors import code_of
+from accounts.tests.auth.mailbox import the_link
 from conftest import World
 from jobs.tests import upstream as wire
 from jobs.tests.programs import REMOVE, program_with, reach

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import connection, connections
 from pytest_django import Settings
 
-from accounts.adapter import MFAAdapter
-from accounts.unlogged import TokensHidden
+from accounts.auth.adapter import MFAAdapter
+from accounts.auth.log_redaction import TokensHidden
 from conftest import World
 from pixian_web.tests import acts
 from pixian_web.tests.acts import ACTS, Act, Secrets

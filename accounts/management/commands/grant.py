@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.addresses import is_confirmed
+from accounts.auth.email_addresses import is_confirmed
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import to_credits
 from accounts.management.arguments import credits_argument

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import links
-from accounts.addresses import is_confirmed
+from accounts.auth import login_links
+from accounts.auth.email_addresses import is_confirmed
 from accounts.models import User, normalize_address
 
 
@@ -22,4 +22,4 @@ class Command(BaseCommand):
             raise CommandError(f"Nobody with the address {email} may log in.")
         if not is_confirmed(user):
             self.stderr.write(f"Nobody has confirmed that {email} is this account's: it may be anybody's.")
-        self.stdout.write(links.login_link(user))
+        self.stdout.write(login_links.login_link(user))

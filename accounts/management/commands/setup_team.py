@@ -11,9 +11,9 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from accounts import keys
-from accounts.addresses import is_confirmed
+from accounts.auth.email_addresses import is_confirmed
+from accounts.auth.login_links import login_link
 from accounts.ledger.money import to_credits
-from accounts.links import login_link
 from accounts.management.arguments import credits_argument
 from accounts.models import Team, User, normalize_address
 from accounts.teams import open_team

@@ -10,8 +10,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from accounts.auth.login_links import login_link
 from accounts.ledger.money import MICROCREDITS
-from accounts.links import login_link
 from accounts.models import Team, User
 from accounts.teams import open_team
 from jobs import instance

@@ -8,9 +8,9 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts.links import login_link
+from accounts.auth.login_links import login_link
 from accounts.models import User
-from accounts.tests.factors import SECRET, code_of, with_app
+from accounts.tests.auth.factors import SECRET, code_of, with_app
 from conftest import World
 
 PASSWORD = "correct horse"

@@ -7,8 +7,8 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from accounts.models import User
-from accounts.tests.factors import with_app
-from accounts.tests.mailbox import the_link, the_mail
+from accounts.tests.auth.factors import with_app
+from accounts.tests.auth.mailbox import the_link, the_mail
 from conftest import World
 
 NEW = "alice@example.net"

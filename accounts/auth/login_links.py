@@ -16,7 +16,7 @@ STAFF_SECONDS = 60 * 60
 class _LoginTokens(PasswordResetTokenGenerator):
     """Tokens that a log-in uses up, since they are made from the time of the last one."""
 
-    key_salt = "accounts.links"
+    key_salt = "accounts.auth.login_links"
 
     def check_token(self, user: Any, token: Any) -> bool:
         return super().check_token(user, token) and (not user.is_staff or self._age(token) <= STAFF_SECONDS)

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts.tests.factors import with_app
+from accounts.tests.auth.factors import with_app
 from conftest import World
 
 PASSWORD = "correct horse"

@@ -25,5 +25,5 @@ def unseal(sealed: str) -> str:
 
 
 def _box() -> Fernet:
-    key = salted_hmac("accounts.sealing", "", algorithm="sha256").digest()
+    key = salted_hmac("accounts.auth.encryption", "", algorithm="sha256").digest()
     return Fernet(urlsafe_b64encode(key))

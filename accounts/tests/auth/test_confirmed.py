@@ -14,9 +14,10 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import addresses, invitations
+from accounts import invitations
+from accounts.auth import email_addresses
 from accounts.models import Membership, Role, Team, User
-from accounts.tests.mailbox import the_link
+from accounts.tests.auth.mailbox import the_link
 from conftest import World
 
 VICTIM = "victim@example.org"
@@ -136,12 +137,12 @@ def test_an_address_that_staff_enters_is_confirmed(world: World, mallory: User) 
     answers = kept | inlines | {"email": "Mallory@Example.net"}
     assert root.post(page, answers).status_code == 302
     mallory.refresh_from_db()
-    assert (mallory.email, addresses.is_confirmed(mallory)) == ("mallory@example.net", True)
+    assert (mallory.email, email_addresses.is_confirmed(mallory)) == ("mallory@example.net", True)
     assert [row.email for row in EmailAddress.objects.filter(user=mallory)] == ["mallory@example.net"]
     User.objects.filter(pk=mallory.pk).update(first_name="M")
     EmailAddress.objects.filter(user=mallory).update(verified=False)
     assert root.post(page, answers | {"first_name": "Mal", "email": mallory.email}).status_code == 302
-    assert not addresses.is_confirmed(mallory)
+    assert not email_addresses.is_confirmed(mallory)
 
 
 def test_staff_sees_who_is_confirmed_and_makes_no_address_by_hand(world: World, mallory: User) -> None:
@@ -204,7 +205,7 @@ def test_asking_for_an_address_keeps_nobody_from_signing_up(
     answers = {"email": VICTIM, "password1": "a long sentence", "password2": "a long sentence"}
     Client().post(reverse("account_signup"), answers)
     made = User.objects.get(email=VICTIM)
-    assert not addresses.is_confirmed(made)
+    assert not email_addresses.is_confirmed(made)
     assert [row.user for row in EmailAddress.objects.filter(email=VICTIM)] == [made]
 
 
@@ -245,8 +246,8 @@ def test_what_is_no_address_once_it_is_spelt_out(world: World, mallory: User, em
 
 def test_who_was_made_by_an_operator_is_confirmed(world: World) -> None:
     call_command("setup_team", "North", "--owner", "dora@example.org", stdout=None)
-    assert addresses.is_confirmed(User.objects.get(email="dora@example.org"))
-    assert addresses.is_confirmed(User.objects.create_superuser("root@example.org"))
+    assert email_addresses.is_confirmed(User.objects.get(email="dora@example.org"))
+    assert email_addresses.is_confirmed(User.objects.create_superuser("root@example.org"))
 
 
 def test_an_upgrade_knows_every_address_and_confirms_staffs(world: World) -> None:

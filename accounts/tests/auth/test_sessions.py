@@ -15,10 +15,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.links import login_link
-from accounts.sealing import BrokenSealError, seal, unseal
-from accounts.sessions import SessionStore
-from accounts.tests.factors import SECRET, code_of, with_app
+from accounts.auth.encryption import BrokenSealError, seal, unseal
+from accounts.auth.login_links import login_link
+from accounts.auth.sessions import SessionStore
+from accounts.tests.auth.factors import SECRET, code_of, with_app
 from conftest import World
 
 PASSWORD = "correct horse"

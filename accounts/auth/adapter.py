@@ -21,10 +21,10 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from qrcode.image.svg import SvgPathFillImage
 
-from accounts import unlogged
 from accounts.access import client_ip
+from accounts.auth import log_redaction
+from accounts.auth.encryption import BrokenSealError, seal, unseal
 from accounts.models import User, normalize_address
-from accounts.sealing import BrokenSealError, seal, unseal
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +85,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """A mail server that is down breaks nothing, and who waits for the mail is told. Where there is none,
         the page for a new password says so by itself."""
         mail = template_prefix.rpartition("/")[2]
-        if mail in RESETS and unlogged.mails_are_printed():
+        if mail in RESETS and log_redaction.mails_are_printed():
             raise ImmediateHttpResponse(redirect(self.request.path))
         try:
             super().send_mail(template_prefix, email, context)

@@ -7,7 +7,7 @@ from typing import Any
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 
-DEAD_SERVER = "accounts.tests.mailbox.DeadServer"
+DEAD_SERVER = "accounts.tests.auth.mailbox.DeadServer"
 
 
 class DeadServer(EmailBackend):

@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.utils.http import int_to_base36
 from pytest_django import Settings
 
-from accounts import links
-from accounts.links import login_link, user_of_link
+from accounts.auth import login_links
+from accounts.auth.login_links import login_link, user_of_link
 from accounts.models import User
 from conftest import World
 
@@ -120,7 +120,7 @@ def test_staffs_lasts_an_hour(
     User.objects.filter(pk=world.alice.pk).update(is_staff=staff)
     path = path_of(world.alice, settings)
     later = datetime.now() + timedelta(minutes=minutes)  # noqa: DTZ005 - as Django's tokens reckon
-    monkeypatch.setattr(links._tokens, "_now", lambda: later)
+    monkeypatch.setattr(login_links._tokens, "_now", lambda: later)
     client.get(path, follow=True)
     assert (who(client) == world.alice.pk) == good
 

@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.utils import timezone
 
-from accounts.sealing import BrokenSealError, seal, unseal
+from accounts.auth.encryption import BrokenSealError, seal, unseal
 
 LENGTH = 40
 """Of the column. So many hexadecimal digits of a hash are 160 bits; a key has 165."""

@@ -13,7 +13,7 @@ from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.webauthn import forms as webauthn
 from django.http import HttpRequest
 
-from accounts.addresses import is_confirmed
+from accounts.auth.email_addresses import is_confirmed
 from accounts.models import User
 
 

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from accounts.tests.factors import with_app
+from accounts.tests.auth.factors import with_app
 from conftest import World
 
 PASSWORD = "correct horse"

@@ -6,7 +6,7 @@ from pytest_django import Settings
 
 from accounts import access
 from accounts.access import client_ip
-from accounts.adapter import AccountAdapter
+from accounts.auth.adapter import AccountAdapter
 
 PEER = "192.0.2.9"
 
