@@ -18,7 +18,7 @@ from pytest_django import Settings
 from accounts.ledger import triggers
 from accounts.ledger.money import MICROCREDITS
 from accounts.models import Membership, Role, Team, Transfer, User
-from accounts.teams import open_team
+from accounts.teams.create import open_team
 from jobs.forms import UploadForm
 from jobs.models import Attempt, Job
 from jobs.submit import submit

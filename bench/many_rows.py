@@ -20,9 +20,9 @@ from django.conf import settings  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 
-from accounts import keys  # noqa: E402
+from accounts.api_keys import keys  # noqa: E402
 from accounts.models import LedgerAccount, Scope, Team, Transfer, User  # noqa: E402
-from accounts.teams import open_team  # noqa: E402
+from accounts.teams.create import open_team  # noqa: E402
 from bench.many_rows_sql import ATTEMPTS, HOLDS, JOBS, SETTLES  # noqa: E402
 from jobs.models import Job  # noqa: E402
 from pixian.protocol.credentials import Credentials  # noqa: E402

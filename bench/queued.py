@@ -21,7 +21,7 @@ from django.db.models import Max, Min
 django.setup()  # before anything that defines or reads a model is imported
 
 from accounts.models import Team, User  # noqa: E402
-from accounts.teams import open_team  # noqa: E402
+from accounts.teams.create import open_team  # noqa: E402
 from engine.config import ROOT  # noqa: E402
 from jobs.models import Attempt, Job  # noqa: E402
 from jobs.submit import Upload, submit  # noqa: E402

@@ -14,7 +14,7 @@ import psycopg
 from django.conf import settings
 from django.db import connections
 
-from accounts import keys
+from accounts.api_keys import keys
 from experiments.kills_gateway import address, starts
 from experiments.servers import Postgres
 from experiments.site import Site, close_all

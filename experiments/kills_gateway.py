@@ -23,7 +23,7 @@ from uuid import uuid4
 import httpx
 from gunicorn.app import wsgiapp
 
-from accounts import keys
+from accounts.api_keys import keys
 from experiments.child import Child
 from experiments.kills_anywhere import Start
 from experiments.site import Site

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
-from accounts import keys
+from accounts.api_keys import keys
 from experiments import stage
 from experiments.site import Site
 from experiments.slow_scene import REMOVE, Seen, ask, web

@@ -26,7 +26,7 @@ from PIL import Image
 
 from accounts.ledger.money import MICROCREDITS
 from accounts.models import Team, User
-from accounts.teams import open_team
+from accounts.teams.create import open_team
 from experiments import hurry
 from experiments.child import Child, fork
 from experiments.stage import Stage

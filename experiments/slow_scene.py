@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 
-from accounts import keys
+from accounts.api_keys import keys
 from experiments import stage
 from experiments.drip import Crowd, Drip
 from experiments.site import Site

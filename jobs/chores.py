@@ -8,7 +8,7 @@ import structlog
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from accounts import rates
+from accounts import rate_limits
 from jobs import balance, instance, quarantine, stopping, verify
 from jobs.models import Chore
 from jobs.stopping import Stop, StoppedError
@@ -86,6 +86,6 @@ def _tidy(stop: Stop) -> None:
 
 CHORES: dict[str, tuple[timedelta, timedelta, Callable[[Upstream, Stop], object]]] = {
     "balance": (timedelta(0), HOUR, _ask_for_the_balance),
-    "purge": (HOUR, HOUR, lambda _upstream, _stop: rates.purge()),
+    "purge": (HOUR, HOUR, lambda _upstream, _stop: rate_limits.purge()),
     "verify": (DAY, DAY, _verify),
 }

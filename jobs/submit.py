@@ -12,10 +12,10 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
-from accounts import rates
+from accounts import rate_limits
 from accounts.ledger.operations import LedgerError
 from accounts.models import ApiKey, Team, User
-from accounts.rates import Bound, TooFastError
+from accounts.rate_limits import Bound, TooFastError
 from jobs import attempts, files, queue, slots, wake
 from jobs.models import Attempt, Job
 from jobs.queue import NoSlotError
@@ -117,7 +117,7 @@ def _queue(job: Job, user: User) -> Attempt:
 @transaction.atomic
 def _begin(job: Job, bounds: list[Bound], worker: str) -> Attempt:
     for bound in bounds:
-        rates.take(bound)
+        rate_limits.take(bound)
     for name, value in queue.claimed_by(worker).items():
         setattr(job, name, value)
     job.save(force_insert=True)

@@ -215,7 +215,7 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "accounts_counted",
-        "KEY_FUNCTION": "accounts.rates.cache_key",
+        "KEY_FUNCTION": "accounts.rate_limits.cache_key",
         "OPTIONS": {"MAX_ENTRIES": 50_000},
     }
 }

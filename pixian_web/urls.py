@@ -16,7 +16,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("", include("jobs.api.urls")),
     path("", include("accounts.urls")),
-    path("t/<slug:team>/", include("accounts.team_urls")),
+    path("t/<slug:team>/", include("accounts.teams.urls")),
     path("t/<slug:team>/", include("jobs.urls")),
 ]
 

@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
                 ('period', models.CharField(choices=[('day', 'day'), ('week', 'week'), ('month', 'month')], default='month', max_length=5)),
                 ('limit_microcredits', models.BigIntegerField()),
                 ('warn_percent', models.PositiveSmallIntegerField(default=80)),
-                ('member', models.OneToOneField(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='allowance', to='accounts.membership')),
+                ('member', models.OneToOneField(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='allowance', to='accounts.teams.membership')),
                 ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='allowances', to='accounts.team')),
                 ('api_key', models.OneToOneField(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='allowance', to='accounts.apikey')),
             ],

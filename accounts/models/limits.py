@@ -1,6 +1,6 @@
 """What a member or a key may spend in a period, what they have, and how often a key may call.
 
-``accounts.ledger.allowances`` and ``accounts.rates`` write these tables.
+``accounts.ledger.allowances`` and ``accounts.rate_limits`` write these tables.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class AllowanceUse(models.Model):
 
 class Rate(models.Model):
     """How far ahead a key, a team or a guesser has called: the moment at which they will have paid off their
-    calls at their rate, in microseconds since 1970. subject: a keyed hash, see ``accounts.rates``."""
+    calls at their rate, in microseconds since 1970. subject: a keyed hash, see ``accounts.rate_limits``."""
 
     subject = models.CharField(max_length=64, primary_key=True)
     paid_off_at = models.BigIntegerField(default=0)

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.access import enter
 from accounts.models import Membership, Role, Team, User
-from accounts.teams import open_team
+from accounts.teams.create import open_team
 from conftest import World
 
 LEVELS = [Role.VIEWER, Role.MEMBER, Role.MANAGER, Role.OWNER]

@@ -7,10 +7,10 @@ from django.contrib.auth import authenticate
 from django.test import Client
 from django.urls import reverse
 
-from accounts import invitations
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Invitation, LedgerAccount, Membership, Role, Team, Transfer, User
+from accounts.teams import invitations
 from conftest import World
 
 BOOKS = ["ledgeraccount", "transfer"]

@@ -7,7 +7,7 @@ from django.utils.translation import override
 
 from accounts.fields import CreditsField, plain_number
 from accounts.models import Allowance
-from accounts.tests.team_pages import log_in, of, page, text
+from accounts.tests.teams.team_pages import log_in, of, page, text
 from conftest import World
 
 SAME_IN_BOTH = [

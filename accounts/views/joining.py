@@ -14,10 +14,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts import invitations
 from accounts.auth.email_addresses import is_confirmed
 from accounts.models import Invitation, Membership, User
-from accounts.team_forms import NewPersonForm
+from accounts.teams import invitations
+from accounts.teams.forms import NewPersonForm
 from accounts.views.coming import BACKEND
 
 NOT_FOUND = 404

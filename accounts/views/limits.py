@@ -15,7 +15,7 @@ from accounts.ledger import allowances
 from accounts.ledger.allowances import Standing
 from accounts.ledger.money import to_credits
 from accounts.models import Membership, Role
-from accounts.team_forms import AllowanceForm
+from accounts.teams.forms import AllowanceForm
 from accounts.views.members import of_team
 from accounts.views.team import may_limit
 

@@ -9,12 +9,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts import membership, teams
 from accounts.access import enter, remember
 from accounts.ledger import allowances
 from accounts.ledger.allowances import Standing
 from accounts.models import Membership, Role
-from accounts.team_forms import InviteForm, RoleForm, TeamForm
+from accounts.teams import create, membership
+from accounts.teams.forms import InviteForm, RoleForm, TeamForm
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def rename(request: HttpRequest, team: str) -> HttpResponse:
     form = TeamForm(request.POST)
     if not form.is_valid():
         return render(request, "accounts/team.html", page(member, rename_form=form))
-    teams.rename(member.team, form.cleaned_data["name"])
+    create.rename(member.team, form.cleaned_data["name"])
     messages.success(request, _("The team is called %(name)s now.") % form.cleaned_data)
     return redirect("team", team=team)
 

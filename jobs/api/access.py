@@ -12,11 +12,12 @@ from django.db import transaction
 from django.http import HttpRequest
 from werkzeug.exceptions import HTTPException
 
-from accounts import keys, rates
+from accounts import rate_limits
 from accounts.access import client_subnet
-from accounts.keys import IdUnknownError, KeyDisabledError, KeyRefusedError
+from accounts.api_keys import keys
+from accounts.api_keys.keys import IdUnknownError, KeyDisabledError, KeyRefusedError
 from accounts.models import ApiKey, Scope
-from accounts.rates import Bound, TooFastError
+from accounts.rate_limits import Bound, TooFastError
 from jobs.api import call_log
 from jobs.connections import give_back
 from pixian.protocol.credentials import Credentials
@@ -64,7 +65,7 @@ def bounds(key: ApiKey) -> list[Bound]:
 def with_patience(key: ApiKey) -> None:
     """Raises SlowDown where the next call would be one too many."""
     try:
-        rates.check(bounds(key))
+        rate_limits.check(bounds(key))
     except TooFastError as error:
         raise too_fast(error) from error
 
@@ -74,7 +75,7 @@ def count(key: ApiKey) -> None:
     try:
         with transaction.atomic():  # a call that the team's bound refuses counts nothing for the key
             for bound in bounds(key):
-                rates.take(bound)
+                rate_limits.take(bound)
     except TooFastError as error:
         raise too_fast(error) from error
 
@@ -105,7 +106,7 @@ def _nobody() -> ApiKey:
 def _slow_guessing_down(request: HttpRequest) -> None:
     """A right key is let in all the same."""
     try:
-        rates.take(Bound(f"guesses:{client_subnet(request)}", settings.API_GUESSES_PER_ADDRESS))
+        rate_limits.take(Bound(f"guesses:{client_subnet(request)}", settings.API_GUESSES_PER_ADDRESS))
     except TooFastError as error:
         raise SlowDown(
             429, Code.SLOW_DOWN, "Too many wrong keys from your address.", retry_after=error.retry_after

@@ -22,7 +22,7 @@ from accounts.ledger.operations import (
     OwingError,
 )
 from accounts.models import ApiKey
-from accounts.rates import TooFastError
+from accounts.rate_limits import TooFastError
 from jobs import answers
 from jobs.api import access, call_log
 from jobs.connections import give_back

@@ -8,7 +8,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 from werkzeug.wrappers import Request
 
-from accounts import rates
+from accounts import rate_limits
 from accounts.ledger import operations as ledger
 from accounts.models import ApiKey, Scope
 from jobs import answers
@@ -108,7 +108,7 @@ def _rated(key: ApiKey, response: HttpResponse) -> HttpResponse:
     """With how often the key may still call within a minute."""
     bound = access.bounds(key)[0]
     if bound.per_minute:
-        left, paid_off_at = rates.left(bound)
+        left, paid_off_at = rate_limits.left(bound)
         response["X-RateLimit-Limit"] = str(bound.per_minute)
         response["X-RateLimit-Remaining"] = str(left)
         response["X-RateLimit-Reset"] = str(paid_off_at)

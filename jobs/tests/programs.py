@@ -11,9 +11,9 @@ import pytest
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.wsgi import get_wsgi_application
 
-from accounts import keys
+from accounts.api_keys import keys
 from accounts.models import ApiKey, Scope, Team, User
-from accounts.rates import Bound
+from accounts.rate_limits import Bound
 from conftest import small_png
 from jobs import submit
 from jobs.api import calls

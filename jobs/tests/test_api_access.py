@@ -10,7 +10,8 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import keys, rates
+from accounts import rate_limits
+from accounts.api_keys import keys
 from accounts.models import ApiKey, Rate, Role, Scope
 from conftest import World
 from jobs.models import Job
@@ -180,8 +181,8 @@ def test_guessing_from_ipv6_is_slowed_too(
     program: Program, settings: Settings, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     settings.API_GUESSES_PER_ADDRESS = 5
-    now = rates._now()
-    monkeypatch.setattr(rates, "_now", lambda: now)
+    now = rate_limits._now()
+    monkeypatch.setattr(rate_limits, "_now", lambda: now)
     refused = []
     for number in range(7):
         from_there = httpx.WSGITransport(get_wsgi_application(), remote_addr=LONGEST.format(6000 + number))
@@ -204,12 +205,12 @@ def test_guessing_is_slowed_and_a_right_key_let_in(program: Program, settings: S
 
 def test_the_bound_holds_however_many_ask_at_once(program: Program) -> None:
     """On the database alone, so over several processes too."""
-    bound = rates.Bound("key:1", 10)
+    bound = rate_limits.Bound("key:1", 10)
 
     def ask(_: int) -> bool:
         try:
-            rates.take(bound)
-        except rates.TooFastError:
+            rate_limits.take(bound)
+        except rate_limits.TooFastError:
             return False
         finally:
             connection.close()

@@ -6,7 +6,7 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import keys
+from accounts.api_keys import keys
 from accounts.models import Rate, Scope
 from conftest import World
 from jobs import finding

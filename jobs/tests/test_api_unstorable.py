@@ -9,7 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.models import Rate
-from accounts.rates import Bound
+from accounts.rate_limits import Bound
 from conftest import World, small_png
 from jobs.models import Job
 from jobs.tests.programs import REMOVE, Program, program_with

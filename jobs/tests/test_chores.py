@@ -9,7 +9,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import rates
+from accounts import rate_limits
 from accounts.models import LedgerAccount, Rate
 from conftest import World
 from jobs import attempts, chores, quarantine, queue
@@ -49,7 +49,7 @@ def test_an_engine_that_charges_nobody_has_no_balance(world: World, server: Serv
 
 
 def test_spent_counts_are_purged_every_hour(world: World, server: Server) -> None:
-    rates.take(rates.Bound("guesses:203.0.113.7", 60))
+    rate_limits.take(rate_limits.Bound("guesses:203.0.113.7", 60))
     Rate.objects.update(paid_off_at=1)
     chores.do_what_is_due(server.upstream)
     assert Rate.objects.exists()

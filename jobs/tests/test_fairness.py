@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Team
-from accounts.teams import open_team
+from accounts.teams.create import open_team
 from conftest import World
 from jobs import queue
 from jobs.models import Job, Turn

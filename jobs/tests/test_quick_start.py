@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import keys
+from accounts.api_keys import keys
 from accounts.models import Scope
 from conftest import World
 from jobs.answers import RELAYED

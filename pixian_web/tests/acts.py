@@ -10,9 +10,10 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from accounts import invitations, keys
+from accounts.api_keys import keys
 from accounts.auth.login_links import login_link
 from accounts.models import Role
+from accounts.teams import invitations
 from accounts.tests.auth.factors import code_of
 from accounts.tests.auth.mailbox import the_link
 from conftest import World

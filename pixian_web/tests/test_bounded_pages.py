@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from accounts import keys
+from accounts.api_keys import keys
 from accounts.long_tables import Window
 from accounts.models import Scope, Transfer, User
 from conftest import World, small_png

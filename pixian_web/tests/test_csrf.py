@@ -19,7 +19,7 @@ from django.test import Client
 from django.urls import resolve, reverse
 from pytest_django import Settings
 
-from accounts import keys
+from accounts.api_keys import keys
 from accounts.models import User
 from conftest import World
 from jobs.api import access

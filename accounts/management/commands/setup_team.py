@@ -10,13 +10,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 from django.db import transaction
 
-from accounts import keys
+from accounts.api_keys import keys
 from accounts.auth.email_addresses import is_confirmed
 from accounts.auth.login_links import login_link
 from accounts.ledger.money import to_credits
 from accounts.management.arguments import credits_argument
 from accounts.models import Team, User, normalize_address
-from accounts.teams import open_team
+from accounts.teams.create import open_team
 
 
 class Command(BaseCommand):

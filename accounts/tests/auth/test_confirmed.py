@@ -14,9 +14,9 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import invitations
 from accounts.auth import email_addresses
 from accounts.models import Membership, Role, Team, User
+from accounts.teams import invitations
 from accounts.tests.auth.mailbox import the_link
 from conftest import World
 

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import keys
+from accounts.api_keys import keys
 from accounts.ledger import allowances, periods
 from accounts.ledger import operations as ledger
 from accounts.ledger.allowances import AllowanceUsedUpError

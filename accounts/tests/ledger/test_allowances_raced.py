@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from accounts import keys
+from accounts.api_keys import keys
 from accounts.ledger import allowances, posting
 from accounts.ledger import operations as ledger
 from accounts.ledger.allowances import AllowanceUsedUpError

@@ -13,7 +13,7 @@ from django.db import connection
 from accounts.auth.login_links import login_link
 from accounts.ledger.money import MICROCREDITS
 from accounts.models import Team, User
-from accounts.teams import open_team
+from accounts.teams.create import open_team
 from jobs import instance
 
 FIRST_OWNER = "owner@localhost"

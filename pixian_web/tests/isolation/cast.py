@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from accounts import keys
+from accounts.api_keys import keys
 from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
 from conftest import World, small_png, upload
 from jobs.models import Attempt, Job

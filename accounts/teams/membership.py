@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts import invitations, keys
+from accounts.api_keys import keys
 from accounts.ledger import allowances
 from accounts.models import ApiKey, Membership, Role, Team, User
+from accounts.teams import invitations
 
 
 class RefusedError(Exception):

@@ -10,9 +10,9 @@ from django.core import mail
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import invitations
 from accounts.models import Invitation, Role, Team, User
-from accounts.tests.team_pages import DORA, log_in, page, text, told
+from accounts.teams import invitations
+from accounts.tests.teams.team_pages import DORA, log_in, page, text, told
 from conftest import World
 
 

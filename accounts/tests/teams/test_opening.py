@@ -6,9 +6,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts import teams
 from accounts.models import Membership, Role, Team
-from accounts.tests.team_pages import log_in, of, page, text, told
+from accounts.teams import create
+from accounts.tests.teams.team_pages import log_in, of, page, text, told
 from conftest import World
 
 
@@ -56,7 +56,7 @@ def test_strangers_open_nothing(db: None, client: Client) -> None:
 
 
 def test_the_way_in_leads_to_the_team_of_last_time(world: World, client: Client) -> None:
-    later = teams.open_team("Later", world.bob)
+    later = create.open_team("Later", world.bob)
     log_in(client, "bob")
     for team, name in ((later, "atelier"), (world.team, "team"), (later, "team")):
         client.get(reverse(name, args=[team.slug]))
@@ -68,7 +68,7 @@ def test_the_way_in_leads_to_the_team_of_last_time(world: World, client: Client)
 def test_whoever_is_in_several_teams_can_change(world: World, client: Client) -> None:
     log_in(client, "bob")
     assert 'class="switcher"' not in text(client.get(page(world)))
-    teams.open_team("Boréal & Co", world.bob)
+    create.open_team("Boréal & Co", world.bob)
     for address in (page(world), reverse("account_change_password"), page(world, "history")):
         shown = text(client.get(address, follow=True))
         (menu,) = re.findall('<details class="switcher">(.*?)</details>', shown)

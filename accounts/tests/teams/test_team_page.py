@@ -9,12 +9,22 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts import invitations
 from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Allowance, Invitation, Membership, Role, Team, User
-from accounts.tests.team_pages import ANSWERS, DORA, LEVELS, log_in, of, page, roles, row, text
+from accounts.teams import invitations
+from accounts.tests.teams.team_pages import (
+    ANSWERS,
+    DORA,
+    LEVELS,
+    log_in,
+    of,
+    page,
+    roles,
+    row,
+    text,
+)
 from conftest import World
 
 

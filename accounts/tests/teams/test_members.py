@@ -3,9 +3,10 @@
 import pytest
 from django.test import Client
 
-from accounts import invitations, keys
+from accounts.api_keys import keys
 from accounts.models import Membership, Role
-from accounts.tests.team_pages import ANSWERS, DORA, log_in, of, page, roles, text, told
+from accounts.teams import invitations
+from accounts.tests.teams.team_pages import ANSWERS, DORA, log_in, of, page, roles, text, told
 from conftest import World
 
 
@@ -86,7 +87,8 @@ def test_a_change_that_came_too_late_is_said(
     bob = of(world.bob, world.team)
     log_in(client, "alice")
     monkeypatch.setattr(
-        "accounts.membership._lock", lambda _: Membership.objects.filter(pk=bob.pk).update(role=Role.MANAGER)
+        "accounts.teams.membership._lock",
+        lambda _: Membership.objects.filter(pk=bob.pk).update(role=Role.MANAGER),
     )
     for name in ("change_role", "remove_member", "hand_over"):
         Membership.objects.filter(pk=bob.pk).update(role=Role.MEMBER)

@@ -13,10 +13,11 @@ from django.db import connection
 from django.utils import timezone, translation
 from pytest_django import Settings
 
-from accounts import invitations, rates
+from accounts import rate_limits
 from accounts.auth.log_redaction import hide
-from accounts.invitations import GoneError, Sent
 from accounts.models import Invitation, Membership, Role, Team, User
+from accounts.teams import invitations
+from accounts.teams.invitations import GoneError, Sent
 from accounts.tests.auth.mailbox import the_link, the_mail
 from conftest import World
 
@@ -103,11 +104,13 @@ def test_an_address_that_no_server_takes_fails_nothing(
 
 
 def test_nobody_floods_strangers_with_mails(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = rates._now()
-    monkeypatch.setattr(rates, "_now", lambda: now)  # on a slow machine the next one would be due meanwhile
+    now = rate_limits._now()
+    monkeypatch.setattr(
+        rate_limits, "_now", lambda: now
+    )  # on a slow machine the next one would be due meanwhile
     for number in range(invitations.A_MINUTE):
         invite(world, f"{number}@example.org")
-    with pytest.raises(rates.TooFastError):
+    with pytest.raises(rate_limits.TooFastError):
         invite(world)
     assert len(mail.outbox) == invitations.A_MINUTE
     assert invite(world, by=world.bob)

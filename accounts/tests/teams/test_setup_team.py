@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import keys
+from accounts.api_keys import keys
 from accounts.ledger import operations as ledger
 from accounts.ledger.operations import Balances
 from accounts.models import ApiKey, Membership, Role, Scope, Team, User

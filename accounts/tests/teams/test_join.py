@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import invitations
 from accounts.models import Invitation, Membership, Role, Team, User
+from accounts.teams import invitations
 from accounts.tests.auth.mailbox import the_mail
 from conftest import World
 

@@ -8,10 +8,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts import keys, membership
+from accounts.api_keys import keys
 from accounts.ledger import allowances
-from accounts.membership import ChangedError, HandingOver, LastOwnerError, Taken
 from accounts.models import Allowance, Invitation, Membership, Role, Team, User
+from accounts.teams import membership
+from accounts.teams.membership import ChangedError, HandingOver, LastOwnerError, Taken
 from conftest import World
 
 

@@ -7,7 +7,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import Role, Team, Transfer
-from accounts.teams import open_team
+from accounts.teams.create import open_team
 from conftest import World
 
 

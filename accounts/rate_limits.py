@@ -109,7 +109,7 @@ def cache_key(key: str, key_prefix: str, version: int) -> str:
 
 
 def _hashed(text: str) -> str:
-    return salted_hmac("accounts.rates", text, algorithm="sha256").hexdigest()
+    return salted_hmac("accounts.rate_limits", text, algorithm="sha256").hexdigest()
 
 
 def _now() -> int:

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts import keys
+from accounts.api_keys import keys
 from accounts.ledger import allowances
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Allowance, ApiKey, Membership, Role, Scope, User

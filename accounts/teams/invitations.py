@@ -17,10 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import rates
+from accounts import rate_limits
 from accounts.auth import log_redaction
 from accounts.models import Invitation, Membership, Role, Team, User, normalize_address
-from accounts.rates import Bound
+from accounts.rate_limits import Bound
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ def roles(inviter: int) -> list[Role]:
 def invite(team: Team, email: str, role: Role, by: User) -> Sent:
     """Ask somebody in, in the present language; an older invitation of the same address is replaced. Not
     within a transaction, since it sends a mail. Raises rates.TooFastError."""
-    rates.take(Bound(f"invitations:{by.pk}", A_MINUTE))
+    rate_limits.take(Bound(f"invitations:{by.pk}", A_MINUTE))
     token, now = secrets.token_urlsafe(TOKEN_BYTES), timezone.now()
     invitation, _is_new = Invitation.objects.update_or_create(
         team=team,

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Allowance, User
-from accounts.tests.team_pages import ANSWERS, log_in, of, page, text, told
+from accounts.tests.teams.team_pages import ANSWERS, log_in, of, page, text, told
 from conftest import World
 
 

@@ -9,9 +9,9 @@ from django.core.validators import validate_email
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts import invitations
 from accounts.fields import CreditsField
 from accounts.models import Allowance, Membership, Role, Team, User, normalize_address
+from accounts.teams import invitations
 
 MAX_NAME = 80
 

@@ -8,10 +8,10 @@ from django.test import RequestFactory
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import rates
+from accounts import rate_limits
 from accounts.access import client_subnet
 from accounts.models import Counted, Rate
-from accounts.rates import Bound, TooFastError
+from accounts.rate_limits import Bound, TooFastError
 from accounts.tests.kept import everything_kept
 
 LONGEST = "guesses:" + "2001:0db8:ffff:ffff:ffff:ffff:ffff:ffff/128%" + "e" * 200
@@ -19,18 +19,18 @@ LONGEST = "guesses:" + "2001:0db8:ffff:ffff:ffff:ffff:ffff:ffff/128%" + "e" * 20
 
 def test_a_subject_may_be_long(db: None) -> None:
     bound = Bound(LONGEST, 2)
-    rates.take(bound)
-    rates.take(bound)
+    rate_limits.take(bound)
+    rate_limits.take(bound)
     with pytest.raises(TooFastError):
-        rates.take(bound)
+        rate_limits.take(bound)
     with pytest.raises(TooFastError):
-        rates.check([bound])
-    assert rates.left(bound)[0] == 0
+        rate_limits.check([bound])
+    assert rate_limits.left(bound)[0] == 0
 
 
 def test_no_row_names_a_subject(db: None, settings: Settings) -> None:
     """Not even by a hash that can be made from every address in turn without SECRET_KEY."""
-    rates.take(Bound("guesses:203.0.113.7", 2))
+    rate_limits.take(Bound("guesses:203.0.113.7", 2))
     cache.set("allauth:rl:password:ip:203.0.113.7", [1.0], 300)
     assert "203.0.113.7" not in everything_kept()
     row = Rate.objects.get().subject
@@ -41,18 +41,18 @@ def test_no_row_names_a_subject(db: None, settings: Settings) -> None:
 def test_what_bounds_nothing_any_more_is_purged(db: None) -> None:
     busy, idle = Bound("busy", 2), Bound("idle", 2)
     for bound in (busy, busy, idle):
-        rates.take(bound)
+        rate_limits.take(bound)
     cache.set("remembered", 1, 300)
     cache.set("forgotten", 1, 300)
     Rate.objects.filter(subject=idle.row).update(paid_off_at=1)
-    forgotten = Counted.objects.filter(cache_key=rates.cache_key("forgotten", "", 1))
+    forgotten = Counted.objects.filter(cache_key=rate_limits.cache_key("forgotten", "", 1))
     assert forgotten.update(expires=timezone.now() - timedelta(seconds=1)) == 1
-    assert rates.purge() == 2
+    assert rate_limits.purge() == 2
     assert list(Rate.objects.values_list("subject", flat=True)) == [busy.row]
     assert (cache.get("remembered"), cache.get("forgotten")) == (1, None)
     with pytest.raises(TooFastError):
-        rates.take(busy)
-    assert rates.left(idle)[0] == 2
+        rate_limits.take(busy)
+    assert rate_limits.left(idle)[0] == 2
 
 
 def subnet(peer: str) -> str:
