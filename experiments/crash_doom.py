@@ -10,10 +10,11 @@ from pathlib import Path
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from experiments.crash_points import Points
-from jobs import chores, exchange, files, queue
-from jobs.leases import Leases
+from jobs import chores, exchange, files
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
+from jobs.queue import claims
+from jobs.queue.heartbeat import Leases
 from jobs.upstream import Upstream
 
 
@@ -36,7 +37,7 @@ def alone_with(job: int, doom: Doom) -> None:
     do nothing: frozen in the midst of a writing they would keep everybody else from SQLite."""
     if doom.plant:
         doom.plant()
-    claimable, due = JobQuerySet.claimable, queue.due
+    claimable, due = JobQuerySet.claimable, claims.due
 
     def mine(jobs: JobQuerySet, now: datetime) -> JobQuerySet:
         return claimable(jobs, now).filter(pk=job)
@@ -47,7 +48,7 @@ def alone_with(job: int, doom: Doom) -> None:
         return due()
 
     JobQuerySet.claimable = mine  # type: ignore[assignment,method-assign]
-    queue.due = due_or_over
+    claims.due = due_or_over
     Leases._renew = chores.do_what_is_due = nothing  # type: ignore[assignment,method-assign]
     Points(doom.point, doom.number, doom.trace).watch()
 

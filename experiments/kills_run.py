@@ -12,8 +12,9 @@ from experiments.kills_anywhere import Kills, Start
 from experiments.kills_gateway import Told, misled
 from experiments.site import Site
 from experiments.stage import Stage, report
-from jobs import attempts, outcomes, queue
+from jobs import attempts, outcomes
 from jobs.models import Attempt, Job
+from jobs.queue import claims
 from jobs.upstream import Upstream
 
 CONTROL_KILLS = 20
@@ -108,8 +109,8 @@ def forget_what_was_sent() -> None:
         if attempt.state != Attempt.State.SENT:
             lose(job, attempt, upstream)
             return
-        with queue.owned(job):
+        with claims.owned(job):
             attempts.unsend(attempt)
-            queue.postpone(job, 0, queue.Reason.REPEATED)
+            claims.postpone(job, 0, claims.Reason.REPEATED)
 
     outcomes.lose = requeue

@@ -12,10 +12,11 @@ from typing import Any
 from django.db import transaction
 
 from experiments.child import Child
-from jobs import attempts, chores, exchange, files, queue
-from jobs.leases import Leases
+from jobs import attempts, chores, exchange, files
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
+from jobs.queue import claims
+from jobs.queue.heartbeat import Leases
 from pixian.client.client import Client
 
 DURING_SECONDS = 0.5
@@ -106,12 +107,12 @@ def is_frozen(child: Child) -> bool:
 
 def without_heartbeat() -> None:
     """A control."""
-    queue.heartbeat = lambda *_: True
+    claims.heartbeat = lambda *_: True
 
 
 def without_guards() -> None:
     """A control: neither the fence nor any state is looked at."""
-    queue.owned, queue._leave = _anyhow, _leave  # type: ignore[assignment]
+    claims.owned, claims._leave = _anyhow, _leave  # type: ignore[assignment]
     attempts._move = _move  # type: ignore[assignment]
 
 

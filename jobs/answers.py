@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from jobs.models import Attempt, Job
-from jobs.queue import Reason
+from jobs.queue.claims import Reason
 from pixian.client.client import OK
 from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError, Code, GatewayTimedOut, Refused, ServerFailed

@@ -13,9 +13,10 @@ import structlog
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import attempts, files, outcomes, quarantine, queue, room, spool
+from jobs import attempts, files, outcomes, quarantine, room, spool
 from jobs.connections import give_back
 from jobs.models import Attempt, Job
+from jobs.queue import claims
 from jobs.spool import ResultFile
 from jobs.upstream import Upstream
 from pixian.client.client import OK, Answer
@@ -65,11 +66,11 @@ def _send(job: Job, attempt: Attempt) -> None:
     was made yet, and the next worker would have to doubt one."""
 
     def send() -> None:
-        with queue.owned(job):
+        with claims.owned(job):
             attempts.send(attempt)
 
     def is_sent() -> bool:
-        with queue.owned(job):  # and so not by another worker
+        with claims.owned(job):  # and so not by another worker
             return attempts.is_sent(attempt)
 
     insist(send, is_sent)
@@ -79,12 +80,12 @@ def _record(job: Job, attempt: Attempt, answer: Answer) -> None:
     """The headers to the database, however long it is away: they name the charge."""
 
     def record() -> None:
-        with queue.owned(job):
+        with claims.owned(job):
             attempts.answer(attempt, answer)
 
     try:
         insist(record, lambda: attempts.is_answered(attempt))
-    except queue.LostLeaseError:
+    except claims.LostLeaseError:
         _keep_late(job, attempt, answer)
         raise
     except Exception:
@@ -102,7 +103,7 @@ def _keep_late(job: Job, attempt: Attempt, answer: Answer) -> None:
     says of the charge is kept all the same."""
 
     def keep() -> None:
-        with queue.locked(job):
+        with claims.locked(job):
             attempts.note_late_answer(attempt, answer)
 
     insist(keep, lambda: False)  # it changes nothing the second time
@@ -124,9 +125,9 @@ def keep(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstream) -> No
         raise files.NotStoredError(str(error)) from error
     body.is_wanted = False
     try:
-        insist(lambda: finish(job, attempt, name, digest, size), lambda: queue.is_done(job))
-    except queue.LostLeaseError:
-        if attempts.has_ended(attempt) and not queue.has_result(job, name):
+        insist(lambda: finish(job, attempt, name, digest, size), lambda: claims.is_done(job))
+    except claims.LostLeaseError:
+        if attempts.has_ended(attempt) and not claims.has_result(job, name):
             quarantine.set_aside(name)  # given up as lost before it was stored; it was paid for
         raise
 
@@ -140,7 +141,7 @@ def finish(job: Job, attempt: Attempt, name: str, digest: str, size: int) -> Non
             attempts.doubt(attempt)
         else:
             attempts.book(attempt)
-        queue.finish(job, name=name, sha256=digest, size=size)
+        claims.finish(job, name=name, sha256=digest, size=size)
 
 
 def insist(step: Callable[[], None], done: Callable[[], bool]) -> None:

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager as Context
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import presence, queue, slots
-from jobs.leases import Leases, process_name
 from jobs.models import Job
 from jobs.process import process
+from jobs.queue import claims, concurrency, workers
+from jobs.queue.heartbeat import Leases, process_name
 from jobs.upstream import Upstream
 from pixian.client.backoff import STEP_SECONDS, Backoff
 
@@ -31,7 +31,7 @@ class Hands:
         self._asking = threading.Lock()
         self._busy = False  # the last claim brought something
         name = process_name()
-        self._leases = Leases(lambda: presence.show(name, threads), lambda: presence.leave(name))
+        self._leases = Leases(lambda: workers.show(name, threads), lambda: workers.leave(name))
 
     def beating(self) -> Context[None]:
         """Meanwhile leases are renewed, also after ``stop``: the jobs in hand are finished."""
@@ -45,7 +45,7 @@ class Hands:
         try:
             job = self._ask(f"{process_name()}:{threading.current_thread().name}", patient)
             return 0 if job is None else self._process(job, backoff)
-        except queue.LostLeaseError as error:
+        except claims.LostLeaseError as error:
             log.warning("lease lost, another worker has the job", job=str(error))
             return 0
         except (OperationalError, InterfaceError) as error:
@@ -65,12 +65,12 @@ class Hands:
         with self._asking:
             while not self.stop.is_set():
                 # While there is work a claim is all it takes; its transaction isn't worth it otherwise.
-                if self._busy or (queue.due() and slots.free_calls() > 0):
-                    job = queue.claim(name)
+                if self._busy or (claims.due() and concurrency.free_calls() > 0):
+                    job = claims.claim(name)
                     self._busy = job is not None
                     if job:
                         return job
-                if not (patient or queue.due()):
+                if not (patient or claims.due()):
                     break
                 self.stop.wait(POLL_SECONDS)
         return None

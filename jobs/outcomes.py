@@ -11,9 +11,10 @@ import structlog
 from django.db import InterfaceError, OperationalError
 
 from accounts.ledger.operations import LedgerError
-from jobs import attempts, queue
+from jobs import attempts
 from jobs.models import Attempt, Job
-from jobs.queue import Reason
+from jobs.queue import claims
+from jobs.queue.claims import Reason
 from jobs.upstream import Upstream
 from pixian.client.backoff import STEP_SECONDS
 from pixian.client.client import OK
@@ -26,7 +27,7 @@ ROOM_WAIT_SECONDS = 60
 MAX_BOOKING_FAILURES = 3
 """Each a lease apart, and with it perhaps another worker, or a mended one."""
 
-PASSING = (queue.LostLeaseError, OperationalError, InterfaceError)
+PASSING = (claims.LostLeaseError, OperationalError, InterfaceError)
 """Somebody else has the job, or the database is away: nothing is wrong with the booking."""
 
 
@@ -38,7 +39,7 @@ def booking(job: Job, attempt: Attempt) -> Iterator[None]:
     counted on the attempt, and the last time a person gets it, with all that is known of the call.
     """
     try:
-        with queue.owned(job):
+        with claims.owned(job):
             yield
     except PASSING:
         raise
@@ -49,11 +50,11 @@ def booking(job: Job, attempt: Attempt) -> Iterator[None]:
 
 def _note_failure(job: Job, attempt: Attempt, why: str) -> None:
     why = " ".join(why.replace("\0", " ").split())
-    with queue.owned(job):
+    with claims.owned(job):
         failures = attempts.note_failure(attempt, why)
         if failures >= MAX_BOOKING_FAILURES:
             attempts.give_up(attempt)
-            queue.doubt(job, Reason.NOT_BOOKED)
+            claims.doubt(job, Reason.NOT_BOOKED)
     log.error("a call couldn't be booked", attempt=str(attempt), failures=failures, error=why)
 
 
@@ -67,13 +68,13 @@ def wait(
     """Not processed: the same attempt goes again later, its hold stays."""
     with booking(job, attempt):
         attempts.unsend(attempt, error)
-        queue.postpone(job, seconds, reason)
+        claims.postpone(job, seconds, reason)
 
 
 def wait_for_room(job: Job, why: str) -> None:
     """The answer is recorded and its body is whole, but can't be stored: the job goes on from there."""
-    with queue.owned(job):
-        queue.postpone(job, ROOM_WAIT_SECONDS, Reason.RESULT_WAITS)
+    with claims.owned(job):
+        claims.postpone(job, ROOM_WAIT_SECONDS, Reason.RESULT_WAITS)
     # Only now: another worker may have stored the body that this one doesn't find any more.
     log.error("a paid result waits for room on the disk", job=job.pk, error=why)
 
@@ -82,7 +83,7 @@ def pass_on(job: Job, attempt: Attempt, reason: Reason, error: errors.ApiError |
     """Not processed, and nobody here tries again: the same request is a new one from now on."""
     with booking(job, attempt):
         attempts.release(attempt, error)
-        queue.fail(job, reason)
+        claims.fail(job, reason)
         _forget(job)
 
 
@@ -96,7 +97,7 @@ def turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> None:
         else:
             attempts.book(attempt, error)
         if isinstance(error, errors.Refused | errors.Misdirected):
-            queue.fail(job, Reason.REFUSED)
+            claims.fail(job, Reason.REFUSED)
         else:
             out_of_time = isinstance(error, errors.OutOfTime)
             seconds = (error.retry_after or 0) if out_of_time else STEP_SECONDS * attempt.number
@@ -113,10 +114,10 @@ def spoil(job: Job, attempt: Attempt, size: int) -> None:
     with booking(job, attempt):
         if attempt.charged_microcredits is None:
             attempts.doubt(attempt, error)
-            queue.doubt(job, Reason.NOT_A_PICTURE)
+            claims.doubt(job, Reason.NOT_A_PICTURE)
         else:
             attempts.book(attempt, error)
-            queue.fail(job, Reason.NOT_A_PICTURE)
+            claims.fail(job, Reason.NOT_A_PICTURE)
 
 
 def lose(job: Job, attempt: Attempt, upstream: Upstream) -> None:
@@ -131,32 +132,32 @@ def lose(job: Job, attempt: Attempt, upstream: Upstream) -> None:
             _forget(job)
         elif attempt.charged_microcredits is None:
             attempts.doubt(attempt)
-            queue.doubt(job, Reason.UNANSWERED)
+            claims.doubt(job, Reason.UNANSWERED)
         else:
             attempts.book(attempt)
-            queue.fail(job, Reason.RESULT_LOST)
+            claims.fail(job, Reason.RESULT_LOST)
 
 
 def try_again(job: Job, reason: Reason, seconds: int) -> None:
     """Another attempt with its own hold, a bounded number of times. Runs inside ``queue.owned``."""
     if job.is_direct:
-        queue.fail(job, Reason.PASSED_ON)
+        claims.fail(job, Reason.PASSED_ON)
         return
     if job.attempts.count() >= MAX_ATTEMPTS:
-        queue.fail(job, Reason.GAVE_UP)
+        claims.fail(job, Reason.GAVE_UP)
         return
     try:
         attempts.prepare(job, job.created_by)
     except LedgerError:
-        queue.fail(job, Reason.NO_CREDITS)
+        claims.fail(job, Reason.NO_CREDITS)
     else:
-        queue.postpone(job, seconds, reason)
+        claims.postpone(job, seconds, reason)
 
 
 def _forget(job: Job) -> None:
     """Nothing came of a program's request, so that it isn't a repetition if it comes again."""
     if job.is_direct:
-        queue.forget_request(job)
+        claims.forget_request(job)
 
 
 def _content_type(attempt: Attempt) -> str:

@@ -18,12 +18,13 @@ from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import answers, attempts, files, outcomes, presence, queue, room, slots
+from jobs import answers, attempts, files, outcomes, room
 from jobs.connections import give_back
 from jobs.exchange import Listener, exchange
-from jobs.leases import HEARTBEATS_PER_LEASE, Leases, process_name
 from jobs.models import Attempt, Job
 from jobs.process import process
+from jobs.queue import claims, concurrency, workers
+from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, Leases, process_name
 from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 from pixian.client.client import Answer
@@ -99,14 +100,14 @@ class Call(Listener):
         try:
             with _leases().held(self._job):
                 error = _conduct(self._job, self._attempt, self._upstream, self._until, self)
-        except queue.LostLeaseError:
+        except claims.LostLeaseError:
             log.warning("lease lost, a worker has the job", job=self._job.pk)
         except Exception:
             # The lease runs out, and a worker brings the job to its end by what its rows say.
             log.exception("a program's call failed in an unexpected way", job=self._job.pk)
         finally:
             close_old_connections()
-            slots.line.look()
+            concurrency.line.look()
             with self._changed:
                 self.error, self._ended = error, True
                 self._changed.notify_all()
@@ -188,7 +189,7 @@ def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> e
             return _pass_on(job, attempt, answers.unreachable())
         case errors.GatewayTimedOut() | errors.Unanswered() | errors.BodyLost():
             outcomes.lose(job, attempt, upstream)
-            return answers.cut_off() if job.reason == queue.Reason.PASSED_ON else answers.of(job)
+            return answers.cut_off() if job.reason == claims.Reason.PASSED_ON else answers.of(job)
         case errors.ServerFailed():
             outcomes.turn_down(job, attempt, error)
             return error
@@ -217,7 +218,7 @@ def _turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> errors.Api
 def _pass_on(
     job: Job, attempt: Attempt, told: errors.ApiError, error: errors.ApiError | None = None
 ) -> errors.ApiError:
-    outcomes.pass_on(job, attempt, queue.Reason.PASSED_ON, error or told)
+    outcomes.pass_on(job, attempt, claims.Reason.PASSED_ON, error or told)
     return told
 
 
@@ -229,9 +230,9 @@ def begin(upstream: Upstream) -> None:
 def _watch(upstream: Upstream) -> None:
     while True:
         try:
-            presence.show(process_name(), settings.WEB_THREADS, presence.Kind.WEB)
+            workers.show(process_name(), settings.WEB_THREADS, workers.Kind.WEB)
             reclaim(upstream)
-        except queue.LostLeaseError as error:
+        except claims.LostLeaseError as error:
             log.warning("lease lost, another process has the job", job=str(error))
         except (OperationalError, InterfaceError) as error:
             log.warning("the database doesn't answer", error=str(error).strip())
@@ -244,7 +245,7 @@ def _watch(upstream: Upstream) -> None:
 
 def reclaim(upstream: Upstream) -> None:
     """Bring programs' calls to their end whose web process is gone, by what was recorded. No call is made."""
-    while job := queue.reclaim(f"{process_name()}:watch"):
+    while job := claims.reclaim(f"{process_name()}:watch"):
         with _leases().held(job):
             process(job, upstream, Backoff())
         log.info("a program's call was brought to its end", job=job.pk, state=job.state)

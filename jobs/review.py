@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from accounts.ledger.operations import LedgerError
 from accounts.models import Role, Team, Transfer, User
-from jobs import attempts, files, queue
+from jobs import attempts, files
 from jobs.models import Attempt, Job
+from jobs.queue import claims
 from pixian.client.client import OK
 
 MAX_REASON = 400
@@ -67,7 +68,7 @@ def _resolve(attempt: Attempt, charged: int, actor: User, why: str, result: dict
     attempts.resolve(attempt, charged, actor, why)
     # A job waits for its last call alone: an earlier one may be in doubt beside it, by its charge header.
     if not job.attempts.filter(number__gt=attempt.number).exists():
-        queue.decided(job, charged=charged > 0, result=result)
+        claims.decided(job, charged=charged > 0, result=result)
 
 
 def _stored_result(attempt: Attempt) -> dict[str, Any] | None:

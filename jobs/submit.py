@@ -16,9 +16,10 @@ from accounts import rate_limits
 from accounts.ledger.operations import LedgerError
 from accounts.models import ApiKey, Team, User
 from accounts.rate_limits import Bound, TooFastError
-from jobs import attempts, files, queue, slots, wake
+from jobs import attempts, files
 from jobs.models import Attempt, Job
-from jobs.queue import NoSlotError
+from jobs.queue import claims, concurrency, notify
+from jobs.queue.claims import NoSlotError
 from pixian.imaging.decode import Header
 
 REMEMBERED = timedelta(hours=24)
@@ -87,7 +88,7 @@ def begin(
     def write(job: Job) -> Attempt:
         refused = False
         while True:
-            with slots.line.turn(key.team_id, until, refused=refused):
+            with concurrency.line.turn(key.team_id, until, refused=refused):
                 try:
                     return _begin(job, bounds, worker)
                 except NoSlotError:  # others were faster
@@ -100,17 +101,17 @@ def begin(
 def submit_again(job: Job, user: User) -> None:
     """A failed job once more, as a new attempt with its own hold; raises NotFailedError and what
     ``ledger.hold`` raises."""
-    if job.is_direct or not queue.requeue(job):
+    if job.is_direct or not claims.requeue(job):
         raise NotFailedError(str(job.pk))
     attempts.prepare(job, user)
-    wake.after_commit()
+    notify.after_commit()
 
 
 @transaction.atomic
 def _queue(job: Job, user: User) -> Attempt:
     job.save(force_insert=True)
     attempt = attempts.prepare_first(job, user)
-    wake.after_commit()
+    notify.after_commit()
     return attempt
 
 
@@ -118,11 +119,11 @@ def _queue(job: Job, user: User) -> Attempt:
 def _begin(job: Job, bounds: list[Bound], worker: str) -> Attempt:
     for bound in bounds:
         rate_limits.take(bound)
-    for name, value in queue.claimed_by(worker).items():
+    for name, value in claims.claimed_by(worker).items():
         setattr(job, name, value)
     job.save(force_insert=True)
     attempt = attempts.prepare_test(job) if job.test else attempts.prepare_first(job, job.created_by)
-    queue.admit()
+    claims.admit()
     return attempt
 
 

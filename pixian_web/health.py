@@ -23,9 +23,10 @@ from django.utils.translation import ngettext
 
 from accounts.ledger.money import exact
 from accounts.models import Transfer
-from jobs import chores, instance, presence, quarantine, slots, spool, upstream
+from jobs import chores, instance, quarantine, spool, upstream
 from jobs.models import Attempt, Chore, Job, Presence, Verification
-from jobs.presence import Kind
+from jobs.queue import concurrency, workers
+from jobs.queue.workers import Kind
 from pixian.protocol import errors
 
 log = structlog.get_logger(__name__)
@@ -133,7 +134,7 @@ def _upstream() -> Finding:
 
 
 def _web() -> Finding:
-    there = list(presence.at_work(Kind.WEB))
+    there = list(workers.at_work(Kind.WEB))
     fine = len(there) >= settings.WEB_PROCESSES
     if fine:
         return True, _named(there)
@@ -145,7 +146,7 @@ def _web() -> Finding:
 
 
 def _workers() -> Finding:
-    there = list(presence.at_work())
+    there = list(workers.at_work())
     if not there:
         return False, _("No worker is running, so nothing is cut out.")
     how = (
@@ -210,7 +211,7 @@ def _last_run(row: Chore) -> str:
 
 def _queue() -> Finding:
     now = timezone.now()
-    free = max(0, slots.free_calls())
+    free = max(0, concurrency.free_calls())
     oldest = _due_since(now)
     says = _("%(waiting)s waiting, %(running)s being cut out, %(free)s more calls may be made now.") % {
         "waiting": _count(Job.objects.unfinished().filter(state=Job.State.QUEUED)),
@@ -228,7 +229,7 @@ def _queue() -> Finding:
             idle,
         )
         return False, f"{says} {why % {'count': idle}}"
-    stands = free and now - oldest > (SLOW_QUEUE if presence.at_work().exists() else STARTS_WITHIN)
+    stands = free and now - oldest > (SLOW_QUEUE if workers.at_work().exists() else STARTS_WITHIN)
     return not stands, says
 
 
@@ -242,7 +243,7 @@ def _due_since(now: datetime) -> datetime | None:
 
 def _idle_threads(now: datetime) -> int:
     """Of living workers."""
-    threads = presence.at_work().aggregate(all=Sum("threads"))["all"] or 0
+    threads = workers.at_work().aggregate(all=Sum("threads"))["all"] or 0
     return max(0, threads - Job.objects.in_flight(now).filter(origin=Job.Origin.BROWSER).count())
 
 

@@ -11,8 +11,9 @@ from celery import signals
 from celery.worker import WorkController
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import chores, leftovers, queue
+from jobs import chores, leftovers
 from jobs.hands import Hands
+from jobs.queue import claims
 from jobs.upstream import Upstream, connect
 from pixian.client.backoff import Backoff
 from pixian_web.celery import CHORES, LOOK, LOOK_AGAIN, LOOK_AGAIN_SECONDS, app, wake
@@ -43,7 +44,7 @@ def look_again() -> None:
     """What is due by now, was announced to a broker that lost it, or was left behind."""
     try:
         chores.note_beat(BEAT_NOTED_EVERY)
-        wake(queue.worth_a_look(), expires=LOOK_AGAIN_SECONDS)
+        wake(claims.worth_a_look(), expires=LOOK_AGAIN_SECONDS)
     finally:
         close_old_connections()
 
@@ -89,7 +90,7 @@ def _poll() -> None:
 
 def _is_due() -> bool:
     try:
-        return bool(queue.worth_a_look())
+        return bool(claims.worth_a_look())
     except (OperationalError, InterfaceError) as error:
         log.warning("the database doesn't answer", error=str(error).strip())
         return False

@@ -15,9 +15,9 @@ from conftest import World, small_png
 from experiments import upstream
 from experiments.judge import failures
 from experiments.upstream import Log, result_for
-from jobs import queue
 from jobs.models import Attempt, Job
 from jobs.process import process
+from jobs.queue import claims
 from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 from pixian.client.client import Client
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[upstream.Server
 def log(world: World, server: upstream.Server) -> Log:
     """Of the one call for the world's one job."""
     job = world.job(small_png(20, 10))
-    claimed = queue.claim("test")
+    claimed = claims.claim("test")
     assert claimed
     with Client(server.url, server.credentials) as client:
         process(claimed, Upstream(client, charges=True), Backoff())

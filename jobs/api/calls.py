@@ -26,9 +26,9 @@ from accounts.rate_limits import TooFastError
 from jobs import answers
 from jobs.api import access, call_log
 from jobs.connections import give_back
-from jobs.leases import process_name
 from jobs.models import Job
-from jobs.queue import NoSlotError
+from jobs.queue.claims import NoSlotError
+from jobs.queue.heartbeat import process_name
 from jobs.relay import Call
 from jobs.submit import RequestReusedError, Upload, begin
 from jobs.upstream import Upstream, connect

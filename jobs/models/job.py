@@ -1,4 +1,4 @@
-"""A photo on its way. ``jobs.queue`` changes its state."""
+"""A photo on its way. ``jobs.queue.claims`` changes its state."""
 
 from __future__ import annotations
 

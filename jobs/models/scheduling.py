@@ -1,4 +1,4 @@
-"""Whose turn it is, and who is at work. ``jobs.queue`` writes the first two, workers the others."""
+"""Whose turn it is, and who is at work. ``jobs.queue.claims`` writes the first two, workers the others."""
 
 from django.db import models
 from django.utils import timezone

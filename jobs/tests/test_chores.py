@@ -12,8 +12,9 @@ from pytest_django import Settings
 from accounts import rate_limits
 from accounts.models import LedgerAccount, Rate
 from conftest import World
-from jobs import attempts, chores, quarantine, queue
+from jobs import attempts, chores, quarantine
 from jobs.models import Attempt, BalanceSnapshot, Chore, Verification
+from jobs.queue import claims
 from jobs.tests.upstream import Server
 
 LONG_AGO = timezone.now() - timedelta(days=2)
@@ -30,9 +31,9 @@ def test_the_balance_is_asked_for_once_an_hour_by_one_of_all(world: World, serve
 
 def test_the_balance_waits_for_calls_in_flight(world: World, server: Server) -> None:
     world.job()
-    job = queue.claim("test")
+    job = claims.claim("test")
     assert job
-    with queue.owned(job):
+    with claims.owned(job):
         attempts.send(job.last_attempt)
     chores.do_what_is_due(server.upstream)
     assert not BalanceSnapshot.objects.exists()

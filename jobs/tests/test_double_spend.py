@@ -21,9 +21,10 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances, InsufficientCreditsError
 from accounts.models import ApiKey, LedgerAccount, Transfer
 from conftest import World, small_png
-from jobs import attempts, outcomes, process, queue, slots, submit
+from jobs import attempts, outcomes, process, submit
 from jobs.connections import give_back
 from jobs.models import Attempt, Job
+from jobs.queue import claims, concurrency
 from jobs.tests import upstream as wire
 from jobs.tests.programs import begun
 from jobs.tests.upstream import Server
@@ -57,7 +58,7 @@ def by_program(key: ApiKey) -> bool:
 
 def by_worker(job: Job) -> bool:
     """What a worker does after a 500 that was charged: another attempt with a hold of its own."""
-    with queue.owned(job):
+    with claims.owned(job):
         outcomes.try_again(job, Job.Reason.SERVER_FAILED, 0)
     job.refresh_from_db()
     assert (job.state, job.reason) in (("queued", "server_failed"), ("failed", "no_credits"))
@@ -70,14 +71,14 @@ def jobs_to_retry(committed_world: World, server: Server) -> list[Job]:
     server.otherwise = wire.error(500, X_Credits_Charged="1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outcomes, "try_again", lambda *_: None)
-        patch.setattr(slots, "allowed", lambda *_: 100)
+        patch.setattr(concurrency, "allowed", lambda *_: 100)
         upstream = server.upstream
         return [fail(committed_world, upstream) for _ in range(RETRIES)]
 
 
 def fail(world: World, upstream: Upstream) -> Job:
     world.job(PICTURE)
-    job = queue.claim("test")
+    job = claims.claim("test")
     assert job
     process.process(job, upstream, Backoff())
     return job
@@ -130,7 +131,7 @@ def test_ten_are_granted_however_many_ask_at_once(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slots, "allowed", lambda *_: 100)
+    monkeypatch.setattr(concurrency, "allowed", lambda *_: 100)
     before = (Job.objects.count(), Attempt.objects.count(), Transfer.objects.filter(kind="hold").count())
     assert ask_at_once(requests, connections) == ENOUGH
 
@@ -168,12 +169,12 @@ def test_a_check_followed_by_a_write_grants_more(
         return hold
 
     # Everybody may try at once, or some would wait in line for those whom the barrier holds.
-    monkeypatch.setattr(slots, "allowed", lambda *_: 100)
+    monkeypatch.setattr(concurrency, "allowed", lambda *_: 100)
     # No check may sit inside a write transaction, which SQLite lets in one at a time.
     monkeypatch.setattr(ledger, "hold", check_then_write)
-    monkeypatch.setattr(queue, "owned", nullcontext)
+    monkeypatch.setattr(claims, "owned", nullcontext)
     monkeypatch.setattr(submit, "_queue", submit._queue.__wrapped__)  # type: ignore[attr-defined]
     monkeypatch.setattr(submit, "_begin", submit._begin.__wrapped__)  # type: ignore[attr-defined]
-    monkeypatch.setattr(queue, "admit", lambda: None)
+    monkeypatch.setattr(claims, "admit", lambda: None)
     monkeypatch.setattr(attempts, "_prepare", attempts._prepare.__wrapped__)  # type: ignore[attr-defined]
     assert ask_at_once(requests, REQUESTS) == REQUESTS

@@ -9,10 +9,11 @@ from django.db import connection
 from django.utils import timezone
 
 from conftest import World
-from jobs import hands, queue
+from jobs import hands
 from jobs.hands import Hands
 from jobs.models import Job
 from jobs.process import process
+from jobs.queue import claims
 from jobs.tests.upstream import Server
 from pixian.client.backoff import Backoff
 
@@ -26,7 +27,7 @@ def test_a_lease_lost_to_a_thread_of_the_same_process_goes_on_being_renewed(
     both = Hands(server.upstream, 2, threading.Event())
     taken, given_up = threading.Event(), threading.Event()
     renewed: list[tuple[int, int]] = []
-    monkeypatch.setattr(queue, "heartbeat", lambda *lease: renewed.append(lease))
+    monkeypatch.setattr(claims, "heartbeat", lambda *lease: renewed.append(lease))
 
     def turn() -> None:
         both.turn(Backoff(), patient=False)
@@ -39,7 +40,7 @@ def test_a_lease_lost_to_a_thread_of_the_same_process_goes_on_being_renewed(
         monkeypatch.setattr(hands, "process", second)
         other.start()
         assert taken.wait(20)
-        raise queue.LostLeaseError
+        raise claims.LostLeaseError
 
     def second(*args: Any) -> int:
         taken.set()

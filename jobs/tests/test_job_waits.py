@@ -11,8 +11,9 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.operations import Balances
 from accounts.models import Team, User
 from conftest import World
-from jobs import queue, review
+from jobs import review
 from jobs.models import Job
+from jobs.queue import claims
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 
@@ -57,7 +58,7 @@ def test_as_many_are_claimed_before_it_as_were_told(world: World) -> None:
     jobs = [world.job() for _ in range(4)]
     Job.objects.filter(pk=jobs[3].pk).update(priority=Job.Priority.API)
     told = {job.pk: Job.objects.before(Job.objects.get(pk=job.pk)).count() for job in jobs}
-    claimed = [job.pk for job in iter(lambda: queue.claim("test"), None)]
+    claimed = [job.pk for job in iter(lambda: claims.claim("test"), None)]
     assert [told[pk] for pk in claimed] == [0, 1, 2, 3]
 
 
@@ -103,7 +104,7 @@ def test_the_page_says_when_a_worker_has_gone_silent(world: World, client: Clien
     job = world.job()
     silent = "Its worker has gone silent. Another one takes it up."
     assert silent not in shown(client, world.bob, job)
-    assert queue.claim("killed")
+    assert claims.claim("killed")
     assert silent not in shown(client, world.bob, job)
     seen = {"seen": client.get(job.get_absolute_url(), headers=SCRIPT).context["seen"]}
     Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))

@@ -11,8 +11,9 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import attempts, exchange, outcomes, process, queue, review
+from jobs import attempts, exchange, outcomes, process, review
 from jobs.models import Attempt, Job, Price
+from jobs.queue import claims
 from jobs.reconcile import Verdict, books
 from jobs.submit import submit_again
 from jobs.tests import upstream as wire
@@ -41,9 +42,9 @@ def frozen(
             record(*arguments)
 
         monkeypatch.setattr(exchange, "_record", wake_up)
-        job = queue.claim("frozen")
+        job = claims.claim("frozen")
         assert job
-        with pytest.raises(queue.LostLeaseError):
+        with pytest.raises(claims.LostLeaseError):
             process.process(job, Upstream(server.upstream.client, charges=charges), Backoff())
         job.refresh_from_db()
         return job.attempts.get(number=1), job
@@ -86,7 +87,7 @@ def test_claimed_and_not_yet_looked_at_it_is_booked_from_the_evidence(
 
     def claim() -> None:
         Job.objects.update(lease_until="2020-01-01T00:00Z")
-        claimed.append(queue.claim("other") or pytest.fail("nothing to claim"))
+        claimed.append(claims.claim("other") or pytest.fail("nothing to claim"))
         assert claimed[0].last_attempt.state == "sent"
 
     attempt, _ = frozen(claim)

@@ -11,9 +11,10 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
-from jobs import files, queue
+from jobs import files
 from jobs.models import Attempt, Job
 from jobs.outcomes import MAX_ATTEMPTS
+from jobs.queue import claims
 from jobs.reconcile import books
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
@@ -128,7 +129,7 @@ def test_a_cut_line_leaves_the_call_in_doubt(world: World, server: Server) -> No
     assert (job.state, job.reason) == ("in_doubt", Reason.UNANSWERED)
     assert books(Job.objects.with_books().get()).verdict == "in_doubt"
     assert balances(world).held == CREDIT
-    assert queue.claim("test") is None
+    assert claims.claim("test") is None
     assert server.calls == 1
 
 

@@ -10,8 +10,9 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import Transfer
 from conftest import World
-from jobs import attempts, exchange, queue
+from jobs import attempts, exchange
 from jobs.models import Attempt
+from jobs.queue import claims
 from jobs.tests import upstream as wire
 from jobs.tests.test_process import balances, content
 from jobs.tests.upstream import Server, run
@@ -20,7 +21,7 @@ AWAY = OperationalError("the database system is shutting down")
 STEPS: dict[str, tuple[Any, str]] = {
     "the sending": (attempts, "send"),
     "the answer": (attempts, "answer"),
-    "the booking": (queue, "finish"),
+    "the booking": (claims, "finish"),
 }
 BOOKED = Balances(available=99 * CREDIT, spent=CREDIT)
 
@@ -156,5 +157,5 @@ def test_without_looking_a_lost_confirmation_is_written_twice(
     insist = exchange.insist
     monkeypatch.setattr(exchange, "insist", lambda step, _done: insist(step, lambda: False))
     fails(step, 1, "lost")
-    with pytest.raises((attempts.WrongStateError, queue.LostLeaseError)):
+    with pytest.raises((attempts.WrongStateError, claims.LostLeaseError)):
         run(server)

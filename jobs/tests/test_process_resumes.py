@@ -10,8 +10,9 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import attempts, files, process, queue
+from jobs import attempts, files, process
 from jobs.models import Attempt, Job
+from jobs.queue import claims
 from jobs.tests import upstream as wire
 from jobs.tests.test_process import balances, content
 from jobs.tests.upstream import Server, run
@@ -40,7 +41,7 @@ CRASHES: dict[str, tuple[tuple[Any, str], str, int]] = {
     "headers recorded, body unread": ((files, "fill"), "failed", 1),
     "body read, not stored": ((files, "put"), "done", 1),
     "stored, not booked": ((attempts, "book"), "done", 1),
-    "in the middle of booking": ((queue, "finish"), "done", 1),
+    "in the middle of booking": ((claims, "finish"), "done", 1),
 }
 
 
@@ -97,13 +98,13 @@ class Sleeper(Upstream):
 @pytest.fixture
 def sleepy_job(world: World) -> Job:
     world.job()
-    job = queue.claim("frozen")
+    job = claims.claim("frozen")
     assert job
     return job
 
 
 def test_a_stale_worker_changes_nothing(sleepy_job: Job, server: Server) -> None:
-    with pytest.raises(queue.LostLeaseError):
+    with pytest.raises(claims.LostLeaseError):
         process.process(sleepy_job, Sleeper(server), Backoff())
     sleepy_job.refresh_from_db()
     assert (sleepy_job.state, server.calls) == ("done", 1)
@@ -113,7 +114,7 @@ def test_without_its_guards_a_stale_worker_calls_again(
     sleepy_job: Job, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: no fence, and no look at the attempt's state."""
-    monkeypatch.setattr(queue, "owned", nullcontext)
+    monkeypatch.setattr(claims, "owned", nullcontext)
     monkeypatch.setattr(attempts, "_move", move_blindly)
     with pytest.raises(ledger.AlreadyResolvedError):
         process.process(sleepy_job, Sleeper(server), Backoff())

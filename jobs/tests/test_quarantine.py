@@ -19,9 +19,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import chores, files, instance, leftovers, quarantine, queue, spool, verify
+from jobs import chores, files, instance, leftovers, quarantine, spool, verify
 from jobs.instance import ForeignFilesError
 from jobs.models import Attempt, Chore, Instance, Job, Verification
+from jobs.queue import claims
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from jobs.verify import stored
@@ -503,7 +504,7 @@ def test_a_paid_result_that_came_too_late_is_kept(
         return put(*args)
 
     monkeypatch.setattr(files, "put", frozen)
-    with pytest.raises(queue.LostLeaseError):
+    with pytest.raises(claims.LostLeaseError):
         run(server)
     (kept,) = quarantine.kept()
     assert kept.path.read_bytes() == wire.CUT_OUT

@@ -10,8 +10,9 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import attempts, queue, relay
+from jobs import attempts, relay
 from jobs.models import Attempt, Job
+from jobs.queue import claims
 from jobs.tests.programs import begun
 from jobs.tests.upstream import Server
 
@@ -41,7 +42,7 @@ def test_a_call_that_was_only_prepared_is_released(committed_world: World, call:
 
 
 def test_a_call_that_was_sent_is_in_doubt_and_never_sent_again(call: Job, server: Server) -> None:
-    with queue.owned(call):
+    with claims.owned(call):
         attempts.send(call.last_attempt)
     lapse()
     relay.reclaim(server.upstream)
@@ -59,7 +60,7 @@ def test_a_call_in_hand_is_left_alone(call: Job, server: Server) -> None:
 def test_a_picture_from_the_browser_is_left_to_workers(committed_world: World, server: Server) -> None:
     """Its call may have to be made."""
     committed_world.job()
-    assert queue.claim("killed")
+    assert claims.claim("killed")
     lapse()
     relay.reclaim(server.upstream)
     assert (Job.objects.get().state, server.calls) == (State.RUNNING, 0)

@@ -22,9 +22,10 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
-from jobs import answers, files, queue, slots, submit
+from jobs import answers, files, submit
 from jobs.models import Attempt, Job
-from jobs.queue import NoSlotError
+from jobs.queue import claims, concurrency
+from jobs.queue.claims import NoSlotError
 from jobs.tests import upstream as wire
 from jobs.tests.programs import REMOVE, Program, begun
 from jobs.tests.test_api_gateway import refusal, the_job
@@ -229,7 +230,7 @@ def test_a_program_is_told_to_slow_down_where_all_calls_are_taken(
 def test_it_waits_for_one_that_ends(program: Program, settings: Settings, server: Server) -> None:
     settings.CALLS_IN_FLIGHT, settings.GATEWAY_WAIT_SECONDS = 1, 20
     held = begun(program.key)
-    ending = later(0.5, lambda: queue.fail(held, Reason.REFUSED))
+    ending = later(0.5, lambda: claims.fail(held, Reason.REFUSED))
     assert program.call().status_code == 200
     ending.join()
 
@@ -240,10 +241,10 @@ def test_while_a_program_waits_workers_keep_to_one_call(
     settings.CALLS_IN_FLIGHT = 3
     for _ in range(5):
         committed_world.job()
-    assert queue.claim("worker")
-    assert queue.claim("worker")
-    slots.ask_for_one()
-    assert queue.claim("worker") is None
+    assert claims.claim("worker")
+    assert claims.claim("worker")
+    concurrency.ask_for_one()
+    assert claims.claim("worker") is None
     assert begun(program.key)
 
 
@@ -255,7 +256,7 @@ def test_programs_leave_the_last_call_to_a_worker(
     begun(program.key)
     with pytest.raises(NoSlotError):
         begun(program.key)
-    assert queue.claim("worker")
+    assert claims.claim("worker")
 
 
 def test_where_no_worker_has_anything_to_do_programs_take_all(program: Program, settings: Settings) -> None:

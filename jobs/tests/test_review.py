@@ -11,9 +11,10 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import Membership, Role, Transfer, User
 from conftest import World, hold_of
-from jobs import attempts, queue, review
+from jobs import attempts, review
 from jobs.attempts import WrongStateError
 from jobs.models import Attempt, Job
+from jobs.queue import claims
 from jobs.submit import submit_again
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
@@ -206,7 +207,7 @@ def test_the_worker_that_still_has_the_job_is_not_disturbed(world: World, server
     """Its earlier attempt is decided while the next one is under way."""
     first = in_doubt(world, server, wire.error(500, X_Credits_Charged="many"))
     Job.objects.update(run_after=first.prepared_at)
-    job = queue.claim("busy")
+    job = claims.claim("busy")
     review.resolve(first, 0, world.alice, "asked")
     assert job
     assert Job.objects.filter(pk=job.pk, state="running", fence=job.fence).exists()

@@ -15,9 +15,10 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import LedgerAccount, Transfer
 from conftest import World, hold_of, small_png
-from jobs import attempts, queue, submit
+from jobs import attempts, submit
 from jobs.connections import give_back
 from jobs.models import Job
+from jobs.queue import claims
 from jobs.submit import NotFailedError, RequestReusedError, submit_again
 
 
@@ -78,15 +79,15 @@ def test_a_commit_whose_confirmation_was_lost_keeps_its_file(
 
 def test_a_failed_job_is_tried_again_with_a_hold_of_its_own(world: World) -> None:
     world.job()
-    job = queue.claim("test")
+    job = claims.claim("test")
     assert job
     with pytest.raises(NotFailedError):
         submit_again(job, world.bob)
     attempts.release(job.last_attempt)
-    queue.fail(job, Job.Reason.REFUSED)
+    claims.fail(job, Job.Reason.REFUSED)
 
     submit_again(job, world.bob)
-    job = queue.claim("test")
+    job = claims.claim("test")
     assert job
     assert (job.last_attempt.number, hold_of(job.last_attempt).actor) == (2, world.bob)
     assert ledger.balances(world.team) == Balances(available=99 * CREDIT, held=CREDIT)

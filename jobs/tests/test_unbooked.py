@@ -16,9 +16,10 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import LedgerAccount, User
 from conftest import World
-from jobs import answers, attempts, outcomes, queue, review
+from jobs import answers, attempts, outcomes, review
 from jobs.models import Attempt, Job
 from jobs.outcomes import MAX_BOOKING_FAILURES
+from jobs.queue import claims
 from jobs.reconcile import Verdict, books
 from jobs.tests import upstream as wire
 from jobs.tests.programs import Program
@@ -74,7 +75,7 @@ def test_after_some_tries_a_person_gets_it_with_its_evidence(
     assert ledger.balances(world.team) == Balances(available=99 * CREDIT, held=CREDIT)
     assert list(Attempt.objects.for_review()) == [attempt]
     assert books(Job.objects.with_books().get()).verdict == Verdict.UNBOOKED
-    assert queue.claim("test") is None
+    assert claims.claim("test") is None
     assert verify().findings == []
 
 
@@ -202,7 +203,7 @@ def test_a_programs_call_counts_too(program: Program, committed_world: World, se
 
 @contextmanager
 def uncounted(job: Job, _attempt: Attempt) -> Iterator[None]:
-    with queue.owned(job):
+    with claims.owned(job):
         yield
 
 

@@ -9,8 +9,9 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import chores, files, process, queue
+from jobs import chores, files, process
 from jobs.models import Attempt, Job
+from jobs.queue import claims
 from jobs.reconcile import books
 from jobs.tests import upstream as wire
 from jobs.tests.test_worker import add, all_done, until, working
@@ -25,7 +26,7 @@ HTML = b"<!doctype html><h1>Welcome to nginx!</h1>"
 def turn(upstream: Upstream) -> Job:
     """The next job, due or not, brought as far as it goes."""
     Job.objects.filter(state="queued").update(run_after=timezone.now())
-    job = queue.claim("test")
+    job = claims.claim("test")
     assert job
     process.process(job, upstream, Backoff())
     job.refresh_from_db()
@@ -225,7 +226,7 @@ def test_without_a_charge_that_can_be_read_it_waits_for_a_person(
     assert (job.state, job.reason, bool(job.result)) == ("in_doubt", Reason.NOT_A_PICTURE, False)
     assert (attempt.state, attempt.charged_header) == (Attempt.State.IN_DOUBT, header)
     assert held(world) == CREDIT
-    assert queue.claim("test") is None
+    assert claims.claim("test") is None
 
 
 def test_after_it_the_account_is_asked_before_the_next_picture(world: World, server: Server) -> None:

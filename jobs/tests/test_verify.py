@@ -22,8 +22,9 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import AllowanceUse, LedgerAccount, Membership, Team, Transfer
 from conftest import World, hold_of, small_png
-from jobs import files, instance, quarantine, queue, renditions, review, verify
+from jobs import files, instance, quarantine, renditions, review, verify
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Ramp, Verification
+from jobs.queue import claims
 from jobs.renditions import Side, Size
 from jobs.tests import upstream as wire
 from jobs.tests.test_worker import all_done, until, working
@@ -460,7 +461,7 @@ def test_work_under_way_raises_no_false_alarm(committed_world: World, server: Se
         until(all_done)
     assert looks >= 2
     assert findings == []
-    assert queue.claim("test") is None
+    assert claims.claim("test") is None
 
 
 @pytest.mark.parametrize("in_one_view", [True, False])

@@ -25,9 +25,10 @@ from engine.models import download
 from engine.models.catalog import BUILT_IN
 from engine.tests.conftest import wait_until_ready
 from experiments.servers import create_database
-from jobs import hands, leftovers, queue, spool
+from jobs import hands, leftovers, spool
 from jobs.models import Attempt, Job
 from jobs.process import process
+from jobs.queue import claims
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import CREDENTIALS, Handler, Server
 from jobs.upstream import Upstream
@@ -199,7 +200,7 @@ def test_without_a_heartbeat_the_call_is_made_twice(
     committed_world: World, server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control; even so it is booked once."""
-    monkeypatch.setattr(queue, "heartbeat", lambda *_: True)
+    monkeypatch.setattr(claims, "heartbeat", lambda *_: True)
     with two_workers_and_a_slow_call(committed_world, server, settings):
         assert server.calls == 2
     job = Job.objects.get()

@@ -13,9 +13,9 @@ from typing import Any
 from django.utils import timezone
 from PIL import Image
 
-from jobs import queue
 from jobs.models import Job
 from jobs.process import process
+from jobs.queue import claims
 from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 from pixian.client.client import Client
@@ -148,7 +148,7 @@ def no_answer(handler: Handler) -> None:
 def run(server: Server, backoff: Backoff | None = None, charges: bool = True) -> tuple[Job, int]:
     """Claim the one job there is, due or not, and process it once."""
     Job.objects.unfinished().update(run_after=timezone.now(), lease_until=timezone.now() - timedelta(1))
-    job = queue.claim("test")
+    job = claims.claim("test")
     assert job
     upstream = server.upstream
     wait = process(job, Upstream(upstream.client, charges=charges), backoff or Backoff())

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from jobs import slots
 from jobs.models import Attempt, Job, Ramp
+from jobs.queue import concurrency
 
 UNDELIVERED = timedelta(minutes=5)
 UNANSWERED = timedelta(minutes=10)
@@ -16,7 +16,7 @@ def all_delivered() -> Iterator[str]:
     """9. A job that is due is claimed by somebody, unless enough calls are in flight, or others are."""
     long_ago = timezone.now() - UNDELIVERED
     ramp = Ramp.objects.first()
-    if (ramp and ramp.claimed_at > long_ago) or slots.free_calls() <= 0:
+    if (ramp and ramp.claimed_at > long_ago) or concurrency.free_calls() <= 0:
         return
     for job in Job.objects.claimable(long_ago).order_by("pk").values_list("pk", flat=True).iterator():
         yield f"Job {job} has been due for more than 5 minutes, and nobody takes it."

@@ -10,9 +10,10 @@ import pytest
 from django.db import connection
 
 from conftest import World
-from jobs import chores, queue, wake
+from jobs import chores
 from jobs.hands import Hands
 from jobs.models import Chore, Job
+from jobs.queue import claims, notify
 from jobs.tests.test_worker import add, until
 from jobs.tests.upstream import Server, serving
 from pixian_web import celery, tasks
@@ -61,7 +62,7 @@ def test_a_look_may_expire_so_that_they_never_pile_up(broker: Broker) -> None:
 def test_an_upload_wakes_one_worker_through_the_broker(
     committed_world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wake, "_wake", lambda: celery.wake)
+    monkeypatch.setattr(notify, "_wake", lambda: celery.wake)
     committed_world.job()
     assert [message.task for message in broker.messages()] == ["jobs.look"]
 
@@ -106,7 +107,7 @@ def test_looking_again_announces_no_more_than_the_free_calls(committed_world: Wo
     assert all(message.expires for message in broker.messages())
     broker.lose_all()
     for _ in range(3):
-        queue.claim("busy")
+        claims.claim("busy")
     tasks.look_again()
     assert len(broker.messages()) == 2
 
@@ -119,7 +120,7 @@ def test_nothing_due_is_nothing_announced(committed_world: World, broker: Broker
 def test_a_lost_message_is_announced_again(
     committed_world: World, broker: Broker, hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wake, "_wake", lambda: celery.wake)
+    monkeypatch.setattr(notify, "_wake", lambda: celery.wake)
     add(committed_world, 1)
     broker.lose_all()
     tasks.look_again()
@@ -135,7 +136,7 @@ def test_a_job_left_behind_is_announced_again(
     committed_world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(committed_world, 1)
-    queue.claim("killed")
+    claims.claim("killed")
     tasks.look_again()
     assert broker.messages() == []
     Job.objects.update(lease_until=datetime.now(UTC) - timedelta(seconds=1))

@@ -15,8 +15,8 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import ROOT, World
-from jobs import presence, queue
 from jobs.models import Job, Presence
+from jobs.queue import claims, workers
 from jobs.tests.test_worker import add, all_done, holding, states, until
 from jobs.tests.upstream import CREDENTIALS, Server, serving
 from pixian_web import celery
@@ -72,8 +72,8 @@ def worker(committed_world: World, broker: Broker, server: Server, tmp_path: Pat
 
 def test_a_worker_that_has_nothing_to_do_is_seen_all_the_same(worker: Process) -> None:
     """With the threads that it has, whatever the settings say."""
-    until(lambda: presence.at_work().count() == 1)
-    assert presence.at_work().get().threads == 1
+    until(lambda: workers.at_work().count() == 1)
+    assert workers.at_work().get().threads == 1
 
 
 def test_a_look_is_a_job_done_and_too_many_looks_are_no_second_call(
@@ -107,7 +107,7 @@ def test_told_to_end_it_finishes_the_job_in_hand_and_keeps_its_lease_meanwhile(
     first_lease = lease_until()
     worker.terminate()
     until(lambda: lease_until() > first_lease + timedelta(seconds=LEASE_SECONDS))
-    assert queue.worth_a_look() == 1  # the other one
+    assert claims.worth_a_look() == 1  # the other one
     go_on.set()
     assert worker.wait(20) == 0
     assert (states(), server.calls) == (["done", "queued"], 1)
@@ -121,7 +121,7 @@ def test_told_to_end_it_finishes_the_job_in_hand_and_keeps_its_lease_meanwhile(
 def test_a_broker_that_was_away_is_found_again(
     worker: Process, broker: Broker, committed_world: World, server: Server
 ) -> None:
-    until(lambda: presence.at_work().count() == 1)
+    until(lambda: workers.at_work().count() == 1)
     broker.server.kill()
     add(committed_world, 1)
     broker.server.start()

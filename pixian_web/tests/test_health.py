@@ -18,8 +18,9 @@ from pytest_django import Settings
 from accounts.ledger import triggers
 from accounts.models import Transfer
 from conftest import World
-from jobs import chores, instance, presence, quarantine, queue
+from jobs import chores, instance, quarantine
 from jobs.models import Chore, Job, Presence, Verification
+from jobs.queue import claims, workers
 from jobs.tests.disks import volume
 from jobs.tests.upstream import CREDENTIALS, Server, serving
 from pixian_web import health
@@ -62,7 +63,7 @@ def test_staff_see_every_part_and_nobody_else_does(client: Client, world: World)
 
 def test_a_worker_that_is_there_is_named(world: World) -> None:
     assert not said("Workers").fine
-    presence.show("host:1", 4)
+    workers.show("host:1", 4)
     check = said("Workers")
     assert check.fine
     assert "host:1 (4)" in check.says
@@ -107,7 +108,7 @@ def test_a_queue_that_stands_still_is_told(world: World) -> None:
     check = said("Queue")
     assert not check.fine
     assert "1 waiting" in check.says
-    assert queue.claim("test")
+    assert claims.claim("test")
     assert said("Queue").fine
 
 
@@ -164,26 +165,26 @@ def test_books_that_nobody_ever_verified_are_no_good_news_after_a_while(world: W
 
 
 def test_threads_are_those_of_living_processes(world: World) -> None:
-    presence.show("dead:1", 8)
+    workers.show("dead:1", 8)
     Presence.objects.update(seen_at=timezone.now() - timedelta(minutes=10))
-    presence.show("host:2", 2)
-    presence.show("host:3", 4)
-    presence.show("host:9", 32, presence.Kind.WEB)
+    workers.show("host:2", 2)
+    workers.show("host:3", 4)
+    workers.show("host:9", 32, workers.Kind.WEB)
     assert said("Workers").says.startswith("2 processes (threads): host:2 (2), host:3 (4).")
 
 
 def test_web_processes_that_are_missing_are_told(world: World, settings: Settings) -> None:
     settings.WEB_PROCESSES = 2
-    presence.show("host:1", 32, presence.Kind.WEB)
+    workers.show("host:1", 32, workers.Kind.WEB)
     check = said("Web processes")
     assert not check.fine
     assert "1 of 2" in check.says
-    presence.show("host:2", 32, presence.Kind.WEB)
+    workers.show("host:2", 32, workers.Kind.WEB)
     assert said("Web processes").fine
 
 
 def test_how_workers_hear_of_jobs_is_told(world: World, settings: Settings) -> None:
-    presence.show("host:1", 4)
+    workers.show("host:1", 4)
     assert "poll" in said("Workers").says
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     assert "broker" in said("Workers").says
@@ -191,7 +192,7 @@ def test_how_workers_hear_of_jobs_is_told(world: World, settings: Settings) -> N
 
 def test_a_job_that_no_idle_worker_takes_is_told(world: World) -> None:
     """Beat is dead, say, and the broker was emptied. A busy worker is another matter, for a while."""
-    presence.show("host:1", 1)
+    workers.show("host:1", 1)
     world.job()
     due = timezone.now() - health.STARTS_WITHIN - timedelta(seconds=1)
     Job.objects.update(run_after=due)
@@ -200,13 +201,13 @@ def test_a_job_that_no_idle_worker_takes_is_told(world: World) -> None:
     assert "No worker takes it" in check.says
     world.job()
     Job.objects.update(run_after=due)
-    assert queue.claim("host:1")
+    assert claims.claim("host:1")
     assert said("Queue").fine
 
 
 def test_a_job_that_a_dead_worker_left_is_told(world: World) -> None:
     world.job()
-    queue.claim("dead")
+    claims.claim("dead")
     assert said("Queue").fine
     Job.objects.update(lease_until=timezone.now() - health.STARTS_WITHIN - timedelta(seconds=1))
     assert not said("Queue").fine

@@ -11,16 +11,17 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from conftest import small_png
-from jobs import slots, submit
-from jobs.leases import process_name
-from jobs.queue import NoSlotError
+from jobs import submit
+from jobs.queue import concurrency
+from jobs.queue.claims import NoSlotError
+from jobs.queue.heartbeat import process_name
 from jobs.tests.programs import Program, begun, upload_of
 
 
 @pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> slots.Line:
-    made = slots.Line()
-    monkeypatch.setattr(slots, "line", made)
+def line(monkeypatch: pytest.MonkeyPatch) -> concurrency.Line:
+    made = concurrency.Line()
+    monkeypatch.setattr(concurrency, "line", made)
     return made
 
 
@@ -35,12 +36,12 @@ def eventually(true: Callable[[], object]) -> None:
 def free(monkeypatch: pytest.MonkeyPatch, calls: list[int]) -> Iterator[None]:
     """So many calls seem free, and nothing is asked of the database."""
     with monkeypatch.context() as patched:
-        patched.setattr(slots, "seems_free", lambda trying: calls[0] > trying)
-        patched.setattr(slots, "ask_for_one", lambda: None)
+        patched.setattr(concurrency, "seems_free", lambda trying: calls[0] > trying)
+        patched.setattr(concurrency, "ask_for_one", lambda: None)
         yield
 
 
-def test_teams_take_turns(line: slots.Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_teams_take_turns(line: concurrency.Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty calls of one team came before the one of another."""
     calls, served = [0], []
     lock = threading.Lock()
@@ -63,9 +64,9 @@ def test_teams_take_turns(line: slots.Line, monkeypatch: pytest.MonkeyPatch) -> 
     assert served.count(1) == 20
 
 
-def test_a_call_that_ends_wakes_the_next_one(line: slots.Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_ends_wakes_the_next_one(line: concurrency.Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long before it would look again by itself."""
-    monkeypatch.setattr(slots, "LOOK_AGAIN_SECONDS", 20)
+    monkeypatch.setattr(concurrency, "LOOK_AGAIN_SECONDS", 20)
     calls, begun_at = [0], []
 
     def wait() -> None:
@@ -82,7 +83,7 @@ def test_a_call_that_ends_wakes_the_next_one(line: slots.Line, monkeypatch: pyte
     assert begun_at[0] - freed_at < 1
 
 
-def test_one_free_call_is_tried_by_one(line: slots.Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_free_call_is_tried_by_one(line: concurrency.Line, monkeypatch: pytest.MonkeyPatch) -> None:
     again = line.turn(2, 0, refused=True)
     with free(monkeypatch, [1]), line.turn(1, 0), pytest.raises(NoSlotError), again:
         pass

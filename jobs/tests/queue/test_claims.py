@@ -13,9 +13,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import queue, slots
 from jobs.models import Job
-from jobs.queue import LostLeaseError, Reason
+from jobs.queue import claims, concurrency
+from jobs.queue.claims import LostLeaseError, Reason
 
 MINUTE = timedelta(minutes=1)
 
@@ -29,7 +29,7 @@ def add(world: World, **changes: Any) -> Job:
 
 
 def claimed(worker: str = "test") -> Job:
-    job = queue.claim(worker)
+    job = claims.claim(worker)
     assert job
     return job
 
@@ -61,38 +61,38 @@ def test_turns_go_by_priority_then_by_time_then_by_number(world: World) -> None:
     first = add(world, priority=2, run_after=now)
     second = add(world, priority=1, run_after=now - 5 * MINUTE)
     order = []
-    while job := queue.claim("test"):
+    while job := claims.claim("test"):
         order.append(job)
-        queue.fail(job, Reason.REFUSED)
+        claims.fail(job, Reason.REFUSED)
     assert order == [first, second, third, fourth, fifth, last]
 
 
 def test_an_empty_queue_gives_nothing(world: World) -> None:
-    assert (queue.due(), queue.claim("test")) == (False, None)
+    assert (claims.due(), claims.claim("test")) == (False, None)
 
 
 def test_what_is_postponed_is_not_due(world: World) -> None:
     add(world, run_after=timezone.now() + MINUTE, priority=9)
-    assert (queue.due(), queue.claim("test")) == (False, None)
+    assert (claims.due(), claims.claim("test")) == (False, None)
 
 
 @pytest.mark.parametrize("state", ["failed", "in_doubt", "done"])
 def test_what_has_ended_is_not_due(world: World, state: str) -> None:
     add(world, state=state, result="x" if state == "done" else "")
-    assert (queue.due(), queue.claim("test")) == (False, None)
+    assert (claims.due(), claims.claim("test")) == (False, None)
 
 
 def test_a_leased_job_is_not_due(world: World) -> None:
     add(world)
     claimed()
-    assert (queue.due(), queue.claim("other")) == (False, None)
+    assert (claims.due(), claims.claim("other")) == (False, None)
 
 
 def test_a_lease_that_ran_out_is_claimed_with_a_higher_fence(world: World) -> None:
     add(world)
     stale = claimed("one")
     let_the_lease_run_out(stale)
-    assert queue.due()
+    assert claims.due()
     fresh = claimed("other")
     assert (fresh.pk, fresh.worker, fresh.fence) == (stale.pk, "other", stale.fence + 1)
 
@@ -101,8 +101,8 @@ def test_a_heartbeat_renews_the_lease(world: World) -> None:
     add(world)
     job = claimed()
     let_the_lease_run_out(job)
-    assert queue.heartbeat(job.pk, job.fence)
-    assert not queue.due()
+    assert claims.heartbeat(job.pk, job.fence)
+    assert not claims.due()
 
 
 def test_a_stale_heartbeat_renews_nothing(world: World) -> None:
@@ -111,17 +111,17 @@ def test_a_stale_heartbeat_renews_nothing(world: World) -> None:
     let_the_lease_run_out(stale)
     fresh = claimed()
     before = row(fresh)
-    assert not queue.heartbeat(stale.pk, stale.fence)
+    assert not claims.heartbeat(stale.pk, stale.fence)
     assert row(fresh) == before
-    queue.postpone(fresh, 0, Reason.SLOW_DOWN)
-    assert not queue.heartbeat(fresh.pk, fresh.fence)
+    claims.postpone(fresh, 0, Reason.SLOW_DOWN)
+    assert not claims.heartbeat(fresh.pk, fresh.fence)
 
 
 ENDINGS: dict[str, tuple[Callable[[Job], None], str, str]] = {
-    "postpone": (lambda job: queue.postpone(job, 30, Reason.SLOW_DOWN), "queued", "slow_down"),
-    "finish": (lambda job: queue.finish(job, name="a/b.png", sha256="0", size=3), "done", ""),
-    "fail": (lambda job: queue.fail(job, Reason.REFUSED), "failed", "refused"),
-    "doubt": (lambda job: queue.doubt(job, Reason.UNANSWERED), "in_doubt", "unanswered"),
+    "postpone": (lambda job: claims.postpone(job, 30, Reason.SLOW_DOWN), "queued", "slow_down"),
+    "finish": (lambda job: claims.finish(job, name="a/b.png", sha256="0", size=3), "done", ""),
+    "fail": (lambda job: claims.fail(job, Reason.REFUSED), "failed", "refused"),
+    "doubt": (lambda job: claims.doubt(job, Reason.UNANSWERED), "in_doubt", "unanswered"),
 }
 
 
@@ -154,18 +154,18 @@ def test_whoever_lost_the_job_changes_nothing(world: World, end: Callable[[Job],
 def test_a_postponed_job_waits_as_long(world: World) -> None:
     add(world)
     job = claimed()
-    queue.postpone(job, 30, Reason.SLOW_DOWN)
+    claims.postpone(job, 30, Reason.SLOW_DOWN)
     job.refresh_from_db()
     assert timedelta(seconds=25) < job.run_after - timezone.now() <= timedelta(seconds=30)
-    assert not queue.due()
+    assert not claims.due()
 
 
 def test_owned_lets_in_who_has_the_job(world: World) -> None:
     add(world)
     job = claimed()
-    with queue.owned(job):
-        queue.fail(job, Reason.REFUSED)
-    with pytest.raises(LostLeaseError), queue.owned(job):
+    with claims.owned(job):
+        claims.fail(job, Reason.REFUSED)
+    with pytest.raises(LostLeaseError), claims.owned(job):
         raise AssertionError("let in after the end")
 
 
@@ -174,7 +174,7 @@ def test_owned_refuses_whoever_lost_it(world: World) -> None:
     stale = claimed()
     let_the_lease_run_out(stale)
     claimed()
-    with pytest.raises(LostLeaseError), queue.owned(stale):
+    with pytest.raises(LostLeaseError), claims.owned(stale):
         raise AssertionError("let in with a stale fence")
 
 
@@ -184,8 +184,8 @@ def test_what_breaks_off_inside_owned_is_undone(world: World) -> None:
     before = row(job)
 
     def fail_and_break() -> None:
-        with queue.owned(job):
-            queue.fail(job, Reason.REFUSED)
+        with claims.owned(job):
+            claims.fail(job, Reason.REFUSED)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -196,15 +196,15 @@ def test_what_breaks_off_inside_owned_is_undone(world: World) -> None:
 def test_only_a_failed_job_is_queued_again(world: World) -> None:
     add(world)
     job = claimed()
-    assert not queue.requeue(job)
-    queue.fail(job, Reason.REFUSED)
-    assert queue.requeue(job)
-    assert not queue.requeue(job)
+    assert not claims.requeue(job)
+    claims.fail(job, Reason.REFUSED)
+    assert claims.requeue(job)
+    assert not claims.requeue(job)
     again = claimed()
     assert (again.pk, again.fence, again.reason) == (job.pk, job.fence + 1, "")
 
 
-def claims_at_once(threads: int, claim: Callable[[str], Job | None] = queue.claim) -> list[tuple[int, int]]:
+def claims_at_once(threads: int, claim: Callable[[str], Job | None] = claims.claim) -> list[tuple[int, int]]:
     """All that so many threads claim until there is nothing left, as (job, fence)."""
     start = threading.Barrier(threads)
 
@@ -226,7 +226,7 @@ def claims_at_once(threads: int, claim: Callable[[str], Job | None] = queue.clai
 def test_no_two_threads_claim_the_same_job(
     committed_world: World, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slots, "allowed", lambda *_: 100)
+    monkeypatch.setattr(concurrency, "allowed", lambda *_: 100)
     jobs = {add(committed_world).pk for _ in range(30)}
     came = claims_at_once(threads)
     assert sorted(came) == sorted((pk, 1) for pk in jobs)

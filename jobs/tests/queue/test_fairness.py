@@ -10,8 +10,8 @@ from django.utils import timezone
 from accounts.models import Team
 from accounts.teams.create import open_team
 from conftest import World
-from jobs import queue
 from jobs.models import Job, Turn
+from jobs.queue import claims
 
 MANY = 5000
 
@@ -46,9 +46,9 @@ def flooding(world: World, busy: Team) -> Team:
 
 def served() -> Job:
     """The next job, claimed and ended."""
-    job = queue.claim("test")
+    job = claims.claim("test")
     assert job
-    queue.fail(job, Job.Reason.REFUSED)
+    claims.fail(job, Job.Reason.REFUSED)
     return job
 
 
@@ -78,13 +78,13 @@ def test_with_every_slot_taken_it_starts_within_the_next_two(
     world: World, flooding: Team, others: Team
 ) -> None:
     """Five calls are in flight, as many as may be; then one after the other ends."""
-    running = list(iter(lambda: queue.claim("test"), None))
+    running = list(iter(lambda: claims.claim("test"), None))
     assert [job.team for job in running] == [flooding] * 5
     rows(world, others, 1)
     begun = []
     for job in running[:2]:
-        queue.fail(job, Job.Reason.REFUSED)
-        claimed = queue.claim("test")
+        claims.fail(job, Job.Reason.REFUSED)
+        claimed = claims.claim("test")
         assert claimed
         begun.append(claimed.team)
     assert others in begun
@@ -133,7 +133,7 @@ def test_first_in_first_out_lets_the_one_wait_for_thousands(
     def first_in(now: datetime) -> Job | None:
         return Job.objects.claimable(now).order_by("run_after", "pk").first()
 
-    monkeypatch.setattr(queue, "_next", first_in)
+    monkeypatch.setattr(claims, "_next", first_in)
     one = rows(world, others, 1)[0]
     assert serve(20) == ["aurora"] * 20
     before = Job.objects.claimable(timezone.now()).filter(team=flooding)

@@ -7,8 +7,8 @@ from django.db.models import QuerySet
 from pytest_django import Settings
 
 from conftest import World
-from jobs import presence
 from jobs.models import Presence
+from jobs.queue import workers
 from jobs.tests.clock import Clock
 from jobs.tests.test_worker import until, working
 from jobs.tests.upstream import Server
@@ -20,75 +20,75 @@ def clock(db: None, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def names() -> list[str]:
-    return [there.worker for there in presence.at_work()]
+    return [there.worker for there in workers.at_work()]
 
 
 def test_a_worker_shows_itself_and_leaves(clock: Clock) -> None:
     assert names() == []
-    presence.show("b:2", 4)
-    presence.show("a:1", 2)
-    assert [(there.worker, there.threads) for there in presence.at_work()] == [("a:1", 2), ("b:2", 4)]
-    presence.leave("a:1")
+    workers.show("b:2", 4)
+    workers.show("a:1", 2)
+    assert [(there.worker, there.threads) for there in workers.at_work()] == [("a:1", 2), ("b:2", 4)]
+    workers.leave("a:1")
     assert names() == ["b:2"]
-    presence.leave("a:1")
+    workers.leave("a:1")
 
 
 def test_showing_itself_again_keeps_the_time_it_started(clock: Clock) -> None:
-    presence.show("a:1", 2)
+    workers.show("a:1", 2)
     clock.pass_by(50)
-    presence.show("a:1", 2)
+    workers.show("a:1", 2)
     there = Presence.objects.get()
     assert there.seen_at - there.started_at == timedelta(seconds=50)
 
 
 def test_whoever_is_silent_for_longer_than_a_lease_is_gone(clock: Clock, settings: Settings) -> None:
-    presence.show("silent", 2)
+    workers.show("silent", 2)
     clock.pass_by(settings.LEASE_SECONDS)
     assert names() == ["silent"]
     clock.pass_by(1)
     assert names() == []
-    presence.show("silent", 2)
+    workers.show("silent", 2)
     assert names() == ["silent"]
 
 
 def test_whoever_never_left_is_swept_up_when_another_comes(clock: Clock) -> None:
-    presence.show("killed", 2)
+    workers.show("killed", 2)
     clock.pass_by(24 * 3600 - 1)
-    presence.show("new", 2)
+    workers.show("new", 2)
     assert Presence.objects.filter(pk="killed").exists()
     clock.pass_by(2)
-    presence.show("new", 2)
+    workers.show("new", 2)
     assert Presence.objects.count() == 2  # no sweep with every heartbeat
-    presence.show("newer", 2)
+    workers.show("newer", 2)
     assert set(Presence.objects.values_list("pk", flat=True)) == {"new", "newer"}
 
 
 def test_a_real_worker_comes_and_goes(committed_world: World, server: Server) -> None:
     with working(server.upstream, threads=3):
         until(lambda: len(names()) == 1)
-        assert presence.at_work().get().threads == 3
+        assert workers.at_work().get().threads == 3
     assert not Presence.objects.exists()
 
 
 def test_a_process_of_the_same_name_has_its_own_threads(clock: Clock) -> None:
     """A container that is started anew with other settings."""
-    presence.show("a:1", 2)
-    presence.show("a:1", 8)
-    assert presence.at_work().get().threads == 8
+    workers.show("a:1", 2)
+    workers.show("a:1", 8)
+    assert workers.at_work().get().threads == 8
 
 
 def test_web_processes_are_no_workers(clock: Clock) -> None:
-    presence.show("web:1", 32, presence.Kind.WEB)
-    presence.show("worker:2", 2)
+    workers.show("web:1", 32, workers.Kind.WEB)
+    workers.show("worker:2", 2)
     assert names() == ["worker:2"]
-    assert [there.worker for there in presence.at_work(presence.Kind.WEB)] == ["web:1"]
+    assert [there.worker for there in workers.at_work(workers.Kind.WEB)] == ["web:1"]
 
 
 def test_two_threads_that_show_one_process_at_once_do_not_collide(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither finds the row, and both write it."""
-    presence.show("host:1", 4)
+    workers.show("host:1", 4)
     monkeypatch.setattr(QuerySet, "update", lambda *_, **__: 0)
-    presence.show("host:1", 4)
+    workers.show("host:1", 4)
     assert Presence.objects.get().threads == 4

@@ -10,8 +10,8 @@ import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
-from jobs import queue
 from jobs.models import Job
+from jobs.queue import claims
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class Leases:
     def _renew(self) -> bool:
         try:
             for job_pk, fence in list(self._held):
-                queue.heartbeat(job_pk, fence)
+                claims.heartbeat(job_pk, fence)
             self._besides()
         except (OperationalError, InterfaceError) as error:
             log.warning("leases could not be renewed", jobs=list(self._held), error=str(error).strip())

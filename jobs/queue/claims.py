@@ -4,7 +4,7 @@ A worker owns a job by its *lease*, which a heartbeat renews, and by its *fence*
 each claim: whoever was frozen past its lease finds the fence moved on, and changes nothing any more.
 
 Teams take turns, so that 5,000 jobs of one don't delay one job of another; within a team programs go before
-batches. ``jobs.slots`` bounds the calls in flight over all workers and hosts.
+batches. ``jobs.queue.concurrency`` bounds the calls in flight over all workers and hosts.
 """
 
 import threading
@@ -20,15 +20,15 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from accounts.models import Team
-from jobs import slots
 from jobs.models import Job, Turn
+from jobs.queue import concurrency
 
 State = Job.State
 Reason = Job.Reason
 
 TEAMS_TRIED = 5
 
-NoSlotError = slots.NoSlotError
+NoSlotError = concurrency.NoSlotError
 
 _one_writer = threading.Lock()
 
@@ -44,7 +44,7 @@ def due() -> bool:
 
 def worth_a_look() -> int:
     """How many jobs a claim could be had for now."""
-    free = max(0, slots.free_calls())
+    free = max(0, concurrency.free_calls())
     return Job.objects.claimable(timezone.now())[:free].count()
 
 
@@ -55,15 +55,15 @@ def claim(worker: str) -> Job | None:
     free call, nor the same turn.
     """
     with _writing():
-        ramp = slots.locked()
+        ramp = concurrency.locked()
         now = timezone.now()  # after the wait for the lock: a lease mustn't be half over when it begins
-        job = _next(now) if slots.is_for_a_worker(ramp, now) else None
+        job = _next(now) if concurrency.is_for_a_worker(ramp, now) else None
         if job is None:
             return None
         _change(job, **_running(worker, job.fence + 1, now), updated_at=now)
         if not Turn.objects.filter(team=job.team_id).update(served_at=now):
             Turn.objects.create(team=job.team, served_at=now)
-        slots.record(ramp, now)
+        concurrency.record(ramp, now)
     return job
 
 
@@ -91,10 +91,10 @@ def claimed_by(worker: str) -> dict[str, Any]:
 def admit() -> None:
     """Let the call be made for which this transaction has made a job; raises NoSlotError where enough calls
     are in flight. Last of all in its transaction, since everybody waits for the ramp's row."""
-    ramp, now = slots.locked(), timezone.now()
-    if not slots.is_for_a_program(ramp, now):
+    ramp, now = concurrency.locked(), timezone.now()
+    if not concurrency.is_for_a_program(ramp, now):
         raise NoSlotError
-    slots.record(ramp, now)
+    concurrency.record(ramp, now)
 
 
 def _next(now: datetime) -> Job | None:

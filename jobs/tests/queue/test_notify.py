@@ -14,8 +14,9 @@ from pytest_django import Settings
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
-from jobs import queue, submit, wake
+from jobs import submit
 from jobs.models import Job
+from jobs.queue import claims, notify
 from jobs.tests import upstream as wire
 from jobs.tests.test_worker import until, working
 from jobs.tests.upstream import Server, run
@@ -50,7 +51,7 @@ class Broker:
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     broker = Broker()
-    monkeypatch.setattr(wake, "_wake", lambda: broker)
+    monkeypatch.setattr(notify, "_wake", lambda: broker)
     return broker
 
 
@@ -100,7 +101,7 @@ def test_a_look_sent_at_once_would_come_before_the_job(
     committed_world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: a worker that is woken inside the transaction finds nothing."""
-    monkeypatch.setattr(wake, "after_commit", lambda: wake.look(1))
+    monkeypatch.setattr(notify, "after_commit", lambda: notify.look(1))
     committed_world.job()
     assert broker.looks == [0]
 
@@ -117,16 +118,16 @@ def test_a_broker_that_is_away_costs_no_upload(
     committed_world: World, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker.away = True
-    with caplog.at_level(logging.WARNING, "jobs.wake"):
+    with caplog.at_level(logging.WARNING, "jobs.queue.notify"):
         assert upload(committed_world) == 201
     assert "the broker can't be reached" in caplog.text
-    assert queue.worth_a_look() == 1
+    assert claims.worth_a_look() == 1
     assert ledger.balances(committed_world.team).held == CREDIT
 
 
 def test_workers_that_poll_need_no_waking(committed_world: World, server: Server, settings: Settings) -> None:
-    assert settings.WAKE_WORKERS == "jobs.wake.nobody"
-    assert wake._wake() is wake.nobody
+    assert settings.WAKE_WORKERS == "jobs.queue.notify.nobody"
+    assert notify._wake() is notify.nobody
     with working(server.upstream):
         committed_world.job()
         until(lambda: Job.objects.filter(state="done").exists())

@@ -10,8 +10,8 @@ from django.db import connection
 from pytest_django import Settings
 
 from conftest import World
-from jobs import queue, slots
 from jobs.models import Job, Ramp, Turn
+from jobs.queue import claims, concurrency
 from jobs.tests.clock import Clock
 from jobs.tests.test_worker import add
 
@@ -30,7 +30,7 @@ def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cl
 def claim_all(*workers: str) -> None:
     """The workers claim by turns, until one of them gets nothing."""
     for name in cycle(workers or ("one",)):
-        if queue.claim(name) is None:
+        if claims.claim(name) is None:
             break
 
 
@@ -40,7 +40,7 @@ def in_flight(clock: Clock) -> int:
 
 def end_one() -> None:
     job = Job.objects.filter(state="running").earliest("pk")
-    queue.fail(job, Job.Reason.REFUSED)
+    claims.fail(job, Job.Reason.REFUSED)
 
 
 def busily(clock: Clock, seconds: int) -> None:
@@ -48,9 +48,9 @@ def busily(clock: Clock, seconds: int) -> None:
     for _ in range(seconds // 50):
         clock.pass_by(50)
         for pk, fence in Job.objects.filter(state="running").values_list("pk", "fence"):
-            assert queue.heartbeat(pk, fence)
+            assert claims.heartbeat(pk, fence)
         end_one()
-        assert queue.claim("busy")
+        assert claims.claim("busy")
 
 
 def test_five_calls_at_first_and_one_more_every_five_minutes(world: World, clock: Clock) -> None:
@@ -59,10 +59,10 @@ def test_five_calls_at_first_and_one_more_every_five_minutes(world: World, clock
     assert in_flight(clock) == 5
     for expected in (6, 7, 8):
         busily(clock, STEP - 50)
-        assert queue.claim("one") is None
+        assert claims.claim("one") is None
         busily(clock, 50)
         claim_all("one")
-        assert (in_flight(clock), slots.free_calls()) == (expected, 0)
+        assert (in_flight(clock), concurrency.free_calls()) == (expected, 0)
 
 
 def test_the_ceiling_is_never_passed(world: World, clock: Clock, settings: Settings) -> None:
@@ -78,9 +78,9 @@ def test_a_call_that_ended_makes_room_for_the_next(world: World, clock: Clock) -
     add(world, 7)
     claim_all()
     end_one()
-    assert slots.free_calls() == 1
-    assert queue.claim("one")
-    assert queue.claim("one") is None
+    assert concurrency.free_calls() == 1
+    assert claims.claim("one")
+    assert claims.claim("one") is None
 
 
 def test_calls_are_counted_over_all_workers(world: World, clock: Clock) -> None:
@@ -99,9 +99,9 @@ def test_a_break_begins_it_anew(world: World, clock: Clock) -> None:
     while Job.objects.filter(state="running").exists():
         end_one()
     clock.pass_by(STEP - 2)  # no break yet: the last claim is recorded to the second
-    assert slots.free_calls() == 7
+    assert concurrency.free_calls() == 7
     clock.pass_by(4)
-    assert slots.free_calls() == 5
+    assert concurrency.free_calls() == 5
     claim_all()
     assert in_flight(clock) == 5
 
@@ -111,7 +111,7 @@ def test_lapsed_leases_do_not_count(world: World, clock: Clock, settings: Settin
     add(world, 8)
     claim_all("killed")
     clock.pass_by(settings.LEASE_SECONDS + 1)
-    assert slots.free_calls() == 5
+    assert concurrency.free_calls() == 5
     claim_all("alive")
     assert in_flight(clock) == 5
 
@@ -120,15 +120,15 @@ def test_a_lease_counts_from_after_the_wait_for_the_lock(
     world: World, clock: Clock, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would be half over when it begins, and another worker would take the job up soon."""
-    locked = slots.locked
+    locked = concurrency.locked
 
     def wait_for_it() -> Ramp:
         clock.pass_by(settings.LEASE_SECONDS - 1)
         return locked()
 
-    monkeypatch.setattr(slots, "locked", wait_for_it)
+    monkeypatch.setattr(concurrency, "locked", wait_for_it)
     add(world, 1)
-    job = queue.claim("patient")
+    job = claims.claim("patient")
     assert job
     assert job.lease_until == clock.now + timedelta(seconds=settings.LEASE_SECONDS)
 
@@ -141,7 +141,7 @@ def begin_at_once(threads: int) -> int:
         begun = 0
         try:
             start.wait()
-            while queue.claim(f"t{number}"):
+            while claims.claim(f"t{number}"):
                 begun += 1
         finally:
             connection.close()
@@ -167,7 +167,7 @@ def test_without_the_ramps_lock_they_exceed_it(
     Ramp.objects.create(pk=1)
     Turn.objects.create(team=committed_world.team)
     all_have_looked = threading.Barrier(8)
-    free_calls = slots._free
+    free_calls = concurrency._free
 
     def look_and_wait(ramp: Ramp, now: datetime) -> int:
         free = free_calls(ramp, now)
@@ -175,6 +175,6 @@ def test_without_the_ramps_lock_they_exceed_it(
             all_have_looked.wait(20)
         return free
 
-    monkeypatch.setattr(slots, "_free", look_and_wait)
-    monkeypatch.setattr(slots, "locked", lambda: Ramp.objects.get(pk=1))
+    monkeypatch.setattr(concurrency, "_free", look_and_wait)
+    monkeypatch.setattr(concurrency, "locked", lambda: Ramp.objects.get(pk=1))
     assert begin_at_once(8) > 5
