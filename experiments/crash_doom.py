@@ -10,11 +10,12 @@ from pathlib import Path
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from experiments.crash_points import Points
-from jobs import chores, exchange, files
+from jobs import chores, exchange
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
 from jobs.queue import claims
 from jobs.queue.heartbeat import Leases
+from jobs.storage import files
 from jobs.upstream import Upstream
 
 

@@ -12,11 +12,12 @@ from typing import Any
 from django.db import transaction
 
 from experiments.child import Child
-from jobs import attempts, chores, exchange, files
+from jobs import attempts, chores, exchange
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
 from jobs.queue import claims
 from jobs.queue.heartbeat import Leases
+from jobs.storage import files
 from pixian.client.client import Client
 
 DURING_SECONDS = 0.5

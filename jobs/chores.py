@@ -9,9 +9,10 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from accounts import rate_limits
-from jobs import balance, instance, quarantine, stopping, verify
+from jobs import balance, verify
 from jobs.models import Chore
-from jobs.stopping import Stop, StoppedError
+from jobs.storage import instance, interruptible, quarantine
+from jobs.storage.interruptible import Stop, StoppedError
 from jobs.upstream import Upstream
 from pixian.protocol.errors import PixianError
 
@@ -23,7 +24,7 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
-def do_what_is_due(upstream: Upstream, stop: Stop = stopping.never) -> None:
+def do_what_is_due(upstream: Upstream, stop: Stop = interruptible.never) -> None:
     """One look at each chore. Nothing that goes wrong here stops a worker; a chore that lasts ends early once
     ``stop`` returns True."""
     for name, (first, every, do) in CHORES.items():

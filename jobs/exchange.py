@@ -13,11 +13,12 @@ import structlog
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import attempts, files, outcomes, quarantine, room, spool
+from jobs import attempts, outcomes
 from jobs.connections import give_back
 from jobs.models import Attempt, Job
 from jobs.queue import claims
-from jobs.spool import ResultFile
+from jobs.storage import disk_space, files, quarantine, spool
+from jobs.storage.spool import ResultFile
 from jobs.upstream import Upstream
 from pixian.client.client import OK, Answer
 from pixian.protocol import errors
@@ -48,14 +49,14 @@ def exchange(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener 
     The source is opened and room is made for the result first: what is missing here must not look like a
     sent call.
     """
-    with files.opened(job) as picture, room.reserved(job, attempt.number) as body:
+    with files.opened(job) as picture, disk_space.reserved(job, attempt.number) as body:
         _send(job, attempt)
         call = upstream.client.remove_background(cast("BinaryIO", picture), job.name, job.options)
         with call as answer:
             _record(job, attempt, answer)
             if answer.status != OK:
                 raise answer.error()
-            room.make_room(body, spool.body_length(attempt), files.MAX_RESULT_BYTES)
+            disk_space.make_room(body, spool.body_length(attempt), files.MAX_RESULT_BYTES)
             listener.begins(answer, body)
             files.fill(body, answer.stream(), listener.grew)
             keep(job, attempt, body, upstream)

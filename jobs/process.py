@@ -11,13 +11,14 @@ import structlog
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from jobs import attempts, files, leftovers, outcomes, quarantine, room, spool
+from jobs import attempts, outcomes
 from jobs.connections import give_back
 from jobs.exchange import exchange, finish, keep
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.queue.claims import Reason
-from jobs.spool import ResultFile
+from jobs.storage import disk_space, files, leftovers, quarantine, spool
+from jobs.storage.spool import ResultFile
 from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 from pixian.client.client import OK
@@ -68,7 +69,7 @@ def _call(job: Job, attempt: Attempt, upstream: Upstream, backoff: Backoff) -> i
         with outcomes.booking(job, attempt):
             attempts.release(attempt)
             claims.fail(job, Reason.SOURCE_LOST)
-    except room.NoRoomError as error:
+    except disk_space.NoRoomError as error:
         log.error("no room for a result", error=str(error))  # noqa: TRY400 - the place says nothing
         return _wait(job, attempt, Reason.DISK_FULL, OPERATOR_WAIT_SECONDS)
     except files.NotStoredError as error:

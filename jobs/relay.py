@@ -18,13 +18,14 @@ from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import answers, attempts, files, outcomes, room
+from jobs import answers, attempts, outcomes
 from jobs.connections import give_back
 from jobs.exchange import Listener, exchange
 from jobs.models import Attempt, Job
 from jobs.process import process
 from jobs.queue import claims, concurrency, workers
 from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, Leases, process_name
+from jobs.storage import disk_space, files
 from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 from pixian.client.client import Answer
@@ -172,7 +173,7 @@ def _pause(error: errors.ApiError, backoff: Backoff) -> int:
     return backoff.refused(error.retry_after)
 
 
-FAILURES = (errors.PixianError, room.NoRoomError, files.NotStoredError, files.SourceLostError)
+FAILURES = (errors.PixianError, disk_space.NoRoomError, files.NotStoredError, files.SourceLostError)
 
 
 def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> errors.ApiError | None:
@@ -195,7 +196,7 @@ def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> e
             return error
         case errors.ApiError():
             return _turn_down(job, attempt, error)
-        case files.NotStoredError() | room.NoRoomError():
+        case files.NotStoredError() | disk_space.NoRoomError():
             return _tell_of_full_disk(job, attempt, error)
     log.error("a program's call can't be made", error=str(error))
     return _pass_on(job, attempt, answers.out_of_order())

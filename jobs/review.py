@@ -8,9 +8,10 @@ from django.utils import timezone
 
 from accounts.ledger.operations import LedgerError
 from accounts.models import Role, Team, Transfer, User
-from jobs import attempts, files
+from jobs import attempts
 from jobs.models import Attempt, Job
 from jobs.queue import claims
+from jobs.storage import files
 from pixian.client.client import OK
 
 MAX_REASON = 400

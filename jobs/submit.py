@@ -16,10 +16,11 @@ from accounts import rate_limits
 from accounts.ledger.operations import LedgerError
 from accounts.models import ApiKey, Team, User
 from accounts.rate_limits import Bound, TooFastError
-from jobs import attempts, files
+from jobs import attempts
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency, notify
 from jobs.queue.claims import NoSlotError
+from jobs.storage import files
 from pixian.imaging.decode import Header
 
 REMEMBERED = timedelta(hours=24)

@@ -4,8 +4,9 @@ import threading
 
 from django.db import close_old_connections, connection
 
-from jobs import chores, leftovers
+from jobs import chores
 from jobs.hands import Hands
+from jobs.storage import leftovers
 from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 

@@ -23,10 +23,11 @@ from django.utils.translation import ngettext
 
 from accounts.ledger.money import exact
 from accounts.models import Transfer
-from jobs import chores, instance, quarantine, spool, upstream
+from jobs import chores, upstream
 from jobs.models import Attempt, Chore, Job, Presence, Verification
 from jobs.queue import concurrency, workers
 from jobs.queue.workers import Kind
+from jobs.storage import instance, quarantine, spool
 from pixian.protocol import errors
 
 log = structlog.get_logger(__name__)

@@ -11,9 +11,10 @@ from celery import signals
 from celery.worker import WorkController
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import chores, leftovers
+from jobs import chores
 from jobs.hands import Hands
 from jobs.queue import claims
+from jobs.storage import leftovers
 from jobs.upstream import Upstream, connect
 from pixian.client.backoff import Backoff
 from pixian_web.celery import CHORES, LOOK, LOOK_AGAIN, LOOK_AGAIN_SECONDS, app, wake

@@ -13,8 +13,9 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from werkzeug.exceptions import HTTPException
 
-from jobs import answers, spool
+from jobs import answers
 from jobs.api import call_log
+from jobs.storage import spool
 from pixian.protocol.errors import ApiError, Refused, ServerFailed
 from pixian.server import cors
 

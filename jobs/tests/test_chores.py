@@ -12,9 +12,10 @@ from pytest_django import Settings
 from accounts import rate_limits
 from accounts.models import LedgerAccount, Rate
 from conftest import World
-from jobs import attempts, chores, quarantine
+from jobs import attempts, chores
 from jobs.models import Attempt, BalanceSnapshot, Chore, Verification
 from jobs.queue import claims
+from jobs.storage import quarantine
 from jobs.tests.upstream import Server
 
 LONG_AGO = timezone.now() - timedelta(days=2)

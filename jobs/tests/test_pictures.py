@@ -14,8 +14,9 @@ from PIL import Image
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import files, renditions
+from jobs import renditions
 from jobs.models import Job
+from jobs.storage import files
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 

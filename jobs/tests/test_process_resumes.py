@@ -10,9 +10,10 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import attempts, files, process
+from jobs import attempts, process
 from jobs.models import Attempt, Job
 from jobs.queue import claims
+from jobs.storage import files
 from jobs.tests import upstream as wire
 from jobs.tests.test_process import balances, content
 from jobs.tests.upstream import Server, run

@@ -22,10 +22,11 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
-from jobs import answers, files, submit
+from jobs import answers, submit
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency
 from jobs.queue.claims import NoSlotError
+from jobs.storage import files
 from jobs.tests import upstream as wire
 from jobs.tests.programs import REMOVE, Program, begun
 from jobs.tests.test_api_gateway import refusal, the_job

@@ -9,10 +9,11 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import chores, files, process
+from jobs import chores, process
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.reconcile import books
+from jobs.storage import files
 from jobs.tests import upstream as wire
 from jobs.tests.test_worker import add, all_done, until, working
 from jobs.tests.upstream import Server

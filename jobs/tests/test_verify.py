@@ -22,10 +22,11 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import AllowanceUse, LedgerAccount, Membership, Team, Transfer
 from conftest import World, hold_of, small_png
-from jobs import files, instance, quarantine, renditions, review, verify
+from jobs import renditions, review, verify
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Ramp, Verification
 from jobs.queue import claims
 from jobs.renditions import Side, Size
+from jobs.storage import files, instance, quarantine
 from jobs.tests import upstream as wire
 from jobs.tests.test_worker import all_done, until, working
 from jobs.tests.upstream import Server, run

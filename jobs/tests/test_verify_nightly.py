@@ -12,9 +12,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import chores, files, instance, verify
+from jobs import chores, verify
 from jobs.models import Chore, DamagedResult, Job, ResultRound, Verification
-from jobs.stopping import StoppedError
+from jobs.storage import files, instance
+from jobs.storage.interruptible import StoppedError
 from jobs.tests.test_worker import working
 from jobs.tests.upstream import Server, run
 from jobs.verify import stored

@@ -25,10 +25,11 @@ from engine.models import download
 from engine.models.catalog import BUILT_IN
 from engine.tests.conftest import wait_until_ready
 from experiments.servers import create_database
-from jobs import hands, leftovers, spool
+from jobs import hands
 from jobs.models import Attempt, Job
 from jobs.process import process
 from jobs.queue import claims
+from jobs.storage import leftovers, spool
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import CREDENTIALS, Handler, Server
 from jobs.upstream import Upstream

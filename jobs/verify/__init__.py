@@ -9,9 +9,9 @@ from itertools import islice
 
 from django.db import connection, transaction
 
-from jobs import stopping
 from jobs.models import Verification
-from jobs.stopping import Stop, until
+from jobs.storage import interruptible
+from jobs.storage.interruptible import Stop, until
 from jobs.verify import books, moving, paid, rollups, stored
 
 Find = Callable[..., Iterator[str]]
@@ -39,7 +39,7 @@ def run(
     *,
     quick: bool = False,
     nightly: bool = False,
-    stop: Stop = stopping.never,
+    stop: Stop = interruptible.never,
     tell: Tell = lambda _number, _found: None,
 ) -> Verification:
     """Look at all invariants, and keep what was found.

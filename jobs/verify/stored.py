@@ -10,9 +10,9 @@ from django.core.files.storage import default_storage
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs import files, instance, quarantine, stopping
 from jobs.models import DamagedResult, Job, ResultRound
-from jobs.stopping import Stop, until
+from jobs.storage import files, instance, interruptible, quarantine
+from jobs.storage.interruptible import Stop, until
 
 NIGHTLY_SECONDS = 30 * 60
 SAVED_EVERY_SECONDS = 10
@@ -22,14 +22,14 @@ Result = tuple[int, str, str]
 """A job's key, the name of its result, and the hash that it should have."""
 
 
-def results_match(stop: Stop = stopping.never) -> Iterator[str]:
+def results_match(stop: Stop = interruptible.never) -> Iterator[str]:
     """5. Reads every result there is. One without its file is invariant 6's."""
     known = _known()
     for result in until(stop, _results()):
         yield from _damage(result, known)
 
 
-def due_results_match(stop: Stop = stopping.never) -> Iterator[str]:
+def due_results_match(stop: Stop = interruptible.never) -> Iterator[str]:
     """5, but only results that weren't read for ``VERIFY_EVERY_DAYS``, and no more than a night's share of
     them.
 
@@ -42,7 +42,7 @@ def due_results_match(stop: Stop = stopping.never) -> Iterator[str]:
         yield from _go_on(current, stop, end)
 
 
-def files_are_rows(stop: Stop = stopping.never) -> Iterator[str]:
+def files_are_rows(stop: Stop = interruptible.never) -> Iterator[str]:
     """6. In both directions; and that the files are this database's at all."""
     try:
         instance.establish()

@@ -19,7 +19,7 @@ from accounts.models import Membership, Role
 from jobs.attempts import estimate
 from jobs.forms import UploadForm
 from jobs.models import Job
-from jobs.spool import FULL
+from jobs.storage.spool import FULL
 from jobs.submit import RequestReusedError, submit
 from jobs.views import live, unpaid
 from pixian.protocol import file_names

@@ -18,10 +18,11 @@ from pytest_django import Settings
 from accounts.ledger import triggers
 from accounts.models import Transfer
 from conftest import World
-from jobs import chores, instance, quarantine
+from jobs import chores
 from jobs.models import Chore, Job, Presence, Verification
 from jobs.queue import claims, workers
-from jobs.tests.disks import volume
+from jobs.storage import instance, quarantine
+from jobs.tests.storage.disks import volume
 from jobs.tests.upstream import CREDENTIALS, Server, serving
 from pixian_web import health
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs import files, instance
-from jobs.instance import SAMPLE, ForeignFilesError
+from jobs.storage import files, instance
+from jobs.storage.instance import SAMPLE, ForeignFilesError
 
 
 class Command(BaseCommand):

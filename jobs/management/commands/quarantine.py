@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import filesizeformat
 
-from jobs import files, instance, quarantine
+from jobs.storage import files, instance, quarantine
 
 LEAST_DAYS = quarantine.LEAST_AGE.days
 

@@ -14,7 +14,7 @@ from accounts.auth.login_links import login_link
 from accounts.ledger.money import MICROCREDITS
 from accounts.models import Team, User
 from accounts.teams.create import open_team
-from jobs import instance
+from jobs.storage import instance
 
 FIRST_OWNER = "owner@localhost"
 FIRST_TEAM = "My team"

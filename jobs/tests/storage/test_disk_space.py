@@ -21,11 +21,11 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
-from jobs import files, room, spool
 from jobs.models import Job
-from jobs.room import NoRoomError
+from jobs.storage import disk_space, files, spool
+from jobs.storage.disk_space import NoRoomError
 from jobs.tests import upstream as wire
-from jobs.tests.disks import job_of, spooled, volume
+from jobs.tests.storage.disks import job_of, spooled, volume
 from jobs.tests.upstream import Server, run
 
 MEGABYTE = 1024 * 1024
@@ -38,8 +38,8 @@ def on_disk(path: Path) -> int:
 
 
 def test_usual_room_is_taken_and_what_was_not_needed_is_given_back(settings: Settings) -> None:
-    with room.reserved(job_of(1000, 1000), 1) as file:
-        assert on_disk(file.path) >= 1_000_000 + room.ANY_SIZE
+    with disk_space.reserved(job_of(1000, 1000), 1) as file:
+        assert on_disk(file.path) >= 1_000_000 + disk_space.ANY_SIZE
         files.fill(file, [b"half ", b"and half"])
         assert (file.path.read_bytes(), file.size) == (b"half and half", 13)
         assert on_disk(file.path) < MEGABYTE
@@ -54,7 +54,7 @@ def test_without_room_it_says_so_and_leaves_nothing(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
-    with pytest.raises(NoRoomError, match=os.strerror(code)), room.reserved(job_of(1000, 1000), 1):
+    with pytest.raises(NoRoomError, match=os.strerror(code)), disk_space.reserved(job_of(1000, 1000), 1):
         raise AssertionError("let in without room")
     assert spooled(settings) == []
 
@@ -66,9 +66,9 @@ def test_where_nothing_can_be_reserved_the_room_there_is_has_to_do(
     monkeypatch.delattr(os, "posix_fallocate")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     if enough:
-        with room.reserved(job_of(1000, 1000), 1):
+        with disk_space.reserved(job_of(1000, 1000), 1):
             return
-    with pytest.raises(NoRoomError), room.reserved(job_of(1000, 1000), 1):
+    with pytest.raises(NoRoomError), disk_space.reserved(job_of(1000, 1000), 1):
         raise AssertionError("let in without room")
 
 
@@ -88,8 +88,8 @@ def test_where_nothing_can_be_reserved_the_room_there_is_has_to_do(
 def test_room_follows_the_result_and_its_format(
     size: tuple[int, int], options: dict[str, str], pixels: float, usual: float
 ) -> None:
-    expected = int(pixels * usual) + room.ANY_SIZE, int(pixels) * 5 + room.ANY_SIZE
-    assert room.room_for(job_of(*size, options)) == expected
+    expected = int(pixels * usual) + disk_space.ANY_SIZE, int(pixels) * 5 + disk_space.ANY_SIZE
+    assert disk_space.room_for(job_of(*size, options)) == expected
 
 
 # Many at once -------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def admitted(most: int, job: Job) -> int:
     with ExitStack() as calls:
         for number in range(1, most + 1):
             try:
-                calls.enter_context(room.reserved(job, number))
+                calls.enter_context(disk_space.reserved(job, number))
             except NoRoomError:
                 return number - 1
     return most
@@ -137,7 +137,7 @@ def test_a_hundred_large_calls_would_not_fit_by_their_worst_case(
 ) -> None:
     """The control: as it was, 5 bytes a pixel and 16 MiB were taken for each."""
     disk(4 * GIGABYTE)
-    monkeypatch.setattr(room, "room_for", lambda job: (job.width * job.height * 5 + 16 * MEGABYTE,) * 2)
+    monkeypatch.setattr(disk_space, "room_for", lambda job: (job.width * job.height * 5 + 16 * MEGABYTE,) * 2)
     assert admitted(100, job_of(*LARGE)) == 22
 
 
@@ -146,10 +146,10 @@ def test_a_small_disk_takes_no_more_than_it_can_keep_at_worst(
     disk: Callable[[int], None], megabytes: int, calls: int
 ) -> None:
     disk(megabytes * MEGABYTE)
-    worst = room.room_for(job_of(*LARGE))[1]
+    worst = disk_space.room_for(job_of(*LARGE))[1]
     count = admitted(10, job_of(*LARGE))
     assert count == calls
-    assert count * worst <= megabytes * MEGABYTE or megabytes * MEGABYTE > room.MOST_GROWTH
+    assert count * worst <= megabytes * MEGABYTE or megabytes * MEGABYTE > disk_space.MOST_GROWTH
 
 
 def test_those_who_come_at_once_see_each_other(disk: Callable[[int], None]) -> None:
@@ -160,7 +160,7 @@ def test_those_who_come_at_once_see_each_other(disk: Callable[[int], None]) -> N
     def call(number: int) -> None:
         ready.wait()
         try:
-            with room.reserved(job_of(*LARGE), number):
+            with disk_space.reserved(job_of(*LARGE), number):
                 inside.append(number)
                 decided.wait()
         except NoRoomError:
@@ -191,7 +191,7 @@ def devices(*paths: Path) -> int:
 
 def test_room_is_taken_on_the_files_own_volume(own_volume: Path, settings: Settings, tmp_path: Path) -> None:
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path  # wherever uploads are received
-    with room.reserved(job_of(1000, 1000), 1) as file:
+    with disk_space.reserved(job_of(1000, 1000), 1) as file:
         assert devices(file.path, own_volume) == 1
         assert devices(file.path, tmp_path) == 2
         inode = file.path.stat().st_ino
@@ -249,7 +249,7 @@ def test_of_six_results_on_a_small_volume_none_is_paid_and_lost(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "ROOM_WAIT_SECONDS", 0)
+    monkeypatch.setattr(disk_space, "ROOM_WAIT_SECONDS", 0)
 
 
 def filling(place: Path, body: bytes) -> wire.Step:
@@ -306,14 +306,14 @@ def test_room_that_comes_back_in_time_is_enough(
     own_volume: Path, world: World, server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SPOOL_ASIDE_DIR = own_volume / "aside"
-    monkeypatch.setattr(room, "LOOK_AGAIN_SECONDS", 0.05)
-    make_room = room.make_room
+    monkeypatch.setattr(disk_space, "LOOK_AGAIN_SECONDS", 0.05)
+    make_room = disk_space.make_room
 
     def make_room_soon(*args: Any) -> None:
         threading.Timer(0.3, (own_volume / "filler").unlink).start()
         make_room(*args)
 
-    monkeypatch.setattr(room, "make_room", make_room_soon)
+    monkeypatch.setattr(disk_space, "make_room", make_room_soon)
     world.job()
     server.script.append(filling(own_volume, noise(5)))
     assert run(server)[0].state == "done"

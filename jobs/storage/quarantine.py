@@ -4,7 +4,7 @@ back.
 A file without a row may be what a crash left behind, or the paid result of a job that the database has
 forgotten, because it was restored from an older copy. Nobody can tell, so nothing here removes one by itself.
 It is moved by a rename to ``.quarantine/TIME/its/old/name``, if the folder is this database's
-(``jobs.instance``), and if it is one of a few: above ``MOST_FILES``, or one in ``MOST_SHARE`` of all, it
+(``jobs.storage.instance``), and if it is one of a few: above ``MOST_FILES``, or one in ``MOST_SHARE`` of all, it
 isn't a crash's leftover any more, and it is only reported. One file is always few, or a store of less than a
 hundred could never be tidied.
 
@@ -24,8 +24,8 @@ import structlog
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from jobs import files, instance, leftovers, spool, stopping
-from jobs.stopping import Stop, until
+from jobs.storage import files, instance, interruptible, leftovers, spool
+from jobs.storage.interruptible import Stop, until
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +68,7 @@ def strays(found: set[str]) -> Iterator[str]:
     yield from (name for name in names if name not in named)
 
 
-def sweep(*, stop: Stop = stopping.never, braked: bool = True) -> Report:
+def sweep(*, stop: Stop = interruptible.never, braked: bool = True) -> Report:
     """Move what no row names into quarantine, or only report it if that is too much.
 
     Raises ForeignFilesError if the files are another database's, and StoppedError.

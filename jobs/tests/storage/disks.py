@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from jobs import spool
 from jobs.models import Job
+from jobs.storage import spool
 
 NO_MOUNT = "LEFT OUT: the tests on a full volume, since only root may mount one here"
 

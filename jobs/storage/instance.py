@@ -11,8 +11,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils.translation import gettext as _
 
-from jobs import files
 from jobs.models import Instance, Job
+from jobs.storage import files
 
 NAME = ".instance"
 SAMPLE = 1000

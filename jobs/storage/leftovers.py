@@ -9,9 +9,9 @@ from typing import BinaryIO, cast
 
 import structlog
 
-from jobs import spool
 from jobs.models import Attempt, Job
-from jobs.spool import ResultFile
+from jobs.storage import spool
+from jobs.storage.spool import ResultFile
 from pixian.imaging import decode
 from pixian.protocol.errors import Refused
 
@@ -41,7 +41,7 @@ def sweep() -> None:
 
     No database names them, whichever one it is, so none is asked. An upload among them was never accepted: a
     source is stored before its row is written. Only a result may have been paid for, and so one that is whole
-    by its last bytes stays: whoever resumes its job finds it, and ``jobs.quarantine`` takes what nobody came
+    by its last bytes stays: whoever resumes its job finds it, and ``jobs.storage.quarantine`` takes what nobody came
     for. One without its end is what the books call a lost body.
     """
     for place in spool.places():

@@ -16,11 +16,11 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
-from jobs import files, room, spool
 from jobs.api import calls
 from jobs.models import Job
-from jobs.tests.disks import fill_the_disk, full, spooled, volume
+from jobs.storage import disk_space, files, spool
 from jobs.tests.programs import Program
+from jobs.tests.storage.disks import fill_the_disk, full, spooled, volume
 from jobs.tests.upstream import Server, run
 
 UNTOUCHED = Balances(available=100 * CREDIT)
@@ -174,7 +174,7 @@ def test_without_room_made_first_nothing_would_be_refused(
 ) -> None:
     """The control."""
     fill_the_disk(monkeypatch)
-    monkeypatch.setattr(room, "_admit", lambda *_: None)
-    monkeypatch.setattr(room, "make_room", lambda *_: None)
+    monkeypatch.setattr(disk_space, "_admit", lambda *_: None)
+    monkeypatch.setattr(disk_space, "make_room", lambda *_: None)
     assert program.call().status_code == 200
     assert server.calls == 1

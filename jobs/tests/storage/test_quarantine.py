@@ -19,10 +19,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import chores, files, instance, leftovers, quarantine, spool, verify
-from jobs.instance import ForeignFilesError
+from jobs import chores, verify
 from jobs.models import Attempt, Chore, Instance, Job, Verification
 from jobs.queue import claims
+from jobs.storage import files, instance, leftovers, quarantine, spool
+from jobs.storage.instance import ForeignFilesError
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from jobs.verify import stored
@@ -302,7 +303,9 @@ def test_what_a_row_misses_is_never_removed(store: World) -> None:
 
 
 def test_where_nothing_can_be_renamed_it_is_only_reported(world: World, settings: Settings) -> None:
-    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "jobs.tests.test_quarantine.Bucket"}}
+    settings.STORAGES = settings.STORAGES | {
+        "default": {"BACKEND": "jobs.tests.storage.test_quarantine.Bucket"}
+    }
     instance.establish()
     world.job()
     default_storage.save("aurora/x/result-1.png", ContentFile(b"?"))

@@ -15,10 +15,10 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import files, room, spool
 from jobs.models import Job
+from jobs.storage import disk_space, files, spool
 from jobs.tests import upstream as wire
-from jobs.tests.disks import fill_the_disk, job_of, spooled
+from jobs.tests.storage.disks import fill_the_disk, job_of, spooled
 from jobs.tests.upstream import Server, run
 from pixian.protocol.errors import BodyLost, Refused
 from pixian.tests.imaging.odd_pictures import JPEG
@@ -31,7 +31,7 @@ def endless() -> Iterator[bytes]:
 
 def test_a_body_that_never_ends_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_RESULT_BYTES", 5000)
-    with room.reserved(job_of(1, 1), 1) as file:
+    with disk_space.reserved(job_of(1, 1), 1) as file:
         with pytest.raises(BodyLost, match="more than 5000 bytes"):
             files.fill(file, endless())
         assert file.tell() <= 6000
@@ -39,7 +39,7 @@ def test_a_body_that_never_ends_is_broken_off(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def body(settings: Settings) -> Iterator[TemporaryUploadedFile]:
-    with room.reserved(job_of(1, 1), 1) as file:
+    with disk_space.reserved(job_of(1, 1), 1) as file:
         yield file
 
 

@@ -14,9 +14,9 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db.models import Q
 from PIL import Image
 
-from jobs import room, spool
 from jobs.models import Attempt, Job
-from jobs.spool import ResultFile
+from jobs.storage import disk_space, spool
+from jobs.storage.spool import ResultFile
 from pixian.imaging import decode
 from pixian.protocol.errors import BodyLost, Refused
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS
@@ -27,7 +27,7 @@ TAIL_BYTES = 1024  # the end may have something behind it
 CHUNK_BYTES = 1 << 20
 NAMES_AT_ONCE = 400  # of one query, which SQLite allows some 1,000 values
 PREVIEW = ".webp"
-MAX_RESULT_BYTES = 2 * room.WORST_BYTES_PER_PIXEL * MAX_PROCESSED_PIXELS
+MAX_RESULT_BYTES = 2 * disk_space.WORST_BYTES_PER_PIXEL * MAX_PROCESSED_PIXELS
 
 
 class NotStoredError(Exception):
@@ -65,7 +65,7 @@ def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes], grew: Callable[[i
     """
     for chunk in chunks:
         try:
-            room.write(file, chunk)
+            disk_space.write(file, chunk)
         except OSError as error:
             raise BodyLost(str(error)) from error
         if file.tell() > MAX_RESULT_BYTES:

@@ -24,9 +24,9 @@ from pathlib import Path
 import structlog
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
-from jobs import spool
 from jobs.models import Job
-from jobs.spool import FULL, ResultFile
+from jobs.storage import spool
+from jobs.storage.spool import FULL, ResultFile
 from pixian.imaging import layout
 from pixian.protocol.errors import Refused
 from pixian.protocol.options import Format, Options
