@@ -10,13 +10,14 @@ from pathlib import Path
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from experiments.crash_points import Points
-from jobs import chores, exchange
+from jobs import chores
+from jobs.calls import execute
+from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
 from jobs.queue import claims
 from jobs.queue.heartbeat import Leases
 from jobs.storage import files
-from jobs.upstream import Upstream
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ def nothing(*_: object) -> None:
 
 def book_first() -> None:
     """The control: the result is stored only after it was booked."""
-    exchange.keep = _book_and_keep
+    execute.keep = _book_and_keep
 
 
 def _book_and_keep(job: Job, attempt: Attempt, body: TemporaryUploadedFile, upstream: Upstream) -> None:  # noqa: ARG001
     files.check_picture(body)
     name = files.result_name(job, attempt.number)
-    exchange.finish(job, attempt, name, files.sha256(body), body.tell())
+    execute.finish(job, attempt, name, files.sha256(body), body.tell())
     files.put(name, body)

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.core.files.storage import default_storage
 
-from jobs import exchange, process
+from jobs import process
+from jobs.calls import execute
 from jobs.models import Attempt, Job
 
 LOOK_EVERY_SECONDS = 0.005
@@ -50,13 +51,13 @@ class Notes:
 
 def note_bookings(notes: Notes) -> None:
     """In this process, from here on: a worker notes a result when its booking is committed."""
-    finish = exchange.finish
+    finish = execute.finish
 
     def finished(job: Job, attempt: Attempt, *facts: Any) -> None:
         finish(job, attempt, *facts)
         notes.note(job=job.pk, attempt=attempt.pk, charged=attempt.charged_microcredits)
 
-    exchange.finish = process.finish = finished  # type: ignore[assignment,attr-defined]
+    execute.finish = process.finish = finished  # type: ignore[assignment,attr-defined]
 
 
 def lost_uploads(uploads: Notes) -> Iterator[str]:

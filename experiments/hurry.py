@@ -4,7 +4,8 @@ The product's own constants stay as they are: an experiment's workers are forked
 these were changed. What they shorten is when something happens, never whether.
 """
 
-from jobs import exchange, hands, outcomes, process
+from jobs import hands, process
+from jobs.calls import execute, outcomes
 from pixian.client import backoff, ramp_up
 
 STEP_SECONDS = 0.1
@@ -29,7 +30,7 @@ def up() -> None:
     for module in (backoff, outcomes, hands):
         module.STEP_SECONDS = STEP_SECONDS  # type: ignore[attr-defined]
     hands.POLL_SECONDS = POLL_SECONDS
-    exchange.INSIST_STEP_SECONDS = INSIST_STEP_SECONDS  # type: ignore[assignment]
+    execute.INSIST_STEP_SECONDS = INSIST_STEP_SECONDS  # type: ignore[assignment]
     outcomes.ROOM_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     process.UNREACHABLE_WAIT_SECONDS = process.OPERATOR_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     ramp_up.START = CALLS_AT_FIRST

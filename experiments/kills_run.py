@@ -12,10 +12,10 @@ from experiments.kills_anywhere import Kills, Start
 from experiments.kills_gateway import Told, misled
 from experiments.site import Site
 from experiments.stage import Stage, report
-from jobs import attempts, outcomes
+from jobs.calls import attempts, outcomes
+from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
 from jobs.queue import claims
-from jobs.upstream import Upstream
 
 CONTROL_KILLS = 20
 

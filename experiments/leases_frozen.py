@@ -12,7 +12,8 @@ from typing import Any
 from django.db import transaction
 
 from experiments.child import Child
-from jobs import attempts, chores, exchange
+from jobs import chores
+from jobs.calls import attempts, execute
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
 from jobs.queue import claims
@@ -41,14 +42,14 @@ class Point:
 
 
 POINTS = {
-    "before it is sent": Point(exchange, "_send", "before", Job.State.DONE),
-    "sent, and no byte has left": Point(exchange, "_send", "after", Job.State.IN_DOUBT),
+    "before it is sent": Point(execute, "_send", "before", Job.State.DONE),
+    "sent, and no byte has left": Point(execute, "_send", "after", Job.State.IN_DOUBT),
     "during the call": Point(Client, "_send", "during", Job.State.IN_DOUBT),
-    "answered, and that isn't recorded": Point(exchange, "_record", "before", Job.State.IN_DOUBT),
-    "recorded, and the body is on its way": Point(exchange, "_record", "after", Job.State.FAILED),
-    "received, and not stored": Point(exchange, "keep", "before", Job.State.DONE),
+    "answered, and that isn't recorded": Point(execute, "_record", "before", Job.State.IN_DOUBT),
+    "recorded, and the body is on its way": Point(execute, "_record", "after", Job.State.FAILED),
+    "received, and not stored": Point(execute, "keep", "before", Job.State.DONE),
     "stored, and not booked": Point(files, "put", "after", Job.State.DONE),
-    "booked": Point(exchange, "finish", "after", Job.State.DONE, lost=False),
+    "booked": Point(execute, "finish", "after", Job.State.DONE, lost=False),
 }
 
 

@@ -30,10 +30,10 @@ from accounts.teams.create import open_team
 from experiments import hurry
 from experiments.child import Child, fork
 from experiments.stage import Stage
+from jobs.calls.upstream import connect
 from jobs.management.commands.worker import Command
 from jobs.models import Job
 from jobs.submit import Upload, submit
-from jobs.upstream import connect
 from pixian.imaging.decode import check
 
 CREDITS_PER_TEAM = 1_000_000

@@ -17,9 +17,10 @@ from experiments.judge import failures
 from experiments.site import Site
 from experiments.stage import Stage, report
 from experiments.upstream import Step
-from jobs import outcomes, review
+from jobs import review
+from jobs.calls import outcomes
+from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
-from jobs.upstream import Upstream
 
 PROXY_SECONDS = 60
 PATIENCE_SECONDS = 120

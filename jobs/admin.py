@@ -1,5 +1,5 @@
 """Jobs, their attempts and the account at the upstream in Django's admin: to look at, and to decide what
-nobody here can know. States are changed by ``jobs.queue.claims`` and ``jobs.attempts`` alone."""
+nobody here can know. States are changed by ``jobs.queue.claims`` and ``jobs.calls.attempts`` alone."""
 
 from typing import Any, ClassVar, cast
 

@@ -4,9 +4,9 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
+from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, BalanceSnapshot
 from jobs.reconcile.calls import SERVER_FAILED, longest
-from jobs.upstream import Upstream
 
 
 def take(upstream: Upstream) -> BalanceSnapshot | None:

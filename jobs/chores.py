@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from accounts import rate_limits
 from jobs import balance, verify
+from jobs.calls.upstream import Upstream
 from jobs.models import Chore
 from jobs.storage import instance, interruptible, quarantine
 from jobs.storage.interruptible import Stop, StoppedError
-from jobs.upstream import Upstream
 from pixian.protocol.errors import PixianError
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from accounts.fields import CreditsField
-from jobs.attempts import WrongStateError
+from jobs.calls.attempts import WrongStateError
 from jobs.models import Attempt
 from jobs.review import MAX_REASON, NotBookedError
 

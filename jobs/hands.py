@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager as Context
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
 
+from jobs.calls.upstream import Upstream
 from jobs.models import Job
 from jobs.process import process
 from jobs.queue import claims, concurrency, workers
 from jobs.queue.heartbeat import Leases, process_name
-from jobs.upstream import Upstream
 from pixian.client.backoff import STEP_SECONDS, Backoff
 
 log = structlog.get_logger(__name__)

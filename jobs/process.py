@@ -1,7 +1,7 @@
 """The conductor of one attempt in a worker, from the claimed job to the settled ledger.
 
-``jobs.exchange`` makes the call, ``jobs.outcomes`` books what came of it; here it is decided which, and how
-long this thread waits. (A program's call has a conductor of its own, ``jobs.relay``; what is left of it after
+``jobs.calls.execute`` makes the call, ``jobs.calls.outcomes`` books what came of it; here it is decided which, and how
+long this thread waits. (A program's call has a conductor of its own, ``jobs.calls.streaming``; what is left of it after
 a crash is brought to its end here.)
 """
 
@@ -11,15 +11,15 @@ import structlog
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from jobs import attempts, outcomes
+from jobs.calls import attempts, outcomes
+from jobs.calls.execute import exchange, finish, keep
+from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
-from jobs.exchange import exchange, finish, keep
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.queue.claims import Reason
 from jobs.storage import disk_space, files, leftovers, quarantine, spool
 from jobs.storage.spool import ResultFile
-from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 from pixian.client.client import OK
 from pixian.protocol import errors

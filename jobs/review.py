@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.ledger.operations import LedgerError
 from accounts.models import Role, Team, Transfer, User
-from jobs import attempts
+from jobs.calls import attempts
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.storage import files

@@ -16,7 +16,7 @@ from accounts import rate_limits
 from accounts.ledger.operations import LedgerError
 from accounts.models import ApiKey, Team, User
 from accounts.rate_limits import Bound, TooFastError
-from jobs import attempts
+from jobs.calls import attempts
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency, notify
 from jobs.queue.claims import NoSlotError

@@ -5,9 +5,9 @@ import threading
 from django.db import close_old_connections, connection
 
 from jobs import chores
+from jobs.calls.upstream import Upstream
 from jobs.hands import Hands
 from jobs.storage import leftovers
-from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 
 HEARS_EVERY_SECONDS = 1

@@ -23,7 +23,8 @@ from django.utils.translation import ngettext
 
 from accounts.ledger.money import exact
 from accounts.models import Transfer
-from jobs import chores, upstream
+from jobs import chores
+from jobs.calls import upstream
 from jobs.models import Attempt, Chore, Job, Presence, Verification
 from jobs.queue import concurrency, workers
 from jobs.queue.workers import Kind

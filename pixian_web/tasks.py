@@ -12,10 +12,10 @@ from celery.worker import WorkController
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 from jobs import chores
+from jobs.calls.upstream import Upstream, connect
 from jobs.hands import Hands
 from jobs.queue import claims
 from jobs.storage import leftovers
-from jobs.upstream import Upstream, connect
 from pixian.client.backoff import Backoff
 from pixian_web.celery import CHORES, LOOK, LOOK_AGAIN, LOOK_AGAIN_SECONDS, app, wake
 

@@ -15,10 +15,10 @@ from conftest import World, small_png
 from experiments import upstream
 from experiments.judge import failures
 from experiments.upstream import Log, result_for
+from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
 from jobs.process import process
 from jobs.queue import claims
-from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 from pixian.client.client import Client
 

@@ -23,15 +23,15 @@ from accounts.ledger.operations import (
 )
 from accounts.models import ApiKey
 from accounts.rate_limits import TooFastError
-from jobs import answers
 from jobs.api import access, call_log
+from jobs.calls import responses
+from jobs.calls.streaming import Call
+from jobs.calls.upstream import Upstream, connect
 from jobs.connections import give_back
 from jobs.models import Job
 from jobs.queue.claims import NoSlotError
 from jobs.queue.heartbeat import process_name
-from jobs.relay import Call
 from jobs.submit import RequestReusedError, Upload, begin
-from jobs.upstream import Upstream, connect
 from pixian.imaging import decode
 from pixian.protocol.errors import ApiError, Code, Refused, SlowDown, bad_parameter
 from pixian.server.concurrency_limit import Door
@@ -117,7 +117,7 @@ def make(key: ApiKey, upload: Upload) -> tuple[Job, Call | None]:
         raise access.too_fast(error) from error
     except NoSlotError as error:
         raise SlowDown(
-            429, Code.SLOW_DOWN, "All calls are taken at the moment.", retry_after=answers.RETRY_SOON
+            429, Code.SLOW_DOWN, "All calls are taken at the moment.", retry_after=responses.RETRY_SOON
         ) from error
     except RequestReusedError as error:
         raise Refused(409, Code.CONFLICT, "This Idempotency-Key came with another request before.") from error
@@ -205,12 +205,12 @@ def _ended(job: Job) -> Job:
         give_back()  # the connection: the first request needs one to end
         time.sleep(LOOK_AGAIN_SECONDS)
         job.refresh_from_db()
-    if error := answers.of(job):
+    if error := responses.of(job):
         raise error
     return job
 
 
 def _under_way() -> ApiError:
     error = Refused(409, Code.CONFLICT, "The first request with this Idempotency-Key is still under way.")
-    error.retry_after = answers.RETRY_SOON
+    error.retry_after = responses.RETRY_SOON
     return error

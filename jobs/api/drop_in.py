@@ -11,11 +11,11 @@ from werkzeug.wrappers import Request
 from accounts import rate_limits
 from accounts.ledger import operations as ledger
 from accounts.models import ApiKey, Scope
-from jobs import answers
 from jobs.api import access, calls
 from jobs.api.face import nothing, speaks
+from jobs.calls import responses
+from jobs.calls.streaming import Call
 from jobs.models import Job
-from jobs.relay import Call
 from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError
 from pixian.removebg import account as standing
@@ -91,7 +91,7 @@ def _finish(call: Call | None) -> None:
 
 
 def _answer(job: Job, wanted: Wanted) -> HttpResponse:
-    told = answers.headers(job.last_attempt.headers)
+    told = responses.headers(job.last_attempt.headers)
     try:
         with job.result.open() as result:
             made = finish(wanted, cast("BinaryIO", result), told, (job.width, job.height))

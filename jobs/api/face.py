@@ -13,8 +13,8 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from werkzeug.exceptions import HTTPException
 
-from jobs import answers
 from jobs.api import call_log
+from jobs.calls import responses
 from jobs.storage import spool
 from pixian.protocol.errors import ApiError, Refused, ServerFailed
 from pixian.server import cors
@@ -70,7 +70,7 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
         response = told(Refused(error.code or 400, error.code or 400, f"{error.name}."))
     except (OperationalError, InterfaceError) as error:
         log.error("the database doesn't answer", error=str(error).strip())  # noqa: TRY400 - where says nothing
-        response = told(answers.database_away())
+        response = told(responses.database_away())
     except Exception as error:
         log.exception("a program's request failed")
         response = told(_broken(error))
@@ -80,7 +80,7 @@ def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> Ht
 def _broken(error: Exception) -> ApiError:
     """What a program is told that can't know better, and what the operator is."""
     if isinstance(error, OSError) and error.errno in spool.FULL:
-        return answers.disk_full()
+        return responses.disk_full()
     return ServerFailed(500, 500, "Something broke here. What was charged is in the books.")
 
 

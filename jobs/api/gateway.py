@@ -12,11 +12,11 @@ from werkzeug.wrappers import Request
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS
 from accounts.models import ApiKey, Scope
-from jobs import answers
 from jobs.api import access, calls
 from jobs.api.face import View, speaks
+from jobs.calls import responses
+from jobs.calls.streaming import Call
 from jobs.models import Job
-from jobs.relay import Call
 from pixian.protocol import version_1
 from pixian.protocol.options import NAMES, Options
 from pixian.server.form import UploadRequest, read_form
@@ -94,7 +94,7 @@ def _made(
 def _again(job: Job) -> HttpResponseBase:
     """What a repetition is given: the first time's headers and bytes."""
     try:
-        told = answers.of_result(job, job.last_attempt.headers)
+        told = responses.of_result(job, job.last_attempt.headers)
         response = FileResponse(job.result.open(), headers=told)
     except FileNotFoundError as error:
         raise calls.gone() from error
@@ -107,5 +107,5 @@ def _answer(job: Job, call: Call | None) -> HttpResponseBase:
         return _again(job)
     call.wait()
     if call.headers is None:
-        raise call.error or answers.unknown()
+        raise call.error or responses.unknown()
     return StreamingHttpResponse(call.body(), headers=call.headers)

@@ -8,8 +8,8 @@ from ninja import Schema
 from pydantic import Field
 
 from accounts.models import ApiKey
-from jobs import answers
 from jobs.api.values import Credits, credits_, known, one_of
+from jobs.calls import responses
 from jobs.models import Attempt, Job
 from jobs.reconcile import Verdict, booked, books, held, verdict
 
@@ -149,7 +149,7 @@ def key_name(key: ApiKey | None) -> KeyName | None:
 
 def result_type(job: Job) -> str:
     """As a program is told it that waits for the answer."""
-    return answers.headers(job.last_attempt.headers)["Content-Type"]
+    return responses.headers(job.last_attempt.headers)["Content-Type"]
 
 
 def _picture(job: Job) -> Picture:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from jobs.answers import RELAYED
 from jobs.api.calls import MAX_KEY
 from jobs.api.openapi_answers import IMAGES, JSON, Dict, errors, headers
+from jobs.calls.responses import RELAYED
 from pixian.protocol import version_1
 from pixian.protocol.limits import (
     MAX_PROCESSED_PIXELS,

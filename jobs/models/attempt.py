@@ -1,4 +1,4 @@
-"""One paid call, and what is known of it. ``jobs.attempts`` changes its state."""
+"""One paid call, and what is known of it. ``jobs.calls.attempts`` changes its state."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 from accounts.ledger.money import to_credits
 from accounts.models import User
-from jobs import attempts, review
+from jobs import review
+from jobs.calls import attempts
 from jobs.models import Attempt
 from jobs.reconcile.periods import Period
 

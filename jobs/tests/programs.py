@@ -17,10 +17,10 @@ from accounts.rate_limits import Bound
 from conftest import small_png
 from jobs import submit
 from jobs.api import calls
+from jobs.calls.upstream import Upstream
 from jobs.models import Job
 from jobs.queue.heartbeat import process_name
 from jobs.submit import Upload
-from jobs.upstream import Upstream
 from pixian.imaging.decode import open_picture
 from pixian.protocol.credentials import Credentials
 

@@ -14,13 +14,13 @@ from pytest_django import Settings
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import World
 from jobs import balance
+from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, BalanceSnapshot, Purchase
 from jobs.reconcile.account import balances
 from jobs.reconcile.calls import Call, calls, longest
 from jobs.reconcile.periods import Outcome, Period, Statement, statement
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
-from jobs.upstream import Upstream
 from pixian.protocol import errors
 
 UPSTREAM = "https://api.pixian.ai"

@@ -12,7 +12,8 @@ from pytest_django import Settings
 from accounts import rate_limits
 from accounts.models import LedgerAccount, Rate
 from conftest import World
-from jobs import attempts, chores
+from jobs import chores
+from jobs.calls import attempts
 from jobs.models import Attempt, BalanceSnapshot, Chore, Verification
 from jobs.queue import claims
 from jobs.storage import quarantine

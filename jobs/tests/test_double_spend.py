@@ -21,14 +21,15 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances, InsufficientCreditsError
 from accounts.models import ApiKey, LedgerAccount, Transfer
 from conftest import World, small_png
-from jobs import attempts, outcomes, process, submit
+from jobs import process, submit
+from jobs.calls import attempts, outcomes
+from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency
 from jobs.tests import upstream as wire
 from jobs.tests.programs import begun
 from jobs.tests.upstream import Server
-from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 
 Ask = Callable[[], bool]

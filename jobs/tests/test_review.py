@@ -11,8 +11,9 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import Membership, Role, Transfer, User
 from conftest import World, hold_of
-from jobs import attempts, review
-from jobs.attempts import WrongStateError
+from jobs import review
+from jobs.calls import attempts
+from jobs.calls.attempts import WrongStateError
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.submit import submit_again

@@ -15,7 +15,8 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import LedgerAccount, Transfer
 from conftest import World, hold_of, small_png
-from jobs import attempts, submit
+from jobs import submit
+from jobs.calls import attempts
 from jobs.connections import give_back
 from jobs.models import Job
 from jobs.queue import claims

@@ -26,13 +26,13 @@ from engine.models.catalog import BUILT_IN
 from engine.tests.conftest import wait_until_ready
 from experiments.servers import create_database
 from jobs import hands
+from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
 from jobs.process import process
 from jobs.queue import claims
 from jobs.storage import leftovers, spool
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import CREDENTIALS, Handler, Server
-from jobs.upstream import Upstream
 from jobs.worker import Worker
 from pixian.client.client import Client
 from pixian_web.tests.instance import Instance

@@ -13,10 +13,10 @@ from typing import Any
 from django.utils import timezone
 from PIL import Image
 
+from jobs.calls.upstream import Upstream
 from jobs.models import Job
 from jobs.process import process
 from jobs.queue import claims
-from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 from pixian.client.client import Client
 from pixian.protocol.credentials import Credentials

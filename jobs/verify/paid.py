@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.ledger.money import to_credits
-from jobs import price
+from jobs.calls import pricing
 from jobs.models import Attempt, Price
 from jobs.reconcile.account import balances
 from jobs.reconcile.rows import rows
@@ -85,7 +85,7 @@ def _highest_rates(since: datetime | None) -> dict[int, int]:
     found: defaultdict[int, int] = defaultdict(int)
     for width, height, charged in sizes.annotate(Max("charged_microcredits")):
         pixels = width * height
-        found[price.band(pixels)] = max(found[price.band(pixels)], price.rate(charged, pixels))
+        found[pricing.band(pixels)] = max(found[pricing.band(pixels)], pricing.rate(charged, pixels))
     return found
 
 
@@ -97,8 +97,8 @@ def _taught_lately() -> dict[int, list[tuple[datetime, int]]]:
     )
     found: defaultdict[int, list[tuple[datetime, int]]] = defaultdict(list)
     for ended, width, height, charged, held in rows.iterator():
-        latest = found[price.band(width * height)]
+        latest = found[pricing.band(width * height)]
         if ended and len(latest) < LATEST:
-            rate = price.rate(price.taught(charged or 0, held or 0), width * height)
+            rate = pricing.rate(pricing.taught(charged or 0, held or 0), width * height)
             latest.append((ended, min(rate, MAX_MICROCREDITS)))
     return found

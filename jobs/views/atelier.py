@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.access import enter, remember
 from accounts.ledger.operations import LedgerError
 from accounts.models import Membership, Role
-from jobs.attempts import estimate
+from jobs.calls.attempts import estimate
 from jobs.forms import UploadForm
 from jobs.models import Job
 from jobs.storage.spool import FULL

@@ -17,10 +17,10 @@ from accounts.teams import invitations
 from accounts.tests.auth.factors import code_of
 from accounts.tests.auth.mailbox import the_link
 from conftest import World
+from jobs.calls.upstream import Upstream
 from jobs.tests import upstream as wire
 from jobs.tests.programs import REMOVE, program_with, reach
 from jobs.tests.upstream import serving
-from jobs.upstream import Upstream
 from pixian.client.client import Client as UpstreamClient
 from pixian.protocol.credentials import Credentials
 

@@ -14,11 +14,11 @@ from django.core.serializers.json import DjangoJSONEncoder
 from accounts.ledger.money import to_credits
 from accounts.models import User
 from jobs import balance, review
+from jobs.calls.upstream import connect
 from jobs.reconcile import logged, report
 from jobs.reconcile.account import balances
 from jobs.reconcile.rows import Span, not_fine
 from jobs.reconcile.settle import NotAllowedError, settle
-from jobs.upstream import connect
 from jobs.witness import Finding, UnreadableLogError
 from pixian.protocol.errors import AccountRefused, PixianError, Unreachable
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from jobs.upstream import connect
+from jobs.calls.upstream import connect
 from jobs.worker import Worker
 
 

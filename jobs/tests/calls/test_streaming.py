@@ -22,7 +22,8 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
-from jobs import answers, submit
+from jobs import submit
+from jobs.calls import responses
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency
 from jobs.queue.claims import NoSlotError
@@ -278,7 +279,7 @@ def test_a_rate_that_is_passed_gives_back_all(committed_world: World, program: P
 
 
 def test_errors_of_ours_name_no_charge() -> None:
-    told: list[ApiError] = [answers.unreachable(), answers.cut_off(), answers.out_of_order()]
+    told: list[ApiError] = [responses.unreachable(), responses.cut_off(), responses.out_of_order()]
     assert {error.status for error in told} == {503}
 
 

@@ -11,7 +11,9 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import attempts, exchange, outcomes, process, review
+from jobs import process, review
+from jobs.calls import attempts, execute, outcomes
+from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job, Price
 from jobs.queue import claims
 from jobs.reconcile import Verdict, books
@@ -19,7 +21,6 @@ from jobs.submit import submit_again
 from jobs.tests import upstream as wire
 from jobs.tests.programs import Program
 from jobs.tests.upstream import Server, run
-from jobs.upstream import Upstream
 from jobs.verify import run as verify
 from pixian.client.backoff import Backoff
 
@@ -33,15 +34,15 @@ def frozen(
 ) -> Callable[..., tuple[Attempt, Job]]:
     """Call, and freeze between the answer's arrival and its record; ``meanwhile`` others do as they do."""
     world.job()
-    record = exchange._record
+    record = execute._record
 
     def freeze(meanwhile: Meanwhile, *, charges: bool = True) -> tuple[Attempt, Job]:
         def wake_up(*arguments: Any) -> None:
-            monkeypatch.setattr(exchange, "_record", record)
+            monkeypatch.setattr(execute, "_record", record)
             meanwhile()
             record(*arguments)
 
-        monkeypatch.setattr(exchange, "_record", wake_up)
+        monkeypatch.setattr(execute, "_record", wake_up)
         job = claims.claim("frozen")
         assert job
         with pytest.raises(claims.LostLeaseError):
@@ -198,14 +199,14 @@ def test_what_no_database_takes_is_in_the_log(
 @pytest.fixture
 def reclaimed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program's call whose process was frozen, and whose job a worker has ended meanwhile."""
-    record = exchange._record
+    record = execute._record
 
     def wake_up(*arguments: Any) -> None:
-        monkeypatch.setattr(exchange, "_record", record)
+        monkeypatch.setattr(execute, "_record", record)
         run(server)
         record(*arguments)
 
-    monkeypatch.setattr(exchange, "_record", wake_up)
+    monkeypatch.setattr(execute, "_record", wake_up)
 
 
 def test_a_programs_call_keeps_it_too(

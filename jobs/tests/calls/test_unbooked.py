@@ -16,14 +16,15 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import LedgerAccount, User
 from conftest import World
-from jobs import answers, attempts, outcomes, review
+from jobs import review
+from jobs.calls import attempts, outcomes, responses
+from jobs.calls.outcomes import MAX_BOOKING_FAILURES
 from jobs.models import Attempt, Job
-from jobs.outcomes import MAX_BOOKING_FAILURES
 from jobs.queue import claims
 from jobs.reconcile import Verdict, books
 from jobs.tests import upstream as wire
+from jobs.tests.calls.test_one_call import content
 from jobs.tests.programs import Program
-from jobs.tests.test_process import content
 from jobs.tests.upstream import Server, run
 from jobs.verify import run as verify
 from pixian.protocol.errors import BodyLost
@@ -177,7 +178,7 @@ def test_the_database_itself_may_refuse(world: World, server: Server) -> None:
 def test_a_database_that_is_away_counts_as_no_failure(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.exchange.INSIST_SECONDS", -1)
+    monkeypatch.setattr("jobs.calls.execute.INSIST_SECONDS", -1)
     world.job()
     try_to_book(server, OperationalError("away"), MAX_BOOKING_FAILURES + 2)
     attempt = Attempt.objects.get()
@@ -196,7 +197,7 @@ def test_a_programs_call_counts_too(program: Program, committed_world: World, se
     attempt = Attempt.objects.get()
     assert (attempt.state, attempt.doubt, server.calls) == ("in_doubt", Attempt.Doubt.UNBOOKED, 1)
     assert ledger.balances(committed_world.team).held == CREDIT
-    told = answers.of(Job.objects.get())
+    told = responses.of(Job.objects.get())
     assert told
     assert (told.status, told.message) == (504, "It isn't known yet what became of the call.")
 

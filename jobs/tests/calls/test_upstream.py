@@ -10,6 +10,7 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
 from jobs import chores, process
+from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.reconcile import books
@@ -17,7 +18,6 @@ from jobs.storage import files
 from jobs.tests import upstream as wire
 from jobs.tests.test_worker import add, all_done, until, working
 from jobs.tests.upstream import Server
-from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 
 Reason = Job.Reason

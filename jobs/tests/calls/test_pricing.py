@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.price import band, ceiling, lowest_band, rate
+from jobs.calls.pricing import band, ceiling, lowest_band, rate
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS, MAX_UPLOAD_PIXELS
 
 PIXELS = st.integers(1, MAX_UPLOAD_PIXELS)

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.ledger import operations as ledger
 from accounts.models import User
-from jobs import price
+from jobs.calls import pricing
 from jobs.models import Attempt, Job, Price
 from pixian.client.client import Answer
 from pixian.protocol.credits import (
@@ -41,8 +41,8 @@ class WrongStateError(Exception):
 def estimate(pixels: int) -> int:
     """Micro-credits that a call for so many pixels is expected to cost at most, by what the upstream has
     charged so far and never below the floor of the settings."""
-    seen = Price.objects.of(*_account()).highest(price.lowest_band(pixels))
-    return price.ceiling(pixels, max(_floor(), seen))
+    seen = Price.objects.of(*_account()).highest(pricing.lowest_band(pixels))
+    return pricing.ceiling(pixels, max(_floor(), seen))
 
 
 def prepare_first(job: Job, actor: User) -> Attempt:
@@ -230,9 +230,9 @@ def _floor() -> int:
 
 def _learn(job: Job, charged: int, held: int) -> None:
     pixels = job.width * job.height
-    rate = price.rate(price.taught(charged, held), pixels)
+    rate = pricing.rate(pricing.taught(charged, held), pixels)
     # Cut to what the column holds: a single pixel's charge is a million times as much per megapixel.
-    Price.objects.learn(*_account(), price.band(pixels), min(rate, MAX_MICROCREDITS), _floor())
+    Price.objects.learn(*_account(), pricing.band(pixels), min(rate, MAX_MICROCREDITS), _floor())
 
 
 def _evidence(attempt: Attempt, came: Answer) -> dict[str, Any]:
@@ -259,7 +259,7 @@ def _charge(attempt: Attempt, header: str | None) -> tuple[int | None, str]:
     except UnreadableCreditsError:
         return None, ""
     held = attempt.hold.amount_microcredits if attempt.hold else 0
-    if charged is not None and charged > price.most_believed(held, settings.CHARGE_ALARM_FACTOR):
+    if charged is not None and charged > pricing.most_believed(held, settings.CHARGE_ALARM_FACTOR):
         return None, Doubt.IMPLAUSIBLE
     return charged, ""
 

@@ -11,11 +11,11 @@ import structlog
 from django.db import InterfaceError, OperationalError
 
 from accounts.ledger.operations import LedgerError
-from jobs import attempts
+from jobs.calls import attempts
+from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.queue.claims import Reason
-from jobs.upstream import Upstream
 from pixian.client.backoff import STEP_SECONDS
 from pixian.client.client import OK
 from pixian.protocol import errors

@@ -15,8 +15,8 @@ from pytest_django import Settings
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of, small_png
-from jobs import price
-from jobs.attempts import estimate
+from jobs.calls import pricing
+from jobs.calls.attempts import estimate
 from jobs.models import Price
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
@@ -151,13 +151,13 @@ def test_no_picture_is_held_for_less_than_the_same_one_cost(
     """As ``estimate`` and ``PriceQuerySet.highest`` do, without a database, once each was learned whole."""
     seen: dict[int, int] = {}
     for pixels, charged in charges:
-        band, rate = price.band(pixels), price.rate(charged, pixels)
+        band, rate = pricing.band(pixels), pricing.rate(charged, pixels)
         seen[band] = max(rate, seen.get(band, 0))
     for pixels, charged in charges:
-        rates = [rate for band, rate in seen.items() if band >= price.lowest_band(pixels)]
-        held = price.ceiling(pixels, max(floor, *rates))
+        rates = [rate for band, rate in seen.items() if band >= pricing.lowest_band(pixels)]
+        held = pricing.ceiling(pixels, max(floor, *rates))
         assert held >= charged
-        assert held >= price.ceiling(pixels, floor)
+        assert held >= pricing.ceiling(pixels, floor)
 
 
 # Two who learn at once --------------------------------------------------------------------------------

@@ -18,15 +18,15 @@ from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import answers, attempts, outcomes
+from jobs.calls import attempts, outcomes, responses
+from jobs.calls.execute import Listener, exchange
+from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
-from jobs.exchange import Listener, exchange
 from jobs.models import Attempt, Job
 from jobs.process import process
 from jobs.queue import claims, concurrency, workers
 from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, Leases, process_name
 from jobs.storage import disk_space, files
-from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 from pixian.client.client import Answer
 from pixian.protocol import errors
@@ -81,7 +81,7 @@ class Call(Listener):
         descriptor = os.open(body.temporary_file_path(), os.O_RDONLY)
         with self._changed:
             self._descriptor = descriptor
-            self.headers = answers.of_result(self._job, answer.headers)
+            self.headers = responses.of_result(self._job, answer.headers)
             self._changed.notify_all()
 
     def grew(self, size: int) -> None:
@@ -97,7 +97,7 @@ class Call(Listener):
             return min(max(size, sent), sent + CHUNK_BYTES)
 
     def _run(self) -> None:
-        error: errors.ApiError | None = answers.unknown()
+        error: errors.ApiError | None = responses.unknown()
         try:
             with _leases().held(self._job):
                 error = _conduct(self._job, self._attempt, self._upstream, self._until, self)
@@ -163,7 +163,7 @@ def _conduct(
         except FAILURES as error:
             return _tell(job, attempt, error, upstream)
         else:
-            return answers.of(job)
+            return responses.of(job)
 
 
 def _pause(error: errors.ApiError, backoff: Backoff) -> int:
@@ -184,13 +184,13 @@ def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> e
         case errors.AccountRefused() | errors.Misdirected():
             log.error("calls wait for an operator", upstream=str(error))
             upstream.suspect()
-            return _pass_on(job, attempt, answers.out_of_order(), error)
+            return _pass_on(job, attempt, responses.out_of_order(), error)
         case errors.Unreachable():
             log.warning("the upstream can't be reached", error=str(error))
-            return _pass_on(job, attempt, answers.unreachable())
+            return _pass_on(job, attempt, responses.unreachable())
         case errors.GatewayTimedOut() | errors.Unanswered() | errors.BodyLost():
             outcomes.lose(job, attempt, upstream)
-            return answers.cut_off() if job.reason == claims.Reason.PASSED_ON else answers.of(job)
+            return responses.cut_off() if job.reason == claims.Reason.PASSED_ON else responses.of(job)
         case errors.ServerFailed():
             outcomes.turn_down(job, attempt, error)
             return error
@@ -199,21 +199,21 @@ def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> e
         case files.NotStoredError() | disk_space.NoRoomError():
             return _tell_of_full_disk(job, attempt, error)
     log.error("a program's call can't be made", error=str(error))
-    return _pass_on(job, attempt, answers.out_of_order())
+    return _pass_on(job, attempt, responses.out_of_order())
 
 
 def _tell_of_full_disk(job: Job, attempt: Attempt, error: Exception) -> errors.ApiError:
     if isinstance(error, files.NotStoredError):
         outcomes.wait_for_room(job, str(error))
-        return answers.result_waits()
+        return responses.result_waits()
     log.error("no room for a result", error=str(error))
-    return _pass_on(job, attempt, answers.disk_full())
+    return _pass_on(job, attempt, responses.disk_full())
 
 
 def _turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> errors.ApiError | None:
     """An answer that a repetition is given too, so that it is told out of the rows."""
     outcomes.turn_down(job, attempt, error)
-    return answers.of(job)
+    return responses.of(job)
 
 
 def _pass_on(

@@ -12,7 +12,7 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
 from jobs import review
-from jobs.attempts import estimate
+from jobs.calls.attempts import estimate
 from jobs.models import Attempt, Job, Price
 from jobs.reconcile import Verdict, books
 from jobs.tests import upstream as wire

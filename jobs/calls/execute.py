@@ -13,13 +13,13 @@ import structlog
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import attempts, outcomes
+from jobs.calls import attempts, outcomes
+from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.storage import disk_space, files, quarantine, spool
 from jobs.storage.spool import ResultFile
-from jobs.upstream import Upstream
 from pixian.client.client import OK, Answer
 from pixian.protocol import errors
 

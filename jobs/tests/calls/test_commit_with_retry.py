@@ -10,11 +10,11 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import Transfer
 from conftest import World
-from jobs import attempts, exchange
+from jobs.calls import attempts, execute
 from jobs.models import Attempt
 from jobs.queue import claims
 from jobs.tests import upstream as wire
-from jobs.tests.test_process import balances, content
+from jobs.tests.calls.test_one_call import balances, content
 from jobs.tests.upstream import Server, run
 
 AWAY = OperationalError("the database system is shutting down")
@@ -34,7 +34,7 @@ def fails(committed_world: World) -> Iterator[Arm]:
     """``fails(step, times, when)``: *before* the step, or at the commit after it: *undone*, or done and only
     the confirmation *lost*. Returns a list with an entry for each failure so far."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exchange, "INSIST_STEP_SECONDS", 0)
+        patch.setattr(execute, "INSIST_STEP_SECONDS", 0)
 
         def arm(step: tuple[Any, str], times: int, when: str, error: Exception = AWAY) -> list[str]:
             take, commit = getattr(*step), getattr(connection, "_commit")  # noqa: B009 - of every backend
@@ -120,7 +120,7 @@ def test_a_database_that_stays_away_leaves_the_rest_to_a_restart(
     """An answer that was never recorded is a doubt; a result that was stored is found and booked."""
     committed_world.job()
     fails(STEPS[step], 1, "undone")
-    monkeypatch.setattr(exchange, "INSIST_SECONDS", -1)
+    monkeypatch.setattr(execute, "INSIST_SECONDS", -1)
     with pytest.raises(OperationalError):
         run(server)
     job, _ = run(server)
@@ -137,7 +137,7 @@ def test_without_insisting_one_failed_commit_ends_the_turn(
 ) -> None:
     """The control."""
     committed_world.job()
-    monkeypatch.setattr(exchange, "insist", lambda step, _done: step())
+    monkeypatch.setattr(execute, "insist", lambda step, _done: step())
     fails(step, 1, "undone")
     with pytest.raises(OperationalError):
         run(server)
@@ -154,8 +154,8 @@ def test_without_looking_a_lost_confirmation_is_written_twice(
 ) -> None:
     """The control; the fence and the attempt's state catch the second write."""
     committed_world.job()
-    insist = exchange.insist
-    monkeypatch.setattr(exchange, "insist", lambda step, _done: insist(step, lambda: False))
+    insist = execute.insist
+    monkeypatch.setattr(execute, "insist", lambda step, _done: insist(step, lambda: False))
     fails(step, 1, "lost")
     with pytest.raises((attempts.WrongStateError, claims.LostLeaseError)):
         run(server)

@@ -10,14 +10,15 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import attempts, process
+from jobs import process
+from jobs.calls import attempts
+from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.storage import files
 from jobs.tests import upstream as wire
-from jobs.tests.test_process import balances, content
+from jobs.tests.calls.test_one_call import balances, content
 from jobs.tests.upstream import Server, run
-from jobs.upstream import Upstream
 from pixian.client.backoff import Backoff
 
 Reason = Job.Reason
