@@ -19,9 +19,9 @@ from accounts.ledger import triggers
 from accounts.ledger.money import MICROCREDITS
 from accounts.models import Membership, Role, Team, Transfer, User
 from accounts.teams.create import open_team
-from jobs.forms import UploadForm
+from jobs.intake.forms import UploadForm
+from jobs.intake.submit import submit
 from jobs.models import Attempt, Job
-from jobs.submit import submit
 
 ROOT = Path(__file__).parent
 PHOTOS = ROOT / "engine/tests/photos"

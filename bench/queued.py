@@ -23,8 +23,8 @@ django.setup()  # before anything that defines or reads a model is imported
 from accounts.models import Team, User  # noqa: E402
 from accounts.teams.create import open_team  # noqa: E402
 from engine.config import ROOT  # noqa: E402
+from jobs.intake.submit import Upload, submit  # noqa: E402
 from jobs.models import Attempt, Job  # noqa: E402
-from jobs.submit import Upload, submit  # noqa: E402
 from pixian.imaging import decode  # noqa: E402
 
 ENOUGH_MICROCREDITS = 10**12

@@ -15,8 +15,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from experiments.child import Child
 from experiments.database_notes import Notes, note_bookings
 from experiments.site import Site
+from jobs.intake.submit import Upload, submit
 from jobs.models import Job
-from jobs.submit import Upload, submit
 from pixian.imaging.decode import check
 
 PAUSE_SECONDS = 0.05

@@ -31,9 +31,9 @@ from experiments import hurry
 from experiments.child import Child, fork
 from experiments.stage import Stage
 from jobs.calls.upstream import connect
+from jobs.intake.submit import Upload, submit
 from jobs.management.commands.worker import Command
 from jobs.models import Job
-from jobs.submit import Upload, submit
 from pixian.imaging.decode import check
 
 CREDITS_PER_TEAM = 1_000_000

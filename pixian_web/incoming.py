@@ -18,7 +18,7 @@ class TextMiddleware:
 
     It stands behind the middleware for CSRF and log-ins, so that no form is read that those would refuse. The
     faces for programs are let through: they read their own bodies and answer in their own shape. The names of
-    files are no matter of this, since ``jobs.forms.clean_name`` drops what can't be kept of them.
+    files are no matter of this, since ``jobs.intake.forms.clean_name`` drops what can't be kept of them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:

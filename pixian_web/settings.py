@@ -232,7 +232,7 @@ for _folder in (MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR, SPOOL_ASIDE_DIR):
     _folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
-FILE_UPLOAD_HANDLERS = ["jobs.uploads.BoundedUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["jobs.intake.upload_handler.BoundedUploadHandler"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"

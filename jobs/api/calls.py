@@ -28,10 +28,10 @@ from jobs.calls import responses
 from jobs.calls.streaming import Call
 from jobs.calls.upstream import Upstream, connect
 from jobs.connections import give_back
+from jobs.intake.submit import RequestReusedError, Upload, begin
 from jobs.models import Job
 from jobs.queue.claims import NoSlotError
 from jobs.queue.heartbeat import process_name
-from jobs.submit import RequestReusedError, Upload, begin
 from pixian.imaging import decode
 from pixian.protocol.errors import ApiError, Code, Refused, SlowDown, bad_parameter
 from pixian.server.concurrency_limit import Door

@@ -15,12 +15,12 @@ from accounts.api_keys import keys
 from accounts.models import ApiKey, Scope, Team, User
 from accounts.rate_limits import Bound
 from conftest import small_png
-from jobs import submit
 from jobs.api import calls
 from jobs.calls.upstream import Upstream
+from jobs.intake import submit
+from jobs.intake.submit import Upload
 from jobs.models import Job
 from jobs.queue.heartbeat import process_name
-from jobs.submit import Upload
 from pixian.imaging.decode import open_picture
 from pixian.protocol.credentials import Credentials
 

@@ -16,9 +16,9 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Team, Transfer
 from conftest import World, small_png
-from jobs import submit
+from jobs.intake import submit
+from jobs.intake.submit import Upload
 from jobs.models import Job
-from jobs.submit import Upload
 from jobs.tests import upstream as wire
 from jobs.tests.programs import Program, program_of
 from jobs.tests.test_api_gateway import refusal

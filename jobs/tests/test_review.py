@@ -14,9 +14,9 @@ from conftest import World, hold_of
 from jobs import review
 from jobs.calls import attempts
 from jobs.calls.attempts import WrongStateError
+from jobs.intake.submit import submit_again
 from jobs.models import Attempt, Job
 from jobs.queue import claims
-from jobs.submit import submit_again
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 

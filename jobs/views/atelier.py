@@ -17,10 +17,10 @@ from accounts.access import enter, remember
 from accounts.ledger.operations import LedgerError
 from accounts.models import Membership, Role
 from jobs.calls.attempts import estimate
-from jobs.forms import UploadForm
+from jobs.intake.forms import UploadForm
+from jobs.intake.submit import RequestReusedError, submit
 from jobs.models import Job
 from jobs.storage.spool import FULL
-from jobs.submit import RequestReusedError, submit
 from jobs.views import live, unpaid
 from pixian.protocol import file_names
 

@@ -14,10 +14,10 @@ from conftest import World
 from jobs import process, review
 from jobs.calls import attempts, execute, outcomes
 from jobs.calls.upstream import Upstream
+from jobs.intake.submit import submit_again
 from jobs.models import Attempt, Job, Price
 from jobs.queue import claims
 from jobs.reconcile import Verdict, books
-from jobs.submit import submit_again
 from jobs.tests import upstream as wire
 from jobs.tests.programs import Program
 from jobs.tests.upstream import Server, run

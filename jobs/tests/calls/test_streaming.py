@@ -22,8 +22,8 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
-from jobs import submit
 from jobs.calls import responses
+from jobs.intake import submit
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency
 from jobs.queue.claims import NoSlotError

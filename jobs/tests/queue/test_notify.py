@@ -14,7 +14,7 @@ from pytest_django import Settings
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
-from jobs import submit
+from jobs.intake import submit
 from jobs.models import Job
 from jobs.queue import claims, notify
 from jobs.tests import upstream as wire

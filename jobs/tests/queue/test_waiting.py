@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from conftest import small_png
-from jobs import submit
+from jobs.intake import submit
 from jobs.queue import concurrency
 from jobs.queue.claims import NoSlotError
 from jobs.queue.heartbeat import process_name

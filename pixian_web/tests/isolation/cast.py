@@ -11,8 +11,8 @@ from django.utils import timezone
 from accounts.api_keys import keys
 from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
 from conftest import World, small_png, upload
+from jobs.intake.submit import submit
 from jobs.models import Attempt, Job
-from jobs.submit import submit
 from pixian.protocol.credentials import Credentials
 
 ROLES = {"viewer": Role.VIEWER, "member": Role.MEMBER, "manager": Role.MANAGER, "owner": Role.OWNER}

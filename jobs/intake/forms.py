@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from jobs.decoding import ROOM
-from jobs.submit import Upload
+from jobs.intake.submit import Upload
 from pixian.imaging import decode
 from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed, TooComplex

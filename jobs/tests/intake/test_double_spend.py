@@ -21,10 +21,11 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances, InsufficientCreditsError
 from accounts.models import ApiKey, LedgerAccount, Transfer
 from conftest import World, small_png
-from jobs import process, submit
+from jobs import process
 from jobs.calls import attempts, outcomes
 from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
+from jobs.intake import submit
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency
 from jobs.tests import upstream as wire

@@ -15,12 +15,12 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import LedgerAccount, Transfer
 from conftest import World, hold_of, small_png
-from jobs import submit
 from jobs.calls import attempts
 from jobs.connections import give_back
+from jobs.intake import submit
+from jobs.intake.submit import NotFailedError, RequestReusedError, submit_again
 from jobs.models import Job
 from jobs.queue import claims
-from jobs.submit import NotFailedError, RequestReusedError, submit_again
 
 
 def stored(settings: Settings) -> list[Path]:

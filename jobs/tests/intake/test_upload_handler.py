@@ -12,9 +12,9 @@ from pytest_django import Settings
 
 from accounts.ledger import operations as ledger
 from conftest import World, small_png
-from jobs import forms, uploads
+from jobs.intake import forms, upload_handler
+from jobs.intake.upload_handler import BoundedUploadHandler
 from jobs.models import Job
-from jobs.uploads import BoundedUploadHandler
 
 LIMIT = 150_000
 
@@ -29,7 +29,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         sizes.append(Path(handler.file.temporary_file_path()).stat().st_size)
         return super(BoundedUploadHandler, handler).file_complete(file_size)
 
-    monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", LIMIT)
+    monkeypatch.setattr(upload_handler, "MAX_UPLOAD_BYTES", LIMIT)
     monkeypatch.setattr(forms, "MAX_UPLOAD_BYTES", LIMIT)
     monkeypatch.setattr(BoundedUploadHandler, "file_complete", complete, raising=False)
     return sizes
@@ -90,6 +90,6 @@ def test_without_the_bound_the_disk_takes_it_all(
     world: World, client: Client, written: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-    monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", 10**9)
+    monkeypatch.setattr(upload_handler, "MAX_UPLOAD_BYTES", 10**9)
     assert send(client, world, bytes(LIMIT * 3)) == 413
     assert written == [LIMIT * 3]
