@@ -10,7 +10,6 @@ from pathlib import Path
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from experiments.crash_points import Points
-from jobs import chores
 from jobs.calls import execute
 from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
@@ -18,6 +17,7 @@ from jobs.models.job import JobQuerySet
 from jobs.queue import claims
 from jobs.queue.heartbeat import Leases
 from jobs.storage import files
+from jobs.worker import periodic
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def alone_with(job: int, doom: Doom) -> None:
 
     JobQuerySet.claimable = mine  # type: ignore[assignment,method-assign]
     claims.due = due_or_over
-    Leases._renew = chores.do_what_is_due = nothing  # type: ignore[assignment,method-assign]
+    Leases._renew = periodic.do_what_is_due = nothing  # type: ignore[assignment,method-assign]
     Points(doom.point, doom.number, doom.trace).watch()
 
 

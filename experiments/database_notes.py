@@ -9,9 +9,9 @@ from typing import Any
 
 from django.core.files.storage import default_storage
 
-from jobs import process
 from jobs.calls import execute
 from jobs.models import Attempt, Job
+from jobs.worker import run
 
 LOOK_EVERY_SECONDS = 0.005
 ENDS = (Attempt.State.BOOKED, Attempt.State.IN_DOUBT)
@@ -57,7 +57,7 @@ def note_bookings(notes: Notes) -> None:
         finish(job, attempt, *facts)
         notes.note(job=job.pk, attempt=attempt.pk, charged=attempt.charged_microcredits)
 
-    execute.finish = process.finish = finished  # type: ignore[assignment,attr-defined]
+    execute.finish = run.finish = finished  # type: ignore[assignment,attr-defined]
 
 
 def lost_uploads(uploads: Notes) -> Iterator[str]:

@@ -4,8 +4,8 @@ The product's own constants stay as they are: an experiment's workers are forked
 these were changed. What they shorten is when something happens, never whether.
 """
 
-from jobs import hands, process
 from jobs.calls import execute, outcomes
+from jobs.worker import pool, run
 from pixian.client import backoff, ramp_up
 
 STEP_SECONDS = 0.1
@@ -27,10 +27,10 @@ CALLS_AT_FIRST = 1000
 
 def up() -> None:
     """From here on, and in every process forked from this one."""
-    for module in (backoff, outcomes, hands):
+    for module in (backoff, outcomes, pool):
         module.STEP_SECONDS = STEP_SECONDS  # type: ignore[attr-defined]
-    hands.POLL_SECONDS = POLL_SECONDS
+    pool.POLL_SECONDS = POLL_SECONDS
     execute.INSIST_STEP_SECONDS = INSIST_STEP_SECONDS  # type: ignore[assignment]
     outcomes.ROOM_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
-    process.UNREACHABLE_WAIT_SECONDS = process.OPERATOR_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
+    run.UNREACHABLE_WAIT_SECONDS = run.OPERATOR_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     ramp_up.START = CALLS_AT_FIRST

@@ -12,13 +12,13 @@ from typing import Any
 from django.db import transaction
 
 from experiments.child import Child
-from jobs import chores
 from jobs.calls import attempts, execute
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
 from jobs.queue import claims
 from jobs.queue.heartbeat import Leases
 from jobs.storage import files
+from jobs.worker import periodic
 from pixian.client.client import Client
 
 DURING_SECONDS = 0.5
@@ -94,7 +94,7 @@ def freeze() -> None:
 def beat_apart() -> None:
     """In this process the heartbeat leaves room to freeze, and no other thread writes beside it."""
     renew = Leases._renew
-    chores.do_what_is_due = lambda *_: None
+    periodic.do_what_is_due = lambda *_: None
 
     def renewed(self: Leases) -> bool:
         with _beating:

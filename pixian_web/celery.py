@@ -21,7 +21,7 @@ from kombu.transport import virtual
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pixian_web.settings")
 
-LOOK, LOOK_AGAIN, CHORES = "jobs.look", "jobs.look_again", "jobs.chores"
+LOOK, LOOK_AGAIN, CHORES = "jobs.look", "jobs.look_again", "jobs.worker.periodic"
 LOOK_AGAIN_SECONDS = 2
 CHORES_SECONDS = 60
 LONGER_THAN_ANY_TURN_SECONDS = 12 * 60 * 60

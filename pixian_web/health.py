@@ -23,12 +23,12 @@ from django.utils.translation import ngettext
 
 from accounts.ledger.money import exact
 from accounts.models import Transfer
-from jobs import chores
 from jobs.calls import upstream
 from jobs.models import Attempt, Chore, Job, Presence, Verification
 from jobs.queue import concurrency, workers
 from jobs.queue.workers import Kind
 from jobs.storage import instance, quarantine, spool
+from jobs.worker import periodic
 from pixian.protocol import errors
 
 log = structlog.get_logger(__name__)
@@ -173,7 +173,7 @@ def _broker() -> Finding:
 
 def _beat() -> Finding:
     """Reads what a worker noted when it carried out an announcement of Beat's."""
-    ran_at = Chore.objects.filter(name=chores.BEAT).values_list("ran_at", flat=True).first()
+    ran_at = Chore.objects.filter(name=periodic.BEAT).values_list("ran_at", flat=True).first()
     if ran_at is None:
         return False, _("Nothing has come from Beat yet. Is it running, and a worker?")
     fine = timezone.now() - ran_at < BEAT_LATE
@@ -184,7 +184,7 @@ def _beat() -> Finding:
 
 
 def _periodic_tasks() -> Finding:
-    rows = {row.name: row for row in Chore.objects.filter(name__in=chores.CHORES)}
+    rows = {row.name: row for row in Chore.objects.filter(name__in=periodic.CHORES)}
     if not rows:
         return False, _("None has run yet. A worker runs them.")
     now = timezone.now()
@@ -200,7 +200,7 @@ def _periodic_tasks() -> Finding:
 
 def _has_failed(row: Chore, now: datetime) -> bool:
     """Whether it was begun and never came to its end."""
-    _first, every, _do = chores.CHORES[row.name]
+    _first, every, _do = periodic.CHORES[row.name]
     begun_at = row.due_at - every
     return row.ran_at is not None and row.ran_at < begun_at < now - LATE
 

@@ -11,11 +11,11 @@ from celery import signals
 from celery.worker import WorkController
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from jobs import chores
 from jobs.calls.upstream import Upstream, connect
-from jobs.hands import Hands
 from jobs.queue import claims
 from jobs.storage import leftovers
+from jobs.worker import periodic
+from jobs.worker.pool import Hands
 from pixian.client.backoff import Backoff
 from pixian_web.celery import CHORES, LOOK, LOOK_AGAIN, LOOK_AGAIN_SECONDS, app, wake
 
@@ -44,7 +44,7 @@ def look() -> None:
 def look_again() -> None:
     """What is due by now, was announced to a broker that lost it, or was left behind."""
     try:
-        chores.note_beat(BEAT_NOTED_EVERY)
+        periodic.note_beat(BEAT_NOTED_EVERY)
         wake(claims.worth_a_look(), expires=LOOK_AGAIN_SECONDS)
     finally:
         close_old_connections()
@@ -52,7 +52,7 @@ def look_again() -> None:
 
 @app.task(name=CHORES)
 def keep_house() -> None:
-    chores.do_what_is_due(_upstream(), stopping.is_set)
+    periodic.do_what_is_due(_upstream(), stopping.is_set)
 
 
 @signals.worker_init.connect

@@ -17,8 +17,8 @@ from experiments.judge import failures
 from experiments.upstream import Log, result_for
 from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
-from jobs.process import process
 from jobs.queue import claims
+from jobs.worker.run import process
 from pixian.client.backoff import Backoff
 from pixian.client.client import Client
 

@@ -23,10 +23,10 @@ from jobs.calls.execute import Listener, exchange
 from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
 from jobs.models import Attempt, Job
-from jobs.process import process
 from jobs.queue import claims, concurrency, workers
 from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, Leases, process_name
 from jobs.storage import disk_space, files
+from jobs.worker.run import process
 from pixian.client.backoff import Backoff
 from pixian.client.client import Answer
 from pixian.protocol import errors

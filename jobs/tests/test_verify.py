@@ -28,8 +28,8 @@ from jobs.queue import claims
 from jobs.renditions import Side, Size
 from jobs.storage import files, instance, quarantine
 from jobs.tests import upstream as wire
-from jobs.tests.test_worker import all_done, until, working
 from jobs.tests.upstream import Server, run
+from jobs.tests.worker.test_worker import all_done, until, working
 
 State = Attempt.State
 HOURS_AGO = time.time() - 3 * 60 * 60

@@ -12,13 +12,14 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import chores, verify
+from jobs import verify
 from jobs.models import Chore, DamagedResult, Job, ResultRound, Verification
 from jobs.storage import files, instance
 from jobs.storage.interruptible import StoppedError
-from jobs.tests.test_worker import working
 from jobs.tests.upstream import Server, run
+from jobs.tests.worker.test_worker import working
 from jobs.verify import stored
+from jobs.worker import periodic
 
 
 @pytest.fixture
@@ -146,10 +147,10 @@ def test_it_ends_between_two_files_and_goes_on_there(results: list[Job], read: l
 
 def test_a_chore_that_was_stopped_is_due_again(results: list[Job], server: Server, read: list[str]) -> None:
     Chore.objects.create(name="verify", due_at=timezone.now() - timedelta(days=1))
-    chores.do_what_is_due(server.upstream, lambda: len(read) == 2)
+    periodic.do_what_is_due(server.upstream, lambda: len(read) == 2)
     assert Chore.objects.get(name="verify").due_at <= timezone.now()
     assert not Verification.objects.exists()
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     assert Verification.objects.get().findings == []
 
 

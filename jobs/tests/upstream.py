@@ -15,8 +15,8 @@ from PIL import Image
 
 from jobs.calls.upstream import Upstream
 from jobs.models import Job
-from jobs.process import process
 from jobs.queue import claims
+from jobs.worker.run import process
 from pixian.client.backoff import Backoff
 from pixian.client.client import Client
 from pixian.protocol.credentials import Credentials

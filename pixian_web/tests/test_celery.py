@@ -10,12 +10,12 @@ import pytest
 from django.db import connection
 
 from conftest import World
-from jobs import chores
-from jobs.hands import Hands
 from jobs.models import Chore, Job
 from jobs.queue import claims, notify
-from jobs.tests.test_worker import add, until
 from jobs.tests.upstream import Server, serving
+from jobs.tests.worker.test_worker import add, until
+from jobs.worker import periodic
+from jobs.worker.pool import Hands
 from pixian_web import celery, tasks
 from pixian_web.tests import brokers
 from pixian_web.tests.brokers import Broker, pointed_at
@@ -212,12 +212,12 @@ def test_polls_and_messages_together_take_no_more_than_there_are_threads(
 
 def test_beat_leaves_a_mark_but_not_with_each_announcement(committed_world: World, broker: Broker) -> None:
     tasks.look_again()
-    first = Chore.objects.get(name=chores.BEAT)
+    first = Chore.objects.get(name=periodic.BEAT)
     tasks.look_again()
-    assert Chore.objects.get(name=chores.BEAT).ran_at == first.ran_at
+    assert Chore.objects.get(name=periodic.BEAT).ran_at == first.ran_at
     Chore.objects.update(due_at=first.due_at - timedelta(minutes=1))
     tasks.look_again()
-    last = Chore.objects.get(name=chores.BEAT).ran_at
+    last = Chore.objects.get(name=periodic.BEAT).ran_at
     assert first.ran_at
     assert last
     assert last > first.ran_at

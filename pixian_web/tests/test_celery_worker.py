@@ -17,8 +17,8 @@ from accounts.ledger.operations import Balances
 from conftest import ROOT, World
 from jobs.models import Job, Presence
 from jobs.queue import claims, workers
-from jobs.tests.test_worker import add, all_done, holding, states, until
 from jobs.tests.upstream import CREDENTIALS, Server, serving
+from jobs.tests.worker.test_worker import add, all_done, holding, states, until
 from pixian_web import celery
 from pixian_web.tests import brokers
 from pixian_web.tests.brokers import Broker

@@ -18,12 +18,12 @@ from pytest_django import Settings
 from accounts.ledger import triggers
 from accounts.models import Transfer
 from conftest import World
-from jobs import chores
 from jobs.models import Chore, Job, Presence, Verification
 from jobs.queue import claims, workers
 from jobs.storage import instance, quarantine
 from jobs.tests.storage.disks import volume
 from jobs.tests.upstream import CREDENTIALS, Server, serving
+from jobs.worker import periodic
 from pixian_web import health
 
 
@@ -217,7 +217,7 @@ def test_a_job_that_a_dead_worker_left_is_told(world: World) -> None:
 def test_beat_is_heard_of_or_told(world: World, settings: Settings) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     assert not said("Beat").fine
-    chores.note_beat(timedelta(seconds=10))
+    periodic.note_beat(timedelta(seconds=10))
     assert said("Beat").fine
     Chore.objects.update(ran_at=timezone.now() - health.BEAT_LATE)
     check = said("Beat")
@@ -228,7 +228,7 @@ def test_beat_is_heard_of_or_told(world: World, settings: Settings) -> None:
 def test_periodic_tasks_tell_when_they_last_ran(world: World, paid_upstream: Server) -> None:
     assert not said("Periodic tasks").fine
     now = timezone.now()
-    for name, (_first, every, _do) in chores.CHORES.items():
+    for name, (_first, every, _do) in periodic.CHORES.items():
         Chore.objects.create(name=name, due_at=now + every, ran_at=now)
     assert said("Periodic tasks").fine
     Chore.objects.filter(name="verify").update(due_at=now - health.LATE - timedelta(seconds=1))
@@ -239,7 +239,7 @@ def test_periodic_tasks_tell_when_they_last_ran(world: World, paid_upstream: Ser
 
 def test_a_periodic_task_that_never_came_to_its_end_is_told(world: World) -> None:
     begun = timezone.now() - timedelta(minutes=30)
-    Chore.objects.create(name="balance", due_at=begun + chores.HOUR, ran_at=begun - chores.HOUR)
+    Chore.objects.create(name="balance", due_at=begun + periodic.HOUR, ran_at=begun - periodic.HOUR)
     assert not said("Periodic tasks").fine
 
 

@@ -102,8 +102,8 @@ def test_no_name_that_can_hold_anything() -> None:
 
 def test_a_forbidden_arrow_is_seen() -> None:
     """The control: the rule knows the difference."""
-    assert allowed("jobs.process", "accounts.ledger.operations")
-    assert not allowed("jobs.process", "accounts.admin")
-    assert not allowed("jobs.process", "engine.server.app")
+    assert allowed("jobs.worker.run", "accounts.ledger.operations")
+    assert not allowed("jobs.worker.run", "accounts.admin")
+    assert not allowed("jobs.worker.run", "engine.server.app")
     assert not allowed("pixian.client.client", "accounts")
     assert not allowed("engine.server.app", "jobs.models")

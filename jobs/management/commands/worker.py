@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from jobs.calls.upstream import connect
-from jobs.worker import Worker
+from jobs.worker.threads import Worker
 
 
 class Command(BaseCommand):

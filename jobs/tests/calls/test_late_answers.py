@@ -11,7 +11,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import process, review
+from jobs import review
 from jobs.calls import attempts, execute, outcomes
 from jobs.calls.upstream import Upstream
 from jobs.intake.submit import submit_again
@@ -22,6 +22,7 @@ from jobs.tests import upstream as wire
 from jobs.tests.programs import Program
 from jobs.tests.upstream import Server, run
 from jobs.verify import run as verify
+from jobs.worker import run as process
 from pixian.client.backoff import Backoff
 
 Doubt = Attempt.Doubt

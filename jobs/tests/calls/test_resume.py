@@ -10,7 +10,6 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import process
 from jobs.calls import attempts
 from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
@@ -19,6 +18,7 @@ from jobs.storage import files
 from jobs.tests import upstream as wire
 from jobs.tests.calls.test_one_call import balances, content
 from jobs.tests.upstream import Server, run
+from jobs.worker import run as process
 from pixian.client.backoff import Backoff
 
 Reason = Job.Reason

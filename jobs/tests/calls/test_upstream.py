@@ -9,15 +9,15 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import chores, process
 from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.reconcile import books
 from jobs.storage import files
 from jobs.tests import upstream as wire
-from jobs.tests.test_worker import add, all_done, until, working
 from jobs.tests.upstream import Server
+from jobs.tests.worker.test_worker import add, all_done, until, working
+from jobs.worker import periodic, run
 from pixian.client.backoff import Backoff
 
 Reason = Job.Reason
@@ -29,7 +29,7 @@ def turn(upstream: Upstream) -> Job:
     Job.objects.filter(state="queued").update(run_after=timezone.now())
     job = claims.claim("test")
     assert job
-    process.process(job, upstream, Backoff())
+    run.process(job, upstream, Backoff())
     job.refresh_from_db()
     return job
 
@@ -162,8 +162,8 @@ def restore_the_secret(server: Server) -> None:
 @pytest.fixture
 def trusted(committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch) -> Upstream:
     """An upstream that has answered well; then its secret is revoked, with ten pictures in the queue."""
-    monkeypatch.setattr(process, "OPERATOR_WAIT_SECONDS", 0.05)
-    monkeypatch.setattr(chores, "CHORES", {})  # the balance is asked for at the same address
+    monkeypatch.setattr(run, "OPERATOR_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(periodic, "CHORES", {})  # the balance is asked for at the same address
     upstream = server.upstream
     upstream.vouch()
     server.account_calls = 0

@@ -21,7 +21,6 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances, InsufficientCreditsError
 from accounts.models import ApiKey, LedgerAccount, Transfer
 from conftest import World, small_png
-from jobs import process
 from jobs.calls import attempts, outcomes
 from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
@@ -31,6 +30,7 @@ from jobs.queue import claims, concurrency
 from jobs.tests import upstream as wire
 from jobs.tests.programs import begun
 from jobs.tests.upstream import Server
+from jobs.worker import run
 from pixian.client.backoff import Backoff
 
 Ask = Callable[[], bool]
@@ -82,7 +82,7 @@ def fail(world: World, upstream: Upstream) -> Job:
     world.job(PICTURE)
     job = claims.claim("test")
     assert job
-    process.process(job, upstream, Backoff())
+    run.process(job, upstream, Backoff())
     return job
 
 

@@ -13,7 +13,7 @@ from conftest import World
 from jobs.models import Job, Ramp, Turn
 from jobs.queue import claims, concurrency
 from jobs.tests.clock import Clock
-from jobs.tests.test_worker import add
+from jobs.tests.worker.test_worker import add
 
 STEP = 300
 

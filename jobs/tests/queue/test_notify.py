@@ -18,8 +18,8 @@ from jobs.intake import submit
 from jobs.models import Job
 from jobs.queue import claims, notify
 from jobs.tests import upstream as wire
-from jobs.tests.test_worker import until, working
 from jobs.tests.upstream import Server, run
+from jobs.tests.worker.test_worker import until, working
 
 
 def seen_by_others() -> int:

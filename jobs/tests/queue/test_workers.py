@@ -10,8 +10,8 @@ from conftest import World
 from jobs.models import Presence
 from jobs.queue import workers
 from jobs.tests.clock import Clock
-from jobs.tests.test_worker import until, working
 from jobs.tests.upstream import Server
+from jobs.tests.worker.test_worker import until, working
 
 
 @pytest.fixture

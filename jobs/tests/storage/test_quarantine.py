@@ -19,7 +19,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import chores, verify
+from jobs import verify
 from jobs.models import Attempt, Chore, Instance, Job, Verification
 from jobs.queue import claims
 from jobs.storage import files, instance, leftovers, quarantine, spool
@@ -27,6 +27,7 @@ from jobs.storage.instance import ForeignFilesError
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from jobs.verify import stored
+from jobs.worker import periodic
 
 HOURS_AGO = time.time() - 3 * 60 * 60
 
@@ -49,7 +50,7 @@ def grow_old() -> None:
 def a_night(server: Server) -> None:
     """What a worker does once a day."""
     Chore.objects.update_or_create(name="verify", defaults={"due_at": timezone.now() - timedelta(days=1)})
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
 
 
 @pytest.fixture

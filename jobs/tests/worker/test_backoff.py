@@ -8,13 +8,14 @@ import pytest
 from pytest_django import Settings
 
 from conftest import World
-from jobs import chores, worker
 from jobs.models import Job
 from jobs.tests import upstream as wire
 from jobs.tests.clock import Clock
-from jobs.tests.test_worker import add, until
 from jobs.tests.upstream import Handler, Server
-from jobs.worker import Worker
+from jobs.tests.worker.test_worker import add, until
+from jobs.worker import periodic
+from jobs.worker import threads as worker
+from jobs.worker.threads import Worker
 from pixian.client.backoff import Backoff
 
 
@@ -66,7 +67,7 @@ def work_off(server: Server, clock: Clock, jobs: int, threads: int = 2) -> dict[
 def _long_leases(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """The clock jumps while another thread has a call in hand. And chores would ask at the same address."""
     settings.LEASE_SECONDS = 10_000
-    monkeypatch.setattr(chores, "CHORES", {})
+    monkeypatch.setattr(periodic, "CHORES", {})
 
 
 @pytest.mark.usefixtures("_long_leases")

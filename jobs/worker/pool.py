@@ -1,6 +1,6 @@
 """A process that takes turns at the queue, its jobs' leases kept meanwhile.
 
-How a turn comes about is the caller's: threads that poll (``jobs.worker``) or messages that wake them
+How a turn comes about is the caller's: threads that poll (``jobs.worker.threads``) or messages that wake them
 (``pixian_web.celery``).
 """
 
@@ -12,9 +12,9 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 
 from jobs.calls.upstream import Upstream
 from jobs.models import Job
-from jobs.process import process
 from jobs.queue import claims, concurrency, workers
 from jobs.queue.heartbeat import Leases, process_name
+from jobs.worker.run import process
 from pixian.client.backoff import STEP_SECONDS, Backoff
 
 log = structlog.get_logger(__name__)

@@ -12,22 +12,22 @@ from pytest_django import Settings
 from accounts import rate_limits
 from accounts.models import LedgerAccount, Rate
 from conftest import World
-from jobs import chores
 from jobs.calls import attempts
 from jobs.models import Attempt, BalanceSnapshot, Chore, Verification
 from jobs.queue import claims
 from jobs.storage import quarantine
 from jobs.tests.upstream import Server
+from jobs.worker import periodic
 
 LONG_AGO = timezone.now() - timedelta(days=2)
 
 
 def test_the_balance_is_asked_for_once_an_hour_by_one_of_all(world: World, server: Server) -> None:
     for _worker in range(3):
-        chores.do_what_is_due(server.upstream)
+        periodic.do_what_is_due(server.upstream)
     assert [s.microcredits for s in BalanceSnapshot.objects.all()] == [100_000_000]
     Chore.objects.filter(name="balance").update(due_at=LONG_AGO)
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     assert BalanceSnapshot.objects.count() == 2
 
 
@@ -37,38 +37,38 @@ def test_the_balance_waits_for_calls_in_flight(world: World, server: Server) -> 
     assert job
     with claims.owned(job):
         attempts.send(job.last_attempt)
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     assert not BalanceSnapshot.objects.exists()
     Attempt.objects.update(state="released", answered_at=timezone.now(), status=400)
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     assert BalanceSnapshot.objects.exists()
 
 
 def test_an_engine_that_charges_nobody_has_no_balance(world: World, server: Server) -> None:
     upstream = server.upstream
     upstream.charges = False
-    chores.do_what_is_due(upstream)
+    periodic.do_what_is_due(upstream)
     assert not BalanceSnapshot.objects.exists()
 
 
 def test_spent_counts_are_purged_every_hour(world: World, server: Server) -> None:
     rate_limits.take(rate_limits.Bound("guesses:203.0.113.7", 60))
     Rate.objects.update(paid_off_at=1)
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     assert Rate.objects.exists()
     Chore.objects.filter(name="purge").update(due_at=LONG_AGO)
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     assert not Rate.objects.exists()
 
 
 def test_the_books_are_verified_a_day_after_the_first_start_and_then_nightly(
     world: World, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     assert not Verification.objects.exists()
     Chore.objects.filter(name="verify").update(due_at=LONG_AGO)
     LedgerAccount.objects.filter(kind="available").update(balance_microcredits=1)
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     assert Verification.objects.get().findings
     assert "finds the books or files wrong" in caplog.text
     assert Chore.objects.get(name="verify").due_at > timezone.now()
@@ -82,7 +82,7 @@ def test_what_a_crash_left_behind_is_swept_before_the_books_are_verified(
     stray.write_bytes(b"stored, and its worker died")
     os.utime(stray, (LONG_AGO.timestamp(),) * 2)
     Chore.objects.create(name="verify", due_at=LONG_AGO)
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     assert (kept.exists(), stray.exists()) == (True, False)
     assert [file.path.read_bytes() for file in quarantine.kept()] == [b"stored, and its worker died"]
     assert Verification.objects.get().findings == []
@@ -93,18 +93,18 @@ def test_a_chore_that_goes_wrong_stops_nothing(
 ) -> None:
     server.account_status = 401
     Chore.objects.create(name="verify", due_at=LONG_AGO)
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     assert "a chore wasn't done" in caplog.text
     assert Verification.objects.exists()
 
 
 def test_the_last_run_is_recorded_once_it_came_to_its_end(world: World, server: Server) -> None:
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     first = Chore.objects.get(name="balance").ran_at
     assert first
     Chore.objects.filter(name="balance").update(due_at=LONG_AGO)
     server.account_status = 503
-    chores.do_what_is_due(server.upstream)
+    periodic.do_what_is_due(server.upstream)
     assert Chore.objects.get(name="balance").ran_at == first
 
 
@@ -114,8 +114,8 @@ def test_a_fault_of_ours_stops_no_worker_and_is_logged_with_where_it_is(
     def fail(_upstream: object) -> None:
         raise IntegrityError("CHECK constraint failed")
 
-    first, every, _do = chores.CHORES["balance"]
-    monkeypatch.setitem(chores.CHORES, "balance", (first, every, fail))
-    chores.do_what_is_due(server.upstream)
+    first, every, _do = periodic.CHORES["balance"]
+    monkeypatch.setitem(periodic.CHORES, "balance", (first, every, fail))
+    periodic.do_what_is_due(server.upstream)
     assert "Traceback" in caplog.text
     assert Chore.objects.get(name="balance").ran_at is None

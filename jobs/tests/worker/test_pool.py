@@ -9,12 +9,12 @@ from django.db import connection
 from django.utils import timezone
 
 from conftest import World
-from jobs import hands
-from jobs.hands import Hands
 from jobs.models import Job
-from jobs.process import process
 from jobs.queue import claims
 from jobs.tests.upstream import Server
+from jobs.worker import pool
+from jobs.worker.pool import Hands
+from jobs.worker.run import process
 from pixian.client.backoff import Backoff
 
 
@@ -37,7 +37,7 @@ def test_a_lease_lost_to_a_thread_of_the_same_process_goes_on_being_renewed(
 
     def first(*args: Any) -> int:
         Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-        monkeypatch.setattr(hands, "process", second)
+        monkeypatch.setattr(pool, "process", second)
         other.start()
         assert taken.wait(20)
         raise claims.LostLeaseError
@@ -48,7 +48,7 @@ def test_a_lease_lost_to_a_thread_of_the_same_process_goes_on_being_renewed(
         both._leases._renew()
         return process(*args)
 
-    monkeypatch.setattr(hands, "process", first)
+    monkeypatch.setattr(pool, "process", first)
     turn()
     given_up.set()
     other.join(20)

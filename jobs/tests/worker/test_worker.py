@@ -25,15 +25,15 @@ from engine.models import download
 from engine.models.catalog import BUILT_IN
 from engine.tests.conftest import wait_until_ready
 from experiments.servers import create_database
-from jobs import hands
 from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
-from jobs.process import process
 from jobs.queue import claims
 from jobs.storage import leftovers, spool
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import CREDENTIALS, Handler, Server
-from jobs.worker import Worker
+from jobs.worker import pool
+from jobs.worker.run import process
+from jobs.worker.threads import Worker
 from pixian.client.client import Client
 from pixian_web.tests.instance import Instance
 
@@ -158,8 +158,8 @@ def test_an_unexpected_error_costs_one_turn_and_no_thread(
             raise ZeroDivisionError
         return process(*args)
 
-    monkeypatch.setattr(hands, "process", stumble_once)
-    monkeypatch.setattr(hands, "STEP_SECONDS", 0)
+    monkeypatch.setattr(pool, "process", stumble_once)
+    monkeypatch.setattr(pool, "STEP_SECONDS", 0)
     with working(server.upstream):
         until(all_done)
     # The unlucky one came back when its lease had run out, by another claim.

@@ -4,10 +4,10 @@ import threading
 
 from django.db import close_old_connections, connection
 
-from jobs import chores
 from jobs.calls.upstream import Upstream
-from jobs.hands import Hands
 from jobs.storage import leftovers
+from jobs.worker import periodic
+from jobs.worker.pool import Hands
 from pixian.client.backoff import Backoff
 
 HEARS_EVERY_SECONDS = 1
@@ -43,7 +43,7 @@ class Worker:
 
     def _keep_house(self) -> None:
         while not self._stop.is_set():
-            chores.do_what_is_due(self._upstream, self._stop.is_set)
+            periodic.do_what_is_due(self._upstream, self._stop.is_set)
             close_old_connections()
-            self._stop.wait(chores.EVERY_SECONDS)
+            self._stop.wait(periodic.EVERY_SECONDS)
         connection.close()
