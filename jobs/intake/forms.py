@@ -10,8 +10,8 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from jobs.decoding import ROOM
 from jobs.intake.submit import Upload
+from jobs.renditions.decode_limit import ROOM
 from pixian.imaging import decode
 from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed, TooComplex

@@ -185,7 +185,7 @@ def arrived() -> set[str]:
 
 
 def original(name: str) -> str:
-    """What a preview shows: ``source.jpg`` of ``source.jpg.tile.webp`` (``jobs.renditions``)."""
+    """What a preview shows: ``source.jpg`` of ``source.jpg.tile.webp`` (``jobs.renditions.previews``)."""
     return name.rsplit(".", 2)[0] if name.endswith(PREVIEW) else name
 
 

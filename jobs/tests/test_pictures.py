@@ -14,8 +14,8 @@ from PIL import Image
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import renditions
 from jobs.models import Job
+from jobs.renditions import previews
 from jobs.storage import files
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
@@ -146,7 +146,7 @@ def test_a_second_look_makes_nothing(
     address = reverse("shown", args=[world.team.slug, done.pk, "after", "tile"])
     first = body(bob.get(address))
     files = sorted(Path(settings.MEDIA_ROOT).rglob("*"))
-    monkeypatch.setattr(renditions, "_encoded", None)
+    monkeypatch.setattr(previews, "_encoded", None)
     assert body(bob.get(address)) == first
     assert sorted(Path(settings.MEDIA_ROOT).rglob("*")) == files
 

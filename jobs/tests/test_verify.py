@@ -22,10 +22,11 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import AllowanceUse, LedgerAccount, Membership, Team, Transfer
 from conftest import World, hold_of, small_png
-from jobs import renditions, review, verify
+from jobs import review, verify
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Ramp, Verification
 from jobs.queue import claims
-from jobs.renditions import Side, Size
+from jobs.renditions import previews
+from jobs.renditions.previews import Side, Size
 from jobs.storage import files, instance, quarantine
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
@@ -369,7 +370,7 @@ def test_a_bug_that_is_everywhere_takes_a_bounded_room(
 def test_previews_belong_to_their_picture(busy_world: World) -> None:
     for side in Side:
         for size in Size:
-            renditions.preview(job(), side, size)
+            previews.preview(job(), side, size)
     paths = list(Path(job().result.path).parent.iterdir())
     assert len(paths) == 6
     for path in paths:

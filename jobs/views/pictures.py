@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.access import enter
 from jobs.models import Job
-from jobs.renditions import Side, Size, preview
+from jobs.renditions.previews import Side, Size, preview
 from pixian.protocol.errors import Refused, ServerFailed
 
 # A job's source never changes, and each attempt's result has a name of its own.

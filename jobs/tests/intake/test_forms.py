@@ -11,9 +11,9 @@ from django.utils.datastructures import MultiValueDict
 from PIL import Image
 
 from conftest import small_png
-from jobs.decoding import Room
 from jobs.intake import forms
 from jobs.intake.forms import UploadForm
+from jobs.renditions.decode_limit import Room
 from pixian.imaging import decode
 from pixian.protocol import file_names
 from pixian.tests.imaging.attacks import ATTACKS

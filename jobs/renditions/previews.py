@@ -12,8 +12,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from PIL import Image
 
-from jobs.decoding import ROOM
 from jobs.models import Job
+from jobs.renditions.decode_limit import ROOM
 from pixian.imaging import convert, decode, delta_png
 from pixian.imaging.orientation import AS_STORED
 from pixian.protocol.options import Options

@@ -10,10 +10,10 @@ from django.core.files.storage import default_storage
 from PIL import Image, ImageCms, ImageDraw
 
 from conftest import World
-from jobs import renditions
-from jobs.decoding import Room
 from jobs.models import Job
-from jobs.renditions import Side, Size, preview
+from jobs.renditions import previews
+from jobs.renditions.decode_limit import Room
+from jobs.renditions.previews import Side, Size, preview
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from pixian.imaging import delta_png
@@ -244,7 +244,7 @@ def test_a_view_is_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     job = world.job()
     name = preview(job, Side.BEFORE, Size.TILE)
     made = default_storage.get_modified_time(name)
-    monkeypatch.setattr(renditions, "_encoded", None)
+    monkeypatch.setattr(previews, "_encoded", None)
     time.sleep(0.02)
     assert preview(job, Side.BEFORE, Size.TILE) == name
     assert default_storage.get_modified_time(name) == made
@@ -279,7 +279,7 @@ def test_while_a_team_decodes_all_that_it_may_none_is_made(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = Room(total=100, share=100, wait=0)
-    monkeypatch.setattr(renditions, "ROOM", room)
+    monkeypatch.setattr(previews, "ROOM", room)
     job = world.job(encoded(halves(), "PNG"))
     with room.taken(job.team_id, 100), pytest.raises(ServerFailed):
         preview(job, Side.BEFORE, Size.TILE)

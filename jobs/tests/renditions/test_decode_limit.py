@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jobs.decoding import BYTES_AT_ONCE, TEAM_BYTES, Room
+from jobs.renditions.decode_limit import BYTES_AT_ONCE, TEAM_BYTES, Room
 from pixian.imaging.containers.webp import BYTES_PER_PIXEL
 from pixian.protocol.errors import Code, ServerFailed
 from pixian.protocol.limits import MAX_UPLOAD_PIXELS
