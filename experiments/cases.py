@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from math import inf
 
 from experiments.upstream import Call, Charge, Log
+from jobs.audit.reconcile import booked
 from jobs.models import Attempt, Job
-from jobs.reconcile import booked
 
 AT_ONCE = 500
 

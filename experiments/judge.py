@@ -15,7 +15,7 @@ from django.core.files.storage import default_storage
 from experiments.balances import unbalanced
 from experiments.cases import Case, Told, cases
 from experiments.upstream import Log, result_for
-from jobs import verify
+from jobs.audit import verify
 from jobs.models import Attempt, Job
 
 NOT_PROCESSED = (307, 401, 402, 403, 404, 429)

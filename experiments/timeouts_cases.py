@@ -17,7 +17,7 @@ from experiments.judge import failures
 from experiments.site import Site
 from experiments.stage import Stage, report
 from experiments.upstream import Step
-from jobs import review
+from jobs.audit import review
 from jobs.calls import outcomes
 from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job

@@ -13,9 +13,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from accounts.fields import CreditsField
+from jobs.audit.review import MAX_REASON, NotBookedError
 from jobs.calls.attempts import WrongStateError
 from jobs.models import Attempt
-from jobs.review import MAX_REASON, NotBookedError
 
 MOST_AT_ONCE = 200  # Django takes a thousand fields in a form
 

@@ -6,10 +6,10 @@ from django.db.models import Q
 
 from accounts.models import Team
 from jobs import keyset
+from jobs.audit.reconcile.rows import Span
 from jobs.keyset import Page
 from jobs.models import Job
 from jobs.models.job import JobQuerySet
-from jobs.reconcile.rows import Span
 
 ALL_DAYS = Span()
 

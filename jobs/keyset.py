@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-from jobs.reconcile.rows import Span
+from jobs.audit.reconcile.rows import Span
 
 Row = TypeVar("Row", bound=Model)
 

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from accounts.models import ApiKey
 from jobs.api.values import Credits, credits_, known, one_of
+from jobs.audit.reconcile import Verdict, booked, books, held, verdict
 from jobs.calls import responses
 from jobs.models import Attempt, Job
-from jobs.reconcile import Verdict, booked, books, held, verdict
 
 HEX = "^[0-9a-f]{64}$"
 

@@ -8,11 +8,11 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from accounts.models import Scope
-from jobs import usage
 from jobs.api.entry import KeyRequest, reads
 from jobs.api.values import Credits, Days, credits_, one_of
-from jobs.reconcile.rows import Span
-from jobs.usage import By, Part
+from jobs.audit import usage
+from jobs.audit.reconcile.rows import Span
+from jobs.audit.usage import By, Part
 from pixian.protocol.errors import bad_parameter
 
 USUAL_DAYS, MOST_DAYS = 31, 93

@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from accounts.ledger.money import to_credits
+from jobs.audit.reconcile.rows import Span
 from jobs.keyset import Page
-from jobs.reconcile.rows import Span
 
 MAX_ID = 2**63 - 1
 LARGEST_PAGE, USUAL_PAGE = 100, 50

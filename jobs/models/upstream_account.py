@@ -123,7 +123,7 @@ class Purchase(models.Model):
 
 
 class Verification(models.Model):
-    """What ``jobs.verify`` found when it ran."""
+    """What ``jobs.audit.verify`` found when it ran."""
 
     at = models.DateTimeField(default=timezone.now)
     findings = models.JSONField(default=list)  # [[number of the invariant, sentence], …]

@@ -2,8 +2,8 @@
 
 from django import template
 
+from jobs.audit.reconcile import Verdict
 from jobs.models import Job
-from jobs.reconcile import Verdict
 
 register = template.Library()
 

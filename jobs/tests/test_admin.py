@@ -14,7 +14,8 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Transfer, User
 from conftest import World
-from jobs import deciding, review, verify
+from jobs import deciding
+from jobs.audit import review, verify
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run

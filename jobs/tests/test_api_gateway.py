@@ -14,8 +14,8 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import Transfer
 from conftest import World, hold_of, small_png
+from jobs.audit.reconcile import books
 from jobs.models import Attempt, Job
-from jobs.reconcile import books
 from jobs.tests import upstream as wire
 from jobs.tests.programs import Program
 from jobs.tests.upstream import Server

@@ -11,7 +11,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.operations import Balances
 from accounts.models import Team, User
 from conftest import World
-from jobs import review
+from jobs.audit import review
 from jobs.models import Job
 from jobs.queue import claims
 from jobs.tests import upstream as wire

@@ -10,9 +10,9 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.access import enter
 from accounts.ledger.operations import AllowanceUsedUpError, LedgerError
 from accounts.models import Membership, Role
+from jobs.audit.reconcile import booked, verdict
 from jobs.intake.submit import NotFailedError, submit_again
 from jobs.models import Job
-from jobs.reconcile import booked, verdict
 from jobs.views import live, unpaid
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from jobs.audit.reconcile import Books, books
 from jobs.models import Job
-from jobs.reconcile import Books, books
 
 NOTHING_NEW = 204
 

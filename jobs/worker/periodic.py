@@ -9,7 +9,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from accounts import rate_limits
-from jobs import balance, verify
+from jobs.audit import balance_snapshots, verify
 from jobs.calls.upstream import Upstream
 from jobs.models import Chore
 from jobs.storage import instance, interruptible, quarantine
@@ -59,8 +59,8 @@ def _mine(name: str, first: timedelta, every: timedelta) -> bool:
 
 def _ask_for_the_balance(upstream: Upstream, _stop: Stop) -> None:
     """While no call is in flight, so that each charge surely falls before or after it."""
-    if balance.is_quiet():
-        balance.take(upstream)
+    if balance_snapshots.is_quiet():
+        balance_snapshots.take(upstream)
     else:
         Chore.objects.filter(name="balance").update(due_at=timezone.now())
 

@@ -13,12 +13,12 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from accounts.ledger.money import to_credits
 from accounts.models import User
-from jobs import balance, review
+from jobs.audit import balance_snapshots, review
+from jobs.audit.reconcile import logged, report
+from jobs.audit.reconcile.account import balances
+from jobs.audit.reconcile.rows import Span, not_fine
+from jobs.audit.reconcile.settle import NotAllowedError, settle
 from jobs.calls.upstream import connect
-from jobs.reconcile import logged, report
-from jobs.reconcile.account import balances
-from jobs.reconcile.rows import Span, not_fine
-from jobs.reconcile.settle import NotAllowedError, settle
 from jobs.witness import Finding, UnreadableLogError
 from pixian.protocol.errors import AccountRefused, PixianError, Unreachable
 
@@ -74,7 +74,7 @@ def _snapshot() -> str:
     upstream = connect()
     try:
         with upstream.client:
-            taken = balance.take(upstream)
+            taken = balance_snapshots.take(upstream)
     except AccountRefused as error:
         return (
             f"No balance: {url} refuses the account ({error}). Look at PIXIAN_API_ID and PIXIAN_API_SECRET."

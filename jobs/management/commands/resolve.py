@@ -10,7 +10,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import to_credits
 from accounts.management.arguments import credits_argument
 from accounts.models import Transfer
-from jobs import review
+from jobs.audit import review
 from jobs.calls import attempts
 from jobs.models import Attempt
 

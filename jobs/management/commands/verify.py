@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from jobs.verify import HASHING, INVARIANTS, run
+from jobs.audit.verify import HASHING, INVARIANTS, run
 
 
 class Command(BaseCommand):

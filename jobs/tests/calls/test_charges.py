@@ -11,10 +11,10 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
-from jobs import review
+from jobs.audit import review
+from jobs.audit.reconcile import Verdict, books
 from jobs.calls.attempts import estimate
 from jobs.models import Attempt, Job, Price
-from jobs.reconcile import Verdict, books
 from jobs.tests import upstream as wire
 from jobs.tests.programs import Program
 from jobs.tests.upstream import Server, run

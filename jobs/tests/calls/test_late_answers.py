@@ -11,17 +11,17 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs import review
+from jobs.audit import review
+from jobs.audit.reconcile import Verdict, books
+from jobs.audit.verify import run as verify
 from jobs.calls import attempts, execute, outcomes
 from jobs.calls.upstream import Upstream
 from jobs.intake.submit import submit_again
 from jobs.models import Attempt, Job, Price
 from jobs.queue import claims
-from jobs.reconcile import Verdict, books
 from jobs.tests import upstream as wire
 from jobs.tests.programs import Program
 from jobs.tests.upstream import Server, run
-from jobs.verify import run as verify
 from jobs.worker import run as process
 from pixian.client.backoff import Backoff
 

@@ -11,10 +11,10 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
+from jobs.audit.reconcile import books
 from jobs.calls.outcomes import MAX_ATTEMPTS
 from jobs.models import Attempt, Job
 from jobs.queue import claims
-from jobs.reconcile import books
 from jobs.storage import files
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run

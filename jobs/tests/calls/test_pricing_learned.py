@@ -15,12 +15,12 @@ from pytest_django import Settings
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of, small_png
+from jobs.audit.verify import run as verify
 from jobs.calls import pricing
 from jobs.calls.attempts import estimate
 from jobs.models import Price
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
-from jobs.verify import run as verify
 
 MEGAPIXEL = 1_000_000
 CHARGES = st.lists(st.tuples(st.integers(1, 32 * MEGAPIXEL), st.integers(0, 10**9)), min_size=1, max_size=20)

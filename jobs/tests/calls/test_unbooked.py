@@ -16,17 +16,17 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import LedgerAccount, User
 from conftest import World
-from jobs import review
+from jobs.audit import review
+from jobs.audit.reconcile import Verdict, books
+from jobs.audit.verify import run as verify
 from jobs.calls import attempts, outcomes, responses
 from jobs.calls.outcomes import MAX_BOOKING_FAILURES
 from jobs.models import Attempt, Job
 from jobs.queue import claims
-from jobs.reconcile import Verdict, books
 from jobs.tests import upstream as wire
 from jobs.tests.calls.test_one_call import content
 from jobs.tests.programs import Program
 from jobs.tests.upstream import Server, run
-from jobs.verify import run as verify
 from pixian.protocol.errors import BodyLost
 
 ERRORS = [

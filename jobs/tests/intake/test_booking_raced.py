@@ -12,10 +12,10 @@ from accounts.ledger.operations import Balances
 from accounts.models import AllowanceUse, Membership
 from accounts.tests.ledger.test_allowances_raced import behind
 from conftest import World, small_png
+from jobs.audit.verify import run as verify
 from jobs.models import Attempt
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
-from jobs.verify import run as verify
 
 
 @pytest.mark.parametrize("charged", ["0.25", "1", "2"])

@@ -19,14 +19,14 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import verify
+from jobs.audit import verify
+from jobs.audit.verify import stored
 from jobs.models import Attempt, Chore, Instance, Job, Verification
 from jobs.queue import claims
 from jobs.storage import files, instance, leftovers, quarantine, spool
 from jobs.storage.instance import ForeignFilesError
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
-from jobs.verify import stored
 from jobs.worker import periodic
 
 HOURS_AGO = time.time() - 3 * 60 * 60

@@ -1,12 +1,12 @@
-"""The balance of the account at the upstream, asked for now and then; ``jobs.reconcile`` compares them."""
+"""The balance of the account at the upstream, asked for now and then; ``jobs.audit.reconcile`` compares them."""
 
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
+from jobs.audit.reconcile.calls import SERVER_FAILED, longest
 from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, BalanceSnapshot
-from jobs.reconcile.calls import SERVER_FAILED, longest
 
 
 def take(upstream: Upstream) -> BalanceSnapshot | None:

@@ -12,13 +12,13 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs import verify
+from jobs.audit import verify
+from jobs.audit.verify import stored
 from jobs.models import Chore, DamagedResult, Job, ResultRound, Verification
 from jobs.storage import files, instance
 from jobs.storage.interruptible import StoppedError
 from jobs.tests.upstream import Server, run
 from jobs.tests.worker.test_worker import working
-from jobs.verify import stored
 from jobs.worker import periodic
 
 
@@ -85,7 +85,7 @@ def test_a_night_has_an_end_and_the_next_one_goes_on(
         return hash_(name)
 
     monkeypatch.setattr(stored, "_hash", slowly)
-    monkeypatch.setattr("jobs.verify.stored.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("jobs.audit.verify.stored.time.monotonic", lambda: now[0])
     assert [a_night(read)[0] for _night in range(4)] == [2, 2, 1, 0]
     assert read == [str(job.result) for job in results]
 

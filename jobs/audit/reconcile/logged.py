@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jobs import witness
+from jobs.audit.reconcile.calls import State, ended
+from jobs.audit.reconcile.rows import Span
+from jobs.audit.reconcile.verdicts import judged
 from jobs.models import Attempt
-from jobs.reconcile.calls import State, ended
-from jobs.reconcile.rows import Span
-from jobs.reconcile.verdicts import judged
 from jobs.witness import Booking, Finding
 
 COLUMNS = (

@@ -8,10 +8,10 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Transfer
 from conftest import World, hold_of
-from jobs import review
+from jobs.audit import review
+from jobs.audit.reconcile import Books, Verdict, booked, books, verdict
+from jobs.audit.reconcile.verdicts import Sums, judged, tally
 from jobs.models import Attempt, Job
-from jobs.reconcile import Books, Verdict, booked, books, verdict
-from jobs.reconcile.verdicts import Sums, judged, tally
 from jobs.templatetags.jobs import TONE_OF_STATE, TONE_OF_VERDICT
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run

@@ -10,8 +10,8 @@ from django.db.models.functions import Coalesce, TruncDate
 
 from accounts.models import Team, Transfer
 from jobs import keyset
-from jobs.reconcile.rows import Span
-from jobs.reconcile.verdicts import BOOKINGS
+from jobs.audit.reconcile.rows import Span
+from jobs.audit.reconcile.verdicts import BOOKINGS
 
 
 class By(StrEnum):

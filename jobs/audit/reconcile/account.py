@@ -2,10 +2,10 @@
 
 from django.conf import settings
 
+from jobs.audit.reconcile.calls import calls
+from jobs.audit.reconcile.periods import Statement, statement
+from jobs.audit.reconcile.rows import Span
 from jobs.models import Attempt, BalanceSnapshot, Purchase
-from jobs.reconcile.calls import calls
-from jobs.reconcile.periods import Statement, statement
-from jobs.reconcile.rows import Span
 
 ALWAYS = Span()
 

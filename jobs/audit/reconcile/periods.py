@@ -17,8 +17,8 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.ledger.money import to_credits
+from jobs.audit.reconcile.calls import Call, State
 from jobs.models import BalanceSnapshot, Purchase
-from jobs.reconcile.calls import Call, State
 
 MOST_NAMED = 20
 

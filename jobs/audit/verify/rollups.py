@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from accounts.ledger import allowances
 from accounts.ledger.money import to_credits
-from jobs.verify.paid import prices_are_learned
+from jobs.audit.verify.paid import prices_are_learned
 
 
 def all_recompute() -> Iterator[str]:

@@ -16,7 +16,7 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import Transfer
 from conftest import World
-from jobs import review
+from jobs.audit import review
 from jobs.models import Attempt, BalanceSnapshot, Job, Purchase
 from jobs.tests import upstream as wire
 from jobs.tests.account import charged_in_silence, paid_server

@@ -7,9 +7,9 @@ import pytest
 from django.core.management import call_command
 
 from conftest import World
+from jobs.audit.verify import INVARIANTS
 from jobs.models import Job, Verification
 from jobs.tests.upstream import Server, run
-from jobs.verify import INVARIANTS
 
 
 def verify(*arguments: str) -> tuple[int, list[str]]:

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from accounts.ledger.money import to_credits
-from jobs.reconcile.account import balances
-from jobs.reconcile.periods import Outcome, Period, Statement
-from jobs.reconcile.rows import Row, Span, for_a_person
-from jobs.reconcile.verdicts import DOUBTS, Sums, Verdict, tally
+from jobs.audit.reconcile.account import balances
+from jobs.audit.reconcile.periods import Outcome, Period, Statement
+from jobs.audit.reconcile.rows import Row, Span, for_a_person
+from jobs.audit.reconcile.verdicts import DOUBTS, Sums, Verdict, tally
 from jobs.witness import Finding
 
 MOST_LISTED = 30  # periods; of more than these only those that say something

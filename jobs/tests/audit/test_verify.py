@@ -22,7 +22,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import AllowanceUse, LedgerAccount, Membership, Team, Transfer
 from conftest import World, hold_of, small_png
-from jobs import review, verify
+from jobs.audit import review, verify
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Ramp, Verification
 from jobs.queue import claims
 from jobs.renditions import previews

@@ -13,7 +13,7 @@ from accounts.models import Transfer, User
 from conftest import World
 from jobs.models import Attempt
 from jobs.tests import upstream as wire
-from jobs.tests.test_review import in_doubt, rows
+from jobs.tests.audit.test_review import in_doubt, rows
 from jobs.tests.upstream import Server, run
 
 WHY = ("--why", "the invoice of May", "--by", "alice@example.org")

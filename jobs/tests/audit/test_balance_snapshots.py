@@ -13,12 +13,12 @@ from pytest_django import Settings
 
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import World
-from jobs import balance
+from jobs.audit import balance_snapshots
+from jobs.audit.reconcile.account import balances
+from jobs.audit.reconcile.calls import Call, calls, longest
+from jobs.audit.reconcile.periods import Outcome, Period, Statement, statement
 from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, BalanceSnapshot, Purchase
-from jobs.reconcile.account import balances
-from jobs.reconcile.calls import Call, calls, longest
-from jobs.reconcile.periods import Outcome, Period, Statement, statement
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from pixian.protocol import errors
@@ -248,7 +248,7 @@ def test_without_the_quiet_it_would_not_be() -> None:
 def test_a_balance_is_asked_for_and_kept(world: World, server: Server, settings: Settings) -> None:
     settings.PIXIAN_API_URL = server.url
     before = timezone.now()
-    taken = balance.take(server.upstream)
+    taken = balance_snapshots.take(server.upstream)
     assert taken == BalanceSnapshot.objects.get()
     assert (taken.upstream, taken.microcredits) == (server.url, 100 * CREDIT)
     assert before <= taken.asked_at <= taken.came_at <= timezone.now()
@@ -256,14 +256,14 @@ def test_a_balance_is_asked_for_and_kept(world: World, server: Server, settings:
 
 
 def test_the_embedded_engine_has_no_balance(world: World, server: Server) -> None:
-    assert balance.take(Upstream(server.upstream.client, charges=False)) is None
+    assert balance_snapshots.take(Upstream(server.upstream.client, charges=False)) is None
     assert not BalanceSnapshot.objects.exists()
 
 
 def test_an_account_that_does_not_answer_leaves_nothing(world: World, server: Server) -> None:
     server.account_status = 401
     with pytest.raises(errors.AccountRefused):
-        balance.take(server.upstream)
+        balance_snapshots.take(server.upstream)
     assert not BalanceSnapshot.objects.exists()
 
 
@@ -281,12 +281,12 @@ def test_it_is_quiet_once_nothing_can_be_charged_any_more(
     world: World, server: Server, step: wire.Step, quiet: bool
 ) -> None:
     world.job()
-    assert balance.is_quiet()
+    assert balance_snapshots.is_quiet()
     server.script.append(step)
     run(server)
-    assert balance.is_quiet() == quiet
+    assert balance_snapshots.is_quiet() == quiet
     Attempt.objects.filter(number=1).update(sent_at=timezone.now() - longest())
-    assert balance.is_quiet()
+    assert balance_snapshots.is_quiet()
 
 
 def sent(world: World, server: Server, step: wire.Step) -> Call:

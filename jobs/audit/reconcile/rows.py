@@ -9,8 +9,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.ledger.money import to_credits
+from jobs.audit.reconcile.verdicts import DOUBTS, Verdict, judged
 from jobs.models import Attempt
-from jobs.reconcile.verdicts import DOUBTS, Verdict, judged
 
 COLUMNS = (
     "pk",

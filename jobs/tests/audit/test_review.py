@@ -11,7 +11,7 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import Membership, Role, Transfer, User
 from conftest import World, hold_of
-from jobs import review
+from jobs.audit import review
 from jobs.calls import attempts
 from jobs.calls.attempts import WrongStateError
 from jobs.intake.submit import submit_again

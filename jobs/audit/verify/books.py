@@ -9,8 +9,8 @@ from django.db.models.functions import Coalesce, Greatest, Least
 
 from accounts.ledger.money import to_credits
 from accounts.models import LedgerAccount, Transfer
+from jobs.audit.reconcile.verdicts import ending
 from jobs.models import Attempt
-from jobs.reconcile.verdicts import ending
 
 Account = LedgerAccount.Kind
 Kind = Transfer.Kind
@@ -85,7 +85,7 @@ def _settled_wrongly() -> QuerySet[Any, Any]:
     """Ended attempts whose hold ended otherwise than by what is known of the charge: job, number, state,
     charge, and what is held, settled, released and above, in micro-credits.
 
-    A released attempt was charged nothing, whatever a header said (``jobs.verify.paid`` asks why).
+    A released attempt was charged nothing, whatever a header said (``jobs.audit.verify.paid`` asks why).
     """
     amount = "hold__amount_microcredits"
     attempts: QuerySet[Any] = (

@@ -2,10 +2,10 @@
 
 from accounts.ledger.money import to_credits
 from accounts.models import User
-from jobs import review
+from jobs.audit import review
+from jobs.audit.reconcile.periods import Period
 from jobs.calls import attempts
 from jobs.models import Attempt
-from jobs.reconcile.periods import Period
 
 
 class NotAllowedError(Exception):

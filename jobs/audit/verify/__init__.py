@@ -9,10 +9,10 @@ from itertools import islice
 
 from django.db import connection, transaction
 
+from jobs.audit.verify import books, moving, paid, rollups, stored
 from jobs.models import Verification
 from jobs.storage import interruptible
 from jobs.storage.interruptible import Stop, until
-from jobs.verify import books, moving, paid, rollups, stored
 
 Find = Callable[..., Iterator[str]]
 Tell = Callable[[int, list[str]], None]
