@@ -10,14 +10,14 @@ from ninja import Path, Query, Router
 from pydantic import Field
 
 from accounts.models import Scope
-from jobs import finding
 from jobs.api import calls, jobs_shape
 from jobs.api.entry import KeyRequest, reads
 from jobs.api.jobs_shape import JobDetails, JobSummary
 from jobs.api.openapi_answers import FILE, ONE
 from jobs.api.values import MAX_ID, Listed, Paged, next_page, one_of
-from jobs.finding import Wanted
 from jobs.models import Job
+from jobs.search import filters
+from jobs.search.filters import Wanted
 from pixian.protocol.errors import Refused
 
 NOT_FOUND = 404
@@ -49,7 +49,7 @@ class JobList(Listed[JobSummary]):
 def list_jobs(request: KeyRequest, asked: Query[JobsWanted]) -> JobList:
     """The team's jobs, the newest first. For a name or an origin each page looks through the next 20,000
     jobs: it may have fewer than asked for, even none, while ``next`` says where to go on."""
-    page = finding.page(request.auth.team, asked.wanted(), asked.before, asked.limit)
+    page = filters.page(request.auth.team, asked.wanted(), asked.before, asked.limit)
     return JobList(items=[jobs_shape.summary(job) for job in page.rows], next=next_page(request, page))
 
 
@@ -81,7 +81,7 @@ def fetch_source(request: KeyRequest, job_id: JobId) -> HttpResponseBase:
 def _job(request: KeyRequest, pk: int) -> Job:
     """Another team's job is told like one that isn't there."""
     try:
-        return finding.of_team(request.auth.team).get(pk=pk)
+        return filters.of_team(request.auth.team).get(pk=pk)
     except Job.DoesNotExist as error:
         raise Refused(NOT_FOUND, NOT_FOUND, "The team has no such job.") from error
 

@@ -110,7 +110,7 @@ class JobDetails(JobSummary):
 
 
 def summary(job: Job) -> JobSummary:
-    """Of a job with what ``jobs.finding`` reads."""
+    """Of a job with what ``jobs.search.filters`` reads."""
     money = books(job)
     return JobSummary(
         id=job.pk,

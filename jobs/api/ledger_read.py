@@ -11,10 +11,10 @@ from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
 from accounts.ledger.allowances import Standing
 from accounts.models import Allowance, LedgerAccount, Scope, Team, Transfer, User
-from jobs import keyset
 from jobs.api.entry import KeyRequest, reads
 from jobs.api.jobs_shape import KeyName, key_name
 from jobs.api.values import Credits, Listed, Paged, credits_, next_page, one_of
+from jobs.search import pagination
 
 router = Router(tags=["Credits"])
 
@@ -100,19 +100,19 @@ def list_movements(request: KeyRequest, asked: Query[Paged]) -> Statement:
     return Statement(items=[_movement(row) for row in page.rows], next=next_page(request, page))
 
 
-def _newest(team: Team, asked: Paged) -> keyset.Page[Transfer]:
+def _newest(team: Team, asked: Paged) -> pagination.Page[Transfer]:
     """A page, out of one of each account's debits and one of its credits: an index has these in order. For
     all of them at once the database might read every transfer there is."""
     every = Transfer.objects.only("pk")
-    listed = keyset.of_days(every, every, asked.span)
+    listed = pagination.of_days(every, every, asked.span)
     keys = set[int]()
     for account in LedgerAccount.objects.filter(team=team):
         for side in ("debit", "credit"):
-            page = keyset.page(listed.filter(**{side: account}), asked.before, asked.limit + 1)
+            page = pagination.page(listed.filter(**{side: account}), asked.before, asked.limit + 1)
             keys.update(row.pk for row in page.rows)
     newest = Transfer.objects.filter(pk__in=sorted(keys, reverse=True)[: asked.limit + 1])
     named = newest.select_related("debit", "credit", "actor", "api_key", "hold__actor", "hold__api_key")
-    return keyset.page(named, None, asked.limit)
+    return pagination.page(named, None, asked.limit)
 
 
 def _standing(standing: Standing) -> AllowanceStanding:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from accounts.ledger.money import to_credits
 from jobs.audit.reconcile.rows import Span
-from jobs.keyset import Page
+from jobs.search.pagination import Page
 
 MAX_ID = 2**63 - 1
 LARGEST_PAGE, USUAL_PAGE = 100, 50

@@ -9,9 +9,9 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
 from accounts.models import Team, Transfer
-from jobs import keyset
 from jobs.audit.reconcile.rows import Span
 from jobs.audit.reconcile.verdicts import BOOKINGS
+from jobs.search import pagination
 
 
 class By(StrEnum):
@@ -46,7 +46,7 @@ class Part:
 def bookings(team: Team, span: Span) -> QuerySet[Transfer]:
     """What was settled, and what was charged above a hold, by the time it was booked."""
     every = Transfer.objects.all()
-    return keyset.of_days(every, every, span).filter(kind__in=BOOKINGS, credit__team=team)
+    return pagination.of_days(every, every, span).filter(kind__in=BOOKINGS, credit__team=team)
 
 
 def parts(team: Team, span: Span, by: By) -> list[Part]:

@@ -9,8 +9,8 @@ from pytest_django import Settings
 from accounts.api_keys import keys
 from accounts.models import Rate, Scope
 from conftest import World
-from jobs import finding
 from jobs.api import access
+from jobs.search import filters
 from jobs.tests.programs import Program, program_of, program_with
 from jobs.tests.test_api_gateway import refusal
 
@@ -132,7 +132,7 @@ def test_a_database_that_is_away_is_told(reader: Program, monkeypatch: pytest.Mo
     def away(*_: object) -> None:
         raise OperationalError("server closed the connection")
 
-    monkeypatch.setattr(finding, "page", away)
+    monkeypatch.setattr(filters, "page", away)
     answer = reader.http.get("/api/jobs")
     assert refusal(answer) == (503, -3)
     assert int(answer.headers["Retry-After"]) > 0

@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from accounts.access import enter
-from jobs import finding, keyset
+from jobs.search import filters, pagination
 from jobs.views import live
 
 PAGE = 50
@@ -18,7 +18,7 @@ def history(request: HttpRequest, team: str) -> HttpResponse:
     member = enter(request, team)
     before = request.GET.get("before", "")
     last = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
-    page = keyset.page(finding.of_team(member.team), last, PAGE)
+    page = pagination.page(filters.of_team(member.team), last, PAGE)
     address = f"{reverse('history', args=[team])}?before={before}"
     paging = {"team": member.team, "older": page.older, "before": before}
     shown = live.context(page.rows, address) | paging

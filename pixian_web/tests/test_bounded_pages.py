@@ -13,8 +13,8 @@ from accounts.api_keys import keys
 from accounts.long_tables import Window
 from accounts.models import Scope, Transfer, User
 from conftest import World, small_png
-from jobs import keyset
 from jobs.models import Attempt, Job
+from jobs.search import pagination
 from pixian_web import health
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads small tables whole")
@@ -56,7 +56,7 @@ PAGES = (
 def client_of(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The client that may ask for a page. There are a few rows, and the windows are smaller than that."""
     monkeypatch.setattr(Window, "rows", 2)
-    monkeypatch.setattr(keyset, "MOST_SIFTED", 2)
+    monkeypatch.setattr(pagination, "MOST_SIFTED", 2)
     monkeypatch.setattr(health, "_upstream", lambda: (True, ""))
     settings.API_CALLS_PER_KEY = settings.API_CALLS_PER_TEAM = 0
     for _ in range(4):

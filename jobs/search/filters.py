@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from accounts.models import Team
-from jobs import keyset
 from jobs.audit.reconcile.rows import Span
-from jobs.keyset import Page
 from jobs.models import Job
 from jobs.models.job import JobQuerySet
+from jobs.search import pagination
+from jobs.search.pagination import Page
 
 ALL_DAYS = Span()
 
@@ -44,5 +44,5 @@ def page(team: Team, wanted: Wanted, before: int | None, size: int) -> Page[Job]
         rows = rows.in_state(wanted.state)
     if wanted.key is not None:
         rows = rows.filter(api_key__api_id=wanted.key)
-    in_days = keyset.of_days(rows, Job.objects.filter(team=team), wanted.span)
-    return keyset.sifted(in_days, wanted.sieve, before, size)
+    in_days = pagination.of_days(rows, Job.objects.filter(team=team), wanted.span)
+    return pagination.sifted(in_days, wanted.sieve, before, size)

@@ -15,9 +15,9 @@ from accounts.fields import CreditsField
 from accounts.ledger.money import to_credits
 from accounts.long_tables import LongTableAdmin, Window
 from accounts.models import User
+from jobs.admin.review_action import AcknowledgeForm, DecideForm, Page
 from jobs.audit import review
 from jobs.audit.reconcile import held, verdict
-from jobs.deciding import AcknowledgeForm, DecideForm, Page
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification
 from jobs.models.attempt import AttemptQuerySet
 

@@ -14,7 +14,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Transfer, User
 from conftest import World
-from jobs import deciding
+from jobs.admin import review_action
 from jobs.audit import review, verify
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification
 from jobs.tests import upstream as wire
@@ -178,7 +178,7 @@ def test_what_is_not_in_doubt_is_left_alone(admin: Client, doubts: list[Attempt]
 def test_too_many_at_once_are_not_decided(
     admin: Client, doubts: list[Attempt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deciding, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(review_action, "MOST_AT_ONCE", 1)
     act(admin, "decide", doubts, decision="not charged", reason="asked")
     assert set(states(doubts)) == {"in_doubt"}
     assert "more than 1 such attempts were chosen" in listed(admin)
