@@ -1,11 +1,11 @@
 from django.urls import path, re_path
 
-from jobs.views import atelier, history, job, pictures, quick_start
+from jobs.views import history, job, pictures, quick_start, workspace
 
 urlpatterns = [
-    path("", atelier.atelier, name="atelier"),
-    path("upload/", atelier.upload, name="upload"),
-    path("batches/<uuid:batch>/", atelier.batch, name="batch"),
+    path("", workspace.atelier, name="atelier"),
+    path("upload/", workspace.upload, name="upload"),
+    path("batches/<uuid:batch>/", workspace.batch, name="batch"),
     path("api/", quick_start.quick_start, name="quick_start"),
     path("history/", history.history, name="history"),
     path("jobs/<int:pk>/", job.job, name="job"),

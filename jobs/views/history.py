@@ -7,7 +7,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.access import enter
 from jobs.search import filters, pagination
-from jobs.views import live
+from jobs.views import polling
 
 PAGE = 50
 
@@ -21,7 +21,7 @@ def history(request: HttpRequest, team: str) -> HttpResponse:
     page = pagination.page(filters.of_team(member.team), last, PAGE)
     address = f"{reverse('history', args=[team])}?before={before}"
     paging = {"team": member.team, "older": page.older, "before": before}
-    shown = live.context(page.rows, address) | paging
+    shown = polling.context(page.rows, address) | paging
     if request.headers.get("HX-Request"):
-        return live.fragment(request, "jobs/_history.html", shown)
+        return polling.fragment(request, "jobs/_history.html", shown)
     return render(request, "jobs/history.html", shown)

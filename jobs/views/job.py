@@ -13,7 +13,7 @@ from accounts.models import Membership, Role
 from jobs.audit.reconcile import booked, verdict
 from jobs.intake.submit import NotFailedError, submit_again
 from jobs.models import Job
-from jobs.views import live, unpaid
+from jobs.views import hold_errors, polling
 
 
 @require_GET
@@ -21,7 +21,7 @@ def job(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team)
     shown = _shown(member, pk)
     if request.headers.get("HX-Request"):
-        return live.fragment(request, "jobs/_picture.html", shown)
+        return polling.fragment(request, "jobs/_picture.html", shown)
     return render(request, "jobs/job.html", shown)
 
 
@@ -35,8 +35,8 @@ def again(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     except NotFailedError:
         messages.info(request, _("This picture is under way or done already."))
     except AllowanceUsedUpError as error:
-        messages.error(request, unpaid.told(error))
-        return render(request, "jobs/job.html", _shown(member, pk), status=unpaid.PAYMENT_REQUIRED)
+        messages.error(request, hold_errors.told(error))
+        return render(request, "jobs/job.html", _shown(member, pk), status=hold_errors.PAYMENT_REQUIRED)
     except LedgerError:
         messages.error(request, _("There aren't enough credits to try again."))
     return redirect("job", team=team, pk=pk)
@@ -46,7 +46,7 @@ def _shown(member: Membership, pk: int) -> dict[str, object]:
     jobs = Job.objects.with_books().select_related("created_by", "api_key", "team")
     found = get_object_or_404(jobs, team=member.team, pk=pk)
     attempts = [(a, booked(a), verdict(a)) for a in sorted(found.attempts.all(), key=lambda a: a.number)]
-    shown = live.context([found], reverse("job", args=[member.team.slug, pk]))
+    shown = polling.context([found], reverse("job", args=[member.team.slug, pk]))
     before = Job.objects.before(found).count() if found.state == Job.State.QUEUED else 0
     may_spend = member.role >= Role.MEMBER
     return shown | {

@@ -21,7 +21,7 @@ from jobs.intake.forms import UploadForm
 from jobs.intake.submit import RequestReusedError, submit
 from jobs.models import Job
 from jobs.storage.spool import FULL
-from jobs.views import live, unpaid
+from jobs.views import hold_errors, polling
 from pixian.protocol import file_names
 
 BATCH_SHOWN = 200
@@ -54,7 +54,7 @@ def batch(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     """The batch's grid alone, for polling: nothing where nothing has changed."""
     member = enter(request, team)
     shown = {"team": member.team} | _grid(member, batch)
-    return live.fragment(request, "jobs/_grid.html", shown)
+    return polling.fragment(request, "jobs/_grid.html", shown)
 
 
 @require_POST
@@ -87,7 +87,7 @@ def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", b
     try:
         return submit(member.team, member.user, form.upload())
     except LedgerError as error:
-        return Refusal(name, unpaid.told(error), unpaid.PAYMENT_REQUIRED)
+        return Refusal(name, hold_errors.told(error), hold_errors.PAYMENT_REQUIRED)
     except RequestReusedError:
         return Refusal(name, _("Another picture was sent under this number before."), CONFLICT)
     except OSError as error:
@@ -109,7 +109,7 @@ def _page(member: Membership, batch: UUID) -> dict[str, object]:
 
 def _grid(member: Membership, batch: UUID) -> dict[str, object]:
     jobs = Job.objects.with_books().filter(team=member.team, batch=batch).order_by("-pk")[:BATCH_SHOWN]
-    return live.context(jobs, reverse("batch", args=[member.team.slug, batch]))
+    return polling.context(jobs, reverse("batch", args=[member.team.slug, batch]))
 
 
 def _uuid(text: str | None) -> UUID | None:

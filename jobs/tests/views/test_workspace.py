@@ -25,7 +25,7 @@ from accounts.models import AllowanceUse, Membership, Transfer, User
 from conftest import World, hold_of, small_png
 from jobs.models import Job
 from jobs.tests.upstream import Server, run
-from jobs.views import unpaid
+from jobs.views import hold_errors
 
 SCRIPT = {"HX-Request": "true"}
 
@@ -266,8 +266,8 @@ def test_a_keys_allowance_is_told_from_ones_own(world: World, noon: None) -> Non
     allowances.grant(key, limit=CREDIT, period="month")
     with pytest.raises(ledger.AllowanceUsedUpError) as caught:
         ledger.hold(world.team, 2 * CREDIT, key="a", reference="", actor=world.bob, api_key=key)
-    assert "1 of the API key's allowance are left: 0 of 1 a month are used" in unpaid.told(caught.value)
-    assert "1 April 2026, 00:00" in unpaid.told(caught.value)
+    assert "1 of the API key's allowance are left: 0 of 1 a month are used" in hold_errors.told(caught.value)
+    assert "1 April 2026, 00:00" in hold_errors.told(caught.value)
 
 
 @pytest.mark.parametrize(("credits_", "tone"), [(8, "fail"), (9, "doubt"), (10, "doubt"), (11, "")])
