@@ -28,7 +28,7 @@ from experiments.child import Child
 from experiments.kills_anywhere import Start
 from experiments.site import Site
 from experiments.upstream import Log
-from jobs.api import calls
+from jobs.api import requests
 from jobs.models import Job
 from pixian.protocol.credentials import Credentials
 
@@ -158,4 +158,4 @@ def _misled(told: Told, done: list[str], charges: int) -> Iterator[str]:
 
 def forget_keys() -> None:
     """The control: a repetition is a request like any other."""
-    calls._request_id = lambda key: uuid4()  # noqa: ARG005 - named as the real one's
+    requests._request_id = lambda key: uuid4()  # noqa: ARG005 - named as the real one's

@@ -7,6 +7,6 @@ from pixian_web.wsgi import application
 
 __all__ = ["application"]
 
-calls = import_module("jobs.api.calls")  # once Django is set up
+calls = import_module("jobs.api.requests")  # once Django is set up
 vars(calls)["fetcher_of"] = lambda _key: calls.fetcher()
 Door._has_room_for = lambda self, whose: self._places > self._inside.total()  # type: ignore[method-assign] # noqa: ARG005

@@ -6,7 +6,7 @@ from pytest_django import Settings
 
 from accounts.models import Scope
 from conftest import World
-from jobs.tests.programs import Program, program_of, reach
+from jobs.tests.api.programs import Program, program_of, reach
 from jobs.tests.upstream import Server, serving
 
 

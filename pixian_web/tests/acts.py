@@ -19,7 +19,7 @@ from accounts.tests.auth.mailbox import the_link
 from conftest import World
 from jobs.calls.upstream import Upstream
 from jobs.tests import upstream as wire
-from jobs.tests.programs import REMOVE, program_with, reach
+from jobs.tests.api.programs import REMOVE, program_with, reach
 from jobs.tests.upstream import serving
 from pixian.client.client import Client as UpstreamClient
 from pixian.protocol.credentials import Credentials

@@ -22,8 +22,8 @@ from pytest_django import Settings
 from accounts.api_keys import keys
 from accounts.models import User
 from conftest import World
-from jobs.api import access
-from jobs.tests.programs import program_with
+from jobs.api import auth
+from jobs.tests.api.programs import program_with
 from pixian_web.tests.isolation.routes import routes
 
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
@@ -235,7 +235,7 @@ def test_an_exempted_view_is_found(world: World, monkeypatch: pytest.MonkeyPatch
 def test_a_key_route_that_takes_a_session_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: whoever is logged in counts as the holder of a key."""
     key, _credentials = keys.create(world.team, world.alice, "shop")
-    monkeypatch.setattr(access, "key_of", lambda _request, _scope: key)
+    monkeypatch.setattr(auth, "key_of", lambda _request, _scope: key)
     with pytest.raises(AssertionError):
         check_opens_nothing(world, "api_account")
 

@@ -13,7 +13,7 @@ from accounts.access import enter
 from accounts.models import Membership
 from conftest import World
 from jobs.models import Job
-from jobs.tests.programs import program_with
+from jobs.tests.api.programs import program_with
 from jobs.views import pictures
 from pixian_web.tests.isolation.cast import READERS, ROLES, Arguments, Cast, gathered
 from pixian_web.tests.isolation.routes import routes

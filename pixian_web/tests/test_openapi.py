@@ -19,7 +19,7 @@ from playwright.sync_api import Browser
 
 from conftest import small_png
 from jobs.api import urls
-from jobs.api.openapi import document
+from jobs.api.openapi.document import document
 from pixian.protocol.credentials import Credentials
 from pixian_web.tests.conftest import page_on
 from pixian_web.tests.instance import Instance, running

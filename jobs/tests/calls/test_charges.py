@@ -16,7 +16,7 @@ from jobs.audit.reconcile import Verdict, books
 from jobs.calls.attempts import estimate
 from jobs.models import Attempt, Job, Price
 from jobs.tests import upstream as wire
-from jobs.tests.programs import Program
+from jobs.tests.api.programs import Program
 from jobs.tests.upstream import Server, run
 
 Doubt = Attempt.Doubt

@@ -20,7 +20,7 @@ from jobs.intake.submit import submit_again
 from jobs.models import Attempt, Job, Price
 from jobs.queue import claims
 from jobs.tests import upstream as wire
-from jobs.tests.programs import Program
+from jobs.tests.api.programs import Program
 from jobs.tests.upstream import Server, run
 from jobs.worker import run as process
 from pixian.client.backoff import Backoff

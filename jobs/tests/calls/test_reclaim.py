@@ -13,7 +13,7 @@ from conftest import World
 from jobs.calls import attempts, streaming
 from jobs.models import Attempt, Job
 from jobs.queue import claims
-from jobs.tests.programs import begun
+from jobs.tests.api.programs import begun
 from jobs.tests.upstream import Server
 
 State, Reason = Job.State, Job.Reason

@@ -29,8 +29,8 @@ from jobs.queue import claims, concurrency
 from jobs.queue.claims import NoSlotError
 from jobs.storage import files
 from jobs.tests import upstream as wire
-from jobs.tests.programs import REMOVE, Program, begun
-from jobs.tests.test_api_gateway import refusal, the_job
+from jobs.tests.api.programs import REMOVE, Program, begun
+from jobs.tests.api.test_pixian import refusal, the_job
 from jobs.tests.upstream import Handler, Server, run
 from pixian.protocol.errors import ApiError
 

@@ -24,8 +24,8 @@ from jobs.calls.outcomes import MAX_BOOKING_FAILURES
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.tests import upstream as wire
+from jobs.tests.api.programs import Program
 from jobs.tests.calls.test_one_call import content
-from jobs.tests.programs import Program
 from jobs.tests.upstream import Server, run
 from pixian.protocol.errors import BodyLost
 

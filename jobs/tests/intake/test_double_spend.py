@@ -28,7 +28,7 @@ from jobs.intake import submit
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency
 from jobs.tests import upstream as wire
-from jobs.tests.programs import begun
+from jobs.tests.api.programs import begun
 from jobs.tests.upstream import Server
 from jobs.worker import run
 from pixian.client.backoff import Backoff

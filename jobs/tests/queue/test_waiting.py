@@ -15,7 +15,7 @@ from jobs.intake import submit
 from jobs.queue import concurrency
 from jobs.queue.claims import NoSlotError
 from jobs.queue.heartbeat import process_name
-from jobs.tests.programs import Program, begun, upload_of
+from jobs.tests.api.programs import Program, begun, upload_of
 
 
 @pytest.fixture

@@ -16,16 +16,16 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
-from jobs.api import calls
+from jobs.api import requests
 from jobs.models import Job
 from jobs.storage import disk_space, files, spool
-from jobs.tests.programs import Program
+from jobs.tests.api.programs import Program
 from jobs.tests.storage.disks import fill_the_disk, full, spooled, volume
 from jobs.tests.upstream import Server, run
 
 UNTOUCHED = Balances(available=100 * CREDIT)
 PLACES: dict[str, tuple[Any, str]] = {
-    "while it is received": (calls, "_copy"),
+    "while it is received": (requests, "_copy"),
     "while it is stored": (files, "put"),
     "when room is made": (spool, "allocate"),
 }

@@ -10,8 +10,8 @@ from pytest_django import Settings
 from accounts.api_keys import keys
 from accounts.models import Scope
 from conftest import World
-from jobs.api.openapi_contract import OPTIONS
-from jobs.api.openapi_drop_in import PARAMETERS
+from jobs.api.openapi.contract import OPTIONS
+from jobs.api.openapi.removebg import PARAMETERS
 from jobs.calls.responses import RELAYED
 from jobs.views.quick_start import LANGUAGES
 from pixian.protocol.errors import Code

@@ -8,8 +8,8 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from accounts.models import Scope
-from jobs.api.entry import KeyRequest, reads
-from jobs.api.values import Credits, Days, credits_, one_of
+from jobs.api.rest.auth import KeyRequest, reads
+from jobs.api.rest.fields import Credits, Days, credits_, one_of
 from jobs.audit import usage
 from jobs.audit.reconcile.rows import Span
 from jobs.audit.usage import By, Part

@@ -8,7 +8,7 @@ from ninja import Schema
 from pydantic import Field
 
 from accounts.models import ApiKey
-from jobs.api.values import Credits, credits_, known, one_of
+from jobs.api.rest.fields import Credits, credits_, known, one_of
 from jobs.audit.reconcile import Verdict, booked, books, held, verdict
 from jobs.calls import responses
 from jobs.models import Attempt, Job

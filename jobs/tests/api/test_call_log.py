@@ -7,10 +7,10 @@ import pytest
 from django.db import IntegrityError, OperationalError
 
 from conftest import World
-from jobs.api import access
+from jobs.api import auth
 from jobs.models import Job
 from jobs.tests import upstream as wire
-from jobs.tests.programs import Program
+from jobs.tests.api.programs import Program
 from jobs.tests.upstream import Server
 
 DATED = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d ")
@@ -95,7 +95,7 @@ def test_a_database_that_is_away_is_told_from_a_fault_of_ours(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(access, "bounds", fail)
+    monkeypatch.setattr(auth, "bounds", fail)
     answer = program.account()
     assert answer.status_code == status
     assert ("Retry-After" in answer.headers) == (status == 503)

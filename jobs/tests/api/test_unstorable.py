@@ -12,7 +12,7 @@ from accounts.models import Rate
 from accounts.rate_limits import Bound
 from conftest import World, small_png
 from jobs.models import Job
-from jobs.tests.programs import REMOVE, Program, program_with
+from jobs.tests.api.programs import REMOVE, Program, program_with
 
 BAD = ["\0", "a\0b", "\ud800", "\udfff\0"]
 

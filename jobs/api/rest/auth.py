@@ -7,7 +7,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest
 
 from accounts.models import ApiKey, Scope
-from jobs.api import access
+from jobs.api import auth as access
 from pixian.server.form import refuse_unstorable
 
 SCHEME = "basic"

@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from jobs.api.openapi import document
-from jobs.api.openapi_answers import Dict
+from jobs.api.openapi.document import document
+from jobs.api.openapi.responses import Dict
 
 METHODS = ("get", "post")
 BOUNDS = (("minimum", "from {}"), ("maximum", "to {}"), ("maxLength", "at most {} characters"))

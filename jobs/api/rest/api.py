@@ -12,8 +12,8 @@ from ninja import NinjaAPI
 from ninja.errors import ValidationError
 from ninja.operation import Operation
 
-from jobs.api import jobs_read, ledger_read, usage_read
-from jobs.api.face import speaks
+from jobs.api.decorators import speaks
+from jobs.api.rest import credits, jobs, usage
 from pixian.protocol.errors import Code, Refused
 
 BAD_REQUEST = 400
@@ -32,9 +32,9 @@ api = ReadApi(
     openapi_url=None,  # the document covers the contract too, and its page loads nothing from elsewhere
     docs_url=None,
 )
-api.add_router("/jobs", jobs_read.router)
-api.add_router("", ledger_read.router)
-api.add_router("/usage", usage_read.router)
+api.add_router("/jobs", jobs.router)
+api.add_router("", credits.router)
+api.add_router("/usage", usage.router)
 
 
 @api.exception_handler(Exception)

@@ -23,7 +23,7 @@ from accounts.ledger.operations import (
 )
 from accounts.models import ApiKey
 from accounts.rate_limits import TooFastError
-from jobs.api import access, call_log
+from jobs.api import auth, call_log
 from jobs.calls import responses
 from jobs.calls.streaming import Call
 from jobs.calls.upstream import Upstream, connect
@@ -112,9 +112,9 @@ def make(key: ApiKey, upload: Upload) -> tuple[Job, Call | None]:
     """
     until = time.monotonic() + settings.GATEWAY_WAIT_SECONDS
     try:
-        job, attempt = begin(key, upload, access.bounds(key), process_name(), until)
+        job, attempt = begin(key, upload, auth.bounds(key), process_name(), until)
     except TooFastError as error:
-        raise access.too_fast(error) from error
+        raise auth.too_fast(error) from error
     except NoSlotError as error:
         raise SlowDown(
             429, Code.SLOW_DOWN, "All calls are taken at the moment.", retry_after=responses.RETRY_SOON

@@ -11,9 +11,9 @@ from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
 from accounts.ledger.allowances import Standing
 from accounts.models import Allowance, LedgerAccount, Scope, Team, Transfer, User
-from jobs.api.entry import KeyRequest, reads
-from jobs.api.jobs_shape import KeyName, key_name
-from jobs.api.values import Credits, Listed, Paged, credits_, next_page, one_of
+from jobs.api.rest.auth import KeyRequest, reads
+from jobs.api.rest.fields import Credits, Listed, Paged, credits_, next_page, one_of
+from jobs.api.rest.schemas import KeyName, key_name
 from jobs.search import pagination
 
 router = Router(tags=["Credits"])

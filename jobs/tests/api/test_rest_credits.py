@@ -19,8 +19,8 @@ from accounts.models import Team, Transfer
 from conftest import World, hold_of
 from jobs.models import Job
 from jobs.tests import upstream as wire
-from jobs.tests.programs import Program, begun, program_of
-from jobs.tests.test_api_rest import got, ids
+from jobs.tests.api.programs import Program, begun, program_of
+from jobs.tests.api.test_rest import got, ids
 from jobs.tests.upstream import Server, run
 
 BY = ("day", "member", "key", "origin")

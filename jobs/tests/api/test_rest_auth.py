@@ -9,10 +9,10 @@ from pytest_django import Settings
 from accounts.api_keys import keys
 from accounts.models import Rate, Scope
 from conftest import World
-from jobs.api import access
+from jobs.api import auth
 from jobs.search import filters
-from jobs.tests.programs import Program, program_of, program_with
-from jobs.tests.test_api_gateway import refusal
+from jobs.tests.api.programs import Program, program_of, program_with
+from jobs.tests.api.test_pixian import refusal
 
 SCOPES = {
     "/api/jobs": Scope.JOBS,
@@ -142,7 +142,7 @@ def test_a_database_that_is_away_is_told(reader: Program, monkeypatch: pytest.Mo
 def test_what_breaks_here_is_told_without_its_insides(
     reader: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "bounds", lambda _key: 1 / 0)
+    monkeypatch.setattr(auth, "bounds", lambda _key: 1 / 0)
     answer = reader.http.get("/api/jobs")
     assert refusal(answer) == (500, 500)
     assert "division" not in answer.text

@@ -18,7 +18,7 @@ from accounts.ledger.operations import Balances
 from conftest import World, small_png
 from jobs.models import Job
 from jobs.tests import upstream as wire
-from jobs.tests.programs import Program
+from jobs.tests.api.programs import Program
 from jobs.tests.upstream import Server
 
 REMOVE = "/v1.0/removebg"

@@ -11,8 +11,8 @@ from werkzeug.wrappers import Request
 from accounts import rate_limits
 from accounts.ledger import operations as ledger
 from accounts.models import ApiKey, Scope
-from jobs.api import access, calls
-from jobs.api.face import nothing, speaks
+from jobs.api import auth, requests
+from jobs.api.decorators import nothing, speaks
 from jobs.calls import responses
 from jobs.calls.streaming import Call
 from jobs.models import Job
@@ -40,9 +40,9 @@ def remove_background(request: WSGIRequest) -> HttpResponse:
     """``POST /v1.0/removebg``: a job like any other; what it asks for beyond the contract is made here, out
     of the stored result."""
     with DropInRequest(request.environ) as came:
-        key = access.key_of(request, Scope.CUTOUTS, credentials_of(came))
-        with calls.door().passed(key.team_id):
-            with access.refusals_counted(key):
+        key = auth.key_of(request, Scope.CUTOUTS, credentials_of(came))
+        with requests.door().passed(key.team_id):
+            with auth.refusals_counted(key):
                 fields = read_fields(came)
                 wanted = Wanted.parse(fields, request.headers.get("Accept", ""))
                 job, call = _made(request, came, key, fields, wanted)
@@ -54,8 +54,8 @@ def remove_background(request: WSGIRequest) -> HttpResponse:
 def account(request: WSGIRequest) -> HttpResponse:
     """``GET /v1.0/account``: the team's balance."""
     with UploadRequest(request.environ) as came:
-        key = access.key_of(request, Scope.BALANCE, credentials_of(came))
-        access.count(key)
+        key = auth.key_of(request, Scope.BALANCE, credentials_of(came))
+        auth.count(key)
     balance = standing.account(ledger.balances(key.team).available)
     return HttpResponse(json.dumps(balance), "application/json")
 
@@ -67,19 +67,19 @@ def _made(
     request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str], wanted: Wanted
 ) -> tuple[Job, Call | None]:
     """The job and its call; raises ApiErrors."""
-    terms = calls.terms(
+    terms = requests.terms(
         request,
         Job.Origin.DROP_IN,
         wanted.form(),
         test=wanted.test,
-        ignored=calls.ignored(came, fields, errors.PARAMETERS),
+        ignored=requests.ignored(came, fields, errors.PARAMETERS),
         face=json.dumps(asdict(wanted), default=str),
     )
     with (
-        read_source(came, fields, calls.fetcher_of(key)) as source,
-        calls.received(source, name_of(came, fields, SOURCES[0]), terms) as upload,
+        read_source(came, fields, requests.fetcher_of(key)) as source,
+        requests.received(source, name_of(came, fields, SOURCES[0]), terms) as upload,
     ):
-        return calls.make(key, upload)
+        return requests.make(key, upload)
 
 
 def _finish(call: Call | None) -> None:
@@ -96,7 +96,7 @@ def _answer(job: Job, wanted: Wanted) -> HttpResponse:
         with job.result.open() as result:
             made = finish(wanted, cast("BinaryIO", result), told, (job.width, job.height))
     except FileNotFoundError as error:
-        raise calls.gone() from error
+        raise requests.gone() from error
     response = HttpResponse(made.body, headers=made.headers)
     if (kind := made.headers["Content-Type"]) != JSON:
         name = file_names.cut_out_name(job.name, ENDINGS[kind])
@@ -106,7 +106,7 @@ def _answer(job: Job, wanted: Wanted) -> HttpResponse:
 
 def _rated(key: ApiKey, response: HttpResponse) -> HttpResponse:
     """With how often the key may still call within a minute."""
-    bound = access.bounds(key)[0]
+    bound = auth.bounds(key)[0]
     if bound.per_minute:
         left, paid_off_at = rate_limits.left(bound)
         response["X-RateLimit-Limit"] = str(bound.per_minute)

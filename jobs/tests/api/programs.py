@@ -15,7 +15,7 @@ from accounts.api_keys import keys
 from accounts.models import ApiKey, Scope, Team, User
 from accounts.rate_limits import Bound
 from conftest import small_png
-from jobs.api import calls
+from jobs.api import requests
 from jobs.calls.upstream import Upstream
 from jobs.intake import submit
 from jobs.intake.submit import Upload
@@ -75,4 +75,4 @@ def program_with(credentials: Credentials | None, cookies: dict[str, str] | None
 
 def reach(monkeypatch: pytest.MonkeyPatch, upstream: Upstream) -> None:
     """Programs' calls go there."""
-    monkeypatch.setattr(calls, "upstream", lambda: upstream)
+    monkeypatch.setattr(requests, "upstream", lambda: upstream)

@@ -15,8 +15,8 @@ from accounts.api_keys import keys
 from accounts.models import ApiKey, Rate, Role, Scope
 from conftest import World
 from jobs.models import Job
-from jobs.tests.programs import REMOVE, Program, program_of
-from jobs.tests.test_api_gateway import refusal
+from jobs.tests.api.programs import REMOVE, Program, program_of
+from jobs.tests.api.test_pixian import refusal
 from jobs.tests.upstream import Server
 from pixian.protocol.credentials import Credentials
 

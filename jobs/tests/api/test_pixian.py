@@ -17,7 +17,7 @@ from conftest import World, hold_of, small_png
 from jobs.audit.reconcile import books
 from jobs.models import Attempt, Job
 from jobs.tests import upstream as wire
-from jobs.tests.programs import Program
+from jobs.tests.api.programs import Program
 from jobs.tests.upstream import Server
 from pixian.client import backoff
 
@@ -175,7 +175,7 @@ def test_a_service_that_cant_be_reached_is_told(
 ) -> None:
     with wire.serving() as gone:
         pass
-    monkeypatch.setattr("jobs.api.calls.upstream", lambda: gone.upstream)
+    monkeypatch.setattr("jobs.api.requests.upstream", lambda: gone.upstream)
     assert refusal(program.call()) == (503, -3)
     assert ledger.balances(committed_world.team) == UNTOUCHED
 

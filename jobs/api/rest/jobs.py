@@ -10,11 +10,12 @@ from ninja import Path, Query, Router
 from pydantic import Field
 
 from accounts.models import Scope
-from jobs.api import calls, jobs_shape
-from jobs.api.entry import KeyRequest, reads
-from jobs.api.jobs_shape import JobDetails, JobSummary
-from jobs.api.openapi_answers import FILE, ONE
-from jobs.api.values import MAX_ID, Listed, Paged, next_page, one_of
+from jobs.api import requests
+from jobs.api.openapi.responses import FILE, ONE
+from jobs.api.rest import schemas
+from jobs.api.rest.auth import KeyRequest, reads
+from jobs.api.rest.fields import MAX_ID, Listed, Paged, next_page, one_of
+from jobs.api.rest.schemas import JobDetails, JobSummary
 from jobs.models import Job
 from jobs.search import filters
 from jobs.search.filters import Wanted
@@ -50,7 +51,7 @@ def list_jobs(request: KeyRequest, asked: Query[JobsWanted]) -> JobList:
     """The team's jobs, the newest first. For a name or an origin each page looks through the next 20,000
     jobs: it may have fewer than asked for, even none, while ``next`` says where to go on."""
     page = filters.page(request.auth.team, asked.wanted(), asked.before, asked.limit)
-    return JobList(items=[jobs_shape.summary(job) for job in page.rows], next=next_page(request, page))
+    return JobList(items=[schemas.summary(job) for job in page.rows], next=next_page(request, page))
 
 
 @router.get(
@@ -58,7 +59,7 @@ def list_jobs(request: KeyRequest, asked: Query[JobsWanted]) -> JobList:
 )
 def show_job(request: KeyRequest, job_id: JobId) -> JobDetails:
     """One job with its options and every attempt."""
-    return jobs_shape.details(_job(request, job_id))
+    return schemas.details(_job(request, job_id))
 
 
 @router.get("/{job_id}/result", url_name="api_result", summary="Fetch a result", **reads(Scope.JOBS, **FILE))
@@ -67,7 +68,7 @@ def fetch_result(request: KeyRequest, job_id: JobId) -> HttpResponseBase:
     found = _job(request, job_id)
     if not found.result:
         raise Refused(NOT_FOUND, NOT_FOUND, f"This job has no result: it is {found.state}.")
-    kind = jobs_shape.result_type(found)
+    kind = schemas.result_type(found)
     return _bytes(request, found.result, found.result_name, kind, found.result_sha256)
 
 
@@ -94,6 +95,6 @@ def _bytes(request: KeyRequest, file: FieldFile, name: str, kind: str, sha256: s
         try:
             response = FileResponse(file.open(), as_attachment=True, filename=name, content_type=kind)
         except FileNotFoundError as error:
-            raise calls.gone() from error
+            raise requests.gone() from error
     response["ETag"], response["Cache-Control"] = etag, UNTIL_ASKED_AGAIN
     return response

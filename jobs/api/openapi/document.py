@@ -8,10 +8,10 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 
-from jobs.api import openapi_contract, openapi_drop_in
-from jobs.api.face import speaks
-from jobs.api.openapi_answers import JSON, Dict, error_components, errors, header_components
-from jobs.api.rest import api
+from jobs.api.decorators import speaks
+from jobs.api.openapi import contract, removebg
+from jobs.api.openapi.responses import JSON, Dict, error_components, errors, header_components
+from jobs.api.rest.api import api
 
 DESCRIPTION = (
     "Programs of a team ask with one of its API keys: Id and secret as HTTP Basic. Amounts are credits with "
@@ -47,15 +47,15 @@ def _document(address: str) -> Dict:
         for operation in item.values():
             operation["parameters"] = [_mended(each) for each in operation["parameters"]]
             operation["responses"] |= READING
-    schemas = openapi_contract.SCHEMAS | openapi_drop_in.SCHEMAS | _used(own)
+    schemas = contract.SCHEMAS | removebg.SCHEMAS | _used(own)
     return {
         "openapi": "3.1.0",
         "info": {"title": api.title, "version": api.version, "description": DESCRIPTION},
         "servers": [{"url": address}],
-        "paths": openapi_contract.PATHS | own["paths"] | openapi_drop_in.PATHS,
+        "paths": contract.PATHS | own["paths"] | removebg.PATHS,
         "components": {
             "schemas": schemas,
-            "responses": error_components("Error") | error_components(openapi_drop_in.ERRORS),
+            "responses": error_components("Error") | error_components(removebg.ERRORS),
             "headers": header_components(),
             "securitySchemes": SECURITY,
         },

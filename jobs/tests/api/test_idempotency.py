@@ -20,8 +20,8 @@ from jobs.intake import submit
 from jobs.intake.submit import Upload
 from jobs.models import Job
 from jobs.tests import upstream as wire
-from jobs.tests.programs import Program, program_of
-from jobs.tests.test_api_gateway import refusal
+from jobs.tests.api.programs import Program, program_of
+from jobs.tests.api.test_pixian import refusal
 from jobs.tests.upstream import Handler, Server, Step
 
 AT_ONCE = 50

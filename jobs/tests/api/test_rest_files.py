@@ -9,8 +9,8 @@ from django.core.files.storage import default_storage
 from conftest import World, small_png
 from jobs.models import Job
 from jobs.tests import upstream as wire
-from jobs.tests.programs import Program
-from jobs.tests.test_api_gateway import refusal
+from jobs.tests.api.programs import Program
+from jobs.tests.api.test_pixian import refusal
 from jobs.tests.upstream import Server, run
 
 PICTURE = small_png(30, 20)

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from conftest import World
-from jobs.api.openapi import document
+from jobs.api.openapi.document import document
 from pixian.protocol.options import Options
 
 METHODS = ("get", "post")

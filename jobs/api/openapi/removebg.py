@@ -1,7 +1,7 @@
 """The part of the OpenAPI document for the drop-in: ``POST /v1.0/removebg`` and its account."""
 
-from jobs.api.openapi_answers import JSON, Dict, errors, headers
-from jobs.api.openapi_contract import BOOLEAN, IDEMPOTENCY_KEY, MARGIN
+from jobs.api.openapi.contract import BOOLEAN, IDEMPOTENCY_KEY, MARGIN
+from jobs.api.openapi.responses import JSON, Dict, errors, headers
 from pixian.protocol.limits import MAX_UPLOAD_BYTES
 from pixian.removebg.options import SIZES, SOURCES, Channels, Format, Wanted
 from pixian.removebg.request import MAX_TEXT_BYTES

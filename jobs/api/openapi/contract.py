@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from jobs.api.calls import MAX_KEY
-from jobs.api.openapi_answers import IMAGES, JSON, Dict, errors, headers
+from jobs.api.openapi.responses import IMAGES, JSON, Dict, errors, headers
+from jobs.api.requests import MAX_KEY
 from jobs.calls.responses import RELAYED
 from pixian.protocol import version_1
 from pixian.protocol.limits import (

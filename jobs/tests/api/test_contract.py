@@ -15,8 +15,8 @@ from accounts.ledger.operations import Balances
 from conftest import World, small_png
 from jobs.models import Attempt, Job
 from jobs.tests import upstream as wire
-from jobs.tests.programs import REMOVE, Program
-from jobs.tests.test_api_gateway import UNTOUCHED, refusal, the_job
+from jobs.tests.api.programs import REMOVE, Program
+from jobs.tests.api.test_pixian import UNTOUCHED, refusal, the_job
 from jobs.tests.upstream import Server, run
 from pixian.client.backoff import Backoff
 

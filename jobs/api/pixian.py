@@ -12,8 +12,8 @@ from werkzeug.wrappers import Request
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS
 from accounts.models import ApiKey, Scope
-from jobs.api import access, calls
-from jobs.api.face import View, speaks
+from jobs.api import auth, requests
+from jobs.api.decorators import View, speaks
 from jobs.calls import responses
 from jobs.calls.streaming import Call
 from jobs.models import Job
@@ -52,8 +52,8 @@ def remove_background_v1(request: WSGIRequest) -> HttpResponseBase:
 @speaks("GET")
 def account(request: WSGIRequest) -> HttpResponse:
     """``GET /api/v2/account``: the team's balance."""
-    key = access.key_of(request, Scope.BALANCE)
-    access.count(key)
+    key = auth.key_of(request, Scope.BALANCE)
+    auth.count(key)
     balances = ledger.balances(key.team)
     told = {
         "creditPack": "none",
@@ -68,9 +68,9 @@ def _remove_background(
     request: WSGIRequest, renamed: Callable[[Mapping[str, str]], dict[str, str]]
 ) -> HttpResponseBase:
     """renamed: gives the fields the names they have in version 2."""
-    key = access.key_of(request, Scope.CUTOUTS)
-    with calls.door().passed(key.team_id), UploadRequest(request.environ) as came:
-        with access.refusals_counted(key):
+    key = auth.key_of(request, Scope.CUTOUTS)
+    with requests.door().passed(key.team_id), UploadRequest(request.environ) as came:
+        with auth.refusals_counted(key):
             job, call = _made(request, came, key, renamed(read_form(came)))
         return _answer(job, call)
 
@@ -78,17 +78,17 @@ def _remove_background(
 def _made(
     request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str]
 ) -> tuple[Job, Call | None]:
-    terms = calls.terms(
+    terms = requests.terms(
         request,
         Job.Origin.API,
         Options.understood(fields),
         test=Options.parse(fields).test,
-        ignored=calls.ignored(came, fields, NAMES | set(SOURCES)),
+        ignored=requests.ignored(came, fields, NAMES | set(SOURCES)),
     )
-    with read_source(came, fields, calls.fetcher_of(key)) as source:
+    with read_source(came, fields, requests.fetcher_of(key)) as source:
         name = name_of(came, fields, SOURCES[0])
-        with calls.received(source, name, terms) as upload:
-            return calls.make(key, upload)
+        with requests.received(source, name, terms) as upload:
+            return requests.make(key, upload)
 
 
 def _again(job: Job) -> HttpResponseBase:
@@ -97,7 +97,7 @@ def _again(job: Job) -> HttpResponseBase:
         told = responses.of_result(job, job.last_attempt.headers)
         response = FileResponse(job.result.open(), headers=told)
     except FileNotFoundError as error:
-        raise calls.gone() from error
+        raise requests.gone() from error
     response["Content-Disposition"] = told["Content-Disposition"]  # it has set its own
     return response
 

@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from conftest import World, small_png
 from jobs.models import Job
 from jobs.tests import upstream as wire
-from jobs.tests.programs import Program, begun, program_of
-from jobs.tests.test_api_gateway import refusal
+from jobs.tests.api.programs import Program, begun, program_of
+from jobs.tests.api.test_pixian import refusal
 from jobs.tests.upstream import Server, run
 
 MISSING = 10**9
