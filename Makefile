@@ -32,7 +32,7 @@ test: .venv/.dev browser servers languages
 test-postgresql: .venv/.dev servers
 	@$(BIN)/python -m engine.models.download fast
 	@TEST_DATABASE=postgresql $(BIN)/python -m pytest $(SPREAD) -m "not browser" \
-	  $(or $(ARGS),accounts pixian_web/tests/test_connections.py pixian_web/tests/test_health.py \
+	  $(or $(ARGS),accounts tests/site/test_connections.py pixian_web/tests/test_health.py \
 	  $(addprefix jobs/tests/test_,$(ON_POSTGRESQL:%=%.py)))
 
 check: .venv/.dev

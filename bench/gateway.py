@@ -20,7 +20,7 @@ import httpx
 
 from experiments import upstream
 from pixian.protocol.credentials import Credentials
-from pixian_web.tests.instance import Instance, running
+from tests.site.instance import Instance, running
 
 CONNECTIONS = (1, 5, 20)
 DELAY_SECONDS = 0.5

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pixian_web.tests.instance import ROOT
+from tests.site.instance import ROOT
 
 OPEN = 0o022  # a usual umask
 

@@ -1,4 +1,4 @@
-"""Passkeys without a browser; the ceremony itself is in pixian_web/tests/test_account_pages.py."""
+"""Passkeys without a browser; the ceremony itself is in tests/site/test_account_pages.py."""
 
 import json
 import re

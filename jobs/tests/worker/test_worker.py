@@ -35,7 +35,7 @@ from jobs.worker import pool
 from jobs.worker.run import process
 from jobs.worker.threads import Worker
 from pixian.client.client import Client
-from pixian_web.tests.instance import Instance
+from tests.site.instance import Instance
 
 
 def until(happened: Callable[[], bool], seconds: float = 20) -> None:

@@ -24,7 +24,7 @@ from accounts.models import User
 from conftest import World
 from jobs.api import auth
 from jobs.tests.api.programs import program_with
-from pixian_web.tests.isolation.routes import routes
+from tests.site.isolation.routes import routes
 
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 SECRET = "s" * 32

@@ -11,8 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.tests.auth.factors import PERIOD_SECONDS, code_of
-from pixian_web.tests.conftest import login_link, page_on
-from pixian_web.tests.instance import Instance
+from tests.site.conftest import login_link, page_on
+from tests.site.instance import Instance
 
 pytestmark = pytest.mark.browser
 

@@ -17,8 +17,8 @@ from jobs.tests.worker.test_worker import add, until
 from jobs.worker import periodic
 from jobs.worker.pool import Hands
 from pixian_web import celery, tasks
-from pixian_web.tests import brokers
-from pixian_web.tests.brokers import Broker, pointed_at
+from tests.site import brokers
+from tests.site.brokers import Broker, pointed_at
 
 CLOSED_PORT = "redis://127.0.0.1:1/0"
 

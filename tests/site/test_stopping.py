@@ -20,7 +20,7 @@ from experiments import upstream
 from experiments.servers import free_port
 from pixian_web import gunicorn
 from pixian_web.settings import PIXIAN_TIMEOUT
-from pixian_web.tests.instance import ROOT, Instance
+from tests.site.instance import ROOT, Instance
 
 CALL_SECONDS = 3
 PATIENCE_SECONDS = 60

@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from pixian_web.tests.conftest import login_link, page_on
-from pixian_web.tests.instance import Instance
-from pixian_web.tests.test_account_pages import looks_right
+from tests.site.conftest import login_link, page_on
+from tests.site.instance import Instance
+from tests.site.test_account_pages import looks_right
 
 pytestmark = pytest.mark.browser
 

@@ -20,8 +20,8 @@ from jobs.queue import claims, workers
 from jobs.tests.upstream import CREDENTIALS, Server, serving
 from jobs.tests.worker.test_worker import add, all_done, holding, states, until
 from pixian_web import celery
-from pixian_web.tests import brokers
-from pixian_web.tests.brokers import Broker
+from tests.site import brokers
+from tests.site.brokers import Broker
 
 LEASE_SECONDS = 2
 Process = subprocess.Popen[bytes]

@@ -15,9 +15,9 @@ from conftest import World
 from jobs.models import Job
 from jobs.tests.api.programs import program_with
 from jobs.views import pictures
-from pixian_web.tests.isolation.cast import READERS, ROLES, Arguments, Cast, gathered
-from pixian_web.tests.isolation.routes import routes
-from pixian_web.tests.isolation.rows import PREFIXES, ROWS, Row, row_of
+from tests.site.isolation.cast import READERS, ROLES, Arguments, Cast, gathered
+from tests.site.isolation.routes import routes
+from tests.site.isolation.rows import PREFIXES, ROWS, Row, row_of
 
 ROUTES = routes()
 TOKEN = re.compile(rb'(csrfmiddlewaretoken" value="|csrf[^"]{0,20}"[^"]{0,20}")[A-Za-z0-9]+')
@@ -54,7 +54,7 @@ def rows_of_all_tables() -> dict[str, int]:
 
 def test_every_route_has_a_row_and_every_row_a_route() -> None:
     without = [f"{name} ({pattern})" for name, pattern in ROUTES.items() if row_of(name) is None]
-    assert without == [], "add a row for each of these to pixian_web/tests/isolation/rows.py"
+    assert without == [], "add a row for each of these to tests/site/isolation/rows.py"
     assert [name for name in ROWS if name not in ROUTES] == []
     assert [start for start in PREFIXES if not any(name.startswith(start) for name in ROUTES)] == []
 

@@ -14,9 +14,9 @@ from pytest_django import Settings
 
 from conftest import World, small_png
 from jobs.models import Job
-from pixian_web.tests.isolation.cast import Cast, gathered
-from pixian_web.tests.isolation.routes import routes
 from pixian_web.wsgi import application
+from tests.site.isolation.cast import Cast, gathered
+from tests.site.isolation.routes import routes
 
 ROUTES = routes()
 NASTY = {

@@ -17,7 +17,7 @@ from PIL import Image
 from engine.tests.conftest import PHOTOS, models_dir
 from engine.tests.server.test_clients import PIXIAN_AI, PIXIAN_AI_SAMPLE, run
 from pixian.protocol.credentials import Credentials
-from pixian_web.tests.instance import Instance, running
+from tests.site.instance import Instance, running
 
 __all__ = ["models_dir"]
 

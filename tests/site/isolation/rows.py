@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from accounts.models import Role
-from pixian_web.tests.isolation.cast import MISSING, Arguments, Things
+from tests.site.isolation.cast import MISSING, Arguments, Things
 
 Method = Literal["get", "post"]
 Make = Callable[[Things], Arguments]

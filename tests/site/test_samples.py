@@ -24,7 +24,7 @@ import pytest
 from engine.tests.conftest import PHOTOS, models_dir
 from jobs.views.quick_start import LANGUAGES, samples
 from pixian.protocol.credentials import Credentials
-from pixian_web.tests.instance import ROOT, Instance, running
+from tests.site.instance import ROOT, Instance, running
 
 __all__ = ["models_dir"]
 

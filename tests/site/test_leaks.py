@@ -15,8 +15,8 @@ from pytest_django import Settings
 from accounts.auth.adapter import MFAAdapter
 from accounts.auth.log_redaction import TokensHidden
 from conftest import World
-from pixian_web.tests import acts
-from pixian_web.tests.acts import ACTS, Act, Secrets
+from tests.site import acts
+from tests.site.acts import ACTS, Act, Secrets
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from pixian.protocol.credentials import Credentials
 from pixian.tests.contract.pages import web
 from pixian.tests.contract.service import Service, Web
 from pixian.tests.contract.suite import *  # noqa: F403
-from pixian_web.tests.instance import Instance, running
+from tests.site.instance import Instance, running
 
 __all__ = ["models_dir", "web"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pixian_web.tests.instance import Instance, running
+from tests.site.instance import Instance, running
 
 FLAGS = [
     "--no-sandbox",

@@ -21,8 +21,8 @@ from conftest import small_png
 from jobs.api import urls
 from jobs.api.openapi.document import document
 from pixian.protocol.credentials import Credentials
-from pixian_web.tests.conftest import page_on
-from pixian_web.tests.instance import Instance, running
+from tests.site.conftest import page_on
+from tests.site.instance import Instance, running
 
 # Limits would end the trial early; addresses that it makes up are refused before anybody is asked.
 SETTINGS = {

@@ -11,8 +11,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from conftest import PHOTOS
-from pixian_web.tests.conftest import login_link, page_on
-from pixian_web.tests.instance import Instance
+from tests.site.conftest import login_link, page_on
+from tests.site.instance import Instance
 
 pytestmark = pytest.mark.browser
 
