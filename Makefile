@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes
-# Over three processes, since the experiments wait more than they compute.
+# Over three processes, since the chaos wait more than they compute.
 SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
-COVERED := accounts bench engine experiments jobs pixian pixian_web conftest.py manage.py
+COVERED := accounts bench engine chaos jobs pixian pixian_web conftest.py manage.py
 
 .PHONY: run setup test test-postgresql check bench bench-engine soak format lock browser servers languages messages
 .DEFAULT_GOAL := run
@@ -73,9 +73,9 @@ bench: .venv/.dev servers
 	@$(BIN)/python -m bench.recovery --database sqlite
 	@$(BIN)/python -m bench.recovery --database postgresql
 
-# The long forms of the experiments: hours. SEED replays one.
+# The long forms of the chaos: hours. SEED replays one.
 soak: .venv/.dev servers
-	@$(BIN)/python -m experiments.soak $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m chaos.soak $(if $(SEED),--seed $(SEED))
 
 # Collects the pages' words into the catalogues (needs Debian's gettext) and compiles them. What is still
 # to be translated is said by `make check`.
@@ -117,7 +117,7 @@ browser:
 	$(call apt_install,chromium); \
 	command -v chromium >/dev/null || echo "LEFT OUT: the browser tests, since chromium is missing and can't be installed here"
 
-# Tests start servers of their own (experiments/servers.py) and need Debian's programs for it. What the
+# Tests start servers of their own (chaos/servers.py) and need Debian's programs for it. What the
 # packages may start by themselves is neither used nor stopped.
 servers:
 	@redis() { command -v redis-server >/dev/null; }; \

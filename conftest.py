@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _comes_late(item: pytest.Item) -> int:
-    if item.nodeid.startswith("experiments/"):
+    if item.nodeid.startswith("chaos/"):
         return 0
     starts_an_instance = item.get_closest_marker("browser") or "/test_contract.py" in item.nodeid
     return 1 if starts_an_instance else 2
@@ -76,7 +76,7 @@ def _own_files(settings: Settings, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """A test's database needn't outlive a power cut; the experiments' do."""
+    """A test's database needn't outlive a power cut; the chaos' do."""
     options = connections.databases["default"].get("OPTIONS", {})
     if "init_command" in options:
         options["init_command"] = options["init_command"].replace("synchronous=FULL", "synchronous=OFF")

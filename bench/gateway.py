@@ -18,7 +18,7 @@ from statistics import median, quantiles
 
 import httpx
 
-from experiments import upstream
+from chaos import upstream
 from pixian.protocol.credentials import Credentials
 from tests.site.instance import Instance, running
 

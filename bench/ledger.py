@@ -19,7 +19,7 @@ from statistics import median
 
 import psycopg
 
-from experiments.servers import Postgres, postgres, postgres_program
+from chaos.servers import Postgres, postgres, postgres_program
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = Path(__file__).with_suffix(".sql")

@@ -17,9 +17,9 @@ from statistics import median
 
 from PIL import Image
 
+from chaos import upstream
+from chaos.upstream import Server
 from engine.config import ROOT
-from experiments import upstream
-from experiments.upstream import Server
 
 THREADS = 5
 DELAYS = (0.5, 0.05)

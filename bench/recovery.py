@@ -7,7 +7,7 @@ job does, with the product's own lease of 60 s and with one of 10 s.
 
 import sys
 
-from experiments import stage
+from chaos import stage
 
 AIM_SECONDS = 90
 

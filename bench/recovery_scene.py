@@ -10,11 +10,11 @@ from statistics import median
 
 from django.db import connections
 
+from chaos.child import Child
+from chaos.judge import failures
+from chaos.site import Site
+from chaos.stage import Stage
 from engine.config import ROOT
-from experiments.child import Child
-from experiments.judge import failures
-from experiments.site import Site
-from experiments.stage import Stage
 from jobs.models import Job
 
 JOBS = 30

@@ -10,7 +10,7 @@ import pytest
 from kombu import pools
 from redis import Redis as Connection
 
-from experiments.servers import NotStartedError, Redis, redis
+from chaos.servers import NotStartedError, Redis, redis
 from pixian_web import celery
 
 QUEUE = "jobs"

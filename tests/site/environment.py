@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from experiments.servers import NotStartedError, postgres
+from chaos.servers import NotStartedError, postgres
 
 ON_POSTGRESQL = os.environ.get("TEST_DATABASE") == "postgresql"
 STARTED_BY_ANOTHER = "PYTEST_XDIST_WORKER" in os.environ

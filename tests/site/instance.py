@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from experiments.servers import free_port
+from chaos.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 UP_WITHIN_SECONDS = 60

@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chaos import upstream
+from chaos.servers import free_port
 from conftest import small_png
-from experiments import upstream
-from experiments.servers import free_port
 from pixian_web import gunicorn
 from pixian_web.settings import PIXIAN_TIMEOUT
 from tests.site.instance import ROOT, Instance

@@ -20,11 +20,11 @@ from pytest_django import Settings
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
+from chaos.servers import create_database
 from conftest import ROOT, World, small_png
 from engine.models import download
 from engine.models.catalog import BUILT_IN
 from engine.tests.conftest import wait_until_ready
-from experiments.servers import create_database
 from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
 from jobs.queue import claims

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from chaos.servers import free_port
 from conftest import ROOT
-from experiments.servers import free_port
 
 PATIENCE_SECONDS = 1
 CONNECTIONS = 40

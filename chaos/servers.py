@@ -1,0 +1,293 @@
+"""Private PostgreSQL and Redis servers, for tests and for chaos that kill them as they please.
+
+Each listens on a free port of 127.0.0.1, lives in a temporary folder of its own and is ended by the ids of
+its own processes. A server that the machine runs anyway is neither used nor touched.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+PATIENCE_SECONDS = 30
+LOG_TAIL = 2000
+DEBIAN = Path("/usr/lib/postgresql")
+ACCOUNTS = ("postgres", "nobody")
+
+POSTGRES_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "shared_buffers": "32MB",
+    # What a killed postmaster has written is with the kernel; only a power cut asks for fsync.
+    "fsync": "off",
+    "synchronous_commit": "on",
+}
+
+# Waits until whoever uses the server is gone, however that came about, and ends what they left behind: also
+# where it inherited that SIGQUIT is ignored, as whatever a shell runs in the background does.
+LEASH = """
+cat >/dev/null
+pid=$(cat pid)
+case "$(readlink /proc/$pid/cwd)" in "$PWD"*) kill -QUIT $pid && sleep 1; kill -KILL $pid ;; esac
+rm -rf "$PWD"
+"""
+
+AnyServer = TypeVar("AnyServer", bound="Server")
+
+
+class NotStartedError(Exception):
+    """No server came up. Says why, with the end of its log where it got so far."""
+
+
+@dataclass
+class Server:
+    """A process whose folder and port outlive it. account: the user it runs as, None for ourselves."""
+
+    folder: Path
+    port: int
+    command: list[str]
+    account: str | None = None
+    process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    ending: ClassVar = signal.SIGTERM
+
+    def start(self) -> None:
+        """Returns when it answers; raises NotStartedError where it doesn't."""
+        with (self.folder / "log").open("ab") as log:
+            # In a session of its own: a Ctrl-C ends it through us, after whoever still uses it.
+            self.process = subprocess.Popen(  # noqa: S603
+                self.command,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **_run_as(self.account),
+            )
+        (self.folder / "pid").write_text(str(self.process.pid))
+        if not _until(lambda: self._has_ended() or self._answers()) or self._has_ended():
+            raise NotStartedError(f"{self.command[0]} didn't come up: {self.log()}")
+
+    def kill(self) -> None:
+        """SIGKILL. Returns when its children have noticed and are gone too."""
+        if self.process is None or self._has_ended():
+            return
+        self.process.send_signal(signal.SIGSTOP)  # no new children from here on
+        children = _children(self.process.pid)
+        self.process.kill()
+        self.process.wait()
+        if not _until(lambda: not any(map(_lives, children))):
+            raise TimeoutError(f"{self.command[0]} was outlived by its children: {self.log()}")
+
+    def stop(self) -> None:
+        """The quickest way that lets it clean up; its data is thrown away anyhow."""
+        if self.process is None or self._has_ended():
+            return
+        self.process.send_signal(self.ending)
+        try:
+            self.process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def log(self) -> str:
+        """The end of what it wrote."""
+        return (self.folder / "log").read_text(errors="replace")[-LOG_TAIL:]
+
+    def _has_ended(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+    def _answers(self) -> bool:
+        raise NotImplementedError
+
+
+class Postgres(Server):
+    """PostgreSQL, with the database *postgres* in it."""
+
+    ending = signal.SIGQUIT
+
+    @property
+    def url(self) -> str:
+        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+
+    def create_database(self, name: str) -> str:
+        return create_database(self.url, name)
+
+    def terminate_connections(self) -> int:
+        """Cuts every client off, whatever it is doing; returns how many there were."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cut = connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+            return len(cut.fetchall())
+
+    def _answers(self) -> bool:
+        with suppress(psycopg.OperationalError), psycopg.connect(self.url, connect_timeout=2):
+            return True
+        return False
+
+
+class Redis(Server):
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def _answers(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=2) as line:
+            line.sendall(b"PING\r\n")
+            return line.recv(5) == b"+PONG"
+        return False
+
+
+def postgres_lacks() -> str | None:
+    """Why PostgreSQL can't be started here, in one sentence; None where it can."""
+    try:
+        postgres_program("postgres"), _postgres_account()
+    except NotStartedError as error:
+        return str(error)
+    return None
+
+
+def redis_lacks() -> str | None:
+    """Why Redis can't be started here, in one sentence; None where it can."""
+    return None if shutil.which("redis-server") else "redis-server is not on PATH."
+
+
+def create_database(server: str, name: str) -> str:
+    """A new and empty database on the PostgreSQL at this address; returns the database's own."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    return urlsplit(server)._replace(path=f"/{name}").geturl()
+
+
+@contextmanager
+def postgres(settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
+    """A new and empty PostgreSQL, with these settings on top of its own; raises NotStartedError."""
+    program, account = postgres_program("postgres"), _postgres_account()
+    with _folder(account) as folder:
+        _init(folder / "data", account)
+        port = free_port()
+        command = [program, "-D", str(folder / "data"), "-p", str(port)]
+        for name, value in (POSTGRES_SETTINGS | dict(settings or {})).items():
+            command += ["-c", f"{name}={value}"]
+        with _running(Postgres(folder, port, command, account)) as server:
+            yield server
+
+
+@contextmanager
+def redis(*, durable: bool = False) -> Iterator[Redis]:
+    """A new and empty Redis; raises NotStartedError. durable: what it acknowledged outlives a kill."""
+    if lacks := redis_lacks():
+        raise NotStartedError(lacks)
+    with _folder(None) as folder:
+        port = free_port()
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
+        command += ["--save", ""]
+        command += ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
+        with _running(Redis(folder, port, command)) as server:
+            yield server
+
+
+@contextmanager
+def _running(server: AnyServer) -> Iterator[AnyServer]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _folder(account: str | None) -> Iterator[Path]:
+    """For one server. Should this process be killed, the leash takes server and folder away."""
+    with tempfile.TemporaryDirectory(prefix="pixian-server-") as name:
+        if account:
+            shutil.chown(name, account)
+        quiet = subprocess.DEVNULL
+        command = ["sh", "-c", LEASH]
+        with subprocess.Popen(  # noqa: S603
+            command, cwd=name, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
+        ):
+            yield Path(name)
+
+
+def _init(data: Path, account: str | None) -> None:
+    """A cluster whose texts sort by code point, as SQLite's do, and whose case folding knows é."""
+    command = [postgres_program("initdb"), "-D", str(data), "--no-sync", "--auth", "trust"]
+    command += ["--username", "postgres", "--encoding", "UTF8", "--locale", "C.UTF-8"]
+    done = subprocess.run(  # noqa: S603
+        command, cwd=data.parent, capture_output=True, text=True, check=False, **_run_as(account)
+    )
+    if done.returncode:
+        raise NotStartedError(f"initdb failed: {done.stderr[-LOG_TAIL:]}")
+
+
+def postgres_program(name: str) -> str:
+    """From PATH; otherwise Debian's newest, which are kept off it."""
+    if all(map(shutil.which, ("postgres", "initdb"))):
+        return name
+    versions = [path.parent for path in DEBIAN.glob("*/bin/postgres") if path.with_name("initdb").exists()]
+    if not versions:
+        raise NotStartedError(f"PostgreSQL's postgres and initdb are neither on PATH nor in {DEBIAN}.")
+    newest = max(versions, key=lambda folder: [int(part) for part in folder.parent.name.split(".")])
+    return str(newest / name)
+
+
+def _postgres_account() -> str | None:
+    """Whom PostgreSQL runs as: it refuses to be root, and anybody else can only be themselves."""
+    if os.geteuid():
+        return None
+    for name in ACCOUNTS:
+        with suppress(KeyError):
+            return pwd.getpwnam(name).pw_name
+    raise NotStartedError(f"PostgreSQL refuses to run as root, and there is no user {' or '.join(ACCOUNTS)}.")
+
+
+def _run_as(account: str | None) -> dict[str, Any]:
+    if account is None:
+        return {}
+    return {"user": account, "group": pwd.getpwnam(account).pw_gid, "extra_groups": []}
+
+
+def free_port() -> int:
+    """Of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def _lives(pid: int) -> bool:
+    """Whether it still runs: what nobody has reaped yet doesn't."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def _until(happened: Callable[[], bool]) -> bool:
+    """Whether it happened in time."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not happened():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

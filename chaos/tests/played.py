@@ -1,0 +1,54 @@
+"""An experiment as a test plays it: in a process of its own, by its command line, judged by its last line."""
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from chaos import servers
+from conftest import ROOT
+
+DATABASES = (
+    "sqlite",
+    pytest.param(
+        "postgresql",
+        marks=pytest.mark.skipif(bool(servers.postgres_lacks()), reason=str(servers.postgres_lacks())),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Played:
+    """output: all that was printed. name: what the last line begins with."""
+
+    code: int
+    output: str
+
+    @property
+    def name(self) -> str:
+        return self._last_line.partition(" · ")[0]
+
+    def __getitem__(self, fact: str) -> int:
+        """A figure of the last line."""
+        found = re.search(rf" · {fact} (\d+)", self._last_line)
+        assert found, self.output
+        return int(found[1])
+
+    @property
+    def _last_line(self) -> str:
+        return self.output.rstrip().rpartition("\n")[2]
+
+
+def played(module: str, *arguments: object, seconds: float = 240) -> Played:
+    """The experiment, told to end where it takes longer."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            output, _ = process.communicate()
+    return Played(process.returncode, output)
