@@ -58,20 +58,20 @@ lock: .venv/.dev
 # How true and how fast the cut-outs are; against rembg too where REMBG names a virtual environment that has
 # it. Run by hand on a quiet machine.
 bench-engine: .venv/.dev
-	@$(BIN)/python -m bench.fidelity $(if $(REMBG),--rembg $(REMBG)/bin/python)
-	@$(BIN)/python -m bench.delta
-	@$(BIN)/python -m bench.refusals
-	@$(BIN)/python -m bench.engine_speed $(if $(REMBG),--rembg $(REMBG))
+	@$(BIN)/python -m bench.quality.fidelity $(if $(REMBG),--rembg $(REMBG)/bin/python)
+	@$(BIN)/python -m bench.quality.delta
+	@$(BIN)/python -m bench.quality.refusals
+	@$(BIN)/python -m bench.speed.engine $(if $(REMBG),--rembg $(REMBG))
 
 # The ratios of the paid way, each beside its baseline: the pipeline and a plain loop (R1, R2), the gateway and
 # its upstream (R3), the ledger and raw SQL (R7), everything killed until everything moves (R9, minutes). Run by
 # hand on a quiet machine.
 bench: .venv/.dev servers
-	@$(BIN)/python -m bench.pipeline
-	@$(BIN)/python -m bench.gateway
-	@$(BIN)/python -m bench.ledger
-	@$(BIN)/python -m bench.recovery --database sqlite
-	@$(BIN)/python -m bench.recovery --database postgresql
+	@$(BIN)/python -m bench.speed.pipeline
+	@$(BIN)/python -m bench.speed.gateway
+	@$(BIN)/python -m bench.speed.ledger
+	@$(BIN)/python -m bench.speed.recovery --database sqlite
+	@$(BIN)/python -m bench.speed.recovery --database postgresql
 
 # The long forms of the chaos: hours. SEED replays one.
 soak: .venv/.dev servers

@@ -1,4 +1,4 @@
-"""``python -m bench.fidelity``: how true the cut-outs are, measured where the truth is known.
+"""``python -m bench.quality.fidelity``: how true the cut-outs are, measured where the truth is known.
 
 Prints, for the half that settings are tuned on and for the held-out half, the median and the range of
 each error over the scenes: of the network's mask alone, of the guided filter's matte, of that matte with
@@ -18,9 +18,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench import material, rival, sheet
-from bench.measures import NAMES, Errors, errors
-from bench.scenes import Scene, scenes
+from bench.quality import baseline, contact_sheet, dataset
+from bench.quality.metrics import NAMES, Errors, errors
+from bench.speed.scenes import Scene, scenes
 from engine.config import Config, ConfigError
 from engine.models import catalog as models
 from engine.models.packages import PackageError
@@ -39,18 +39,18 @@ def main(arguments: Sequence[str]) -> int:
     given = _parsed(arguments)
     try:
         config = Config.from_env()
-        material.gather(given.cache)
+        dataset.gather(given.cache)
         matter = _matter(given.model, config, given.cache)
         draw = partial(scenes, given.count, given.seed, given.cache)
         found = measure(matter, draw())
         if given.rembg:
             found |= measure_rembg(given.rembg, draw, config.models_dir)
     except (ConfigError, ModelError, PackageError, OSError, subprocess.CalledProcessError) as error:
-        sys.stderr.write(f"bench.fidelity: {error}\n")
+        sys.stderr.write(f"bench.quality.fidelity: {error}\n")
         return 1
     sys.stdout.write(f"Model {given.model}, {given.count} scenes, seed {given.seed}\n")
     sys.stdout.writelines(f"{line}\n" for line in table(found))
-    sheet.draw(matter, given.sheet)
+    contact_sheet.draw(matter, given.sheet)
     sys.stdout.write(f"\nLook at {given.sheet}\n")
     return 0
 
@@ -67,7 +67,7 @@ def measure(matter: Matter, drawn: Iterable[Scene]) -> Found:
 def measure_rembg(python: str, draw: Callable[[], Iterable[Scene]], models_dir: Path) -> Found:
     """The errors of rembg. ``draw`` draws the scenes, twice: to keep them all would take gigabytes."""
     found: Found = defaultdict(list)
-    cut = rival.cut_outs(python, (scene.picture for scene in draw()), models_dir)
+    cut = baseline.cut_outs(python, (scene.picture for scene in draw()), models_dir)
     for scene, pixels in zip(draw(), cut, strict=True):
         of = errors(pixels[..., 3], pixels[..., :3], scene.alpha, scene.foreground)
         found["rembg", scene.held_out].append(of)
@@ -108,14 +108,14 @@ def _matter(name: str, config: Config, cache: Path) -> Matter:
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.fidelity", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.quality.fidelity", description=__doc__)
     parser.add_argument("--model", default="standard", help="name of the network")
     parser.add_argument("--count", type=int, default=100, help="how many scenes, from 60")
     parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same scenes")
     parser.add_argument("--rembg", default=os.environ.get("REMBG_PYTHON"), help="a Python that has rembg")
-    parser.add_argument("--cache", type=Path, default=material.CACHE, help="what was fetched is kept here")
+    parser.add_argument("--cache", type=Path, default=dataset.CACHE, help="what was fetched is kept here")
     parser.add_argument(
-        "--sheet", type=Path, default=material.CACHE / "sheet.png", help="the sheet to look at"
+        "--sheet", type=Path, default=dataset.CACHE / "sheet.png", help="the sheet to look at"
     )
     given = parser.parse_args(arguments)
     if given.count < TOO_FEW:

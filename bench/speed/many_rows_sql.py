@@ -1,4 +1,4 @@
-"""The statements that fill the tables for ``bench.many_rows``; SQLite and PostgreSQL both know them.
+"""The statements that fill the tables for ``bench.speed.many_rows``; SQLite and PostgreSQL both know them.
 
 A thousandth of the jobs failed and one in 20,000 is in doubt; a fifth are another team's, half came by a key.
 """

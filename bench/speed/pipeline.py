@@ -1,4 +1,4 @@
-"""``python -m bench.pipeline``: R1 and R2. The whole pipeline beside a plain loop, on the same upstream.
+"""``python -m bench.speed.pipeline``: R1 and R2. The whole pipeline beside a plain loop, on the same upstream.
 
 Both make 200 calls by 5 threads, in turns (A-B-A-B). Timed is what lies between the first call and the last
 result: a file for the loop, a booked and finished job for the worker, which commits each call four times
@@ -66,12 +66,12 @@ def _pictures(folder: Path, count: int) -> Path:
 
 
 def _pipeline(data: Path, stub: Server, pictures: Path) -> float:
-    return _printed("bench.queued", [str(pictures), str(THREADS)], _settings(data, stub))
+    return _printed("bench.speed.queued", [str(pictures), str(THREADS)], _settings(data, stub))
 
 
 def _loop(stub: Server, pictures: Path) -> float:
     credentials = [stub.credentials.api_id, stub.credentials.api_secret]
-    return _printed("bench.loop", [stub.url, *credentials, str(pictures), str(THREADS)], {})
+    return _printed("bench.speed.loop", [stub.url, *credentials, str(pictures), str(THREADS)], {})
 
 
 def _printed(module: str, arguments: Sequence[str], settings: dict[str, str]) -> float:
@@ -102,7 +102,7 @@ def _seconds(times: Sequence[float]) -> str:
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.pipeline", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.speed.pipeline", description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=200)
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""``python -m bench.loop URL ID SECRET FOLDER THREADS``: what somebody writes in ten minutes.
+"""``python -m bench.speed.loop URL ID SECRET FOLDER THREADS``: what somebody writes in ten minutes.
 
 The threads send each picture of FOLDER with httpx and write what comes back beside it; nothing is kept of
 what it cost, and nothing is tried again. Prints the seconds from the first call to the last file.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from bench import rival
+from bench.quality import baseline
 from engine.config import ROOT, Config
 from pixian.client.client import API_PATH
 from pixian.protocol.credentials import Credentials
@@ -84,7 +84,7 @@ def ours(model: str, models_dir: Path) -> Iterator[Server]:
 @contextmanager
 def theirs(python: str, models_dir: Path) -> Iterator[Server]:
     """``rembg s``, with the same weights."""
-    with rival.weights_home(models_dir) as environment, socket.socket() as probe:
+    with baseline.weights_home(models_dir) as environment, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench import material
+from bench.quality import dataset
 from engine.pipeline.foreground_estimation import estimate
 from engine.pipeline.guided_filter import Bytes
 from engine.pipeline.matting import Matter
@@ -16,7 +16,7 @@ ROW = 420
 
 def draw(matter: Matter, path: Path) -> None:
     """One row a photo; each is enlarged or shrunk to the same height after the work, not before."""
-    rows = [_row(matter, picture) for _, picture in material.photos()]
+    rows = [_row(matter, picture) for _, picture in dataset.photos()]
     width = max(row.shape[1] for row in rows)
     padded = [cv2.copyMakeBorder(row, 0, 0, 0, width - row.shape[1], cv2.BORDER_CONSTANT) for row in rows]
     cv2.imwrite(str(path), cv2.cvtColor(np.vstack(padded), cv2.COLOR_RGB2BGR))

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench import material
+from bench.quality import dataset
 from engine.pipeline.guided_filter import Bytes, Floats
 
 SIDES = (700, 1000, 1600)
@@ -35,10 +35,10 @@ class Scene:
     foreground: Floats
 
 
-def scenes(count: int, seed: int = 0, cache: Path = material.CACHE) -> Iterator[Scene]:
+def scenes(count: int, seed: int = 0, cache: Path = dataset.CACHE) -> Iterator[Scene]:
     """``count`` scenes; the same for the same seed. Which subjects, and in which half, a hash decides."""
-    subjects = sorted(material.cut_outs(cache), key=lambda subject: _hash(subject[0]))
-    grounds, places = (material.backgrounds(names, cache) for names in (material.GROUNDS, material.PLACES))
+    subjects = sorted(dataset.cut_outs(cache), key=lambda subject: _hash(subject[0]))
+    grounds, places = (dataset.backgrounds(names, cache) for names in (dataset.GROUNDS, dataset.PLACES))
     for index, (name, subject) in enumerate(subjects[:count]):
         random = np.random.default_rng([seed, index])
         if random.random() < 0.5:

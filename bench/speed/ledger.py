@@ -1,8 +1,8 @@
-"""``python -m bench.ledger``: hold + settle through our functions, beside the raw SQL of the same statements.
+"""``python -m bench.speed.ledger``: hold + settle through our functions, beside the raw SQL of the same statements.
 
 Eight clients on a PostgreSQL of its own that syncs every commit to the disk, both sides in turns on the same
-tables: eight processes of ours (``bench.ledger_client``), and pgbench with eight connections
-(``bench/ledger.sql``). Run by hand on a quiet machine.
+tables: eight processes of ours (``bench.speed.ledger_client``), and pgbench with eight connections
+(``bench/speed/ledger.sql``). Run by hand on a quiet machine.
 """
 
 import os
@@ -21,7 +21,7 @@ import psycopg
 
 from chaos.servers import Postgres, postgres, postgres_program
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_suffix(".sql")
 CLIENTS = 8
 SECONDS = 5
@@ -63,7 +63,7 @@ class Books:
 
     def _client(self, run: int, number: int, teams: int) -> "subprocess.Popen[str]":
         slug, keys = f"bench-{number % teams}", f"ours-{run}-{number}"
-        command = [sys.executable, "-m", "bench.ledger_client", slug, keys, str(SECONDS)]
+        command = [sys.executable, "-m", "bench.speed.ledger_client", slug, keys, str(SECONDS)]
         pipe = subprocess.PIPE
         return subprocess.Popen(  # noqa: S603
             command, cwd=ROOT, env=self.environment, stdin=pipe, stdout=pipe, text=True

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench import material
+from bench.quality import dataset
 from engine.pipeline.cutout import Cutter
 from pixian.protocol.options import Options
 
@@ -29,7 +29,7 @@ STEPS = {
 def large_photo(megapixels: int) -> bytes:
     """A JPEG of that size, enlarged from a real photo, with the grain that a camera's would have."""
     size = {12: (4000, 3000), 25: (5770, 4330)}[megapixels]
-    with Image.open(material.PHOTOS / "astronaut.jpg") as photo:
+    with Image.open(dataset.PHOTOS / "astronaut.jpg") as photo:
         pixels = np.asarray(photo.resize(size, Image.Resampling.BICUBIC)).astype(np.int16)
     grain = np.random.default_rng(0).integers(-4, 5, pixels.shape, np.int16)
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""``python -m bench.gateway``: R3. What the gateway adds to a call, beside calls straight to the upstream.
+"""``python -m bench.speed.gateway``: R3. What the gateway adds to a call, beside calls straight to the upstream.
 
 A stub that answers after half a second, and the same number of calls by 1, 5 and 20 connections at once, in
 turns (A-B-A-B). The gateway stores, holds, sends, records, stores again and books in between, on SQLite and a
@@ -115,7 +115,7 @@ def _settings(stub: upstream.Server) -> dict[str, str]:
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.gateway", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.speed.gateway", description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--calls", type=int, default=100)
     parser.add_argument("--delay", type=float, default=DELAY_SECONDS)

@@ -1,4 +1,4 @@
-"""``python -m bench.many_rows [--jobs 1200000]``: each page on a database that years have filled.
+"""``python -m bench.speed.many_rows [--jobs 1200000]``: each page on a database that years have filled.
 
 Fills the database of the settings (an empty one: ``DATA_DIR`` or ``DATABASE_URL`` names it) with jobs, their
 attempts and the ledger's lines, then asks for each page a few times and prints the median. On a database that
@@ -23,7 +23,7 @@ from django.test import Client  # noqa: E402
 from accounts.api_keys import keys  # noqa: E402
 from accounts.models import LedgerAccount, Scope, Team, Transfer, User  # noqa: E402
 from accounts.teams.create import open_team  # noqa: E402
-from bench.many_rows_sql import ATTEMPTS, HOLDS, JOBS, SETTLES  # noqa: E402
+from bench.speed.many_rows_sql import ATTEMPTS, HOLDS, JOBS, SETTLES  # noqa: E402
 from jobs.models import Job  # noqa: E402
 from pixian.protocol.credentials import Credentials  # noqa: E402
 
@@ -32,7 +32,7 @@ EMAIL = "bench@example.org"
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.many_rows", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.speed.many_rows", description=__doc__)
     parser.add_argument("--jobs", type=int, default=1_200_000)
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""``python -m bench.delta``: delta PNGs beside the plain PNGs of the same results, bytes and encode time."""
+"""``python -m bench.quality.delta``: delta PNGs beside the plain PNGs of the same results, bytes and encode time."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench import material
+from bench.quality import dataset
 from engine.config import Config
 from engine.models import catalog as models
 from engine.pipeline import inference
@@ -28,7 +28,7 @@ REPEATS = 5
 
 def cut_outs(matter: Matter) -> Iterator[tuple[str, Pixels]]:
     """Real photos and their enlargements with the matte as alpha, colours still under all of it."""
-    for path in sorted(material.PHOTOS.glob("*.jpg")):
+    for path in sorted(dataset.PHOTOS.glob("*.jpg")):
         with Image.open(path) as photo:
             picture = np.asarray(photo.convert("RGBA"))
         for scale in SCALES:

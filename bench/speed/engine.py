@@ -1,4 +1,4 @@
-"""``python -m bench.engine_speed --rembg VENV``: the embedded engine beside ``rembg s``, the same weights and
+"""``python -m bench.speed.engine --rembg VENV``: the embedded engine beside ``rembg s``, the same weights and
 photos.
 
 Both servers run; only one works at a time, in turns (A-B-A-B), so that what else the machine does falls on
@@ -18,8 +18,9 @@ from itertools import cycle, islice
 
 import numpy as np
 
-from bench import material, rival, servers, steps
-from bench.servers import Server
+from bench.quality import baseline, dataset
+from bench.speed import servers, steps
+from bench.speed.servers import Server
 from engine.config import Config
 from engine.models import catalog as models
 from engine.pipeline import inference
@@ -34,18 +35,18 @@ def main(arguments: Sequence[str]) -> int:
     """Measures and prints; returns the exit status."""
     given = _parsed(arguments)
     config = Config.from_env()
-    pictures = [path.read_bytes() for path in sorted(material.PHOTOS.glob("*.jpg"))]
+    pictures = [path.read_bytes() for path in sorted(dataset.PHOTOS.glob("*.jpg"))]
     with ExitStack() as running:
         all_servers = [running.enter_context(servers.ours(given.model, config.models_dir))]
         if given.rembg:
-            python = rival.python_of(given.rembg)
+            python = baseline.python_of(given.rembg)
             all_servers.append(running.enter_context(servers.theirs(python, config.models_dir)))
         for line in _rates(all_servers, pictures, given.repeats, given.images):
             _say(line)
         for server in all_servers:
             _say(_growth(server, pictures, given.calls))
     model = models.find(given.model, config.models_dir)
-    loaded = inference.load(model.path(config.models_dir), material.CACHE / "engine")
+    loaded = inference.load(model.path(config.models_dir), dataset.CACHE / "engine")
     # The queue's time-out, which nobody waits for here.
     cutter = Cutter(Matter(model, loaded), 1_000_000, timeout=60)
     for megapixels in (12, 25):
@@ -96,7 +97,7 @@ def _say(line: str) -> None:
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.engine_speed", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.speed.engine", description=__doc__)
     parser.add_argument("--rembg", default=os.environ.get("REMBG_PYTHON"), help="rembg's venv, or its Python")
     parser.add_argument("--model", default="standard", help="name of the engine's network")
     parser.add_argument("--repeats", type=int, default=5, help="rounds of A-B")

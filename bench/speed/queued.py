@@ -1,6 +1,6 @@
-"""``python -m bench.queued FOLDER THREADS``: a real worker works off each picture of FOLDER.
+"""``python -m bench.speed.queued FOLDER THREADS``: a real worker works off each picture of FOLDER.
 
-Prints the seconds from the first call to the last booked job. Run by ``bench.pipeline`` with an instance's
+Prints the seconds from the first call to the last booked job. Run by ``bench.speed.pipeline`` with an instance's
 settings in its environment.
 """
 
