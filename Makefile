@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes
-# Over three processes, since the chaos wait more than they compute.
+# Over three processes, since the experiments wait more than they compute.
 SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
-COVERED := accounts bench engine chaos jobs pixian pixian_web conftest.py manage.py
+COVERED := accounts bench chaos engine jobs pixian pixian_web tests conftest.py manage.py
 
 .PHONY: run setup test test-postgresql check bench bench-engine soak format lock browser servers languages messages
 .DEFAULT_GOAL := run
@@ -73,7 +73,7 @@ bench: .venv/.dev servers
 	@$(BIN)/python -m bench.speed.recovery --database sqlite
 	@$(BIN)/python -m bench.speed.recovery --database postgresql
 
-# The long forms of the chaos: hours. SEED replays one.
+# The long forms of the experiments: hours. SEED replays one.
 soak: .venv/.dev servers
 	@$(BIN)/python -m chaos.soak $(if $(SEED),--seed $(SEED))
 

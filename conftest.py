@@ -76,7 +76,7 @@ def _own_files(settings: Settings, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """A test's database needn't outlive a power cut; the chaos' do."""
+    """A test's database needn't outlive a power cut; the experiments' do."""
     options = connections.databases["default"].get("OPTIONS", {})
     if "init_command" in options:
         options["init_command"] = options["init_command"].replace("synchronous=FULL", "synchronous=OFF")

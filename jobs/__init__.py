@@ -1,1 +1,1 @@
-"""One photo's way: forms → submit → (row) → queue → process → pixian.client.client → process → (row) → pages."""
+"""One photo's way: intake → (row) → queue → worker → calls → pixian.client → ledger → (row) → pages."""

@@ -1,7 +1,7 @@
 """Gunicorn's settings for the web process.
 
-Requests are read by one loop (``pixian.server.waitress_worker``), so threads are for work alone; several processes
-where programs call more often than one interpreter can book.
+Requests are read by one loop (``pixian.server.waitress_worker``), so threads are for work alone; several
+processes where programs call more often than one interpreter can book.
 """
 
 import logging

@@ -281,8 +281,8 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Pixian Web] "
-# "password" is ours (accounts.auth.adapter): wrong passwords, by where they come from. A limit by whose password
-# is guessed would let a stranger lock its owner out. "login_failed" is what allauth calls wrong second
+# "password" is ours (accounts.auth.adapter): wrong passwords, by where they come from. A limit by whose
+# password is guessed would let a stranger lock its owner out. "login_failed" is what allauth calls wrong second
 # factors, by whose they are: only somebody who knows the password already can use that one up.
 # "confirm_email" says nothing where it sends nothing, so it is a wide one.
 ACCOUNT_RATE_LIMITS = {"password": "10/5m/ip", "login_failed": "5/5m/key", "confirm_email": "5/5m/key"}

@@ -1,7 +1,8 @@
 """What a member or a key may spend in a period, counted with the hold in one transaction.
 
-``accounts.ledger.operations`` calls ``take`` and ``correct`` while it has the team's accounts locked, so that all of a
-team's counting happens one after the other. A key spends on behalf of its owner, and counts against both.
+``accounts.ledger.operations`` calls ``take`` and ``correct`` while it has the team's accounts locked, so that
+all of a team's counting happens one after the other. A key spends on behalf of its owner, and counts against
+both.
 A period's use is made of the holds that were made in it, whenever they end.
 """
 

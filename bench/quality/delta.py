@@ -1,4 +1,4 @@
-"""``python -m bench.quality.delta``: delta PNGs beside the plain PNGs of the same results, bytes and encode time."""
+"""``python -m bench.quality.delta``: delta PNGs beside plain PNGs of the same results, bytes and time."""
 
 import sys
 import time

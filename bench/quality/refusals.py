@@ -1,4 +1,4 @@
-"""``python -m bench.quality.refusals``: how soon a running engine refuses hostile files, from the upload's end."""
+"""``python -m bench.quality.refusals``: how soon an engine refuses hostile files, from the upload's end."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""``python -m bench.speed.gateway``: R3. What the gateway adds to a call, beside calls straight to the upstream.
+"""``python -m bench.speed.gateway``: R3, what the gateway adds to a call straight to the upstream.
 
 A stub that answers after half a second, and the same number of calls by 1, 5 and 20 connections at once, in
 turns (A-B-A-B). The gateway stores, holds, sends, records, stores again and books in between, on SQLite and a

@@ -1,4 +1,4 @@
-"""``python -m bench.speed.ledger``: hold + settle through our functions, beside the raw SQL of the same statements.
+"""``python -m bench.speed.ledger``: R7, hold + settle through our functions beside raw SQL.
 
 Eight clients on a PostgreSQL of its own that syncs every commit to the disk, both sides in turns on the same
 tables: eight processes of ours (``bench.speed.ledger_client``), and pgbench with eight connections

@@ -1,4 +1,4 @@
-"""One client of ``bench.speed.ledger``: holds and settles until its time is up, and prints how often it did both.
+"""One client of ``bench.speed.ledger``: holds and settles for a while, and prints how often.
 
 It says when it is ready and begins when it is told to, so that all clients begin together.
 """

@@ -1,4 +1,4 @@
-"""``python -m bench.speed.pipeline``: R1 and R2. The whole pipeline beside a plain loop, on the same upstream.
+"""``python -m bench.speed.pipeline``: R1 and R2, the whole pipeline beside a plain loop.
 
 Both make 200 calls by 5 threads, in turns (A-B-A-B). Timed is what lies between the first call and the last
 result: a file for the loop, a booked and finished job for the worker, which commits each call four times

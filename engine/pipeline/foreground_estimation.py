@@ -1,8 +1,8 @@
 """Foreground estimation: an edge pixel shows foreground and background mixed; this finds the foreground's
 colour. Left mixed, a cut-out would carry a seam of its old background onto every new one.
 
-Measured by ``bench.quality.fidelity``: the colours' error along edges falls by about a third with the engine's
-own mattes, and by about two thirds with perfect ones.
+Measured by ``bench.quality.fidelity``: the colours' error along edges falls by about a third with the
+engine's own mattes, and by about two thirds with perfect ones.
 """
 
 import cv2

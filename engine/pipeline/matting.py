@@ -12,8 +12,8 @@ WORKING_SIDE = 1024
 network's own side, beyond which they only get slower. They are then applied at full size."""
 
 RADIUS = 2.5
-"""In pixels of a 320 pixel wide mask. Of 1 to 4 the wider measures the better (``bench.quality.fidelity``), but from
-3 on the whiskers of a real cat drown in a veil of what was between them."""
+"""In pixels of a 320 pixel wide mask. Of 1 to 4 the wider measures the better (``bench.quality.fidelity``),
+but from 3 on the whiskers of a real cat drown in a veil of what was between them."""
 
 EPSILON = 1e-4
 """The guided filter's own: 1e-3 softens hair, and 1e-5 measures worse."""

@@ -1,4 +1,4 @@
-"""The balance of the account at the upstream, asked for now and then; ``jobs.audit.reconcile`` compares them."""
+"""The balance of the account at the upstream, taken now and then for ``jobs.audit.reconcile`` to compare."""
 
 from django.conf import settings
 from django.db.models import Q

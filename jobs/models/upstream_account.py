@@ -41,7 +41,7 @@ class PriceQuerySet(models.QuerySet["Price"]):
 
 
 class Price(models.Model):
-    """The charge per megapixel to expect for pictures of one band of sizes (``jobs.calls.pricing``) by one account.
+    """The charge per megapixel to expect for one band of sizes (``jobs.calls.pricing``) by one account.
 
     It is the highest rate that a charge has taught. Once FADES_AFTER charges in a row were lower, it falls to
     the highest of those, so that an odd charge isn't held for ever. An operator can make it forgotten.

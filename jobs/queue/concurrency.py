@@ -1,5 +1,5 @@
-"""How many calls may be in flight, over all workers, gateways and hosts (``pixian.client.ramp_up``), and whose turn the
-next one is: a worker's or a program's.
+"""How many calls may be in flight, over all workers, gateways and hosts (``pixian.client.ramp_up``), and
+whose turn the next one is: a worker's or a program's.
 
 Programs go before batches, whose next picture can wait a little. So while a program waits for a call, workers
 begin none besides the one that they always may have; and programs leave that one to them.

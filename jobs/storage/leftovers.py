@@ -41,8 +41,8 @@ def sweep() -> None:
 
     No database names them, whichever one it is, so none is asked. An upload among them was never accepted: a
     source is stored before its row is written. Only a result may have been paid for, and so one that is whole
-    by its last bytes stays: whoever resumes its job finds it, and ``jobs.storage.quarantine`` takes what nobody came
-    for. One without its end is what the books call a lost body.
+    by its last bytes stays: whoever resumes its job finds it, and ``jobs.storage.quarantine`` takes what
+    nobody came for. One without its end is what the books call a lost body.
     """
     for place in spool.places():
         for path in _old(place):

@@ -1,8 +1,8 @@
 """The conductor of one attempt in a worker, from the claimed job to the settled ledger.
 
-``jobs.calls.execute`` makes the call, ``jobs.calls.outcomes`` books what came of it; here it is decided which, and how
-long this thread waits. (A program's call has a conductor of its own, ``jobs.calls.streaming``; what is left of it after
-a crash is brought to its end here.)
+``jobs.calls.execute`` makes the call, ``jobs.calls.outcomes`` books what came of it; here it is decided
+which, and how long this thread waits. (A program's call has a conductor of its own, ``jobs.calls.streaming``;
+what is left of it after a crash is brought to its end here.)
 """
 
 from datetime import timedelta
