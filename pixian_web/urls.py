@@ -12,11 +12,11 @@ urlpatterns = [
     path("health/", views.health_page, name="health"),
     path("language/", login_not_required(set_language), name="set_language"),
     path("admin/", admin.site.urls),
-    path("accounts/", include("accounts.auth.urls")),
+    path("accounts/", include("accounts.email_address_urls")),
     path("accounts/", include("allauth.urls")),
     path("", include("jobs.api.urls")),
     path("", include("accounts.urls")),
-    path("t/<slug:team>/", include("accounts.teams.urls")),
+    path("t/<slug:team>/", include("accounts.team_urls")),
     path("t/<slug:team>/", include("jobs.urls")),
 ]
 

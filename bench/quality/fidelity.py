@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.quality import baseline, contact_sheet, dataset
 from bench.quality.metrics import NAMES, Errors, errors
-from bench.speed.scenes import Scene, scenes
+from bench.quality.scenes import Scene, scenes
 from engine.config import Config, ConfigError
 from engine.models import catalog as models
 from engine.models.packages import PackageError
