@@ -50,7 +50,7 @@ SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=30 * 24 * 60 * 60 if BEHIN
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1 if BEHIND_HTTPS else 0)
-"""So many addresses at the end of X-Forwarded-For were written by proxies of ours; see accounts.access."""
+"""How many addresses at the end of X-Forwarded-For our own proxies wrote; see accounts.auth.client_ip."""
 
 # Browsers keep cookies by host and not by port, so two instances on one host would log each other out.
 SESSION_COOKIE_NAME = f"session-{PORT}"
@@ -157,7 +157,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "accounts.access.SignInMiddleware",
+    "accounts.auth.middleware.SignInMiddleware",
     "pixian_web.incoming.TextMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -282,8 +282,8 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Pixian Web] "
 # "password" is ours (accounts.auth.adapter): wrong passwords, by where they come from. A limit by whose
-# password is guessed would let a stranger lock its owner out. "login_failed" is what allauth calls wrong second
-# factors, by whose they are: only somebody who knows the password already can use that one up.
+# password is guessed would let a stranger lock its owner out. "login_failed" is what allauth calls wrong
+# second factors, by whose they are: only somebody who knows the password already can use that one up.
 # "confirm_email" says nothing where it sends nothing, so it is a wide one.
 ACCOUNT_RATE_LIMITS = {"password": "10/5m/ip", "login_failed": "5/5m/key", "confirm_email": "5/5m/key"}
 

@@ -21,8 +21,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from qrcode.image.svg import SvgPathFillImage
 
-from accounts.access import client_ip
 from accounts.auth import log_redaction
+from accounts.auth.client_ip import client_ip
 from accounts.auth.encryption import BrokenSealError, seal, unseal
 from accounts.models import User, normalize_address
 

@@ -15,7 +15,7 @@ AT_PRESENT = {Period.DAY: _("today"), Period.WEEK: _("this week"), Period.MONTH:
 
 
 @register.filter
-def credits(microcredits: int | None) -> str:  # noqa: A001 - the word on the page
+def credits(microcredits: int | None) -> str:
     """``1.25`` of 1250003 micro-credits; a dash where there is no amount."""
     return "–" if microcredits is None else money.display(microcredits)
 

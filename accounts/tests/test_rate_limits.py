@@ -9,7 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import rate_limits
-from accounts.access import client_subnet
+from accounts.auth.client_ip import client_subnet
 from accounts.models import Counted, Rate
 from accounts.rate_limits import Bound, TooFastError
 from accounts.tests.kept import everything_kept

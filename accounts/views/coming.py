@@ -11,9 +11,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.access import LAST_TEAM
 from accounts.auth import login_links
 from accounts.models import Team, User
+from accounts.teams.permissions import LAST_TEAM
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 BAD_REQUEST = 400

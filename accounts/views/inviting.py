@@ -7,11 +7,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from accounts.access import enter
 from accounts.models import Role
 from accounts.rate_limits import TooFastError
 from accounts.teams import invitations
 from accounts.teams.forms import InviteForm
+from accounts.teams.permissions import enter
 from accounts.views.team import page
 
 

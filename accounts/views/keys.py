@@ -9,13 +9,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.access import enter
 from accounts.api_keys import keys
 from accounts.api_keys.forms import KeyForm
 from accounts.ledger import allowances
 from accounts.ledger.allowances import Standing
 from accounts.models import ApiKey, Membership, Role, Scope
 from accounts.teams.forms import AllowanceForm
+from accounts.teams.permissions import enter
 from accounts.views.limits import chosen_allowance, initial_allowance
 
 

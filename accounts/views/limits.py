@@ -10,12 +10,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.access import enter
 from accounts.ledger import allowances
 from accounts.ledger.allowances import Standing
 from accounts.ledger.money import to_credits
 from accounts.models import Membership, Role
 from accounts.teams.forms import AllowanceForm
+from accounts.teams.permissions import enter
 from accounts.views.members import of_team
 from accounts.views.team import may_limit
 

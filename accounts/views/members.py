@@ -7,11 +7,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.access import enter
 from accounts.models import Membership, Role
 from accounts.teams import membership
 from accounts.teams.forms import RoleForm
 from accounts.teams.membership import LastOwnerError, RefusedError, Taken
+from accounts.teams.permissions import enter
 
 
 @require_POST

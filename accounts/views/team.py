@@ -9,12 +9,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.access import enter, remember
 from accounts.ledger import allowances
 from accounts.ledger.allowances import Standing
 from accounts.models import Membership, Role
 from accounts.teams import create, membership
 from accounts.teams.forms import InviteForm, RoleForm, TeamForm
+from accounts.teams.permissions import enter, remember
 
 
 @dataclass(frozen=True)

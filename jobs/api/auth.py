@@ -13,9 +13,9 @@ from django.http import HttpRequest
 from werkzeug.exceptions import HTTPException
 
 from accounts import rate_limits
-from accounts.access import client_subnet
 from accounts.api_keys import keys
 from accounts.api_keys.keys import IdUnknownError, KeyDisabledError, KeyRefusedError
+from accounts.auth.client_ip import client_subnet
 from accounts.models import ApiKey, Scope
 from accounts.rate_limits import Bound, TooFastError
 from jobs.api import call_log

@@ -9,9 +9,9 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
 from accounts.models import Team, Transfer
-from jobs.audit.reconcile.rows import Span
 from jobs.audit.reconcile.verdicts import BOOKINGS
 from jobs.search import pagination
+from jobs.search.date_range import DateRange
 
 
 class By(StrEnum):
@@ -43,20 +43,20 @@ class Part:
     name: str | None = None
 
 
-def bookings(team: Team, span: Span) -> QuerySet[Transfer]:
+def bookings(team: Team, span: DateRange) -> QuerySet[Transfer]:
     """What was settled, and what was charged above a hold, by the time it was booked."""
     every = Transfer.objects.all()
     return pagination.of_days(every, every, span).filter(kind__in=BOOKINGS, credit__team=team)
 
 
-def parts(team: Team, span: Span, by: By) -> list[Part]:
+def parts(team: Team, span: DateRange, by: By) -> list[Part]:
     """In the order of their groups."""
     grouped = bookings(team, span).values(**PARTED[by])
     rows: Iterable[Any] = grouped.annotate(**_SUMS).order_by(*PARTED[by])
     return [Part(**row | {"microcredits": int(row["microcredits"])}) for row in rows]
 
 
-def total(team: Team, span: Span) -> Part:
+def total(team: Team, span: DateRange) -> Part:
     """A job that was charged for on two days counts once."""
     row = bookings(team, span).aggregate(**_SUMS)
     return Part(None, int(row["microcredits"]), row["jobs"])

@@ -14,19 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import structlog
-from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import close_old_connections
 
 from jobs.calls import attempts, outcomes, responses
 from jobs.calls.execute import Listener, exchange
 from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
 from jobs.models import Attempt, Job
-from jobs.queue import claims, concurrency, workers
-from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, Leases, process_name
+from jobs.queue import claims, concurrency
+from jobs.queue.heartbeat import Leases
 from jobs.storage import disk_space, files
-from jobs.worker.run import process
 from pixian.client.backoff import Backoff
 from pixian.client.client import Answer
 from pixian.protocol import errors
@@ -99,7 +97,7 @@ class Call(Listener):
     def _run(self) -> None:
         error: errors.ApiError | None = responses.unknown()
         try:
-            with _leases().held(self._job):
+            with leases().held(self._job):
                 error = _conduct(self._job, self._attempt, self._upstream, self._until, self)
         except claims.LostLeaseError:
             log.warning("lease lost, a worker has the job", job=self._job.pk)
@@ -223,43 +221,14 @@ def _pass_on(
     return told
 
 
-def begin(upstream: Upstream) -> None:
-    """Show that this web process is there, and end what killed ones left behind, as long as it lives."""
-    threading.Thread(target=_watch, args=(upstream,), name="watch", daemon=True).start()
-
-
-def _watch(upstream: Upstream) -> None:
-    while True:
-        try:
-            workers.show(process_name(), settings.WEB_THREADS, workers.Kind.WEB)
-            reclaim(upstream)
-        except claims.LostLeaseError as error:
-            log.warning("lease lost, another process has the job", job=str(error))
-        except (OperationalError, InterfaceError) as error:
-            log.warning("the database doesn't answer", error=str(error).strip())
-        except Exception:
-            log.exception("a program's call couldn't be brought to its end")
-        finally:
-            close_old_connections()
-        time.sleep(settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE)
-
-
-def reclaim(upstream: Upstream) -> None:
-    """Bring programs' calls to their end whose web process is gone, by what was recorded. No call is made."""
-    while job := claims.reclaim(f"{process_name()}:watch"):
-        with _leases().held(job):
-            process(job, upstream, Backoff())
-        log.info("a program's call was brought to its end", job=job.pk, state=job.state)
-
-
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(MOST_CALLS, thread_name_prefix="call")
 
 
 @cache
-def _leases() -> Leases:
+def leases() -> Leases:
     """This process's. Its heart beats as long as the process lives."""
-    leases = Leases()
-    threading.Thread(target=leases.beat, args=(threading.Event(),), name="heartbeat", daemon=True).start()
-    return leases
+    kept = Leases()
+    threading.Thread(target=kept.beat, args=(threading.Event(),), name="heartbeat", daemon=True).start()
+    return kept

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from accounts.models import Team
-from jobs.audit.reconcile.rows import Span
 from jobs.models import Job
 from jobs.models.job import JobQuerySet
 from jobs.search import pagination
+from jobs.search.date_range import DateRange
 from jobs.search.pagination import Page
 
-ALL_DAYS = Span()
+ALL_DAYS = DateRange()
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Wanted:
     origin: str | None = None
     key: str | None = None
     name: str | None = None
-    span: Span = ALL_DAYS
+    span: DateRange = ALL_DAYS
 
     @property
     def sieve(self) -> Q:

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-from jobs.audit.reconcile.rows import Span
+from jobs.search.date_range import DateRange
 
 Row = TypeVar("Row", bound=Model)
 
@@ -45,7 +45,7 @@ def sifted(rows: QuerySet[Row], sieve: Q, before: int | None, size: int) -> Page
     return found if found.older else Page(found.rows, last)
 
 
-def of_days(rows: QuerySet[Row], dated: QuerySet[Any], span: Span) -> QuerySet[Row]:
+def of_days(rows: QuerySet[Row], dated: QuerySet[Any], span: DateRange) -> QuerySet[Row]:
     """Leave out what the keys say is of other days, since rows are read in the order of their keys.
 
     dated: all rows, or those of which an index on ``created_at`` knows the first and the last.

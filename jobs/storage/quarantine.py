@@ -5,8 +5,8 @@ A file without a row may be what a crash left behind, or the paid result of a jo
 forgotten, because it was restored from an older copy. Nobody can tell, so nothing here removes one by itself.
 It is moved by a rename to ``.quarantine/TIME/its/old/name``, if the folder is this database's
 (``jobs.storage.instance``), and if it is one of a few: above ``MOST_FILES``, or one in ``MOST_SHARE`` of
-all, it isn't a crash's leftover any more, and it is only reported. One file is always few, or a store of less than a
-hundred could never be tidied.
+all, it isn't a crash's leftover any more, and it is only reported. One file is always few, or a store of less
+than a hundred could never be tidied.
 
 A storage that isn't a folder of ours (S3) knows no rename, and a copy that is removed afterwards could be
 lost in between: there it is only reported.

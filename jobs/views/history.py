@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from accounts.access import enter
+from accounts.teams.permissions import enter
 from jobs.search import filters, pagination
 from jobs.views import polling
 

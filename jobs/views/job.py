@@ -7,9 +7,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.access import enter
 from accounts.ledger.operations import AllowanceUsedUpError, LedgerError
 from accounts.models import Membership, Role
+from accounts.teams.permissions import enter
 from jobs.audit.reconcile import booked, verdict
 from jobs.intake.submit import NotFailedError, submit_again
 from jobs.models import Job

@@ -6,7 +6,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
-from accounts.access import enter
+from accounts.teams.permissions import enter
 from jobs.models import Job
 from jobs.renditions.previews import Side, Size, preview
 from pixian.protocol.errors import Refused, ServerFailed

@@ -8,8 +8,8 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
-from accounts.access import enter
 from accounts.models import ApiKey, Membership, Role, Scope
+from accounts.teams.permissions import enter
 from pixian.protocol.credentials import Credentials
 from pixian.protocol.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
 

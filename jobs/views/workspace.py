@@ -13,9 +13,9 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.access import enter, remember
 from accounts.ledger.operations import LedgerError
 from accounts.models import Membership, Role
+from accounts.teams.permissions import enter, remember
 from jobs.calls.attempts import estimate
 from jobs.intake.forms import UploadForm
 from jobs.intake.submit import RequestReusedError, submit

@@ -9,8 +9,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
-from accounts.access import enter
 from accounts.models import Membership
+from accounts.teams.permissions import enter
 from conftest import World
 from jobs.models import Job
 from jobs.tests.api.programs import program_with

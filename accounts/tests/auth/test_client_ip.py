@@ -4,9 +4,9 @@ import pytest
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from accounts import access
-from accounts.access import client_ip
+from accounts.auth import client_ip as addresses
 from accounts.auth.adapter import AccountAdapter
+from accounts.auth.client_ip import client_ip
 
 PEER = "192.0.2.9"
 
@@ -78,7 +78,7 @@ def test_a_proxy_that_no_setting_names_is_warned_of_once(
     warned: bool,
 ) -> None:
     settings.TRUSTED_PROXIES = proxies
-    access._warn_of_a_proxy.cache_clear()
+    addresses._warn_of_a_proxy.cache_clear()
     for _ in range(3):
         asked(forwarded, peer)
     assert caplog.text.count("set TRUSTED_PROXIES") == int(warned)

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from accounts.ledger.money import to_credits
-from jobs.audit.reconcile.rows import Span
+from jobs.search.date_range import DateRange
 from jobs.search.pagination import Page
 
 MAX_ID = 2**63 - 1
@@ -64,8 +64,8 @@ class Days(Schema):
     until: Day | None = Field(None, description="The last day.", examples=["2026-11-30"])
 
     @property
-    def span(self) -> Span:
-        return Span(self.since, self.until)
+    def span(self) -> DateRange:
+        return DateRange(self.since, self.until)
 
 
 class Paged(Days):

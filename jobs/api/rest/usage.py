@@ -11,8 +11,8 @@ from accounts.models import Scope
 from jobs.api.rest.auth import KeyRequest, reads
 from jobs.api.rest.fields import Credits, Days, credits_, one_of
 from jobs.audit import usage
-from jobs.audit.reconcile.rows import Span
 from jobs.audit.usage import By, Part
+from jobs.search.date_range import DateRange
 from pixian.protocol.errors import bad_parameter
 
 USUAL_DAYS, MOST_DAYS = 31, 93
@@ -58,13 +58,13 @@ def sum_usage(request: KeyRequest, asked: Query[UsageWanted]) -> Usage:
     return Usage(by=asked.by, since=str(span.since), until=str(span.until), parts=parts, total=total)
 
 
-def _bounded(asked: UsageWanted) -> Span:
+def _bounded(asked: UsageWanted) -> DateRange:
     """Raises Refused where it is too much to sum up while somebody waits."""
     until = asked.until or timezone.localdate()
     since = asked.since or until - timedelta(days=USUAL_DAYS - 1)
     if (until - since).days >= MOST_DAYS:
         raise bad_parameter("since", str(since), f"a day less than {MOST_DAYS} days before until ({until})")
-    return Span(since, until)
+    return DateRange(since, until)
 
 
 def _part(part: Part) -> UsagePart:

@@ -4,13 +4,13 @@ from django.conf import settings
 
 from jobs.audit.reconcile.calls import calls
 from jobs.audit.reconcile.periods import Statement, statement
-from jobs.audit.reconcile.rows import Span
 from jobs.models import Attempt, BalanceSnapshot, Purchase
+from jobs.search.date_range import DateRange
 
-ALWAYS = Span()
+ALWAYS = DateRange()
 
 
-def balances(span: Span = ALWAYS) -> Statement:
+def balances(span: DateRange = ALWAYS) -> Statement:
     """The periods of this upstream that have a part in the span, reckoned over all attempts."""
     upstream = settings.PIXIAN_API_URL
     if not BalanceSnapshot.objects.filter(upstream=upstream).exists():

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from jobs import witness
 from jobs.audit.reconcile.calls import State, ended
-from jobs.audit.reconcile.rows import Span
 from jobs.audit.reconcile.verdicts import judged
 from jobs.models import Attempt
+from jobs.search.date_range import DateRange
 from jobs.witness import Booking, Finding
 
 COLUMNS = (
@@ -23,7 +23,7 @@ COLUMNS = (
 )
 
 
-def compare(log: Path, span: Span) -> list[Finding]:
+def compare(log: Path, span: DateRange) -> list[Finding]:
     """The log at this path against all attempts; of what is found, what falls into the span.
 
     Raises OSError and ``witness.UnreadableLogError``.

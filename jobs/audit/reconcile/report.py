@@ -7,8 +7,9 @@ from typing import Any
 from accounts.ledger.money import to_credits
 from jobs.audit.reconcile.account import balances
 from jobs.audit.reconcile.periods import Outcome, Period, Statement
-from jobs.audit.reconcile.rows import Row, Span, for_a_person
+from jobs.audit.reconcile.rows import Row, for_a_person, sent_within
 from jobs.audit.reconcile.verdicts import DOUBTS, Sums, Verdict, tally
+from jobs.search.date_range import DateRange
 from jobs.witness import Finding
 
 MOST_LISTED = 30  # periods; of more than these only those that say something
@@ -34,8 +35,8 @@ class Report:
         )
 
 
-def report(span: Span, findings: list[Finding]) -> Report:
-    attempts = span.attempts()
+def report(span: DateRange, findings: list[Finding]) -> Report:
+    attempts = sent_within(span)
     return Report(tally(attempts), balances(span), list(for_a_person(attempts)), findings)
 
 

@@ -1,16 +1,16 @@
 """Attempts by the time they were sent, and those among them that somebody may want to see one by one."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
 from accounts.ledger.money import to_credits
 from jobs.audit.reconcile.verdicts import DOUBTS, Verdict, judged
 from jobs.models import Attempt
+from jobs.search.date_range import DateRange
 
 COLUMNS = (
     "pk",
@@ -26,8 +26,6 @@ COLUMNS = (
     "booked",
     "reviewed_at",
 )
-FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 12, 30)
-"""Nothing happened outside; and Python's calendar, which ends here, leaves room for the day after."""
 FINE = (Verdict.MATCHED, Verdict.RELEASED)
 
 
@@ -61,32 +59,9 @@ class Row(NamedTuple):
         )
 
 
-class Span(NamedTuple):
-    """Whole days in the instance's time zone, both included; None where it is open."""
-
-    since: date | None = None
-    until: date | None = None
-
-    @property
-    def begin(self) -> datetime | None:
-        return _midnight(max(self.since, FIRST_DAY)) if self.since else None
-
-    @property
-    def end(self) -> datetime | None:
-        return _midnight(min(self.until, LAST_DAY) + timedelta(days=1)) if self.until else None
-
-    def of(self, field: str) -> Q:
-        """What has this time within the span."""
-        since = Q((f"{field}__gte", self.begin)) if self.begin else Q()
-        return since & (Q((f"{field}__lt", self.end)) if self.end else Q())
-
-    def attempts(self) -> QuerySet[Attempt]:
-        """Sent within the span; prepared, where they weren't sent."""
-        return Attempt.objects.annotate(began=Coalesce("sent_at", "prepared_at")).filter(self.of("began"))
-
-    def meets(self, begin: datetime, end: datetime) -> bool:
-        """Whether a period has a part in the span."""
-        return (self.begin is None or end >= self.begin) and (self.end is None or begin < self.end)
+def sent_within(days: DateRange) -> QuerySet[Attempt]:
+    """Return the attempts sent within these days; those that weren't sent, by when they were prepared."""
+    return Attempt.objects.annotate(began=Coalesce("sent_at", "prepared_at")).filter(days.of("began"))
 
 
 def rows(attempts: QuerySet[Attempt], which: Q) -> Iterator[Row]:
@@ -105,7 +80,3 @@ def for_a_person(attempts: QuerySet[Attempt]) -> Iterator[Row]:
     """In doubt, told differently by booking and header, or above its hold and not looked at yet."""
     waits = Q(verdict__in=[*DOUBTS, Verdict.MISMATCH])
     return rows(attempts, waits | Q(verdict=Verdict.OVERAGE, reviewed_at=None))
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))

@@ -16,9 +16,10 @@ from accounts.models import User
 from jobs.audit import balance_snapshots, review
 from jobs.audit.reconcile import logged, report
 from jobs.audit.reconcile.account import balances
-from jobs.audit.reconcile.rows import Span, not_fine
+from jobs.audit.reconcile.rows import not_fine, sent_within
 from jobs.audit.reconcile.settle import NotAllowedError, settle
 from jobs.calls.upstream import connect
+from jobs.search.date_range import DateRange
 from jobs.witness import Finding, UnreadableLogError
 from pixian.protocol.errors import AccountRefused, PixianError, Unreachable
 
@@ -41,13 +42,13 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="amounts in micro-credits")
 
     def handle(self, *_: Any, since: date | None, until: date | None, **options: Any) -> None:
-        span = Span(since, until)
+        span = DateRange(since, until)
         actor = _actor(options["by"]) if options["settle"] else None
         said = [] if options["no_snapshot"] else [_snapshot()]
         if actor:
             said += _settle(span, actor)
         found = report.report(span, _findings(options["log"], span))
-        listed = list(not_fine(span.attempts())) if options["attempts"] else []
+        listed = list(not_fine(sent_within(span))) if options["attempts"] else []
         if options["json"]:
             data = {"said": said, "listed": [report.row_data(row) for row in listed]}
             self.stdout.write(
@@ -88,14 +89,14 @@ def _snapshot() -> str:
     return f"Balance: {to_credits(taken.microcredits)} credits at {url}."
 
 
-def _settle(span: Span, actor: User) -> list[str]:
+def _settle(span: DateRange, actor: User) -> list[str]:
     try:
         return settle(balances(span).periods, actor)
     except NotAllowedError as error:
         raise CommandError(str(error)) from error
 
 
-def _findings(log: Path | None, span: Span) -> list[Finding]:
+def _findings(log: Path | None, span: DateRange) -> list[Finding]:
     try:
         return logged.compare(log, span) if log else []
     except (OSError, UnicodeDecodeError, UnreadableLogError) as error:

@@ -7,9 +7,9 @@ from django.http import Http404
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from accounts.access import enter
 from accounts.models import Membership, Role, Team, User
 from accounts.teams.create import open_team
+from accounts.teams.permissions import enter
 from conftest import World
 
 LEVELS = [Role.VIEWER, Role.MEMBER, Role.MANAGER, Role.OWNER]

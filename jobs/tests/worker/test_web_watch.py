@@ -10,11 +10,12 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs.calls import attempts, streaming
+from jobs.calls import attempts
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.tests.api.programs import begun
 from jobs.tests.upstream import Server
+from jobs.worker import web_watch
 
 State, Reason = Job.State, Job.Reason
 UNTOUCHED = Balances(available=100 * CREDIT)
@@ -33,7 +34,7 @@ def lapse() -> None:
 
 def test_a_call_that_was_only_prepared_is_released(committed_world: World, call: Job, server: Server) -> None:
     lapse()
-    streaming.reclaim(server.upstream)
+    web_watch.reclaim(server.upstream)
     call.refresh_from_db()
     assert (call.state, call.reason) == (State.FAILED, Reason.INTERRUPTED)
     assert Attempt.objects.get().state == Attempt.State.RELEASED
@@ -45,14 +46,14 @@ def test_a_call_that_was_sent_is_in_doubt_and_never_sent_again(call: Job, server
     with claims.owned(call):
         attempts.send(call.last_attempt)
     lapse()
-    streaming.reclaim(server.upstream)
+    web_watch.reclaim(server.upstream)
     call.refresh_from_db()
     assert (call.state, Attempt.objects.get().state) == (State.IN_DOUBT, Attempt.State.IN_DOUBT)
     assert server.calls == 0
 
 
 def test_a_call_in_hand_is_left_alone(call: Job, server: Server) -> None:
-    streaming.reclaim(server.upstream)
+    web_watch.reclaim(server.upstream)
     call.refresh_from_db()
     assert (call.state, call.fence) == (State.RUNNING, 1)
 
@@ -62,5 +63,5 @@ def test_a_picture_from_the_browser_is_left_to_workers(committed_world: World, s
     committed_world.job()
     assert claims.claim("killed")
     lapse()
-    streaming.reclaim(server.upstream)
+    web_watch.reclaim(server.upstream)
     assert (Job.objects.get().state, server.calls) == (State.RUNNING, 0)

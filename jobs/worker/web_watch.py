@@ -1,0 +1,46 @@
+"""A web process at the workers' side: it shows that it is there, and ends the calls that killed ones left."""
+
+import threading
+import time
+
+import structlog
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from jobs.calls import streaming
+from jobs.calls.upstream import Upstream
+from jobs.queue import claims, workers
+from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, process_name
+from jobs.worker.run import process
+from pixian.client.backoff import Backoff
+
+log = structlog.get_logger(__name__)
+
+
+def start(upstream: Upstream) -> None:
+    """Show that this web process is there, and end what killed ones left behind, as long as it lives."""
+    threading.Thread(target=_watch, args=(upstream,), name="watch", daemon=True).start()
+
+
+def _watch(upstream: Upstream) -> None:
+    while True:
+        try:
+            workers.show(process_name(), settings.WEB_THREADS, workers.Kind.WEB)
+            reclaim(upstream)
+        except claims.LostLeaseError as error:
+            log.warning("lease lost, another process has the job", job=str(error))
+        except (OperationalError, InterfaceError) as error:
+            log.warning("the database doesn't answer", error=str(error).strip())
+        except Exception:
+            log.exception("a program's call couldn't be brought to its end")
+        finally:
+            close_old_connections()
+        time.sleep(settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE)
+
+
+def reclaim(upstream: Upstream) -> None:
+    """Bring programs' calls to their end whose web process is gone, by what was recorded. No call is made."""
+    while job := claims.reclaim(f"{process_name()}:watch"):
+        with streaming.leases().held(job):
+            process(job, upstream, Backoff())
+        log.info("a program's call was brought to its end", job=job.pk, state=job.state)
