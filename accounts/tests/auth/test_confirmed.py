@@ -1,12 +1,10 @@
 """Only an address that was confirmed is an account's: who merely says so gets nobody's team or invitation."""
 
-from importlib import import_module
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.core import mail
 from django.core.management import CommandError, call_command
@@ -248,17 +246,3 @@ def test_who_was_made_by_an_operator_is_confirmed(world: World) -> None:
     call_command("setup_team", "North", "--owner", "dora@example.org", stdout=None)
     assert email_addresses.is_confirmed(User.objects.get(email="dora@example.org"))
     assert email_addresses.is_confirmed(User.objects.create_superuser("root@example.org"))
-
-
-def test_an_upgrade_knows_every_address_and_confirms_staffs(world: World) -> None:
-    User.objects.filter(pk=world.alice.pk).update(is_staff=True)
-    EmailAddress.objects.exclude(user=world.bob).delete()
-    EmailAddress.objects.filter(user=world.bob).update(verified=False)
-    import_module("accounts.migrations.0005_known_addresses").know_addresses(apps, None)
-    rows = EmailAddress.objects.values_list("email", "primary", "verified")
-    assert sorted(rows) == [
-        ("alice@example.org", True, True),
-        ("bob@example.org", True, False),
-        ("charlie@example.org", True, False),
-        ("vera@example.org", True, False),
-    ]

@@ -1,12 +1,10 @@
 """What the gateway does with a request's words: names, values, versions, and errors in their order."""
 
-import importlib
 from typing import Any
 
 import httpx
 import pytest
 import structlog
-from django.apps import apps
 from django.test import Client
 
 from accounts.ledger import operations as ledger
@@ -161,17 +159,6 @@ def test_a_name_is_kept_without_its_path(
     history = page_of(client, committed_world, the_job(), "history/")
     assert "Users" not in history
     assert "secret" not in history
-
-
-@pytest.mark.parametrize(
-    ("stored", "kept"), [*NAMES, ("", "picture"), ("a/b/", "b"), ("plain.jpg", "plain.jpg")]
-)
-def test_names_that_were_stored_with_their_path_lose_it(world: World, stored: str, kept: str) -> None:
-    job = world.job()
-    Job.objects.filter(pk=job.pk).update(name=stored)
-    importlib.import_module("jobs.migrations.0006_contract").without_paths(apps, None)
-    job.refresh_from_db()
-    assert job.name == kept
 
 
 def test_a_result_is_an_attachment_under_a_safe_name(program: Program, server: Server) -> None:
