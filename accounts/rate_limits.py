@@ -19,7 +19,7 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from accounts.models import Counted, Rate
+from accounts.models import CacheEntry, RateLimit
 
 MINUTE = 60_000_000
 """Microseconds."""
@@ -60,10 +60,10 @@ def take(bound: Bound) -> None:
         return
     now = _now()
     paid_off = Greatest(F("paid_off_at"), now)
-    row = Rate.objects.filter(subject=bound.row)
+    row = RateLimit.objects.filter(subject=bound.row)
     if row.filter(paid_off_at__lte=now + MINUTE - bound.step).update(paid_off_at=paid_off + bound.step):
         return
-    _, is_new = Rate.objects.get_or_create(subject=bound.row, defaults={"paid_off_at": now + bound.step})
+    _, is_new = RateLimit.objects.get_or_create(subject=bound.row, defaults={"paid_off_at": now + bound.step})
     if not is_new:
         check([bound])
         take(bound)  # made, or paid off, by another call in between
@@ -72,7 +72,7 @@ def take(bound: Bound) -> None:
 def check(bounds: Iterable[Bound]) -> None:
     """Raises TooFastError where the next call would be one too many; counts nothing."""
     bounds = [bound for bound in bounds if bound.per_minute]
-    rows = Rate.objects.filter(subject__in=[bound.row for bound in bounds])
+    rows = RateLimit.objects.filter(subject__in=[bound.row for bound in bounds])
     paid_off_at, now = dict(rows.values_list("subject", "paid_off_at")), _now()
     for bound in bounds:
         early = paid_off_at.get(bound.row, 0) - (now + MINUTE - bound.step)
@@ -82,7 +82,7 @@ def check(bounds: Iterable[Bound]) -> None:
 
 def left(bound: Bound) -> tuple[int, int]:
     """How many calls may follow at once, and when (Unix time) it will be all of them again."""
-    row = Rate.objects.filter(subject=bound.row).first()
+    row = RateLimit.objects.filter(subject=bound.row).first()
     now = _now()
     paid_off_at = max(now, row.paid_off_at if row else now)
     return max(0, (now + MINUTE - paid_off_at) // bound.step), -(-paid_off_at // 1_000_000)
@@ -90,8 +90,8 @@ def left(bound: Bound) -> tuple[int, int]:
 
 def purge() -> int:
     """Delete the rows that bound nothing any more, and what the cache has forgotten; return how many."""
-    paid_off = Rate.objects.filter(paid_off_at__lt=_now())
-    forgotten = Counted.objects.filter(expires__lt=timezone.now())
+    paid_off = RateLimit.objects.filter(paid_off_at__lt=_now())
+    forgotten = CacheEntry.objects.filter(expires__lt=timezone.now())
     return _delete_unlocked(paid_off) + _delete_unlocked(forgotten)
 
 

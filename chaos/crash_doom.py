@@ -15,7 +15,7 @@ from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
 from jobs.queue import claims
-from jobs.queue.heartbeat import Leases
+from jobs.queue.heartbeat import Heartbeat
 from jobs.storage import files
 from jobs.worker import periodic
 
@@ -39,7 +39,7 @@ def alone_with(job: int, doom: Doom) -> None:
     do nothing: frozen in the midst of a writing they would keep everybody else from SQLite."""
     if doom.plant:
         doom.plant()
-    claimable, due = JobQuerySet.claimable, claims.due
+    claimable, due = JobQuerySet.claimable, claims.any_claimable
 
     def mine(jobs: JobQuerySet, now: datetime) -> JobQuerySet:
         return claimable(jobs, now).filter(pk=job)
@@ -50,8 +50,8 @@ def alone_with(job: int, doom: Doom) -> None:
         return due()
 
     JobQuerySet.claimable = mine  # type: ignore[assignment,method-assign]
-    claims.due = due_or_over
-    Leases._renew = periodic.do_what_is_due = nothing  # type: ignore[assignment,method-assign]
+    claims.any_claimable = due_or_over
+    Heartbeat._renew = periodic.run_due = nothing  # type: ignore[assignment,method-assign]
     Points(doom.point, doom.number, doom.trace).watch()
 
 
@@ -61,11 +61,11 @@ def nothing(*_: object) -> None:
 
 def book_first() -> None:
     """The control: the result is stored only after it was booked."""
-    execute.keep = _book_and_keep
+    execute.store_result = _book_and_keep
 
 
 def _book_and_keep(job: Job, attempt: Attempt, body: TemporaryUploadedFile, upstream: Upstream) -> None:  # noqa: ARG001
     files.check_picture(body)
     name = files.result_name(job, attempt.number)
-    execute.finish(job, attempt, name, files.sha256(body), body.tell())
+    execute.book_result(job, attempt, name, files.sha256(body), body.tell())
     files.put(name, body)

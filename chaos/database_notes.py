@@ -51,13 +51,13 @@ class Notes:
 
 def note_bookings(notes: Notes) -> None:
     """In this process, from here on: a worker notes a result when its booking is committed."""
-    finish = execute.finish
+    finish = execute.book_result
 
     def finished(job: Job, attempt: Attempt, *facts: Any) -> None:
         finish(job, attempt, *facts)
         notes.note(job=job.pk, attempt=attempt.pk, charged=attempt.charged_microcredits)
 
-    execute.finish = run.finish = finished  # type: ignore[assignment,attr-defined]
+    execute.book_result = run.finish = finished  # type: ignore[assignment,attr-defined]
 
 
 def lost_uploads(uploads: Notes) -> Iterator[str]:

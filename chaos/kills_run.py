@@ -103,7 +103,7 @@ def control_of_gateway(site: Site, seed: int, before: list[str]) -> list[str]:
 
 def forget_what_was_sent() -> None:
     """The control: whatever was running is queued anew."""
-    lose = outcomes.lose
+    lose = outcomes.handle_lost_response
 
     def requeue(job: Job, attempt: Attempt, upstream: Upstream) -> None:
         if attempt.state != Attempt.State.SENT:
@@ -113,4 +113,4 @@ def forget_what_was_sent() -> None:
             attempts.unsend(attempt)
             claims.postpone(job, 0, claims.Reason.REPEATED)
 
-    outcomes.lose = requeue
+    outcomes.handle_lost_response = requeue

@@ -16,7 +16,7 @@ from jobs.calls import attempts, execute
 from jobs.models import Attempt, Job
 from jobs.models.job import JobQuerySet
 from jobs.queue import claims
-from jobs.queue.heartbeat import Leases
+from jobs.queue.heartbeat import Heartbeat
 from jobs.storage import files
 from jobs.worker import periodic
 from pixian.client.client import Client
@@ -93,14 +93,14 @@ def freeze() -> None:
 
 def beat_apart() -> None:
     """In this process the heartbeat leaves room to freeze, and no other thread writes beside it."""
-    renew = Leases._renew
-    periodic.do_what_is_due = lambda *_: None
+    renew = Heartbeat._renew
+    periodic.run_due = lambda *_: None
 
-    def renewed(self: Leases) -> bool:
+    def renewed(self: Heartbeat) -> bool:
         with _beating:
             return renew(self)
 
-    Leases._renew = renewed  # type: ignore[method-assign]
+    Heartbeat._renew = renewed  # type: ignore[method-assign]
 
 
 def is_frozen(child: Child) -> bool:
@@ -114,7 +114,7 @@ def without_heartbeat() -> None:
 
 def without_guards() -> None:
     """A control: neither the fence nor any state is looked at."""
-    claims.owned, claims._leave = _anyhow, _leave  # type: ignore[assignment]
+    claims.owned, claims._release = _anyhow, _leave  # type: ignore[assignment]
     attempts._move = _move  # type: ignore[assignment]
 
 

@@ -110,11 +110,11 @@ def reach(url: str | None = None, timeout: int | None = None, *, repeats: bool =
     settings.PIXIAN_API_URL = url or settings.PIXIAN_API_URL
     settings.PIXIAN_TIMEOUT = timeout or settings.PIXIAN_TIMEOUT
     if repeats:
-        outcomes.lose = _send_again  # type: ignore[assignment]
+        outcomes.handle_lost_response = _send_again  # type: ignore[assignment]
 
 
 def _send_again(job: Job, attempt: Attempt, _: Upstream) -> None:
-    outcomes.wait(job, attempt, Job.Reason.UNREACHABLE, 0)
+    outcomes.postpone(job, attempt, Job.Reason.UNREACHABLE, 0)
 
 
 def run(stage: Stage, options: argparse.Namespace, scale: float) -> int:

@@ -24,7 +24,7 @@ from django.utils.translation import ngettext
 from accounts.ledger.money import exact
 from accounts.models import Transfer
 from jobs.calls import upstream
-from jobs.models import Attempt, Chore, Job, Presence, Verification
+from jobs.models import Attempt, Job, PeriodicTask, Verification, WorkerHeartbeat
 from jobs.queue import concurrency, workers
 from jobs.queue.workers import Kind
 from jobs.storage import instance, quarantine, spool
@@ -159,7 +159,7 @@ def _workers() -> Finding:
     return True, f"{_named(there)}. {how}"
 
 
-def _named(there: list[Presence]) -> str:
+def _named(there: list[WorkerHeartbeat]) -> str:
     names = ", ".join(f"{process.worker} ({process.threads})" for process in there)
     return ngettext(
         "%(count)s process (threads): %(names)s", "%(count)s processes (threads): %(names)s", len(there)
@@ -173,7 +173,7 @@ def _broker() -> Finding:
 
 def _beat() -> Finding:
     """Reads what a worker noted when it carried out an announcement of Beat's."""
-    ran_at = Chore.objects.filter(name=periodic.BEAT).values_list("ran_at", flat=True).first()
+    ran_at = PeriodicTask.objects.filter(name=periodic.BEAT).values_list("ran_at", flat=True).first()
     if ran_at is None:
         return False, _("Nothing has come from Beat yet. Is it running, and a worker?")
     fine = timezone.now() - ran_at < BEAT_LATE
@@ -184,7 +184,7 @@ def _beat() -> Finding:
 
 
 def _periodic_tasks() -> Finding:
-    rows = {row.name: row for row in Chore.objects.filter(name__in=periodic.CHORES)}
+    rows = {row.name: row for row in PeriodicTask.objects.filter(name__in=periodic.CHORES)}
     if not rows:
         return False, _("None has run yet. A worker runs them.")
     now = timezone.now()
@@ -198,14 +198,14 @@ def _periodic_tasks() -> Finding:
     return True, f"{says}."
 
 
-def _has_failed(row: Chore, now: datetime) -> bool:
+def _has_failed(row: PeriodicTask, now: datetime) -> bool:
     """Whether it was begun and never came to its end."""
     _first, every, _do = periodic.CHORES[row.name]
     begun_at = row.due_at - every
     return row.ran_at is not None and row.ran_at < begun_at < now - LATE
 
 
-def _last_run(row: Chore) -> str:
+def _last_run(row: PeriodicTask) -> str:
     if row.ran_at is None:
         return _("not yet")
     return _("%(when)s ago") % {"when": timesince(row.ran_at)}

@@ -209,7 +209,7 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
         "pool": connections.pool_options(DATABASE_POOL),
     } | DATABASES["default"].get("OPTIONS", {})
 
-# Wrong passwords and codes are counted here, over all processes and hosts (``accounts.models.Counted``). A
+# Wrong passwords and codes are counted here, over all processes and hosts (``accounts.models.CacheEntry``). A
 # guesser with many names must not push others' counts out.
 CACHES = {
     "default": {

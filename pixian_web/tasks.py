@@ -15,7 +15,7 @@ from jobs.calls.upstream import Upstream, connect
 from jobs.queue import claims
 from jobs.storage import leftovers
 from jobs.worker import periodic
-from jobs.worker.pool import Hands
+from jobs.worker.pool import WorkerPool
 from pixian.client.backoff import Backoff
 from pixian_web.celery import CHORES, LOOK, LOOK_AGAIN, LOOK_AGAIN_SECONDS, app, wake
 
@@ -37,7 +37,7 @@ def look() -> None:
     if not hasattr(of_this_thread, "backoff"):
         of_this_thread.backoff = Backoff()
     with _places():
-        stopping.wait(_hands().turn(of_this_thread.backoff, patient=False))
+        stopping.wait(_pool().run_once(of_this_thread.backoff, blocking=False))
 
 
 @app.task(name=LOOK_AGAIN)
@@ -45,21 +45,21 @@ def look_again() -> None:
     """What is due by now, was announced to a broker that lost it, or was left behind."""
     try:
         periodic.note_beat(BEAT_NOTED_EVERY)
-        wake(claims.worth_a_look(), expires=LOOK_AGAIN_SECONDS)
+        wake(claims.claimable_count(), expires=LOOK_AGAIN_SECONDS)
     finally:
         close_old_connections()
 
 
 @app.task(name=CHORES)
 def keep_house() -> None:
-    periodic.do_what_is_due(_upstream(), stopping.is_set)
+    periodic.run_due(_upstream(), stopping.is_set)
 
 
 @signals.worker_init.connect
 def begin(sender: WorkController, **_: Any) -> None:
     """Before any message, so that a worker without work is seen too."""
     app.conf.worker_concurrency = sender.concurrency  # which the command line may have changed
-    _hands()
+    _pool()
     for number in range(sender.concurrency):
         thread = threading.Thread(target=_poll, name=f"poll{number + 1}", daemon=True)
         of_this_process.callback(thread.join)  # before the heart stops: it may have a job in hand
@@ -84,14 +84,14 @@ def _poll() -> None:
     while not stopping.wait(POLL_SECONDS):
         while not stopping.is_set() and _is_due() and _places().acquire(blocking=False):
             try:
-                stopping.wait(_hands().turn(backoff, patient=False))
+                stopping.wait(_pool().run_once(backoff, blocking=False))
             finally:
                 _places().release()
 
 
 def _is_due() -> bool:
     try:
-        return bool(claims.worth_a_look())
+        return bool(claims.claimable_count())
     except (OperationalError, InterfaceError) as error:
         log.warning("the database doesn't answer", error=str(error).strip())
         return False
@@ -111,10 +111,10 @@ def _upstream() -> Upstream:
 
 
 @cache
-def _hands() -> Hands:
+def _pool() -> WorkerPool:
     """This process's. The heart beats until ``end``; a stack keeps it, since a context manager that nobody
     holds is left at once."""
     leftovers.sweep()
-    hands = Hands(_upstream(), app.conf.worker_concurrency, stopping)
-    of_this_process.enter_context(hands.beating())
-    return hands
+    pool = WorkerPool(_upstream(), app.conf.worker_concurrency, stopping)
+    of_this_process.enter_context(pool.beating())
+    return pool

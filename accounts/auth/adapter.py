@@ -23,7 +23,9 @@ from qrcode.image.svg import SvgPathFillImage
 
 from accounts.auth import log_redaction
 from accounts.auth.client_ip import client_ip
-from accounts.auth.encryption import BrokenSealError, seal, unseal
+from accounts.auth.encryption import DecryptionError
+from accounts.auth.encryption import decrypt as unseal
+from accounts.auth.encryption import encrypt as seal
 from accounts.models import User, normalize_address
 
 log = structlog.get_logger(__name__)
@@ -127,7 +129,7 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         """Where it can't be read, something that no code fits: its owner comes in by a log-in link."""
         try:
             return unseal(encrypted_text)
-        except BrokenSealError:
+        except DecryptionError:
             log.exception("a second factor can't be read: has SECRET_KEY changed?")
             return b32encode(token_bytes(20)).decode()
 

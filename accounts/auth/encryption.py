@@ -9,19 +9,19 @@ from cryptography.fernet import Fernet, InvalidToken
 from django.utils.crypto import salted_hmac
 
 
-class BrokenSealError(Exception):
+class DecryptionError(Exception):
     """It was sealed with another SECRET_KEY, or never."""
 
 
-def seal(text: str) -> str:
+def encrypt(text: str) -> str:
     return _box().encrypt(text.encode()).decode()
 
 
-def unseal(sealed: str) -> str:
+def decrypt(sealed: str) -> str:
     try:
         return _box().decrypt(sealed.encode()).decode()
     except InvalidToken as error:
-        raise BrokenSealError from error
+        raise DecryptionError from error
 
 
 def _box() -> Fernet:

@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.utils import timezone
 
-from accounts.auth.encryption import BrokenSealError, seal, unseal
+from accounts.auth.encryption import DecryptionError, decrypt, encrypt
 
 LENGTH = 40
 """Of the column. So many hexadecimal digits of a hash are 160 bits; a key has 165."""
@@ -40,12 +40,12 @@ class SessionStore(db.SessionStore):
             super().delete(_hashed(key))
 
     def encode(self, session_dict: dict[str, Any]) -> str:
-        return seal(super().encode(session_dict))
+        return encrypt(super().encode(session_dict))
 
     def decode(self, session_data: bytes | str) -> dict[str, Any]:
         try:
-            return super().decode(unseal(str(session_data)))
-        except BrokenSealError:
+            return super().decode(decrypt(str(session_data)))
+        except DecryptionError:
             return {}
 
     # Django's own would go past the hash.

@@ -2,18 +2,18 @@
 
 from accounts.models.api_keys import ApiKey, Scope
 from accounts.models.ledger import LedgerAccount, Transfer
-from accounts.models.limits import Allowance, AllowanceUse, Counted, Rate
+from accounts.models.limits import Allowance, AllowanceUse, CacheEntry, RateLimit
 from accounts.models.people import Invitation, Membership, Role, Team, User, UserManager, normalize_address
 
 __all__ = [
     "Allowance",
     "AllowanceUse",
     "ApiKey",
-    "Counted",
+    "CacheEntry",
     "Invitation",
     "LedgerAccount",
     "Membership",
-    "Rate",
+    "RateLimit",
     "Role",
     "Scope",
     "Team",

@@ -64,7 +64,7 @@ class AllowanceUse(models.Model):
         return f"{self.used_microcredits} since {self.starts_at}"
 
 
-class Rate(models.Model):
+class RateLimit(models.Model):
     """How far ahead a key, a team or a guesser has called: the moment at which they will have paid off their
     calls at their rate, in microseconds since 1970. subject: a keyed hash, see ``accounts.rate_limits``."""
 
@@ -75,7 +75,7 @@ class Rate(models.Model):
         return self.subject
 
 
-class Counted(models.Model):
+class CacheEntry(models.Model):
     """What log-ins, resets and codes are counted by: the table of Django's cache (``CACHES``), so that all
     processes count together and none forgets when it starts anew."""
 

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from accounts import rate_limits
 from accounts.auth.client_ip import client_subnet
-from accounts.models import Counted, Rate
+from accounts.models import CacheEntry, RateLimit
 from accounts.rate_limits import Bound, TooFastError
 from accounts.tests.kept import everything_kept
 
@@ -33,7 +33,7 @@ def test_no_row_names_a_subject(db: None, settings: Settings) -> None:
     rate_limits.take(Bound("guesses:203.0.113.7", 2))
     cache.set("allauth:rl:password:ip:203.0.113.7", [1.0], 300)
     assert "203.0.113.7" not in everything_kept()
-    row = Rate.objects.get().subject
+    row = RateLimit.objects.get().subject
     settings.SECRET_KEY = "another one"
     assert row != Bound("guesses:203.0.113.7", 2).row
 
@@ -44,11 +44,11 @@ def test_what_bounds_nothing_any_more_is_purged(db: None) -> None:
         rate_limits.take(bound)
     cache.set("remembered", 1, 300)
     cache.set("forgotten", 1, 300)
-    Rate.objects.filter(subject=idle.row).update(paid_off_at=1)
-    forgotten = Counted.objects.filter(cache_key=rate_limits.cache_key("forgotten", "", 1))
+    RateLimit.objects.filter(subject=idle.row).update(paid_off_at=1)
+    forgotten = CacheEntry.objects.filter(cache_key=rate_limits.cache_key("forgotten", "", 1))
     assert forgotten.update(expires=timezone.now() - timedelta(seconds=1)) == 1
     assert rate_limits.purge() == 2
-    assert list(Rate.objects.values_list("subject", flat=True)) == [busy.row]
+    assert list(RateLimit.objects.values_list("subject", flat=True)) == [busy.row]
     assert (cache.get("remembered"), cache.get("forgotten")) == (1, None)
     with pytest.raises(TooFastError):
         rate_limits.take(busy)

@@ -8,13 +8,13 @@ import numpy as np
 from bench.quality import dataset
 from engine.pipeline.foreground_estimation import estimate
 from engine.pipeline.guided_filter import Bytes
-from engine.pipeline.matting import Matter
+from engine.pipeline.matting import Matting
 
 WHITE, MAGENTA = (255, 255, 255), (230, 0, 160)
 ROW = 420
 
 
-def draw(matter: Matter, path: Path) -> None:
+def draw(matter: Matting, path: Path) -> None:
     """One row a photo; each is enlarged or shrunk to the same height after the work, not before."""
     rows = [_row(matter, picture) for _, picture in dataset.photos()]
     width = max(row.shape[1] for row in rows)
@@ -22,7 +22,7 @@ def draw(matter: Matter, path: Path) -> None:
     cv2.imwrite(str(path), cv2.cvtColor(np.vstack(padded), cv2.COLOR_RGB2BGR))
 
 
-def _row(matter: Matter, picture: Bytes) -> Bytes:
+def _row(matter: Matting, picture: Bytes) -> Bytes:
     alpha = matter.matte(picture)
     colours = estimate(picture, alpha)
     cells = [picture, cv2.merge([alpha] * 3), *(_laid(colours, alpha, ground) for ground in (WHITE, MAGENTA))]

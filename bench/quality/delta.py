@@ -15,7 +15,7 @@ from engine.config import Config
 from engine.models import catalog as models
 from engine.pipeline import inference
 from engine.pipeline.foreground_estimation import decontaminate
-from engine.pipeline.matting import Matter
+from engine.pipeline.matting import Matting
 from pixian.imaging import delta_png
 from pixian.imaging.compose import compose
 from pixian.imaging.convert import Pixels
@@ -26,7 +26,7 @@ SCALES = (1, 3, 6)
 REPEATS = 5
 
 
-def cut_outs(matter: Matter) -> Iterator[tuple[str, Pixels]]:
+def cut_outs(matter: Matting) -> Iterator[tuple[str, Pixels]]:
     """Real photos and their enlargements with the matte as alpha, colours still under all of it."""
     for path in sorted(dataset.PHOTOS.glob("*.jpg")):
         with Image.open(path) as photo:
@@ -58,7 +58,7 @@ def ordinary(pixels: Pixels) -> bytes:
 def main() -> None:
     config = Config.from_env()
     model = models.find(config.model, config.models_dir)
-    matter = Matter(model, inference.load(model.path(config.models_dir)))
+    matter = Matting(model, inference.load(model.path(config.models_dir)))
     sizes, times = [], []
     for name, pixels in cut_outs(matter):
         delta_time, delta_bytes = seconds(partial(delta_png.encode, pixels, pixels))

@@ -28,7 +28,7 @@ from engine.models.spec import ModelError
 from engine.pipeline import inference
 from engine.pipeline.foreground_estimation import estimate
 from engine.pipeline.guided_filter import Bytes
-from engine.pipeline.matting import Matter
+from engine.pipeline.matting import Matting
 
 TOO_FEW = 60
 Found = dict[tuple[str, bool], list[Errors]]
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def measure(matter: Matter, drawn: Iterable[Scene]) -> Found:
+def measure(matter: Matting, drawn: Iterable[Scene]) -> Found:
     """The errors of each step of ours, by its name and by half."""
     found: Found = defaultdict(list)
     for scene in drawn:
@@ -86,7 +86,7 @@ def table(found: Found) -> Iterator[str]:
             yield f"{step:8}" + "".join(f"{_summary(values):>24}" for values in columns)
 
 
-def _steps(matter: Matter, picture: Bytes) -> Iterator[tuple[str, Bytes, Bytes]]:
+def _steps(matter: Matting, picture: Bytes) -> Iterator[tuple[str, Bytes, Bytes]]:
     size = picture.shape[1], picture.shape[0]
     mask = matter.mask(picture)
     enlarged = np.zeros(size[::-1]) if mask is None else cv2.resize(mask, size, interpolation=cv2.INTER_CUBIC)
@@ -100,11 +100,11 @@ def _summary(values: Sequence[float]) -> str:
     return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
-def _matter(name: str, config: Config, cache: Path) -> Matter:
+def _matter(name: str, config: Config, cache: Path) -> Matting:
     model = models.find(name, config.models_dir)
     path = model.path(config.models_dir)
     model.check(path)
-    return Matter(model, inference.load(path, cache / "engine"))
+    return Matting(model, inference.load(path, cache / "engine"))
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:

@@ -24,8 +24,8 @@ from bench.speed.servers import Server
 from engine.config import Config
 from engine.models import catalog as models
 from engine.pipeline import inference
-from engine.pipeline.cutout import Cutter
-from engine.pipeline.matting import Matter
+from engine.pipeline.cutout import BackgroundRemover
+from engine.pipeline.matting import Matting
 
 CONNECTIONS = (1, 2, 5)
 WARM_UP = 10
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     model = models.find(given.model, config.models_dir)
     loaded = inference.load(model.path(config.models_dir), dataset.CACHE / "engine")
     # The queue's time-out, which nobody waits for here.
-    cutter = Cutter(Matter(model, loaded), 1_000_000, timeout=60)
+    cutter = BackgroundRemover(Matting(model, loaded), 1_000_000, timeout=60)
     for megapixels in (12, 25):
         for line in steps.lines(cutter, megapixels, given.repeats):
             _say(line)

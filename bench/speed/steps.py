@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from bench.quality import dataset
-from engine.pipeline.cutout import Cutter
+from engine.pipeline.cutout import BackgroundRemover
 from pixian.protocol.options import Options
 
 STEPS = {
@@ -37,7 +37,7 @@ def large_photo(megapixels: int) -> bytes:
     return file.getvalue()
 
 
-def lines(cutter: Cutter, megapixels: int, repeats: int) -> Iterator[str]:
+def lines(cutter: BackgroundRemover, megapixels: int, repeats: int) -> Iterator[str]:
     """Lines to print: the median time, and each step's share of a profiled run."""
     photo = large_photo(megapixels)
     cutter.cut_out(io.BytesIO(photo), Options())
@@ -51,7 +51,7 @@ def lines(cutter: Cutter, megapixels: int, repeats: int) -> Iterator[str]:
             yield f"    {step:20}{cumulative / stats.total_tt:6.0%}"  # type: ignore[attr-defined]
 
 
-def _timed(cutter: Cutter, photo: bytes) -> float:
+def _timed(cutter: BackgroundRemover, photo: bytes) -> float:
     started = time.perf_counter()
     cutter.cut_out(io.BytesIO(photo), Options())
     return time.perf_counter() - started

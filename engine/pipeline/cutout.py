@@ -9,8 +9,8 @@ import numpy as np
 
 from engine.pipeline.foreground_estimation import decontaminate
 from engine.pipeline.guided_filter import Bytes
-from engine.pipeline.matting import Matter
-from engine.pipeline.memory_budget import Desk
+from engine.pipeline.matting import Matting
+from engine.pipeline.memory_budget import MemoryBudget
 from engine.pipeline.watermark import stamped
 from pixian.imaging import delta_png
 from pixian.imaging.compose import compose, foreground_box
@@ -51,13 +51,13 @@ class CutOut:
     charged_microcredits: int
 
 
-class Cutter:
+class BackgroundRemover:
     """Makes cut-outs. Safe to share between threads."""
 
-    def __init__(self, matter: Matter, microcredits_per_megapixel: int, timeout: float) -> None:
+    def __init__(self, matter: Matting, microcredits_per_megapixel: int, timeout: float) -> None:
         self._matter = matter
         self._rate = microcredits_per_megapixel
-        self._desk = Desk(MAX_UPLOAD_PIXELS, timeout)
+        self._desk = MemoryBudget(MAX_UPLOAD_PIXELS, timeout)
 
     def cut_out(self, file: BinaryIO, options: Options) -> CutOut:
         """The foreground of the picture in ``file``; raises what pixian.imaging.decode raises for a bad one,

@@ -26,7 +26,7 @@ CERTAIN_BACKGROUND, CERTAIN_FOREGROUND = 0.05, 0.95
 """What the filter leaves beyond these becomes exactly 0 and 255: averaging never reaches them itself."""
 
 
-class Matter:
+class Matting:
     """Makes mattes with one network. Safe to share between threads."""
 
     def __init__(self, model: Model, runtime: Runtime) -> None:

@@ -10,7 +10,7 @@ from pixian.protocol.errors import Code, ServerFailed
 RETRY_AFTER_SECONDS = 5
 
 
-class Desk:
+class MemoryBudget:
     """Room for a number of pixels: one of the largest pictures, or several small ones."""
 
     def __init__(self, pixels: int, timeout: float) -> None:

@@ -14,8 +14,8 @@ from werkzeug.wrappers import Request, Response
 from engine.config import Config
 from engine.models import catalog as models
 from engine.pipeline import inference
-from engine.pipeline.cutout import CutOut, Cutter
-from engine.pipeline.matting import Matter
+from engine.pipeline.cutout import BackgroundRemover, CutOut
+from engine.pipeline.matting import Matting
 from pixian.client.client import API_PATH
 from pixian.protocol import file_names, version_1
 from pixian.protocol.credentials import Credentials
@@ -23,7 +23,7 @@ from pixian.protocol.credits import format_credits
 from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed
 from pixian.protocol.options import Format, Options
 from pixian.server import cors
-from pixian.server.concurrency_limit import Door
+from pixian.server.concurrency_limit import ConcurrencyLimit
 from pixian.server.form import UploadRequest, read_form
 from pixian.server.image_source import name_of, read_source
 from pixian.server.url_fetcher import Fetcher
@@ -58,15 +58,17 @@ def create_application(config: Config) -> WSGIApplication:
         raise FileNotFoundError(f"{weights} is missing: run `python -m engine.models.download {model.name}`")
     model.check(weights)
     loaded = inference.load(weights, config.data_dir / "engine-cache")
-    cutter = Cutter(Matter(model, loaded), config.microcredits_per_megapixel, config.timeout)
+    cutter = BackgroundRemover(Matting(model, loaded), config.microcredits_per_megapixel, config.timeout)
     fetcher = Fetcher(networks=config.fetch_networks, ports=config.fetch_ports)
-    return Face(cutter, config.credentials, fetcher, Door(config.queue))
+    return EngineApp(cutter, config.credentials, fetcher, ConcurrencyLimit(config.queue))
 
 
-class Face:
+class EngineApp:
     """Answers requests; what it raises in between becomes the contract's envelope."""
 
-    def __init__(self, cutter: Cutter, credentials: Credentials, fetcher: Fetcher, door: Door) -> None:
+    def __init__(
+        self, cutter: BackgroundRemover, credentials: Credentials, fetcher: Fetcher, door: ConcurrencyLimit
+    ) -> None:
         self._cutter = cutter
         self._credentials = credentials
         self._fetcher = fetcher

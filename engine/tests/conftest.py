@@ -18,7 +18,7 @@ from engine.config import ROOT, Config
 from engine.models import catalog as models
 from engine.models import download
 from engine.pipeline import inference
-from engine.pipeline.matting import Matter
+from engine.pipeline.matting import Matting
 from engine.server.app import create_application
 from pixian.protocol.credentials import Credentials
 
@@ -36,9 +36,9 @@ def models_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def matter(models_dir: Path) -> Matter:
+def matter(models_dir: Path) -> Matting:
     fast = models.BUILT_IN["fast"]
-    return Matter(fast, inference.load(fast.path(models_dir)))
+    return Matting(fast, inference.load(fast.path(models_dir)))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from accounts.models import ApiKey, Scope
 from jobs.api import auth, requests
 from jobs.api.decorators import View, speaks
 from jobs.calls import responses
-from jobs.calls.streaming import Call
+from jobs.calls.streaming import StreamedCall
 from jobs.models import Job
 from pixian.protocol import version_1
 from pixian.protocol.options import NAMES, Options
@@ -77,7 +77,7 @@ def _remove_background(
 
 def _made(
     request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str]
-) -> tuple[Job, Call | None]:
+) -> tuple[Job, StreamedCall | None]:
     terms = requests.terms(
         request,
         Job.Origin.API,
@@ -102,7 +102,7 @@ def _again(job: Job) -> HttpResponseBase:
     return response
 
 
-def _answer(job: Job, call: Call | None) -> HttpResponseBase:
+def _answer(job: Job, call: StreamedCall | None) -> HttpResponseBase:
     if call is None:
         return _again(job)
     call.wait()

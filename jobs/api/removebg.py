@@ -14,13 +14,13 @@ from accounts.models import ApiKey, Scope
 from jobs.api import auth, requests
 from jobs.api.decorators import nothing, speaks
 from jobs.calls import responses
-from jobs.calls.streaming import Call
+from jobs.calls.streaming import StreamedCall
 from jobs.models import Job
 from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError
 from pixian.removebg import account as standing
 from pixian.removebg import errors
-from pixian.removebg.options import JSON, SOURCES, Wanted
+from pixian.removebg.options import JSON, SOURCES, RemovebgOptions
 from pixian.removebg.request import DropInRequest, credentials_of, read_fields, read_source
 from pixian.removebg.response import TYPES, finish
 from pixian.server.form import UploadRequest
@@ -44,7 +44,7 @@ def remove_background(request: WSGIRequest) -> HttpResponse:
         with requests.door().passed(key.team_id):
             with auth.refusals_counted(key):
                 fields = read_fields(came)
-                wanted = Wanted.parse(fields, request.headers.get("Accept", ""))
+                wanted = RemovebgOptions.parse(fields, request.headers.get("Accept", ""))
                 job, call = _made(request, came, key, fields, wanted)
             _finish(call)
             return _rated(key, _answer(job, wanted))
@@ -64,8 +64,8 @@ nothing_here = speaks("GET", told)(nothing)
 
 
 def _made(
-    request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str], wanted: Wanted
-) -> tuple[Job, Call | None]:
+    request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str], wanted: RemovebgOptions
+) -> tuple[Job, StreamedCall | None]:
     """The job and its call; raises ApiErrors."""
     terms = requests.terms(
         request,
@@ -82,7 +82,7 @@ def _made(
         return requests.make(key, upload)
 
 
-def _finish(call: Call | None) -> None:
+def _finish(call: StreamedCall | None) -> None:
     """Wait until the result is stored and booked; raises ApiErrors."""
     if call:
         call.finish()
@@ -90,7 +90,7 @@ def _finish(call: Call | None) -> None:
             raise call.error
 
 
-def _answer(job: Job, wanted: Wanted) -> HttpResponse:
+def _answer(job: Job, wanted: RemovebgOptions) -> HttpResponse:
     told = responses.headers(job.last_attempt.headers)
     try:
         with job.result.open() as result:

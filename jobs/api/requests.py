@@ -25,16 +25,16 @@ from accounts.models import ApiKey
 from accounts.rate_limits import TooFastError
 from jobs.api import auth, call_log
 from jobs.calls import responses
-from jobs.calls.streaming import Call
+from jobs.calls.streaming import StreamedCall
 from jobs.calls.upstream import Upstream, connect
 from jobs.connections import give_back
-from jobs.intake.submit import RequestReusedError, Upload, begin
+from jobs.intake.submit import RequestReusedError, Upload, submit_and_claim
 from jobs.models import Job
-from jobs.queue.claims import NoSlotError
+from jobs.queue.claims import CallLimitError
 from jobs.queue.heartbeat import process_name
 from pixian.imaging import decode
 from pixian.protocol.errors import ApiError, Code, Refused, SlowDown, bad_parameter
-from pixian.server.concurrency_limit import Door
+from pixian.server.concurrency_limit import ConcurrencyLimit
 from pixian.server.url_fetcher import Fetcher
 
 CHUNK_BYTES = 1 << 20
@@ -46,7 +46,7 @@ REQUESTS = UUID("5e0f4c0e-7d39-4f0b-9d3a-3a4c7a5b2f11")
 """Idempotency keys become request ids in this name space."""
 
 
-def door() -> Door:
+def door() -> ConcurrencyLimit:
     """How many calls are inside at once; the other threads of the process go on answering pages."""
     return _door(_places())
 
@@ -76,7 +76,7 @@ def terms(
     """Return an upload's fields, all but the picture's, to be checked before that is looked at (§ 4). face:
     what else shapes the answer. Raises Refused 400/1019."""
     key = request.headers.get("Idempotency-Key", "")
-    besides = json.dumps([origin, sorted(options.items()), face])
+    fingerprint = json.dumps([origin, sorted(options.items()), face])
     return {
         "request_id": _request_id(key) if key else uuid4(),
         "batch": uuid4(),
@@ -84,7 +84,7 @@ def terms(
         "options": options,
         "test": test,
         "ignored": ignored,
-        "besides": besides if key else "",
+        "fingerprint": fingerprint if key else "",
     }
 
 
@@ -105,17 +105,17 @@ def ignored(came: Request, fields: Mapping[str, str], known: Container[str]) -> 
     return list(dict.fromkeys(filter(None, shown)))[:MAX_IGNORED]
 
 
-def make(key: ApiKey, upload: Upload) -> tuple[Job, Call | None]:
+def make(key: ApiKey, upload: Upload) -> tuple[Job, StreamedCall | None]:
     """The job, and its call on its way, or None where it is a repetition of one that has ended.
 
     Raises the ApiErrors that tell why there is none.
     """
     until = time.monotonic() + settings.GATEWAY_WAIT_SECONDS
     try:
-        job, attempt = begin(key, upload, auth.bounds(key), process_name(), until)
+        job, attempt = submit_and_claim(key, upload, auth.bounds(key), process_name(), until)
     except TooFastError as error:
         raise auth.too_fast(error) from error
-    except NoSlotError as error:
+    except CallLimitError as error:
         raise SlowDown(
             429, Code.SLOW_DOWN, "All calls are taken at the moment.", retry_after=responses.RETRY_SOON
         ) from error
@@ -126,7 +126,7 @@ def make(key: ApiKey, upload: Upload) -> tuple[Job, Call | None]:
     call_log.note_job(job, attempt)
     if attempt is None:
         return _ended(job), None
-    call = Call(job, attempt, upstream(), until)
+    call = StreamedCall(job, attempt, upstream(), until)
     call.start()
     return job, call
 
@@ -168,13 +168,13 @@ def upstream() -> Upstream:
 
 
 @cache
-def _door(places: int) -> Door:
-    return Door(places)
+def _door(places: int) -> ConcurrencyLimit:
+    return ConcurrencyLimit(places)
 
 
 @cache
-def _fetches(places: int) -> Door:
-    return Door(places, share=1)
+def _fetches(places: int) -> ConcurrencyLimit:
+    return ConcurrencyLimit(places, share=1)
 
 
 def _places() -> int:

@@ -69,7 +69,7 @@ def _resolve(attempt: Attempt, charged: int, actor: User, why: str, result: dict
     attempts.resolve(attempt, charged, actor, why)
     # A job waits for its last call alone: an earlier one may be in doubt beside it, by its charge header.
     if not job.attempts.filter(number__gt=attempt.number).exists():
-        claims.decided(job, charged=charged > 0, result=result)
+        claims.resolve(job, charged=charged > 0, result=result)
 
 
 def _stored_result(attempt: Attempt) -> dict[str, Any] | None:
@@ -77,7 +77,7 @@ def _stored_result(attempt: Attempt) -> dict[str, Any] | None:
     if attempt.status != OK or attempt.job.state != Job.State.IN_DOUBT:
         return None
     name = files.result_name(attempt.job, attempt.number)
-    if not files.is_whole(name):
+    if not files.is_complete(name):
         return None
     with default_storage.open(name) as file:
         return {"result": name, "result_sha256": files.sha256(file), "result_bytes": file.size}

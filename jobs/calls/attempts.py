@@ -158,7 +158,7 @@ def release(attempt: Attempt, error: ApiError | None = None, memo: str = "") -> 
         ledger.release(attempt.hold, memo=memo)
 
 
-def doubt(attempt: Attempt, error: ApiError | None = None) -> None:
+def mark_in_doubt(attempt: Attempt, error: ApiError | None = None) -> None:
     """Nobody here knows what was charged: the hold stays."""
     # Not by ``attempt.state``, which has moved on already where this step's commit failed and it is repeated.
     before = State.SENT if attempt.status is None else State.ANSWERED
@@ -238,14 +238,14 @@ def _learn(job: Job, charged: int, held: int) -> None:
 def _evidence(attempt: Attempt, came: Answer) -> dict[str, Any]:
     """What an answer's head says, as columns; the charge's text verbatim."""
     header = came.header(CHARGE_HEADER)
-    charged, doubt = _charge(attempt, header)
+    charged, mark_in_doubt = _charge(attempt, header)
     return {
         "answered_at": timezone.now(),
         "status": came.status,
         "headers": came.headers,
         "charged_header": header if header is None else header[:MAX_HEADER_TEXT],
         "charged_microcredits": charged,
-        "doubt": doubt,
+        "doubt": mark_in_doubt,
     }
 
 

@@ -32,24 +32,24 @@ INSIST_STEP_SECONDS = 1
 class Listener:
     """Whoever wants the result while it comes; by default nobody does."""
 
-    def begins(self, answer: Answer, body: TemporaryUploadedFile) -> None:
+    def on_headers(self, answer: Answer, body: TemporaryUploadedFile) -> None:
         """A 200's headers are recorded, and its body is about to be written."""
 
-    def grew(self, size: int) -> None:
+    def on_progress(self, size: int) -> None:
         """So many bytes of the body can be read by now."""
 
 
 NOBODY = Listener()
 
 
-def exchange(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener = NOBODY) -> None:
+def execute(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener = NOBODY) -> None:
     """One call, booked once it returns. Raises what says why there is no result: ApiErrors, Unreachable,
     Unanswered, BodyLost, SourceLostError, NoRoomError and NotStoredError.
 
     The source is opened and room is made for the result first: what is missing here must not look like a
     sent call.
     """
-    with files.opened(job) as picture, disk_space.reserved(job, attempt.number) as body:
+    with files.opened(job) as picture, disk_space.preallocate(job, attempt.number) as body:
         _send(job, attempt)
         call = upstream.client.remove_background(cast("BinaryIO", picture), job.name, job.options)
         with call as answer:
@@ -57,9 +57,9 @@ def exchange(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener 
             if answer.status != OK:
                 raise answer.error()
             disk_space.make_room(body, spool.body_length(attempt), files.MAX_RESULT_BYTES)
-            listener.begins(answer, body)
-            files.fill(body, answer.stream(), listener.grew)
-            keep(job, attempt, body, upstream)
+            listener.on_headers(answer, body)
+            files.fill(body, answer.stream(), listener.on_progress)
+            store_result(job, attempt, body, upstream)
 
 
 def _send(job: Job, attempt: Attempt) -> None:
@@ -74,7 +74,7 @@ def _send(job: Job, attempt: Attempt) -> None:
         with claims.owned(job):  # and so not by another worker
             return attempts.is_sent(attempt)
 
-    insist(send, is_sent)
+    commit_with_retry(send, is_sent)
 
 
 def _record(job: Job, attempt: Attempt, answer: Answer) -> None:
@@ -85,7 +85,7 @@ def _record(job: Job, attempt: Attempt, answer: Answer) -> None:
             attempts.answer(attempt, answer)
 
     try:
-        insist(record, lambda: attempts.is_answered(attempt))
+        commit_with_retry(record, lambda: attempts.is_answered(attempt))
     except claims.LostLeaseError:
         _keep_late(job, attempt, answer)
         raise
@@ -103,20 +103,20 @@ def _keep_late(job: Job, attempt: Attempt, answer: Answer) -> None:
     """Others have given the call up, since this worker wasn't heard of for a lease. What the answer's head
     says of the charge is kept all the same."""
 
-    def keep() -> None:
+    def note() -> None:
         with claims.locked(job):
             attempts.note_late_answer(attempt, answer)
 
-    insist(keep, lambda: False)  # it changes nothing the second time
+    commit_with_retry(note, lambda: False)  # it changes nothing the second time
 
 
-def keep(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstream) -> None:
+def store_result(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstream) -> None:
     """The body to the disk, and only then to the books. Raises NotStoredError if there is no room for it."""
     try:
         files.check_picture(body)
     except errors.Refused:
-        upstream.suspect()
-        outcomes.spoil(job, attempt, body.tell())
+        upstream.mark_unverified()
+        outcomes.handle_invalid_result(job, attempt, body.tell())
         return
     digest, size = files.sha256(body), body.tell()
     body.is_wanted = True
@@ -126,26 +126,26 @@ def keep(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstream) -> No
         raise files.NotStoredError(str(error)) from error
     body.is_wanted = False
     try:
-        insist(lambda: finish(job, attempt, name, digest, size), lambda: claims.is_done(job))
+        commit_with_retry(lambda: book_result(job, attempt, name, digest, size), lambda: claims.is_done(job))
     except claims.LostLeaseError:
         if attempts.has_ended(attempt) and not claims.has_result(job, name):
             quarantine.set_aside(name)  # given up as lost before it was stored; it was paid for
         raise
 
 
-def finish(job: Job, attempt: Attempt, name: str, digest: str, size: int) -> None:
+def book_result(job: Job, attempt: Attempt, name: str, digest: str, size: int) -> None:
     """Book a stored result. If the charge can't be read or can't be right, a person looks at the header."""
     with outcomes.booking(job, attempt):
         if attempt.charged_microcredits is None and attempt.test and not outcomes.was_charged(attempt):
             attempts.release(attempt)
         elif attempt.charged_microcredits is None:
-            attempts.doubt(attempt)
+            attempts.mark_in_doubt(attempt)
         else:
             attempts.book(attempt)
         claims.finish(job, name=name, sha256=digest, size=size)
 
 
-def insist(step: Callable[[], None], done: Callable[[], bool]) -> None:
+def commit_with_retry(step: Callable[[], None], done: Callable[[], bool]) -> None:
     """Commit what would otherwise leave a call or its charge unknown, also while the database restarts.
 
     done: tells after a failure whether the commit had gone through and only its confirmation was lost.

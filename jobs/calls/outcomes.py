@@ -54,7 +54,7 @@ def _note_failure(job: Job, attempt: Attempt, why: str) -> None:
         failures = attempts.note_failure(attempt, why)
         if failures >= MAX_BOOKING_FAILURES:
             attempts.give_up(attempt)
-            claims.doubt(job, Reason.NOT_BOOKED)
+            claims.mark_in_doubt(job, Reason.NOT_BOOKED)
     log.error("a call couldn't be booked", attempt=str(attempt), failures=failures, error=why)
 
 
@@ -62,7 +62,7 @@ def was_charged(attempt: Attempt) -> bool:
     return bool(attempt.charged_header) and attempt.charged_microcredits != 0
 
 
-def wait(
+def postpone(
     job: Job, attempt: Attempt, reason: Reason, seconds: int, error: errors.ApiError | None = None
 ) -> None:
     """Not processed: the same attempt goes again later, its hold stays."""
@@ -79,7 +79,9 @@ def wait_for_room(job: Job, why: str) -> None:
     log.error("a paid result waits for room on the disk", job=job.pk, error=why)
 
 
-def pass_on(job: Job, attempt: Attempt, reason: Reason, error: errors.ApiError | None = None) -> None:
+def fail_without_charge(
+    job: Job, attempt: Attempt, reason: Reason, error: errors.ApiError | None = None
+) -> None:
     """Not processed, and nobody here tries again: the same request is a new one from now on."""
     with booking(job, attempt):
         attempts.release(attempt, error)
@@ -87,13 +89,13 @@ def pass_on(job: Job, attempt: Attempt, reason: Reason, error: errors.ApiError |
         _forget(job)
 
 
-def turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> None:
+def handle_error_response(job: Job, attempt: Attempt, error: errors.ApiError) -> None:
     """An error answer. A charge is booked if one came, against all expectation."""
     with booking(job, attempt):
         if not was_charged(attempt):
             attempts.release(attempt, error)
         elif attempt.charged_microcredits is None:
-            attempts.doubt(attempt, error)
+            attempts.mark_in_doubt(attempt, error)
         else:
             attempts.book(attempt, error)
         if isinstance(error, errors.Refused | errors.Misdirected):
@@ -101,26 +103,26 @@ def turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> None:
         else:
             out_of_time = isinstance(error, errors.OutOfTime)
             seconds = (error.retry_after or 0) if out_of_time else STEP_SECONDS * attempt.number
-            try_again(job, Reason.SERVER_FAILED, seconds)
+            retry(job, Reason.SERVER_FAILED, seconds)
             if not was_charged(attempt):
                 _forget(job)
 
 
-def spoil(job: Job, attempt: Attempt, size: int) -> None:
+def handle_invalid_result(job: Job, attempt: Attempt, size: int) -> None:
     """A 200 without a picture, of so many bytes: what it charged is booked, and a person looks where it
     doesn't say."""
     message = f"The answer was no picture: {_content_type(attempt)}, {size} bytes."
     error = errors.ServerFailed(OK, 0, message)
     with booking(job, attempt):
         if attempt.charged_microcredits is None:
-            attempts.doubt(attempt, error)
-            claims.doubt(job, Reason.NOT_A_PICTURE)
+            attempts.mark_in_doubt(attempt, error)
+            claims.mark_in_doubt(job, Reason.NOT_A_PICTURE)
         else:
             attempts.book(attempt, error)
             claims.fail(job, Reason.NOT_A_PICTURE)
 
 
-def lose(job: Job, attempt: Attempt, upstream: Upstream) -> None:
+def handle_lost_response(job: Job, attempt: Attempt, upstream: Upstream) -> None:
     """The answer, or its body, never reached us. What the headers said is the truth; without headers
     nobody knows it, and a paid call is never repeated by itself."""
     with booking(job, attempt):
@@ -128,17 +130,17 @@ def lose(job: Job, attempt: Attempt, upstream: Upstream) -> None:
         free = not upstream.charges or (attempt.test and not was_charged(attempt))
         if free:
             attempts.release(attempt, memo="interrupted; nobody outside charges for such a call")
-            try_again(job, Reason.REPEATED, 0)
+            retry(job, Reason.REPEATED, 0)
             _forget(job)
         elif attempt.charged_microcredits is None:
-            attempts.doubt(attempt)
-            claims.doubt(job, Reason.UNANSWERED)
+            attempts.mark_in_doubt(attempt)
+            claims.mark_in_doubt(job, Reason.UNANSWERED)
         else:
             attempts.book(attempt)
             claims.fail(job, Reason.RESULT_LOST)
 
 
-def try_again(job: Job, reason: Reason, seconds: int) -> None:
+def retry(job: Job, reason: Reason, seconds: int) -> None:
     """Another attempt with its own hold, a bounded number of times. Runs inside ``queue.owned``."""
     if job.is_direct:
         claims.fail(job, Reason.PASSED_ON)

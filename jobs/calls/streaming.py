@@ -18,12 +18,12 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import close_old_connections
 
 from jobs.calls import attempts, outcomes, responses
-from jobs.calls.execute import Listener, exchange
+from jobs.calls.execute import Listener, execute
 from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency
-from jobs.queue.heartbeat import Leases
+from jobs.queue.heartbeat import Heartbeat
 from jobs.storage import disk_space, files
 from pixian.client.backoff import Backoff
 from pixian.client.client import Answer
@@ -37,7 +37,7 @@ SENT_AGAIN = 2  # where the upstream had too little time left to begin
 """Threads; how many calls there are is bounded where requests come in."""
 
 
-class Call(Listener):
+class StreamedCall(Listener):
     """One call on its way. ``headers`` are a 200's, once ``wait`` has returned; ``error`` what there is to
     tell instead of a result."""
 
@@ -75,14 +75,14 @@ class Call(Listener):
         """The result as it comes, once there are headers."""
         return Body(self, self._descriptor)
 
-    def begins(self, answer: Answer, body: TemporaryUploadedFile) -> None:
+    def on_headers(self, answer: Answer, body: TemporaryUploadedFile) -> None:
         descriptor = os.open(body.temporary_file_path(), os.O_RDONLY)
         with self._changed:
             self._descriptor = descriptor
             self.headers = responses.of_result(self._job, answer.headers)
             self._changed.notify_all()
 
-    def grew(self, size: int) -> None:
+    def on_progress(self, size: int) -> None:
         with self._changed:
             self._size = size
             self._changed.notify_all()
@@ -115,7 +115,7 @@ class Call(Listener):
 class Body:
     """Of an answer, in chunks. Raises BodyLost where it doesn't come whole."""
 
-    def __init__(self, call: Call, descriptor: int) -> None:
+    def __init__(self, call: StreamedCall, descriptor: int) -> None:
         self._call = call
         self._descriptor = descriptor
         self._sent = 0
@@ -144,8 +144,8 @@ def _conduct(
     backoff, out_of_time = Backoff(), 0
     while True:
         try:
-            upstream.vouch()
-            exchange(job, attempt, upstream, listener)
+            upstream.ensure_verified()
+            execute(job, attempt, upstream, listener)
         except (errors.SlowDown, errors.OutOfTime) as error:
             if outcomes.was_charged(attempt):
                 return _turn_down(job, attempt, error)
@@ -171,7 +171,12 @@ def _pause(error: errors.ApiError, backoff: Backoff) -> int:
     return backoff.refused(error.retry_after)
 
 
-FAILURES = (errors.PixianError, disk_space.NoRoomError, files.NotStoredError, files.SourceLostError)
+FAILURES = (
+    errors.PixianError,
+    disk_space.InsufficientStorageError,
+    files.NotStoredError,
+    files.SourceLostError,
+)
 
 
 def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> errors.ApiError | None:
@@ -181,20 +186,20 @@ def _tell(job: Job, attempt: Attempt, error: Exception, upstream: Upstream) -> e
             return _turn_down(job, attempt, error)
         case errors.AccountRefused() | errors.Misdirected():
             log.error("calls wait for an operator", upstream=str(error))
-            upstream.suspect()
+            upstream.mark_unverified()
             return _pass_on(job, attempt, responses.out_of_order(), error)
         case errors.Unreachable():
             log.warning("the upstream can't be reached", error=str(error))
             return _pass_on(job, attempt, responses.unreachable())
         case errors.GatewayTimedOut() | errors.Unanswered() | errors.BodyLost():
-            outcomes.lose(job, attempt, upstream)
+            outcomes.handle_lost_response(job, attempt, upstream)
             return responses.cut_off() if job.reason == claims.Reason.PASSED_ON else responses.of(job)
         case errors.ServerFailed():
-            outcomes.turn_down(job, attempt, error)
+            outcomes.handle_error_response(job, attempt, error)
             return error
         case errors.ApiError():
             return _turn_down(job, attempt, error)
-        case files.NotStoredError() | disk_space.NoRoomError():
+        case files.NotStoredError() | disk_space.InsufficientStorageError():
             return _tell_of_full_disk(job, attempt, error)
     log.error("a program's call can't be made", error=str(error))
     return _pass_on(job, attempt, responses.out_of_order())
@@ -210,14 +215,14 @@ def _tell_of_full_disk(job: Job, attempt: Attempt, error: Exception) -> errors.A
 
 def _turn_down(job: Job, attempt: Attempt, error: errors.ApiError) -> errors.ApiError | None:
     """An answer that a repetition is given too, so that it is told out of the rows."""
-    outcomes.turn_down(job, attempt, error)
+    outcomes.handle_error_response(job, attempt, error)
     return responses.of(job)
 
 
 def _pass_on(
     job: Job, attempt: Attempt, told: errors.ApiError, error: errors.ApiError | None = None
 ) -> errors.ApiError:
-    outcomes.pass_on(job, attempt, claims.Reason.PASSED_ON, error or told)
+    outcomes.fail_without_charge(job, attempt, claims.Reason.PASSED_ON, error or told)
     return told
 
 
@@ -227,8 +232,8 @@ def _threads() -> ThreadPoolExecutor:
 
 
 @cache
-def leases() -> Leases:
+def leases() -> Heartbeat:
     """This process's. Its heart beats as long as the process lives."""
-    kept = Leases()
+    kept = Heartbeat()
     threading.Thread(target=kept.beat, args=(threading.Event(),), name="heartbeat", daemon=True).start()
     return kept

@@ -20,7 +20,7 @@ class Upstream:
         self.charges = charges
         self._trusted = False
 
-    def vouch(self) -> None:
+    def ensure_verified(self) -> None:
         """Before the first call, and after an answer that made no sense, ask for the account: it costs
         nothing and tells whether address and secret are right. So a wrong setting leaves at most the calls
         in flight in doubt, and not a whole queue. Raises what ``Client.account`` raises."""
@@ -28,8 +28,8 @@ class Upstream:
             self.client.account()
             self._trusted = True
 
-    def suspect(self) -> None:
-        """Something odd came: no further call before ``vouch`` has asked."""
+    def mark_unverified(self) -> None:
+        """Something odd came: no further call before ``ensure_verified`` has asked."""
         self._trusted = False
 
 

@@ -19,12 +19,12 @@ from accounts.rate_limits import Bound, TooFastError
 from jobs.calls import attempts
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency, notify
-from jobs.queue.claims import NoSlotError
+from jobs.queue.claims import CallLimitError
 from jobs.storage import files
 from pixian.imaging.decode import Header
 
 REMEMBERED = timedelta(hours=24)
-UNDONE = (LedgerError, IntegrityError, DataError, NoSlotError, TooFastError)
+UNDONE = (LedgerError, IntegrityError, DataError, CallLimitError, TooFastError)
 """After these surely nothing was written. After any other failure the row may be there, only its confirmation
 lost, and the sender comes back for it."""
 
@@ -45,7 +45,7 @@ class Upload:
     batch: groups what was dropped together.
     options: the contract's form fields, as they go to the upstream. test: as they say.
     ignored: the names of fields that aren't options.
-    besides: all that makes the request what it is besides the picture, as text; "" where nothing does.
+    fingerprint: all but the picture that tells one request from another, as text; "" for none.
     """
 
     file: TemporaryUploadedFile
@@ -57,11 +57,11 @@ class Upload:
     options: Mapping[str, str] = field(default_factory=dict)
     test: bool = False
     ignored: Sequence[str] = ()
-    besides: str = ""
+    fingerprint: str = ""
 
     @property
     def request_sha256(self) -> str:
-        return hashlib.sha256(self.besides.encode()).hexdigest() if self.besides else ""
+        return hashlib.sha256(self.fingerprint.encode()).hexdigest() if self.fingerprint else ""
 
 
 def submit(team: Team, user: User, upload: Upload) -> Job:
@@ -70,10 +70,10 @@ def submit(team: Team, user: User, upload: Upload) -> Job:
     Raises what ``ledger.hold`` raises, and RequestReusedError; nothing is kept then.
     """
 
-    return _take_in(Job(team=team, created_by=user), upload, partial(_queue, user=user))[0]
+    return _store_and_write(Job(team=team, created_by=user), upload, partial(_queue, user=user))[0]
 
 
-def begin(
+def submit_and_claim(
     key: ApiKey, upload: Upload, bounds: list[Bound], worker: str, until: float
 ) -> tuple[Job, Attempt | None]:
     """A program's job, claimed by ``worker`` from the beginning, and the call to be made for it: the first
@@ -82,7 +82,7 @@ def begin(
     bounds: by which the call is counted. until: on the monotonic clock, how long to wait for a free call.
     Raises TooFastError and NoSlotError besides what ``submit`` raises; nothing is kept then.
     """
-    if upload.besides:
+    if upload.fingerprint:
         _forget_old_requests(key.team, upload)
     job = Job(team=key.team, created_by=key.owner, api_key=key, priority=Job.Priority.API)
 
@@ -92,10 +92,10 @@ def begin(
             with concurrency.line.turn(key.team_id, until, refused=refused):
                 try:
                     return _begin(job, bounds, worker)
-                except NoSlotError:  # others were faster
+                except CallLimitError:  # others were faster
                     job.pk, refused = None, True
 
-    return _take_in(job, upload, write)
+    return _store_and_write(job, upload, write)
 
 
 @transaction.atomic
@@ -120,7 +120,7 @@ def _queue(job: Job, user: User) -> Attempt:
 def _begin(job: Job, bounds: list[Bound], worker: str) -> Attempt:
     for bound in bounds:
         rate_limits.take(bound)
-    for name, value in claims.claimed_by(worker).items():
+    for name, value in claims.claim_columns(worker).items():
         setattr(job, name, value)
     job.save(force_insert=True)
     attempt = attempts.prepare_test(job) if job.test else attempts.prepare_first(job, job.created_by)
@@ -128,7 +128,7 @@ def _begin(job: Job, bounds: list[Bound], worker: str) -> Attempt:
     return attempt
 
 
-def _take_in(job: Job, upload: Upload, write: Callable[[Job], Attempt]) -> tuple[Job, Attempt | None]:
+def _store_and_write(job: Job, upload: Upload, write: Callable[[Job], Attempt]) -> tuple[Job, Attempt | None]:
     """The file is stored first, so that no row is ever without its file; a crash in between leaves a file
     that no row names."""
     digest = files.sha256(upload.file)
@@ -142,7 +142,7 @@ def _take_in(job: Job, upload: Upload, write: Callable[[Job], Attempt]) -> tuple
     except UNDONE as error:
         default_storage.delete(name)
         # The same request was sent twice at once, and the other one was faster.
-        if isinstance(error, IntegrityError | NoSlotError) and (first := _known(job.team, upload)):
+        if isinstance(error, IntegrityError | CallLimitError) and (first := _known(job.team, upload)):
             return _same(first, upload, digest), None
         raise
 
@@ -162,7 +162,7 @@ def _fill(job: Job, upload: Upload, digest: str) -> None:
 def _known(team: Team, upload: Upload) -> Job | None:
     """The job that the same request has made before, in the same team. A program that gives its requests no
     key has made none."""
-    if upload.origin != Job.Origin.BROWSER and not upload.besides:
+    if upload.origin != Job.Origin.BROWSER and not upload.fingerprint:
         return None
     return Job.objects.filter(team=team, request_id=upload.request_id).first()
 

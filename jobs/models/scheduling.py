@@ -29,7 +29,7 @@ class Ramp(models.Model):
         return f"since {self.began_at}"
 
 
-class Presence(models.Model):
+class WorkerHeartbeat(models.Model):
     """A process that renews its leases, for the health page. worker: the process's name."""
 
     class Kind(models.TextChoices):
@@ -46,7 +46,7 @@ class Presence(models.Model):
         return self.worker
 
 
-class Chore(models.Model):
+class PeriodicTask(models.Model):
     """Something to do now and then by one worker of all: whoever moves ``due_at`` on does it. ran_at: when it
     last came to its end without an error."""
 

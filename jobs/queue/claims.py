@@ -28,7 +28,7 @@ Reason = Job.Reason
 
 TEAMS_TRIED = 5
 
-NoSlotError = concurrency.NoSlotError
+CallLimitError = concurrency.CallLimitError
 
 _one_writer = threading.Lock()
 
@@ -37,12 +37,12 @@ class LostLeaseError(Exception):
     """The job belongs to another worker by now."""
 
 
-def due() -> bool:
+def any_claimable() -> bool:
     """Whether a claim is worth its write lock."""
     return Job.objects.claimable(timezone.now()).exists()
 
 
-def worth_a_look() -> int:
+def claimable_count() -> int:
     """How many jobs a claim could be had for now."""
     free = max(0, concurrency.free_calls())
     return Job.objects.claimable(timezone.now())[:free].count()
@@ -57,7 +57,7 @@ def claim(worker: str) -> Job | None:
     with _writing():
         ramp = concurrency.locked()
         now = timezone.now()  # after the wait for the lock: a lease mustn't be half over when it begins
-        job = _next(now) if concurrency.is_for_a_worker(ramp, now) else None
+        job = _next(now) if concurrency.worker_may_begin(ramp, now) else None
         if job is None:
             return None
         _change(job, **_running(worker, job.fence + 1, now), updated_at=now)
@@ -83,7 +83,7 @@ def reclaim(worker: str) -> Job | None:
     return job
 
 
-def claimed_by(worker: str) -> dict[str, Any]:
+def claim_columns(worker: str) -> dict[str, Any]:
     """The fields of a job that is made for a program: claimed by whoever makes it. ``admit`` it then."""
     return _running(worker, 1, timezone.now())
 
@@ -92,8 +92,8 @@ def admit() -> None:
     """Let the call be made for which this transaction has made a job; raises NoSlotError where enough calls
     are in flight. Last of all in its transaction, since everybody waits for the ramp's row."""
     ramp, now = concurrency.locked(), timezone.now()
-    if not concurrency.is_for_a_program(ramp, now):
-        raise NoSlotError
+    if not concurrency.program_may_begin(ramp, now):
+        raise CallLimitError
     concurrency.record(ramp, now)
 
 
@@ -158,22 +158,22 @@ def has_result(job: Job, name: str) -> bool:
 
 def postpone(job: Job, seconds: float, reason: Reason) -> None:
     """Back into the queue, not before so many seconds have passed."""
-    _leave(job, State.QUEUED, reason, run_after=timezone.now() + timedelta(seconds=seconds))
+    _release(job, State.QUEUED, reason, run_after=timezone.now() + timedelta(seconds=seconds))
 
 
 def finish(job: Job, *, name: str, sha256: str, size: int) -> None:
     """The result is stored and its charge is dealt with."""
-    _leave(job, State.DONE, None, result=name, result_sha256=sha256, result_bytes=size)
+    _release(job, State.DONE, None, result=name, result_sha256=sha256, result_bytes=size)
 
 
 def fail(job: Job, reason: Reason) -> None:
     """Ended without a result."""
-    _leave(job, State.FAILED, reason)
+    _release(job, State.FAILED, reason)
 
 
-def doubt(job: Job, reason: Reason) -> None:
+def mark_in_doubt(job: Job, reason: Reason) -> None:
     """Ended until a person, or the upstream's balance, tells whether the call was charged."""
-    _leave(job, State.IN_DOUBT, reason)
+    _release(job, State.IN_DOUBT, reason)
 
 
 def requeue(job: Job) -> bool:
@@ -188,7 +188,7 @@ def forget_request(job: Job) -> None:
     _change(job, request_id=uuid4())
 
 
-def decided(job: Job, *, charged: bool, result: dict[str, Any] | None = None) -> None:
+def resolve(job: Job, *, charged: bool, result: dict[str, Any] | None = None) -> None:
     """Somebody found out what a job in doubt has cost; it can be tried again from now on. A job that has
     its result stays done, and one whose result was only stored (``result``: its columns) gets it now."""
     in_doubt = Job.objects.filter(pk=job.pk, state=State.IN_DOUBT)
@@ -199,7 +199,7 @@ def decided(job: Job, *, charged: bool, result: dict[str, Any] | None = None) ->
     in_doubt.update(state=State.FAILED, reason=reason, updated_at=timezone.now())
 
 
-def _leave(job: Job, state: State, reason: Reason | None, **changes: Any) -> None:
+def _release(job: Job, state: State, reason: Reason | None, **changes: Any) -> None:
     mine = Job.objects.filter(pk=job.pk, fence=job.fence, state=State.RUNNING)
     changes |= {"state": state, "reason": reason or "", "lease_until": None, "updated_at": timezone.now()}
     if not mine.update(**changes):

@@ -27,7 +27,7 @@ LOOK_AGAIN_SECONDS = 0.5
 """A call that ends in this process wakes those who wait. This is for calls of workers and other processes."""
 
 
-class NoSlotError(Exception):
+class CallLimitError(Exception):
     """Enough calls are in flight."""
 
 
@@ -42,7 +42,7 @@ def locked() -> Ramp:
     return Ramp.objects.select_for_update().get_or_create(pk=1)[0]
 
 
-def is_for_a_worker(ramp: Ramp, now: datetime) -> bool:
+def worker_may_begin(ramp: Ramp, now: datetime) -> bool:
     """Whether a worker may begin a call now."""
     if _free(_resumed(ramp, now), now) <= 0:
         return False
@@ -50,7 +50,7 @@ def is_for_a_worker(ramp: Ramp, now: datetime) -> bool:
     return asked is None or now - asked > WAITS_FOR or not _workers_calls(now)
 
 
-def is_for_a_program(ramp: Ramp, now: datetime) -> bool:
+def program_may_begin(ramp: Ramp, now: datetime) -> bool:
     """Whether a program's call that is counted already, as the last of those in flight, may be begun."""
     free = _free(_resumed(ramp, now), now)
     return free > 0 or (free == 0 and (_workers_calls(now) or not Job.objects.claimable(now).exists()))
@@ -70,7 +70,7 @@ def record(ramp: Ramp, now: datetime) -> None:
         ramp.save(update_fields=["began_at", "claimed_at"])
 
 
-def ask_for_one() -> None:
+def note_waiting() -> None:
     """A program waits for a call."""
     Ramp.objects.filter(pk=1).update(program_waited_at=timezone.now())
 
@@ -97,7 +97,7 @@ class _Ticket:
     number: int
 
 
-class Line:
+class WaitingLine:
     """The programs' calls of this process that wait until they may be begun.
 
     Teams take turns, so a call doesn't wait for all calls of another team that came before it. Only the first
@@ -163,9 +163,9 @@ class Line:
             if seems_free(trying):
                 return
             if time.monotonic() >= until:
-                raise NoSlotError
+                raise CallLimitError
             if time.monotonic() - last_asked > WAITS_FOR.total_seconds() / 4:
-                ask_for_one()
+                note_waiting()
                 last_asked = time.monotonic()
             self._wait_for_change(changes, min(LOOK_AGAIN_SECONDS, until - time.monotonic()))
 
@@ -174,7 +174,7 @@ class Line:
         give_back()  # the connection: those who are done need one to say so
         with self._changed:
             if not self._changed.wait_for(lambda: self._first() is ticket, until - time.monotonic()):
-                raise NoSlotError
+                raise CallLimitError
             return self._changes, self._trying
 
     def _wait_for_change(self, after: int, seconds: float) -> None:
@@ -186,4 +186,4 @@ class Line:
         return min(self._waiting, key=lambda t: (self._last_turns.get(t.team, 0), t.number))
 
 
-line = Line()
+line = WaitingLine()

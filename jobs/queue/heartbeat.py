@@ -23,13 +23,13 @@ def nothing() -> None:
     """What there is to do besides, by default."""
 
 
-class Leases:
-    """Shared by the threads of a process. With each beat ``besides`` is called, and ``after`` once at the
+class Heartbeat:
+    """Shared by the threads of a process. With each beat ``on_beat`` is called, and ``on_stop`` once at the
     end; both may use the database."""
 
-    def __init__(self, besides: Callable[[], None] = nothing, after: Callable[[], None] = nothing) -> None:
-        self._besides = besides
-        self._after = after
+    def __init__(self, on_beat: Callable[[], None] = nothing, on_stop: Callable[[], None] = nothing) -> None:
+        self._on_beat = on_beat
+        self._on_stop = on_stop
         self._held: set[tuple[int, int]] = set()  # (job, fence): a job may come back to another thread
 
     @contextmanager
@@ -61,14 +61,14 @@ class Leases:
             # A database that is away answers late that it is, and the leases go on running out meanwhile.
             pause = settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE if self._renew() else BEAT_AGAIN_SECONDS
         with suppress(OperationalError, InterfaceError):
-            self._after()
+            self._on_stop()
         connection.close()
 
     def _renew(self) -> bool:
         try:
             for job_pk, fence in list(self._held):
                 claims.heartbeat(job_pk, fence)
-            self._besides()
+            self._on_beat()
         except (OperationalError, InterfaceError) as error:
             log.warning("leases could not be renewed", jobs=list(self._held), error=str(error).strip())
             return False

@@ -6,28 +6,28 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from jobs.models import Presence
+from jobs.models import WorkerHeartbeat
 
-Kind = Presence.Kind
+Kind = WorkerHeartbeat.Kind
 KEPT = timedelta(days=1)
 
 
-def show(worker: str, threads: int, kind: Kind = Kind.WORKER) -> None:
+def register(worker: str, threads: int, kind: Kind = Kind.WORKER) -> None:
     """Say that this process is at work."""
     now = timezone.now()
     # With its threads: a container that is started anew has the name of the one before, and other settings.
-    if not Presence.objects.filter(pk=worker).update(seen_at=now, threads=threads, kind=kind):
-        row = Presence(worker=worker, kind=kind, threads=threads, started_at=now, seen_at=now)
+    if not WorkerHeartbeat.objects.filter(pk=worker).update(seen_at=now, threads=threads, kind=kind):
+        row = WorkerHeartbeat(worker=worker, kind=kind, threads=threads, started_at=now, seen_at=now)
         # Two threads of a process may get here at once. An error would end the heartbeat that tells of it.
-        Presence.objects.bulk_create([row], ignore_conflicts=True)
-        Presence.objects.filter(seen_at__lt=now - KEPT).delete()
+        WorkerHeartbeat.objects.bulk_create([row], ignore_conflicts=True)
+        WorkerHeartbeat.objects.filter(seen_at__lt=now - KEPT).delete()
 
 
-def leave(worker: str) -> None:
-    Presence.objects.filter(pk=worker).delete()
+def unregister(worker: str) -> None:
+    WorkerHeartbeat.objects.filter(pk=worker).delete()
 
 
-def at_work(kind: Kind = Kind.WORKER) -> QuerySet[Presence]:
+def at_work(kind: Kind = Kind.WORKER) -> QuerySet[WorkerHeartbeat]:
     """Return those that have renewed their leases in time."""
     since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
-    return Presence.objects.filter(kind=kind, seen_at__gte=since).order_by("worker")
+    return WorkerHeartbeat.objects.filter(kind=kind, seen_at__gte=since).order_by("worker")

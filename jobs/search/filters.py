@@ -15,7 +15,7 @@ ALL_DAYS = DateRange()
 
 
 @dataclass(frozen=True)
-class Wanted:
+class JobFilter:
     """What is left out leaves that open. key: an API key's Id. span: of days on which they came in.
     name: a part of the picture's name, in any case."""
 
@@ -37,7 +37,7 @@ def of_team(team: Team) -> JobQuerySet:
     return Job.objects.with_books().select_related("created_by", "api_key").filter(team=team)
 
 
-def page(team: Team, wanted: Wanted, before: int | None, size: int) -> Page[Job]:
+def page(team: Team, wanted: JobFilter, before: int | None, size: int) -> Page[Job]:
     """Return the newest ones before a key; see ``keyset.sifted``."""
     rows = of_team(team)
     if wanted.state is not None:

@@ -43,7 +43,7 @@ ROOM_WAIT_SECONDS = 60
 LOOK_AGAIN_SECONDS = 0.5
 
 
-class NoRoomError(Exception):
+class InsufficientStorageError(Exception):
     """The disk has no room for a result. Nothing was sent."""
 
 
@@ -61,7 +61,7 @@ def room_for(job: Job) -> tuple[int, int]:
 
 
 @contextmanager
-def reserved(job: Job, number: int) -> Iterator[ResultFile]:
+def preallocate(job: Job, number: int) -> Iterator[ResultFile]:
     """A file with room for the result of a job's attempt, before it is paid for.
 
     Raises NoRoomError if the disk is too full. The file is removed in the end, unless it was stored or is
@@ -74,7 +74,7 @@ def reserved(job: Job, number: int) -> Iterator[ResultFile]:
         _admit(file, usual)
     except OSError as error:
         spool.remove(file)
-        raise NoRoomError(str(error)) from error
+        raise InsufficientStorageError(str(error)) from error
     with spool.held(file):
         yield file
 

@@ -57,11 +57,13 @@ def opened(job: Job) -> "File[bytes]":
         raise SourceLostError(str(error)) from error
 
 
-def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes], grew: Callable[[int], object] = int) -> None:
+def fill(
+    file: TemporaryUploadedFile, chunks: Iterable[bytes], on_progress: Callable[[int], object] = int
+) -> None:
     """Write the chunks and give back what was reserved beyond them. Raises BodyLost for a body that never
     ends, and for one that the disk has no room for.
 
-    grew: told how many bytes are there, after each chunk.
+    on_progress: told how many bytes are there, after each chunk.
     """
     for chunk in chunks:
         try:
@@ -70,7 +72,7 @@ def fill(file: TemporaryUploadedFile, chunks: Iterable[bytes], grew: Callable[[i
             raise BodyLost(str(error)) from error
         if file.tell() > MAX_RESULT_BYTES:
             raise BodyLost(f"more than {MAX_RESULT_BYTES} bytes")
-        grew(file.tell())
+        on_progress(file.tell())
     file.truncate()
     file.size = file.tell()
 
@@ -100,7 +102,7 @@ def _check_pixels(image: Image.Image) -> None:
         raise BodyLost("the picture has no end") from error
 
 
-def is_whole(name: str) -> bool:
+def is_complete(name: str) -> bool:
     """Whether a result is stored, and not only the beginning of one: a rename leaves none, but a crash in the
     middle of a copy between two file systems does."""
     if not default_storage.exists(name):

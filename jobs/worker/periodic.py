@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import rate_limits
 from jobs.audit import balance_snapshots, verify
 from jobs.calls.upstream import Upstream
-from jobs.models import Chore
+from jobs.models import PeriodicTask
 from jobs.storage import instance, interruptible, quarantine
 from jobs.storage.interruptible import Stop, StoppedError
 from pixian.protocol.errors import PixianError
@@ -24,7 +24,7 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
-def do_what_is_due(upstream: Upstream, stop: Stop = interruptible.never) -> None:
+def run_due(upstream: Upstream, stop: Stop = interruptible.never) -> None:
     """One look at each chore. Nothing that goes wrong here stops a worker; a chore that lasts ends early once
     ``stop`` returns True."""
     for name, (first, every, do) in CHORES.items():
@@ -40,21 +40,21 @@ def do_what_is_due(upstream: Upstream, stop: Stop = interruptible.never) -> None
 
 def note(name: str) -> None:
     """Record that a chore came to its end."""
-    Chore.objects.filter(name=name).update(ran_at=timezone.now())
+    PeriodicTask.objects.filter(name=name).update(ran_at=timezone.now())
 
 
 def note_beat(every: timedelta) -> None:
     """Record that Celery's beat has announced something lately; at most every so often."""
     now = timezone.now()
-    Chore.objects.get_or_create(name=BEAT, defaults={"due_at": now})
-    Chore.objects.filter(name=BEAT, due_at__lte=now).update(due_at=now + every, ran_at=now)
+    PeriodicTask.objects.get_or_create(name=BEAT, defaults={"due_at": now})
+    PeriodicTask.objects.filter(name=BEAT, due_at__lte=now).update(due_at=now + every, ran_at=now)
 
 
 def _mine(name: str, first: timedelta, every: timedelta) -> bool:
     """Whether it is due, and this process the one that does it."""
     now = timezone.now()
-    Chore.objects.get_or_create(name=name, defaults={"due_at": now + first})
-    return bool(Chore.objects.filter(name=name, due_at__lte=now).update(due_at=now + every))
+    PeriodicTask.objects.get_or_create(name=name, defaults={"due_at": now + first})
+    return bool(PeriodicTask.objects.filter(name=name, due_at__lte=now).update(due_at=now + every))
 
 
 def _ask_for_the_balance(upstream: Upstream, _stop: Stop) -> None:
@@ -62,7 +62,7 @@ def _ask_for_the_balance(upstream: Upstream, _stop: Stop) -> None:
     if balance_snapshots.is_quiet():
         balance_snapshots.take(upstream)
     else:
-        Chore.objects.filter(name="balance").update(due_at=timezone.now())
+        PeriodicTask.objects.filter(name="balance").update(due_at=timezone.now())
 
 
 def _verify(_upstream: Upstream, stop: Stop) -> None:
@@ -71,7 +71,7 @@ def _verify(_upstream: Upstream, stop: Stop) -> None:
         _tidy(stop)
         found = verify.run(nightly=True, stop=stop).findings
     except StoppedError:
-        Chore.objects.filter(name="verify").update(due_at=timezone.now())
+        PeriodicTask.objects.filter(name="verify").update(due_at=timezone.now())
         return
     if found:
         log.error("manage.py verify finds the books or files wrong", findings=found)

@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from jobs.calls.upstream import Upstream
 from jobs.models import Job
 from jobs.queue import claims, concurrency, workers
-from jobs.queue.heartbeat import Leases, process_name
+from jobs.queue.heartbeat import Heartbeat, process_name
 from jobs.worker.run import process
 from pixian.client.backoff import STEP_SECONDS, Backoff
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.2
 
 
-class Hands:
+class WorkerPool:
     """Shared by the threads of a process; no turn begins once ``stop`` is set."""
 
     def __init__(self, upstream: Upstream, threads: int, stop: threading.Event) -> None:
@@ -31,19 +31,19 @@ class Hands:
         self._asking = threading.Lock()
         self._busy = False  # the last claim brought something
         name = process_name()
-        self._leases = Leases(lambda: workers.show(name, threads), lambda: workers.leave(name))
+        self._leases = Heartbeat(lambda: workers.register(name, threads), lambda: workers.unregister(name))
 
     def beating(self) -> Context[None]:
         """Meanwhile leases are renewed, also after ``stop``: the jobs in hand are finished."""
         return self._leases.beating()
 
-    def turn(self, backoff: Backoff, *, patient: bool) -> float:
+    def run_once(self, backoff: Backoff, *, blocking: bool) -> float:
         """One job, if there is one; returns the seconds until this thread's next turn.
 
-        patient: wait until there is one.
+        blocking: wait until there is one.
         """
         try:
-            job = self._ask(f"{process_name()}:{threading.current_thread().name}", patient)
+            job = self._ask(f"{process_name()}:{threading.current_thread().name}", blocking)
             return 0 if job is None else self._process(job, backoff)
         except claims.LostLeaseError as error:
             log.warning("lease lost, another worker has the job", job=str(error))
@@ -58,19 +58,19 @@ class Hands:
         finally:
             close_old_connections()
 
-    def _ask(self, name: str, patient: bool) -> Job | None:  # noqa: FBT001
-        """The next job; None when told to stop or, unless patient, where nothing is due. One thread asks
+    def _ask(self, name: str, blocking: bool) -> Job | None:  # noqa: FBT001
+        """The next job; None when told to stop or, unless blocking, if nothing is due. One thread asks
         at a time and the others wait behind it, so that a quiet worker costs one small query a turn,
         however many threads it has."""
         with self._asking:
             while not self.stop.is_set():
                 # While there is work a claim is all it takes; its transaction isn't worth it otherwise.
-                if self._busy or (claims.due() and concurrency.free_calls() > 0):
+                if self._busy or (claims.any_claimable() and concurrency.free_calls() > 0):
                     job = claims.claim(name)
                     self._busy = job is not None
                     if job:
                         return job
-                if not (patient or claims.due()):
+                if not (blocking or claims.any_claimable()):
                     break
                 self.stop.wait(POLL_SECONDS)
         return None

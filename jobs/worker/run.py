@@ -12,7 +12,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from jobs.calls import attempts, outcomes
-from jobs.calls.execute import exchange, finish, keep
+from jobs.calls.execute import book_result, execute, store_result
 from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
 from jobs.models import Attempt, Job
@@ -41,11 +41,13 @@ def process(job: Job, upstream: Upstream, backoff: Backoff) -> int:
     attempt = job.last_attempt
     match attempt.state:
         case Attempt.State.PREPARED if job.is_direct:
-            outcomes.pass_on(job, attempt, Reason.INTERRUPTED)  # whoever wanted it has been cut off
+            outcomes.fail_without_charge(
+                job, attempt, Reason.INTERRUPTED
+            )  # whoever wanted it has been cut off
         case Attempt.State.PREPARED:
             return _call(job, attempt, upstream, backoff)
         case Attempt.State.SENT:
-            outcomes.lose(job, attempt, upstream)
+            outcomes.handle_lost_response(job, attempt, upstream)
         case Attempt.State.ANSWERED:
             return _resume(job, attempt, upstream)
         case _:
@@ -56,20 +58,20 @@ def process(job: Job, upstream: Upstream, backoff: Backoff) -> int:
 def _call(job: Job, attempt: Attempt, upstream: Upstream, backoff: Backoff) -> int:
     give_back()  # the connection, since the upstream may keep this thread waiting
     try:
-        upstream.vouch()
-        exchange(job, attempt, upstream)
+        upstream.ensure_verified()
+        execute(job, attempt, upstream)
     except errors.ApiError as error:
         return _answered_no(job, attempt, error, upstream, backoff)
     except errors.Unreachable as error:
         log.warning("the upstream can't be reached", error=str(error))
         return _wait(job, attempt, Reason.UNREACHABLE, min(backoff.refused(), UNREACHABLE_WAIT_SECONDS))
     except (errors.Unanswered, errors.BodyLost):
-        outcomes.lose(job, attempt, upstream)
+        outcomes.handle_lost_response(job, attempt, upstream)
     except files.SourceLostError:
         with outcomes.booking(job, attempt):
             attempts.release(attempt)
             claims.fail(job, Reason.SOURCE_LOST)
-    except disk_space.NoRoomError as error:
+    except disk_space.InsufficientStorageError as error:
         log.error("no room for a result", error=str(error))  # noqa: TRY400 - the place says nothing
         return _wait(job, attempt, Reason.DISK_FULL, OPERATOR_WAIT_SECONDS)
     except files.NotStoredError as error:
@@ -85,15 +87,15 @@ def _resume(job: Job, attempt: Attempt, upstream: Upstream) -> int:
     if attempt.status != OK:
         error = errors.from_answer(attempt.status or 0, None, f"The answer was HTTP {attempt.status}.")
         return _answered_no(job, attempt, error, upstream, Backoff())
-    if files.is_whole(name):
+    if files.is_complete(name):
         with default_storage.open(name) as file:
-            finish(job, attempt, name, files.sha256(file), file.size)
+            book_result(job, attempt, name, files.sha256(file), file.size)
     elif body := leftovers.find(job, attempt):
         _store(job, attempt, body, upstream)
     elif job.reason == Reason.RESULT_WAITS and not _is_over(attempt):
         outcomes.wait_for_room(job, "the result lies on another machine")
     else:
-        outcomes.lose(job, attempt, upstream)
+        outcomes.handle_lost_response(job, attempt, upstream)
         quarantine.set_aside(name)
     return 0
 
@@ -103,7 +105,7 @@ def _store(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstream) -> 
     body.is_wanted = True
     with spool.held(body):
         try:
-            keep(job, attempt, body, upstream)
+            store_result(job, attempt, body, upstream)
         except files.NotStoredError as error:
             outcomes.wait_for_room(job, str(error))
 
@@ -126,16 +128,16 @@ def _answered_no(
     """Wait where the picture wasn't looked at; else the answer is about the picture, or the last of this
     attempt."""
     if isinstance(error, errors.GatewayTimedOut) and not outcomes.was_charged(attempt):
-        outcomes.lose(job, attempt, upstream)
+        outcomes.handle_lost_response(job, attempt, upstream)
         return 0
     reason = NOT_PROCESSED.get(type(error))
     if reason is None or outcomes.was_charged(attempt):
-        outcomes.turn_down(job, attempt, error)
+        outcomes.handle_error_response(job, attempt, error)
         return 0
     if reason is Reason.SLOW_DOWN:
         return _wait(job, attempt, reason, backoff.refused(error.retry_after), error)
     log.error("calls wait for an operator", reason=reason.value, upstream=str(error))
-    upstream.suspect()
+    upstream.mark_unverified()
     return _wait(job, attempt, reason, OPERATOR_WAIT_SECONDS, error)
 
 
@@ -143,7 +145,7 @@ def _wait(
     job: Job, attempt: Attempt, reason: Reason, seconds: int, error: errors.ApiError | None = None
 ) -> int:
     if job.is_direct:
-        outcomes.pass_on(job, attempt, Reason.INTERRUPTED, error)
+        outcomes.fail_without_charge(job, attempt, Reason.INTERRUPTED, error)
         return 0
-    outcomes.wait(job, attempt, reason, seconds, error)
+    outcomes.postpone(job, attempt, reason, seconds, error)
     return seconds

@@ -25,7 +25,7 @@ def start(upstream: Upstream) -> None:
 def _watch(upstream: Upstream) -> None:
     while True:
         try:
-            workers.show(process_name(), settings.WEB_THREADS, workers.Kind.WEB)
+            workers.register(process_name(), settings.WEB_THREADS, workers.Kind.WEB)
             reclaim(upstream)
         except claims.LostLeaseError as error:
             log.warning("lease lost, another process has the job", job=str(error))

@@ -43,7 +43,7 @@ class Channels(StrEnum):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RemovebgOptions:
     """What shapes an answer. paint: laid behind the cut-out; None leaves it as it is. as_json: the client
     wants the picture inside a JSON object."""
 

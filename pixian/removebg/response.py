@@ -23,7 +23,7 @@ from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 from pixian.protocol.options import Format as OurFormat
 from pixian.protocol.options import Options
 from pixian.removebg.background import OPAQUE, WHITE, lay_behind
-from pixian.removebg.options import JSON, Channels, Format, Wanted
+from pixian.removebg.options import JSON, Channels, Format, RemovebgOptions
 
 JPEG_QUALITY = 90
 PNG, JPEG = Options(format=OurFormat.PNG), Options(format=OurFormat.JPEG, jpeg_quality=JPEG_QUALITY)
@@ -42,7 +42,7 @@ class Made:
     body: bytes
 
 
-def finish(wanted: Wanted, result: BinaryIO, told: Mapping[str, str], uploaded: Size) -> Made:
+def finish(wanted: RemovebgOptions, result: BinaryIO, told: Mapping[str, str], uploaded: Size) -> Made:
     """The answer, made of the upstream's PNG.
 
     told: the upstream's headers. uploaded: width and height of the picture as it came. Raises what
@@ -65,7 +65,7 @@ def finish(wanted: Wanted, result: BinaryIO, told: Mapping[str, str], uploaded: 
     return Made(headers | {"Content-Type": TYPES[kind]}, body)
 
 
-def _kind(wanted: Wanted, pixels: Pixels) -> Format:
+def _kind(wanted: RemovebgOptions, pixels: Pixels) -> Format:
     """``auto`` is a PNG exactly where something is transparent in the end; the alpha of such a picture is one
     too, since JPEG would smear it (G)."""
     if wanted.format is not Format.AUTO:
@@ -74,7 +74,7 @@ def _kind(wanted: Wanted, pixels: Pixels) -> Format:
     return Format.JPG if painted or bool((pixels[..., 3] == OPAQUE).all()) else Format.PNG
 
 
-def _encoded(kind: Format, wanted: Wanted, pixels: Pixels, profile: bytes | None) -> bytes:
+def _encoded(kind: Format, wanted: RemovebgOptions, pixels: Pixels, profile: bytes | None) -> bytes:
     """In the format to be sent; ``pixels`` is used up."""
     if wanted.channels is Channels.ALPHA and kind is not Format.ZIP:
         return _grey(pixels, "PNG" if kind is Format.PNG else "JPEG")
@@ -118,7 +118,7 @@ def _in_json(body: bytes, box: Box) -> bytes:
     return json.dumps({"data": data}).encode()
 
 
-def _headers(wanted: Wanted, size: Size, box: Box, uploaded: Size) -> dict[str, str]:
+def _headers(wanted: RemovebgOptions, size: Size, box: Box, uploaded: Size) -> dict[str, str]:
     told = {
         "X-Type": "other",
         "X-Width": str(size[0]),

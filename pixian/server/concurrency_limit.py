@@ -11,7 +11,7 @@ RETRY_AFTER_SECONDS = 5
 SHARE = 5
 
 
-class Door:
+class ConcurrencyLimit:
     """Lets a number of calls in; the next one is asked to slow down.
 
     Callers who say who they are share the places: one of them may hold at most ``share`` times as many as are

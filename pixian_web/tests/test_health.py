@@ -18,7 +18,7 @@ from pytest_django import Settings
 from accounts.ledger import triggers
 from accounts.models import Transfer
 from conftest import World
-from jobs.models import Chore, Job, Presence, Verification
+from jobs.models import Job, PeriodicTask, Verification, WorkerHeartbeat
 from jobs.queue import claims, workers
 from jobs.storage import instance, quarantine
 from jobs.tests.storage.disks import volume
@@ -64,7 +64,7 @@ def test_staff_see_every_part_and_nobody_else_does(client: Client, world: World)
 
 def test_a_worker_that_is_there_is_named(world: World) -> None:
     assert not said("Workers").fine
-    workers.show("host:1", 4)
+    workers.register("host:1", 4)
     check = said("Workers")
     assert check.fine
     assert "host:1 (4)" in check.says
@@ -166,26 +166,26 @@ def test_books_that_nobody_ever_verified_are_no_good_news_after_a_while(world: W
 
 
 def test_threads_are_those_of_living_processes(world: World) -> None:
-    workers.show("dead:1", 8)
-    Presence.objects.update(seen_at=timezone.now() - timedelta(minutes=10))
-    workers.show("host:2", 2)
-    workers.show("host:3", 4)
-    workers.show("host:9", 32, workers.Kind.WEB)
+    workers.register("dead:1", 8)
+    WorkerHeartbeat.objects.update(seen_at=timezone.now() - timedelta(minutes=10))
+    workers.register("host:2", 2)
+    workers.register("host:3", 4)
+    workers.register("host:9", 32, workers.Kind.WEB)
     assert said("Workers").says.startswith("2 processes (threads): host:2 (2), host:3 (4).")
 
 
 def test_web_processes_that_are_missing_are_told(world: World, settings: Settings) -> None:
     settings.WEB_PROCESSES = 2
-    workers.show("host:1", 32, workers.Kind.WEB)
+    workers.register("host:1", 32, workers.Kind.WEB)
     check = said("Web processes")
     assert not check.fine
     assert "1 of 2" in check.says
-    workers.show("host:2", 32, workers.Kind.WEB)
+    workers.register("host:2", 32, workers.Kind.WEB)
     assert said("Web processes").fine
 
 
 def test_how_workers_hear_of_jobs_is_told(world: World, settings: Settings) -> None:
-    workers.show("host:1", 4)
+    workers.register("host:1", 4)
     assert "poll" in said("Workers").says
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     assert "broker" in said("Workers").says
@@ -193,7 +193,7 @@ def test_how_workers_hear_of_jobs_is_told(world: World, settings: Settings) -> N
 
 def test_a_job_that_no_idle_worker_takes_is_told(world: World) -> None:
     """Beat is dead, say, and the broker was emptied. A busy worker is another matter, for a while."""
-    workers.show("host:1", 1)
+    workers.register("host:1", 1)
     world.job()
     due = timezone.now() - health.STARTS_WITHIN - timedelta(seconds=1)
     Job.objects.update(run_after=due)
@@ -219,7 +219,7 @@ def test_beat_is_heard_of_or_told(world: World, settings: Settings) -> None:
     assert not said("Beat").fine
     periodic.note_beat(timedelta(seconds=10))
     assert said("Beat").fine
-    Chore.objects.update(ran_at=timezone.now() - health.BEAT_LATE)
+    PeriodicTask.objects.update(ran_at=timezone.now() - health.BEAT_LATE)
     check = said("Beat")
     assert not check.fine
     assert "ago" in check.says
@@ -229,9 +229,9 @@ def test_periodic_tasks_tell_when_they_last_ran(world: World, paid_upstream: Ser
     assert not said("Periodic tasks").fine
     now = timezone.now()
     for name, (_first, every, _do) in periodic.CHORES.items():
-        Chore.objects.create(name=name, due_at=now + every, ran_at=now)
+        PeriodicTask.objects.create(name=name, due_at=now + every, ran_at=now)
     assert said("Periodic tasks").fine
-    Chore.objects.filter(name="verify").update(due_at=now - health.LATE - timedelta(seconds=1))
+    PeriodicTask.objects.filter(name="verify").update(due_at=now - health.LATE - timedelta(seconds=1))
     check = said("Periodic tasks")
     assert not check.fine
     assert check.says.endswith("verify.")
@@ -239,7 +239,7 @@ def test_periodic_tasks_tell_when_they_last_ran(world: World, paid_upstream: Ser
 
 def test_a_periodic_task_that_never_came_to_its_end_is_told(world: World) -> None:
     begun = timezone.now() - timedelta(minutes=30)
-    Chore.objects.create(name="balance", due_at=begun + periodic.HOUR, ran_at=begun - periodic.HOUR)
+    PeriodicTask.objects.create(name="balance", due_at=begun + periodic.HOUR, ran_at=begun - periodic.HOUR)
     assert not said("Periodic tasks").fine
 
 

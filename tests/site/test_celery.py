@@ -10,12 +10,12 @@ import pytest
 from django.db import connection
 
 from conftest import World
-from jobs.models import Chore, Job
+from jobs.models import Job, PeriodicTask
 from jobs.queue import claims, notify
 from jobs.tests.upstream import Server, serving
 from jobs.tests.worker.test_worker import add, until
 from jobs.worker import periodic
-from jobs.worker.pool import Hands
+from jobs.worker.pool import WorkerPool
 from pixian_web import celery, tasks
 from tests.site import brokers
 from tests.site.brokers import Broker, pointed_at
@@ -36,11 +36,11 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def hands(server: Server, monkeypatch: pytest.MonkeyPatch) -> Hands:
+def pool(server: Server, monkeypatch: pytest.MonkeyPatch) -> WorkerPool:
     """This process's, on the upstream of the test."""
-    hands = Hands(server.upstream, 1, tasks.stopping)
-    monkeypatch.setattr(tasks, "_hands", lambda: hands)
-    return hands
+    pool = WorkerPool(server.upstream, 1, tasks.stopping)
+    monkeypatch.setattr(tasks, "_pool", lambda: pool)
+    return pool
 
 
 def states() -> list[str]:
@@ -118,7 +118,7 @@ def test_nothing_due_is_nothing_announced(committed_world: World, broker: Broker
 
 
 def test_a_lost_message_is_announced_again(
-    committed_world: World, broker: Broker, hands: Hands, monkeypatch: pytest.MonkeyPatch
+    committed_world: World, broker: Broker, pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notify, "_wake", lambda: celery.wake)
     add(committed_world, 1)
@@ -144,14 +144,16 @@ def test_a_job_left_behind_is_announced_again(
     assert len(broker.messages()) == 1
 
 
-def test_a_doubled_message_makes_no_second_call(committed_world: World, server: Server, hands: Hands) -> None:
+def test_a_doubled_message_makes_no_second_call(
+    committed_world: World, server: Server, pool: WorkerPool
+) -> None:
     add(committed_world, 1)
     for _ in range(3):
         tasks.look()
     assert (states(), server.calls) == (["done"], 1)
 
 
-def test_two_messages_at_once_make_one_call(committed_world: World, server: Server, hands: Hands) -> None:
+def test_two_messages_at_once_make_one_call(committed_world: World, server: Server, pool: WorkerPool) -> None:
     add(committed_world, 1)
 
     def look() -> None:
@@ -173,7 +175,7 @@ def test_with_beat_dead_and_the_broker_emptied_a_worker_looks_by_itself(
     committed_world: World,
     broker: Broker,
     server: Server,
-    hands: Hands,
+    pool: WorkerPool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     add(committed_world, 3)
@@ -193,7 +195,7 @@ def test_with_beat_dead_and_the_broker_emptied_a_worker_looks_by_itself(
 
 
 def test_polls_and_messages_together_take_no_more_than_there_are_threads(
-    committed_world: World, server: Server, hands: Hands, monkeypatch: pytest.MonkeyPatch
+    committed_world: World, server: Server, pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(committed_world, 1)
     stopping, places = threading.Event(), threading.Semaphore(1)
@@ -212,12 +214,12 @@ def test_polls_and_messages_together_take_no_more_than_there_are_threads(
 
 def test_beat_leaves_a_mark_but_not_with_each_announcement(committed_world: World, broker: Broker) -> None:
     tasks.look_again()
-    first = Chore.objects.get(name=periodic.BEAT)
+    first = PeriodicTask.objects.get(name=periodic.BEAT)
     tasks.look_again()
-    assert Chore.objects.get(name=periodic.BEAT).ran_at == first.ran_at
-    Chore.objects.update(due_at=first.due_at - timedelta(minutes=1))
+    assert PeriodicTask.objects.get(name=periodic.BEAT).ran_at == first.ran_at
+    PeriodicTask.objects.update(due_at=first.due_at - timedelta(minutes=1))
     tasks.look_again()
-    last = Chore.objects.get(name=periodic.BEAT).ran_at
+    last = PeriodicTask.objects.get(name=periodic.BEAT).ran_at
     assert first.ran_at
     assert last
     assert last > first.ran_at

@@ -15,7 +15,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import ROOT, World
-from jobs.models import Job, Presence
+from jobs.models import Job, WorkerHeartbeat
 from jobs.queue import claims, workers
 from jobs.tests.upstream import CREDENTIALS, Server, serving
 from jobs.tests.worker.test_worker import add, all_done, holding, states, until
@@ -107,7 +107,7 @@ def test_told_to_end_it_finishes_the_job_in_hand_and_keeps_its_lease_meanwhile(
     first_lease = lease_until()
     worker.terminate()
     until(lambda: lease_until() > first_lease + timedelta(seconds=LEASE_SECONDS))
-    assert claims.worth_a_look() == 1  # the other one
+    assert claims.claimable_count() == 1  # the other one
     go_on.set()
     assert worker.wait(20) == 0
     assert (states(), server.calls) == (["done", "queued"], 1)
@@ -115,7 +115,7 @@ def test_told_to_end_it_finishes_the_job_in_hand_and_keeps_its_lease_meanwhile(
     assert ledger.balances(committed_world.team) == Balances(
         100 * CREDIT - CREDIT - 81, held=81, spent=CREDIT
     )
-    assert not Presence.objects.exists()
+    assert not WorkerHeartbeat.objects.exists()
 
 
 def test_a_broker_that_was_away_is_found_again(

@@ -4,7 +4,7 @@ from django.core.cache import cache, caches
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Counted
+from accounts.models import CacheEntry
 
 
 def guesses(client: Client, number: int, name: str = "somebody@example.org") -> list[int]:
@@ -17,7 +17,7 @@ def test_guesses_are_counted_by_whichever_process(db: None, client: Client) -> N
     assert guesses(client, 6) == [200] * 6
     del caches["default"]  # as in a process that has just started
     assert guesses(client, 5) == [200] * 4 + [429]
-    assert Counted.objects.exists()
+    assert CacheEntry.objects.exists()
 
 
 def test_many_names_push_no_count_out(db: None) -> None:

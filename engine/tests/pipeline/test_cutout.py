@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from engine.pipeline.cutout import Cutter, price_microcredits
-from engine.pipeline.matting import Matter
+from engine.pipeline.cutout import BackgroundRemover, price_microcredits
+from engine.pipeline.matting import Matting
 from engine.tests.conftest import photo
 from pixian.imaging import delta_png
 from pixian.protocol.errors import Refused
@@ -19,8 +19,8 @@ from pixian.tests.imaging.tiff_cases import tiffs
 
 
 @pytest.fixture
-def cutter(matter: Matter) -> Cutter:
-    return Cutter(matter, 1_000_000, timeout=60)
+def cutter(matter: Matting) -> BackgroundRemover:
+    return BackgroundRemover(matter, 1_000_000, timeout=60)
 
 
 def opened(png: bytes) -> Image.Image:
@@ -35,7 +35,7 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> io.BytesI
     return file
 
 
-def test_a_photo_becomes_a_cut_out(cutter: Cutter) -> None:
+def test_a_photo_becomes_a_cut_out(cutter: BackgroundRemover) -> None:
     made = cutter.cut_out(io.BytesIO(photo("coffee")), Options())
 
     image = opened(made.content)
@@ -48,7 +48,7 @@ def test_a_photo_becomes_a_cut_out(cutter: Cutter) -> None:
     assert made.charged_microcredits == made.price_microcredits == 240_000
 
 
-def test_a_test_is_free_and_marked(cutter: Cutter) -> None:
+def test_a_test_is_free_and_marked(cutter: BackgroundRemover) -> None:
     plain = cutter.cut_out(io.BytesIO(photo("coffee")), Options())
     test = cutter.cut_out(io.BytesIO(photo("coffee")), Options(test=True))
 
@@ -60,7 +60,7 @@ def test_a_test_is_free_and_marked(cutter: Cutter) -> None:
     assert min(quarters) > 0.01
 
 
-def test_max_pixels_shrinks_before_work_and_price(cutter: Cutter) -> None:
+def test_max_pixels_shrinks_before_work_and_price(cutter: BackgroundRemover) -> None:
     made = cutter.cut_out(io.BytesIO(photo("coffee")), Options(max_pixels=60_000))
 
     assert (made.input_size, made.result_size) == ((600, 400), (300, 200))
@@ -69,7 +69,7 @@ def test_max_pixels_shrinks_before_work_and_price(cutter: Cutter) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
-def test_a_photo_on_its_side_comes_out_upright(cutter: Cutter, kind: str) -> None:
+def test_a_photo_on_its_side_comes_out_upright(cutter: BackgroundRemover, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     side = Image.open(io.BytesIO(photo("coffee"))).transpose(Image.Transpose.ROTATE_90)
@@ -81,7 +81,7 @@ def test_a_photo_on_its_side_comes_out_upright(cutter: Cutter, kind: str) -> Non
     assert (alpha[200, 300], alpha[5, 5]) == (255, 0)
 
 
-def test_the_pictures_own_alpha_stays(cutter: Cutter) -> None:
+def test_the_pictures_own_alpha_stays(cutter: BackgroundRemover) -> None:
     image = Image.open(io.BytesIO(photo("coffee"))).convert("RGBA")
     image.paste((0, 0, 0, 0), (250, 150, 300, 250))
     image.putalpha(image.getchannel("A").point(lambda value: value // 2))
@@ -92,7 +92,7 @@ def test_the_pictures_own_alpha_stays(cutter: Cutter) -> None:
     assert alpha[300, 250] == 127
 
 
-def test_the_profile_stays_and_the_rest_is_dropped(cutter: Cutter) -> None:
+def test_the_profile_stays_and_the_rest_is_dropped(cutter: BackgroundRemover) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = Image.Exif()
     exif[0x010F] = "a maker"
@@ -107,7 +107,7 @@ def test_the_profile_stays_and_the_rest_is_dropped(cutter: Cutter) -> None:
     assert not image.getexif()
 
 
-def test_16_bit_grey_is_cut_out(cutter: Cutter) -> None:
+def test_16_bit_grey_is_cut_out(cutter: BackgroundRemover) -> None:
     grey = np.asarray(Image.open(io.BytesIO(photo("coffee"))).convert("L")).astype(np.uint16) * 257
 
     image = opened(cutter.cut_out(saved(Image.fromarray(grey)), Options()).content)
@@ -116,7 +116,7 @@ def test_16_bit_grey_is_cut_out(cutter: Cutter) -> None:
     assert image.getpixel((300, 120))[0] == grey[120, 300] >> 8  # type: ignore[index]
 
 
-def test_an_animation_gives_its_first_picture(cutter: Cutter) -> None:
+def test_an_animation_gives_its_first_picture(cutter: BackgroundRemover) -> None:
     first = Image.open(io.BytesIO(photo("coffee"))).quantize(64)
     gif = saved(first, "GIF", save_all=True, append_images=[Image.new("P", first.size)])
 
@@ -127,7 +127,7 @@ def test_an_animation_gives_its_first_picture(cutter: Cutter) -> None:
     "content",
     [b"", b"a text named photo.jpg", photo("coffee")[:20_000], photo("coffee")[:300], b"\x89PNG\r\n\x1a\n"],
 )
-def test_what_is_no_whole_picture_is_refused(cutter: Cutter, content: bytes) -> None:
+def test_what_is_no_whole_picture_is_refused(cutter: BackgroundRemover, content: bytes) -> None:
     with pytest.raises(Refused) as caught:
         cutter.cut_out(io.BytesIO(content), Options())
     assert (caught.value.status, caught.value.code) == (400, 1006)
@@ -162,7 +162,9 @@ LIGHT = {
 
 @pytest.mark.parametrize("name", LIGHT)
 @pytest.mark.parametrize("kind", [Format.PNG, Format.DELTA_PNG])
-def test_a_result_has_the_colours_that_its_source_describes(cutter: Cutter, name: str, kind: Format) -> None:
+def test_a_result_has_the_colours_that_its_source_describes(
+    cutter: BackgroundRemover, name: str, kind: Format
+) -> None:
     image, chunks = LIGHT[name]
     source = described(saved(image).getvalue(), chunks)
 
@@ -182,7 +184,7 @@ def test_a_result_has_the_colours_that_its_source_describes(cutter: Cutter, name
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_a_profile_leaves_transparency_as_it_is(cutter: Cutter, bits: int) -> None:
+def test_a_profile_leaves_transparency_as_it_is(cutter: BackgroundRemover, bits: int) -> None:
     levels = np.asarray(GREY).astype(np.uint16) * (257 if bits == 16 else 1)
     hidden = int(levels[200, 300])
     rows = [row.astype(f">u{bits // 8}").tobytes() for row in levels]
@@ -200,7 +202,7 @@ A_FEW = [*list(patched())[::12], *list(tiffs())[::24]]
 
 
 @pytest.mark.parametrize("case", A_FEW, ids=lambda case: case.name)
-def test_every_kind_of_picture_is_cut_out(cutter: Cutter, case: Patched) -> None:
+def test_every_kind_of_picture_is_cut_out(cutter: BackgroundRemover, case: Patched) -> None:
     """In its own colours, wherever anything is left of it."""
     result = copy_of(cutter.cut_out(io.BytesIO(case.content), Options()).content)
     ours, meant = patches_seen(as_seen(result)), np.array([case.seen], np.uint8)
@@ -214,7 +216,7 @@ TURNED = [*list(turned())[5::9], *list(turned_tiffs())[5::6]]
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # Pillow looks for a density, too
 @pytest.mark.parametrize("case", TURNED, ids=lambda case: case.name)
-def test_what_is_told_of_a_turn_fits_the_result(cutter: Cutter, case: Turned) -> None:
+def test_what_is_told_of_a_turn_fits_the_result(cutter: BackgroundRemover, case: Turned) -> None:
     made = cutter.cut_out(io.BytesIO(case.content), Options())
     size = STORED if case.orientation < 5 else STORED[::-1]
     assert (made.orientation, made.input_size, made.result_size) == (case.orientation, size, size)

@@ -11,7 +11,7 @@ import pytest
 from engine.config import ROOT
 from engine.models import catalog as models
 from engine.pipeline import inference
-from engine.pipeline.matting import Matter
+from engine.pipeline.matting import Matting
 from engine.tests.conftest import PHOTOS
 
 FAST = models.BUILT_IN["fast"]
@@ -64,13 +64,13 @@ def test_openvino_is_the_choice_and_infers(models_dir: Path) -> None:
 
 
 def test_without_openvino_the_matte_is_the_same(
-    models_dir: Path, matter: Matter, monkeypatch: pytest.MonkeyPatch
+    models_dir: Path, matter: Matting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inference, "openvino", None)
     loaded = inference.load(FAST.path(models_dir))
     assert isinstance(loaded, inference.OnnxRuntime)
 
-    ours = Matter(FAST, loaded).matte(picture("coffee")).astype(int)
+    ours = Matting(FAST, loaded).matte(picture("coffee")).astype(int)
     theirs = matter.matte(picture("coffee")).astype(int)
 
     # bfloat16 keeps 8 bits of a number, so single pixels on an edge differ.
@@ -103,7 +103,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(models_dir: Path, tmp_pa
     assert loaded.infer(np.zeros((1, 3, 320, 320), np.float32)).shape == (320, 320)
 
 
-def test_threads_share_one_network(matter: Matter) -> None:
+def test_threads_share_one_network(matter: Matting) -> None:
     names = ["astronaut", "chelsea", "coffee", "rocket"]
     alone = [matter.matte(picture(name)) for name in names]
 

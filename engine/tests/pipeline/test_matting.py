@@ -8,7 +8,7 @@ from engine.models import catalog as models
 from engine.models.spec import Model
 from engine.pipeline import inference
 from engine.pipeline.guided_filter import Bytes, Floats, apply, coefficients
-from engine.pipeline.matting import Matter
+from engine.pipeline.matting import Matting
 from engine.tests.conftest import PHOTOS
 
 # Points as x, y in the photo: looked up by eye.
@@ -56,20 +56,20 @@ def assert_cut(matte: Bytes, name: str, scale: int = 1) -> None:
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_the_subject_is_opaque_and_the_ground_is_gone(matter: Matter, name: str) -> None:
+def test_the_subject_is_opaque_and_the_ground_is_gone(matter: Matting, name: str) -> None:
     assert_cut(matter.matte(picture(name)), name)
 
 
 def test_the_standard_network_too(models_dir: Path) -> None:
     standard = models.BUILT_IN["standard"]
     loaded = inference.load(standard.path(models_dir))
-    matter = Matter(standard, loaded)
+    matter = Matting(standard, loaded)
 
     for name in SUBJECTS:
         assert_cut(matter.matte(picture(name)), name)
 
 
-def test_a_large_picture_has_the_same_matte(matter: Matter) -> None:
+def test_a_large_picture_has_the_same_matte(matter: Matting) -> None:
     small = picture("coffee")
     large = cv2.resize(small, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)
 
@@ -81,20 +81,20 @@ def test_a_large_picture_has_the_same_matte(matter: Matter) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (3, 2), (40_000, 12), (12, 40_000)])
-def test_any_shape_has_a_matte(matter: Matter, shape: tuple[int, int]) -> None:
+def test_any_shape_has_a_matte(matter: Matting, shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
 
     assert matter.matte(noise).shape == shape
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
-def test_where_nothing_is_found_all_is_background(matter: Matter, grey: int) -> None:
+def test_where_nothing_is_found_all_is_background(matter: Matting, grey: int) -> None:
     assert matter.matte(np.full((300, 400, 3), grey, np.uint8)).max() == 0
 
 
 @pytest.mark.parametrize("value", [0.0, 0.2, 1.0, float("nan")])
 def test_a_mask_without_any_contrast_shows_nothing(value: float) -> None:
-    matter = Matter(models.BUILT_IN["fast"], Whole(value))
+    matter = Matting(models.BUILT_IN["fast"], Whole(value))
 
     assert matter.matte(picture("coffee")).max() == 0
 
@@ -102,7 +102,7 @@ def test_a_mask_without_any_contrast_shows_nothing(value: float) -> None:
 def test_logits_are_taken_through_a_sigmoid() -> None:
     found = Model("own", "own.onnx", "0" * 64, 64, (0, 0, 0), (1, 1, 1), logits=True)
 
-    matte = Matter(found, LeftHalf()).matte(np.full((100, 200, 3), 128, np.uint8))
+    matte = Matting(found, LeftHalf()).matte(np.full((100, 200, 3), 128, np.uint8))
 
     assert (matte[:, :95].min(), matte[:, 105:].max()) == (255, 0)
 

@@ -10,16 +10,16 @@ import httpx
 import pytest
 
 from engine.config import Config
-from engine.pipeline.memory_budget import Desk
+from engine.pipeline.memory_budget import MemoryBudget
 from engine.server.app import create_application
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, refusal, upload
 from pixian.protocol.errors import Code, ServerFailed, SlowDown
 from pixian.protocol.limits import MAX_UPLOAD_PIXELS
-from pixian.server.concurrency_limit import RETRY_AFTER_SECONDS, Door
+from pixian.server.concurrency_limit import RETRY_AFTER_SECONDS, ConcurrencyLimit
 
 
 def test_small_ones_share_the_desk() -> None:
-    desk, all_there = Desk(4, timeout=10), Barrier(4, timeout=10)
+    desk, all_there = MemoryBudget(4, timeout=10), Barrier(4, timeout=10)
 
     def sit() -> None:
         with desk.room_for(1):
@@ -31,7 +31,7 @@ def test_small_ones_share_the_desk() -> None:
 
 
 def test_what_does_not_fit_waits() -> None:
-    desk, inside = Desk(4, timeout=10), Event()
+    desk, inside = MemoryBudget(4, timeout=10), Event()
 
     def enter(pixels: int) -> None:
         with desk.room_for(pixels):
@@ -45,7 +45,7 @@ def test_what_does_not_fit_waits() -> None:
 
 
 def test_the_larger_than_all_has_it_alone() -> None:
-    desk = Desk(4, timeout=10)
+    desk = MemoryBudget(4, timeout=10)
     with desk.room_for(100):
         pass
     with desk.room_for(4):
@@ -53,7 +53,7 @@ def test_the_larger_than_all_has_it_alone() -> None:
 
 
 def test_a_turn_that_does_not_come_is_503_and_leaves_the_line() -> None:
-    desk = Desk(4, timeout=0.05)
+    desk = MemoryBudget(4, timeout=0.05)
     with desk.room_for(4), pytest.raises(ServerFailed) as caught, desk.room_for(1):
         pass
     assert (caught.value.status, caught.value.code) == (503, Code.TIMED_OUT)
@@ -63,7 +63,7 @@ def test_a_turn_that_does_not_come_is_503_and_leaves_the_line() -> None:
 
 def test_nobody_is_passed_by() -> None:
     """Whoever waits for much is served before those who came later and want little."""
-    desk, served = Desk(4, timeout=10), []
+    desk, served = MemoryBudget(4, timeout=10), []
 
     def enter(pixels: int) -> None:
         with desk.room_for(pixels):
@@ -82,7 +82,7 @@ def test_nobody_is_passed_by() -> None:
 
 
 def test_one_too_many_is_told_to_slow_down() -> None:
-    door = Door(2)
+    door = ConcurrencyLimit(2)
     with door.passed(), door.passed():
         with pytest.raises(SlowDown) as caught, door.passed():
             pass

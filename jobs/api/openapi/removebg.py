@@ -3,7 +3,7 @@
 from jobs.api.openapi.contract import BOOLEAN, IDEMPOTENCY_KEY, MARGIN
 from jobs.api.openapi.responses import JSON, Dict, errors, headers
 from pixian.protocol.limits import MAX_UPLOAD_BYTES
-from pixian.removebg.options import SIZES, SOURCES, Channels, Format, Wanted
+from pixian.removebg.options import SIZES, SOURCES, Channels, Format, RemovebgOptions
 from pixian.removebg.request import MAX_TEXT_BYTES
 from pixian.removebg.response import TYPES
 from pixian.server.form import FORMS
@@ -30,10 +30,10 @@ PARAMETERS: Dict = {
     "format": {
         "type": "string",
         "enum": list(Format),
-        "default": Wanted.format,
+        "default": RemovebgOptions.format,
         "description": "auto is PNG where something is transparent in the end, else JPG.",
     },
-    "channels": {"type": "string", "enum": list(Channels), "default": Wanted.channels},
+    "channels": {"type": "string", "enum": list(Channels), "default": RemovebgOptions.channels},
     "crop": BOOLEAN | {"description": "Cut the result to what is left of the picture."},
     "crop_margin": {"type": "string", "pattern": MARGIN, "description": "Room around what was cropped."},
     "bg_color": {

@@ -18,7 +18,7 @@ from jobs.api.rest.fields import MAX_ID, Listed, Paged, next_page, one_of
 from jobs.api.rest.schemas import JobDetails, JobSummary
 from jobs.models import Job
 from jobs.search import filters
-from jobs.search.filters import Wanted
+from jobs.search.filters import JobFilter
 from pixian.protocol.errors import Refused
 
 NOT_FOUND = 404
@@ -38,8 +38,8 @@ class JobsWanted(Paged):
         None, max_length=255, pattern=r"^[^\x00]*$", description="A part of the picture's name."
     )
 
-    def wanted(self) -> Wanted:
-        return Wanted(self.state, self.origin, self.key, self.name, self.span)
+    def wanted(self) -> JobFilter:
+        return JobFilter(self.state, self.origin, self.key, self.name, self.span)
 
 
 class JobList(Listed[JobSummary]):

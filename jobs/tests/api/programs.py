@@ -56,7 +56,7 @@ def begun(key: ApiKey, *bounds: Bound, **more: Any) -> Job:
     """A program's job whose call hasn't been made yet."""
     sent = upload_of(small_png(), **more)
     with sent.file:
-        return submit.begin(key, sent, list(bounds), process_name(), 0)[0]
+        return submit.submit_and_claim(key, sent, list(bounds), process_name(), 0)[0]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from accounts import rate_limits
 from accounts.api_keys import keys
-from accounts.models import ApiKey, Rate, Role, Scope
+from accounts.models import ApiKey, RateLimit, Role, Scope
 from conftest import World
 from jobs.models import Job
 from jobs.tests.api.programs import REMOVE, Program, program_of
@@ -218,7 +218,7 @@ def test_the_bound_holds_however_many_ask_at_once(program: Program) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(ask, range(40))) == 10
-    assert Rate.objects.count() == 1
+    assert RateLimit.objects.count() == 1
 
 
 def test_no_secret_is_kept(program: Program) -> None:

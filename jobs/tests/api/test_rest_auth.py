@@ -7,7 +7,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.api_keys import keys
-from accounts.models import Rate, Scope
+from accounts.models import RateLimit, Scope
 from conftest import World
 from jobs.api import auth
 from jobs.search import filters
@@ -75,9 +75,9 @@ def test_each_call_is_counted(reader: Program, settings: Settings) -> None:
 def test_a_call_that_the_teams_bound_refuses_counts_nothing(reader: Program, settings: Settings) -> None:
     settings.API_CALLS_PER_TEAM = 1
     assert reader.http.get("/api/jobs").status_code == 200
-    counted = list(Rate.objects.order_by("pk").values())
+    counted = list(RateLimit.objects.order_by("pk").values())
     assert refusal(reader.http.get("/api/jobs")) == (429, 1015)
-    assert list(Rate.objects.order_by("pk").values()) == counted
+    assert list(RateLimit.objects.order_by("pk").values()) == counted
 
 
 def test_calls_of_both_apis_share_the_bound(program: Program, settings: Settings) -> None:

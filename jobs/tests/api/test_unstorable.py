@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pytest_django import Settings
 
-from accounts.models import Rate
+from accounts.models import RateLimit
 from accounts.rate_limits import Bound
 from conftest import World, small_png
 from jobs.models import Job
@@ -86,7 +86,7 @@ def test_a_key_is_a_guess_that_counts(
     wrong = 403 if address.startswith("/v1.0") else 401
     answers = [http.get(address, headers=sent).status_code for _ in range(3)]
     assert answers == [wrong, wrong, 429]
-    assert Rate.objects.get().subject == Bound("guesses:127.0.0.1", 2).row
+    assert RateLimit.objects.get().subject == Bound("guesses:127.0.0.1", 2).row
 
 
 def test_an_idempotency_key(program: Program, settings: Settings) -> None:

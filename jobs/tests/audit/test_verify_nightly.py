@@ -14,7 +14,7 @@ from pytest_django import Settings
 from conftest import World, small_png
 from jobs.audit import verify
 from jobs.audit.verify import stored
-from jobs.models import Chore, DamagedResult, Job, ResultRound, Verification
+from jobs.models import DamagedResult, Job, PeriodicTask, ResultRound, Verification
 from jobs.storage import files, instance
 from jobs.storage.interruptible import StoppedError
 from jobs.tests.upstream import Server, run
@@ -146,11 +146,11 @@ def test_it_ends_between_two_files_and_goes_on_there(results: list[Job], read: l
 
 
 def test_a_chore_that_was_stopped_is_due_again(results: list[Job], server: Server, read: list[str]) -> None:
-    Chore.objects.create(name="verify", due_at=timezone.now() - timedelta(days=1))
-    periodic.do_what_is_due(server.upstream, lambda: len(read) == 2)
-    assert Chore.objects.get(name="verify").due_at <= timezone.now()
+    PeriodicTask.objects.create(name="verify", due_at=timezone.now() - timedelta(days=1))
+    periodic.run_due(server.upstream, lambda: len(read) == 2)
+    assert PeriodicTask.objects.get(name="verify").due_at <= timezone.now()
     assert not Verification.objects.exists()
-    periodic.do_what_is_due(server.upstream)
+    periodic.run_due(server.upstream)
     assert Verification.objects.get().findings == []
 
 
@@ -179,7 +179,7 @@ def test_a_worker_that_verifies_ends_within_a_file(
         job.pk, job.request_id = None, f"{number:032x}"
         job.save(force_insert=True)
     instance.establish()
-    Chore.objects.create(name="verify", due_at=timezone.now() - timedelta(days=1))
+    PeriodicTask.objects.create(name="verify", due_at=timezone.now() - timedelta(days=1))
     with working(server.upstream, threads=1):
         assert slow_disk.wait(20)
         told = time.monotonic()

@@ -137,7 +137,7 @@ def test_without_insisting_one_failed_commit_ends_the_turn(
 ) -> None:
     """The control."""
     committed_world.job()
-    monkeypatch.setattr(execute, "insist", lambda step, _done: step())
+    monkeypatch.setattr(execute, "commit_with_retry", lambda step, _done: step())
     fails(step, 1, "undone")
     with pytest.raises(OperationalError):
         run(server)
@@ -154,8 +154,8 @@ def test_without_looking_a_lost_confirmation_is_written_twice(
 ) -> None:
     """The control; the fence and the attempt's state catch the second write."""
     committed_world.job()
-    insist = execute.insist
-    monkeypatch.setattr(execute, "insist", lambda step, _done: insist(step, lambda: False))
+    insist = execute.commit_with_retry
+    monkeypatch.setattr(execute, "commit_with_retry", lambda step, _done: insist(step, lambda: False))
     fails(step, 1, "lost")
     with pytest.raises((attempts.WrongStateError, claims.LostLeaseError)):
         run(server)

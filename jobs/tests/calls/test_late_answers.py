@@ -98,7 +98,7 @@ def test_claimed_and_not_yet_looked_at_it_is_booked_from_the_evidence(
     stale = claimed[0]
     stale_attempt = Attempt.objects.get(pk=attempt.pk)
     stale_attempt.state, stale_attempt.status, stale_attempt.charged_microcredits = "sent", None, None
-    outcomes.lose(stale, stale_attempt, server.upstream)
+    outcomes.handle_lost_response(stale, stale_attempt, server.upstream)
     stale.refresh_from_db()
     attempt.refresh_from_db()
     assert (attempt.state, stale.state, stale.reason) == ("booked", "failed", Job.Reason.RESULT_LOST)

@@ -93,7 +93,7 @@ class Sleeper(Upstream):
         super().__init__(server.upstream.client, charges=True)
         self._server = server
 
-    def vouch(self) -> None:
+    def ensure_verified(self) -> None:
         assert run(self._server)[0].state == "done"
 
 

@@ -26,7 +26,7 @@ from jobs.calls import responses
 from jobs.intake import submit
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency
-from jobs.queue.claims import NoSlotError
+from jobs.queue.claims import CallLimitError
 from jobs.storage import files
 from jobs.tests import upstream as wire
 from jobs.tests.api.programs import REMOVE, Program, begun
@@ -245,7 +245,7 @@ def test_while_a_program_waits_workers_keep_to_one_call(
         committed_world.job()
     assert claims.claim("worker")
     assert claims.claim("worker")
-    concurrency.ask_for_one()
+    concurrency.note_waiting()
     assert claims.claim("worker") is None
     assert begun(program.key)
 
@@ -256,7 +256,7 @@ def test_programs_leave_the_last_call_to_a_worker(
     settings.CALLS_IN_FLIGHT = 2
     committed_world.job()
     begun(program.key)
-    with pytest.raises(NoSlotError):
+    with pytest.raises(CallLimitError):
         begun(program.key)
     assert claims.claim("worker")
 
@@ -265,7 +265,7 @@ def test_where_no_worker_has_anything_to_do_programs_take_all(program: Program, 
     settings.CALLS_IN_FLIGHT = 2
     begun(program.key)
     begun(program.key)
-    with pytest.raises(NoSlotError):
+    with pytest.raises(CallLimitError):
         begun(program.key)
 
 

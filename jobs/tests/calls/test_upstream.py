@@ -165,7 +165,7 @@ def trusted(committed_world: World, server: Server, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(run, "OPERATOR_WAIT_SECONDS", 0.05)
     monkeypatch.setattr(periodic, "CHORES", {})  # the balance is asked for at the same address
     upstream = server.upstream
-    upstream.vouch()
+    upstream.ensure_verified()
     server.account_calls = 0
     add(committed_world, 10)
     revoke_the_secret(server)

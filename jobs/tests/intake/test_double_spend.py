@@ -61,7 +61,7 @@ def by_program(key: ApiKey) -> bool:
 def by_worker(job: Job) -> bool:
     """What a worker does after a 500 that was charged: another attempt with a hold of its own."""
     with claims.owned(job):
-        outcomes.try_again(job, Job.Reason.SERVER_FAILED, 0)
+        outcomes.retry(job, Job.Reason.SERVER_FAILED, 0)
     job.refresh_from_db()
     assert (job.state, job.reason) in (("queued", "server_failed"), ("failed", "no_credits"))
     return job.state == "queued"
@@ -69,10 +69,10 @@ def by_worker(job: Job) -> bool:
 
 @pytest.fixture
 def jobs_to_retry(committed_world: World, server: Server) -> list[Job]:
-    """In a worker's hands, each after a 500 that used up its hold."""
+    """In a worker's pool, each after a 500 that used up its hold."""
     server.otherwise = wire.error(500, X_Credits_Charged="1")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outcomes, "try_again", lambda *_: None)
+        patch.setattr(outcomes, "retry", lambda *_: None)
         patch.setattr(concurrency, "allowed", lambda *_: 100)
         upstream = server.upstream
         return [fail(committed_world, upstream) for _ in range(RETRIES)]

@@ -68,31 +68,31 @@ def test_turns_go_by_priority_then_by_time_then_by_number(world: World) -> None:
 
 
 def test_an_empty_queue_gives_nothing(world: World) -> None:
-    assert (claims.due(), claims.claim("test")) == (False, None)
+    assert (claims.any_claimable(), claims.claim("test")) == (False, None)
 
 
 def test_what_is_postponed_is_not_due(world: World) -> None:
     add(world, run_after=timezone.now() + MINUTE, priority=9)
-    assert (claims.due(), claims.claim("test")) == (False, None)
+    assert (claims.any_claimable(), claims.claim("test")) == (False, None)
 
 
 @pytest.mark.parametrize("state", ["failed", "in_doubt", "done"])
 def test_what_has_ended_is_not_due(world: World, state: str) -> None:
     add(world, state=state, result="x" if state == "done" else "")
-    assert (claims.due(), claims.claim("test")) == (False, None)
+    assert (claims.any_claimable(), claims.claim("test")) == (False, None)
 
 
 def test_a_leased_job_is_not_due(world: World) -> None:
     add(world)
     claimed()
-    assert (claims.due(), claims.claim("other")) == (False, None)
+    assert (claims.any_claimable(), claims.claim("other")) == (False, None)
 
 
 def test_a_lease_that_ran_out_is_claimed_with_a_higher_fence(world: World) -> None:
     add(world)
     stale = claimed("one")
     let_the_lease_run_out(stale)
-    assert claims.due()
+    assert claims.any_claimable()
     fresh = claimed("other")
     assert (fresh.pk, fresh.worker, fresh.fence) == (stale.pk, "other", stale.fence + 1)
 
@@ -102,7 +102,7 @@ def test_a_heartbeat_renews_the_lease(world: World) -> None:
     job = claimed()
     let_the_lease_run_out(job)
     assert claims.heartbeat(job.pk, job.fence)
-    assert not claims.due()
+    assert not claims.any_claimable()
 
 
 def test_a_stale_heartbeat_renews_nothing(world: World) -> None:
@@ -121,7 +121,7 @@ ENDINGS: dict[str, tuple[Callable[[Job], None], str, str]] = {
     "postpone": (lambda job: claims.postpone(job, 30, Reason.SLOW_DOWN), "queued", "slow_down"),
     "finish": (lambda job: claims.finish(job, name="a/b.png", sha256="0", size=3), "done", ""),
     "fail": (lambda job: claims.fail(job, Reason.REFUSED), "failed", "refused"),
-    "doubt": (lambda job: claims.doubt(job, Reason.UNANSWERED), "in_doubt", "unanswered"),
+    "doubt": (lambda job: claims.mark_in_doubt(job, Reason.UNANSWERED), "in_doubt", "unanswered"),
 }
 
 
@@ -157,7 +157,7 @@ def test_a_postponed_job_waits_as_long(world: World) -> None:
     claims.postpone(job, 30, Reason.SLOW_DOWN)
     job.refresh_from_db()
     assert timedelta(seconds=25) < job.run_after - timezone.now() <= timedelta(seconds=30)
-    assert not claims.due()
+    assert not claims.any_claimable()
 
 
 def test_owned_lets_in_who_has_the_job(world: World) -> None:

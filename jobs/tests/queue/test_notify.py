@@ -121,7 +121,7 @@ def test_a_broker_that_is_away_costs_no_upload(
     with caplog.at_level(logging.WARNING, "jobs.queue.notify"):
         assert upload(committed_world) == 201
     assert "the broker can't be reached" in caplog.text
-    assert claims.worth_a_look() == 1
+    assert claims.claimable_count() == 1
     assert ledger.balances(committed_world.team).held == CREDIT
 
 

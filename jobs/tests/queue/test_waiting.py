@@ -13,14 +13,14 @@ from pytest_django import Settings
 from conftest import small_png
 from jobs.intake import submit
 from jobs.queue import concurrency
-from jobs.queue.claims import NoSlotError
+from jobs.queue.claims import CallLimitError
 from jobs.queue.heartbeat import process_name
 from jobs.tests.api.programs import Program, begun, upload_of
 
 
 @pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> concurrency.Line:
-    made = concurrency.Line()
+def line(monkeypatch: pytest.MonkeyPatch) -> concurrency.WaitingLine:
+    made = concurrency.WaitingLine()
     monkeypatch.setattr(concurrency, "line", made)
     return made
 
@@ -37,11 +37,11 @@ def free(monkeypatch: pytest.MonkeyPatch, calls: list[int]) -> Iterator[None]:
     """So many calls seem free, and nothing is asked of the database."""
     with monkeypatch.context() as patched:
         patched.setattr(concurrency, "seems_free", lambda trying: calls[0] > trying)
-        patched.setattr(concurrency, "ask_for_one", lambda: None)
+        patched.setattr(concurrency, "note_waiting", lambda: None)
         yield
 
 
-def test_teams_take_turns(line: concurrency.Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_teams_take_turns(line: concurrency.WaitingLine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty calls of one team came before the one of another."""
     calls, served = [0], []
     lock = threading.Lock()
@@ -64,7 +64,9 @@ def test_teams_take_turns(line: concurrency.Line, monkeypatch: pytest.MonkeyPatc
     assert served.count(1) == 20
 
 
-def test_a_call_that_ends_wakes_the_next_one(line: concurrency.Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_ends_wakes_the_next_one(
+    line: concurrency.WaitingLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Long before it would look again by itself."""
     monkeypatch.setattr(concurrency, "LOOK_AGAIN_SECONDS", 20)
     calls, begun_at = [0], []
@@ -83,9 +85,11 @@ def test_a_call_that_ends_wakes_the_next_one(line: concurrency.Line, monkeypatch
     assert begun_at[0] - freed_at < 1
 
 
-def test_one_free_call_is_tried_by_one(line: concurrency.Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_free_call_is_tried_by_one(
+    line: concurrency.WaitingLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     again = line.turn(2, 0, refused=True)
-    with free(monkeypatch, [1]), line.turn(1, 0), pytest.raises(NoSlotError), again:
+    with free(monkeypatch, [1]), line.turn(1, 0), pytest.raises(CallLimitError), again:
         pass
     with free(monkeypatch, [1]), line.turn(2, 0):
         pass
@@ -101,8 +105,8 @@ def test_while_it_waits_no_hold_is_written(
     tried: list[object] = []
     monkeypatch.setattr(submit, "_begin", lambda *given: tried.append(given))
     sent, until = upload_of(small_png()), time.monotonic() + 2
-    with sent.file, CaptureQueriesContext(connection) as asked, pytest.raises(NoSlotError):
-        submit.begin(program.key, sent, [], process_name(), until)
+    with sent.file, CaptureQueriesContext(connection) as asked, pytest.raises(CallLimitError):
+        submit.submit_and_claim(program.key, sent, [], process_name(), until)
     assert not tried
     writes = [query["sql"] for query in asked if query["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
     assert {sql.split('"')[1] for sql in writes} == {"jobs_ramp"}

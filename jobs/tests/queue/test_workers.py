@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from pytest_django import Settings
 
 from conftest import World
-from jobs.models import Presence
+from jobs.models import WorkerHeartbeat
 from jobs.queue import workers
 from jobs.tests.clock import Clock
 from jobs.tests.upstream import Server
@@ -25,61 +25,61 @@ def names() -> list[str]:
 
 def test_a_worker_shows_itself_and_leaves(clock: Clock) -> None:
     assert names() == []
-    workers.show("b:2", 4)
-    workers.show("a:1", 2)
+    workers.register("b:2", 4)
+    workers.register("a:1", 2)
     assert [(there.worker, there.threads) for there in workers.at_work()] == [("a:1", 2), ("b:2", 4)]
-    workers.leave("a:1")
+    workers.unregister("a:1")
     assert names() == ["b:2"]
-    workers.leave("a:1")
+    workers.unregister("a:1")
 
 
 def test_showing_itself_again_keeps_the_time_it_started(clock: Clock) -> None:
-    workers.show("a:1", 2)
+    workers.register("a:1", 2)
     clock.pass_by(50)
-    workers.show("a:1", 2)
-    there = Presence.objects.get()
+    workers.register("a:1", 2)
+    there = WorkerHeartbeat.objects.get()
     assert there.seen_at - there.started_at == timedelta(seconds=50)
 
 
 def test_whoever_is_silent_for_longer_than_a_lease_is_gone(clock: Clock, settings: Settings) -> None:
-    workers.show("silent", 2)
+    workers.register("silent", 2)
     clock.pass_by(settings.LEASE_SECONDS)
     assert names() == ["silent"]
     clock.pass_by(1)
     assert names() == []
-    workers.show("silent", 2)
+    workers.register("silent", 2)
     assert names() == ["silent"]
 
 
 def test_whoever_never_left_is_swept_up_when_another_comes(clock: Clock) -> None:
-    workers.show("killed", 2)
+    workers.register("killed", 2)
     clock.pass_by(24 * 3600 - 1)
-    workers.show("new", 2)
-    assert Presence.objects.filter(pk="killed").exists()
+    workers.register("new", 2)
+    assert WorkerHeartbeat.objects.filter(pk="killed").exists()
     clock.pass_by(2)
-    workers.show("new", 2)
-    assert Presence.objects.count() == 2  # no sweep with every heartbeat
-    workers.show("newer", 2)
-    assert set(Presence.objects.values_list("pk", flat=True)) == {"new", "newer"}
+    workers.register("new", 2)
+    assert WorkerHeartbeat.objects.count() == 2  # no sweep with every heartbeat
+    workers.register("newer", 2)
+    assert set(WorkerHeartbeat.objects.values_list("pk", flat=True)) == {"new", "newer"}
 
 
 def test_a_real_worker_comes_and_goes(committed_world: World, server: Server) -> None:
     with working(server.upstream, threads=3):
         until(lambda: len(names()) == 1)
         assert workers.at_work().get().threads == 3
-    assert not Presence.objects.exists()
+    assert not WorkerHeartbeat.objects.exists()
 
 
 def test_a_process_of_the_same_name_has_its_own_threads(clock: Clock) -> None:
     """A container that is started anew with other settings."""
-    workers.show("a:1", 2)
-    workers.show("a:1", 8)
+    workers.register("a:1", 2)
+    workers.register("a:1", 8)
     assert workers.at_work().get().threads == 8
 
 
 def test_web_processes_are_no_workers(clock: Clock) -> None:
-    workers.show("web:1", 32, workers.Kind.WEB)
-    workers.show("worker:2", 2)
+    workers.register("web:1", 32, workers.Kind.WEB)
+    workers.register("worker:2", 2)
     assert names() == ["worker:2"]
     assert [there.worker for there in workers.at_work(workers.Kind.WEB)] == ["web:1"]
 
@@ -88,7 +88,7 @@ def test_two_threads_that_show_one_process_at_once_do_not_collide(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither finds the row, and both write it."""
-    workers.show("host:1", 4)
+    workers.register("host:1", 4)
     monkeypatch.setattr(QuerySet, "update", lambda *_, **__: 0)
-    workers.show("host:1", 4)
-    assert Presence.objects.get().threads == 4
+    workers.register("host:1", 4)
+    assert WorkerHeartbeat.objects.get().threads == 4

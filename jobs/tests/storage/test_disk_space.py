@@ -23,7 +23,7 @@ from accounts.ledger.operations import Balances
 from conftest import World, small_png
 from jobs.models import Job
 from jobs.storage import disk_space, files, spool
-from jobs.storage.disk_space import NoRoomError
+from jobs.storage.disk_space import InsufficientStorageError
 from jobs.tests import upstream as wire
 from jobs.tests.storage.disks import job_of, spooled, volume
 from jobs.tests.upstream import Server, run
@@ -38,7 +38,7 @@ def on_disk(path: Path) -> int:
 
 
 def test_usual_room_is_taken_and_what_was_not_needed_is_given_back(settings: Settings) -> None:
-    with disk_space.reserved(job_of(1000, 1000), 1) as file:
+    with disk_space.preallocate(job_of(1000, 1000), 1) as file:
         assert on_disk(file.path) >= 1_000_000 + disk_space.ANY_SIZE
         files.fill(file, [b"half ", b"and half"])
         assert (file.path.read_bytes(), file.size) == (b"half and half", 13)
@@ -54,7 +54,10 @@ def test_without_room_it_says_so_and_leaves_nothing(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
-    with pytest.raises(NoRoomError, match=os.strerror(code)), disk_space.reserved(job_of(1000, 1000), 1):
+    with (
+        pytest.raises(InsufficientStorageError, match=os.strerror(code)),
+        disk_space.preallocate(job_of(1000, 1000), 1),
+    ):
         raise AssertionError("let in without room")
     assert spooled(settings) == []
 
@@ -66,9 +69,9 @@ def test_where_nothing_can_be_reserved_the_room_there_is_has_to_do(
     monkeypatch.delattr(os, "posix_fallocate")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     if enough:
-        with disk_space.reserved(job_of(1000, 1000), 1):
+        with disk_space.preallocate(job_of(1000, 1000), 1):
             return
-    with pytest.raises(NoRoomError), disk_space.reserved(job_of(1000, 1000), 1):
+    with pytest.raises(InsufficientStorageError), disk_space.preallocate(job_of(1000, 1000), 1):
         raise AssertionError("let in without room")
 
 
@@ -121,8 +124,8 @@ def admitted(most: int, job: Job) -> int:
     with ExitStack() as calls:
         for number in range(1, most + 1):
             try:
-                calls.enter_context(disk_space.reserved(job, number))
-            except NoRoomError:
+                calls.enter_context(disk_space.preallocate(job, number))
+            except InsufficientStorageError:
                 return number - 1
     return most
 
@@ -160,10 +163,10 @@ def test_those_who_come_at_once_see_each_other(disk: Callable[[int], None]) -> N
     def call(number: int) -> None:
         ready.wait()
         try:
-            with disk_space.reserved(job_of(*LARGE), number):
+            with disk_space.preallocate(job_of(*LARGE), number):
                 inside.append(number)
                 decided.wait()
-        except NoRoomError:
+        except InsufficientStorageError:
             decided.wait()
 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(8)]
@@ -191,7 +194,7 @@ def devices(*paths: Path) -> int:
 
 def test_room_is_taken_on_the_files_own_volume(own_volume: Path, settings: Settings, tmp_path: Path) -> None:
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path  # wherever uploads are received
-    with disk_space.reserved(job_of(1000, 1000), 1) as file:
+    with disk_space.preallocate(job_of(1000, 1000), 1) as file:
         assert devices(file.path, own_volume) == 1
         assert devices(file.path, tmp_path) == 2
         inode = file.path.stat().st_ino

@@ -31,7 +31,7 @@ def endless() -> Iterator[bytes]:
 
 def test_a_body_that_never_ends_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_RESULT_BYTES", 5000)
-    with disk_space.reserved(job_of(1, 1), 1) as file:
+    with disk_space.preallocate(job_of(1, 1), 1) as file:
         with pytest.raises(BodyLost, match="more than 5000 bytes"):
             files.fill(file, endless())
         assert file.tell() <= 6000
@@ -39,7 +39,7 @@ def test_a_body_that_never_ends_is_broken_off(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def body(settings: Settings) -> Iterator[TemporaryUploadedFile]:
-    with disk_space.reserved(job_of(1, 1), 1) as file:
+    with disk_space.preallocate(job_of(1, 1), 1) as file:
         yield file
 
 

@@ -21,7 +21,7 @@ from pytest_django import Settings
 from conftest import World, small_png
 from jobs.audit import verify
 from jobs.audit.verify import stored
-from jobs.models import Attempt, Chore, Instance, Job, Verification
+from jobs.models import Attempt, Instance, Job, PeriodicTask, Verification
 from jobs.queue import claims
 from jobs.storage import files, instance, leftovers, quarantine, spool
 from jobs.storage.instance import ForeignFilesError
@@ -49,8 +49,10 @@ def grow_old() -> None:
 
 def a_night(server: Server) -> None:
     """What a worker does once a day."""
-    Chore.objects.update_or_create(name="verify", defaults={"due_at": timezone.now() - timedelta(days=1)})
-    periodic.do_what_is_due(server.upstream)
+    PeriodicTask.objects.update_or_create(
+        name="verify", defaults={"due_at": timezone.now() - timedelta(days=1)}
+    )
+    periodic.run_due(server.upstream)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import rate_limits
-from accounts.models import LedgerAccount, Rate
+from accounts.models import LedgerAccount, RateLimit
 from conftest import World
 from jobs.calls import attempts
-from jobs.models import Attempt, BalanceSnapshot, Chore, Verification
+from jobs.models import Attempt, BalanceSnapshot, PeriodicTask, Verification
 from jobs.queue import claims
 from jobs.storage import quarantine
 from jobs.tests.upstream import Server
@@ -24,10 +24,10 @@ LONG_AGO = timezone.now() - timedelta(days=2)
 
 def test_the_balance_is_asked_for_once_an_hour_by_one_of_all(world: World, server: Server) -> None:
     for _worker in range(3):
-        periodic.do_what_is_due(server.upstream)
+        periodic.run_due(server.upstream)
     assert [s.microcredits for s in BalanceSnapshot.objects.all()] == [100_000_000]
-    Chore.objects.filter(name="balance").update(due_at=LONG_AGO)
-    periodic.do_what_is_due(server.upstream)
+    PeriodicTask.objects.filter(name="balance").update(due_at=LONG_AGO)
+    periodic.run_due(server.upstream)
     assert BalanceSnapshot.objects.count() == 2
 
 
@@ -37,41 +37,41 @@ def test_the_balance_waits_for_calls_in_flight(world: World, server: Server) -> 
     assert job
     with claims.owned(job):
         attempts.send(job.last_attempt)
-    periodic.do_what_is_due(server.upstream)
+    periodic.run_due(server.upstream)
     assert not BalanceSnapshot.objects.exists()
     Attempt.objects.update(state="released", answered_at=timezone.now(), status=400)
-    periodic.do_what_is_due(server.upstream)
+    periodic.run_due(server.upstream)
     assert BalanceSnapshot.objects.exists()
 
 
 def test_an_engine_that_charges_nobody_has_no_balance(world: World, server: Server) -> None:
     upstream = server.upstream
     upstream.charges = False
-    periodic.do_what_is_due(upstream)
+    periodic.run_due(upstream)
     assert not BalanceSnapshot.objects.exists()
 
 
 def test_spent_counts_are_purged_every_hour(world: World, server: Server) -> None:
     rate_limits.take(rate_limits.Bound("guesses:203.0.113.7", 60))
-    Rate.objects.update(paid_off_at=1)
-    periodic.do_what_is_due(server.upstream)
-    assert Rate.objects.exists()
-    Chore.objects.filter(name="purge").update(due_at=LONG_AGO)
-    periodic.do_what_is_due(server.upstream)
-    assert not Rate.objects.exists()
+    RateLimit.objects.update(paid_off_at=1)
+    periodic.run_due(server.upstream)
+    assert RateLimit.objects.exists()
+    PeriodicTask.objects.filter(name="purge").update(due_at=LONG_AGO)
+    periodic.run_due(server.upstream)
+    assert not RateLimit.objects.exists()
 
 
 def test_the_books_are_verified_a_day_after_the_first_start_and_then_nightly(
     world: World, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    periodic.do_what_is_due(server.upstream)
+    periodic.run_due(server.upstream)
     assert not Verification.objects.exists()
-    Chore.objects.filter(name="verify").update(due_at=LONG_AGO)
+    PeriodicTask.objects.filter(name="verify").update(due_at=LONG_AGO)
     LedgerAccount.objects.filter(kind="available").update(balance_microcredits=1)
-    periodic.do_what_is_due(server.upstream)
+    periodic.run_due(server.upstream)
     assert Verification.objects.get().findings
     assert "finds the books or files wrong" in caplog.text
-    assert Chore.objects.get(name="verify").due_at > timezone.now()
+    assert PeriodicTask.objects.get(name="verify").due_at > timezone.now()
 
 
 def test_what_a_crash_left_behind_is_swept_before_the_books_are_verified(
@@ -81,8 +81,8 @@ def test_what_a_crash_left_behind_is_swept_before_the_books_are_verified(
     stray = kept.with_name("result-1.png")
     stray.write_bytes(b"stored, and its worker died")
     os.utime(stray, (LONG_AGO.timestamp(),) * 2)
-    Chore.objects.create(name="verify", due_at=LONG_AGO)
-    periodic.do_what_is_due(server.upstream)
+    PeriodicTask.objects.create(name="verify", due_at=LONG_AGO)
+    periodic.run_due(server.upstream)
     assert (kept.exists(), stray.exists()) == (True, False)
     assert [file.path.read_bytes() for file in quarantine.kept()] == [b"stored, and its worker died"]
     assert Verification.objects.get().findings == []
@@ -92,20 +92,20 @@ def test_a_chore_that_goes_wrong_stops_nothing(
     world: World, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.account_status = 401
-    Chore.objects.create(name="verify", due_at=LONG_AGO)
-    periodic.do_what_is_due(server.upstream)
+    PeriodicTask.objects.create(name="verify", due_at=LONG_AGO)
+    periodic.run_due(server.upstream)
     assert "a chore wasn't done" in caplog.text
     assert Verification.objects.exists()
 
 
 def test_the_last_run_is_recorded_once_it_came_to_its_end(world: World, server: Server) -> None:
-    periodic.do_what_is_due(server.upstream)
-    first = Chore.objects.get(name="balance").ran_at
+    periodic.run_due(server.upstream)
+    first = PeriodicTask.objects.get(name="balance").ran_at
     assert first
-    Chore.objects.filter(name="balance").update(due_at=LONG_AGO)
+    PeriodicTask.objects.filter(name="balance").update(due_at=LONG_AGO)
     server.account_status = 503
-    periodic.do_what_is_due(server.upstream)
-    assert Chore.objects.get(name="balance").ran_at == first
+    periodic.run_due(server.upstream)
+    assert PeriodicTask.objects.get(name="balance").ran_at == first
 
 
 def test_a_fault_of_ours_stops_no_worker_and_is_logged_with_where_it_is(
@@ -116,6 +116,6 @@ def test_a_fault_of_ours_stops_no_worker_and_is_logged_with_where_it_is(
 
     first, every, _do = periodic.CHORES["balance"]
     monkeypatch.setitem(periodic.CHORES, "balance", (first, every, fail))
-    periodic.do_what_is_due(server.upstream)
+    periodic.run_due(server.upstream)
     assert "Traceback" in caplog.text
-    assert Chore.objects.get(name="balance").ran_at is None
+    assert PeriodicTask.objects.get(name="balance").ran_at is None

@@ -13,7 +13,7 @@ from jobs.models import Job
 from jobs.queue import claims
 from jobs.tests.upstream import Server
 from jobs.worker import pool
-from jobs.worker.pool import Hands
+from jobs.worker.pool import WorkerPool
 from jobs.worker.run import process
 from pixian.client.backoff import Backoff
 
@@ -24,13 +24,13 @@ def test_a_lease_lost_to_a_thread_of_the_same_process_goes_on_being_renewed(
     """The database was away for longer than a lease. The thread that had the job first gives up, and must
     not take the second one's lease along."""
     job = committed_world.job()
-    both = Hands(server.upstream, 2, threading.Event())
+    both = WorkerPool(server.upstream, 2, threading.Event())
     taken, given_up = threading.Event(), threading.Event()
     renewed: list[tuple[int, int]] = []
     monkeypatch.setattr(claims, "heartbeat", lambda *lease: renewed.append(lease))
 
     def turn() -> None:
-        both.turn(Backoff(), patient=False)
+        both.run_once(Backoff(), blocking=False)
         connection.close()
 
     other = threading.Thread(target=turn)

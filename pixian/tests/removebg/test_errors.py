@@ -6,7 +6,7 @@ from pixian.protocol import errors as ours
 from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed, SlowDown
 from pixian.protocol.options import Options
 from pixian.removebg.errors import NAMES, SeveralSources, envelope, headers, status_of
-from pixian.removebg.options import Wanted
+from pixian.removebg.options import RemovebgOptions
 
 OF_STATUS = {
     Code.TOO_MANY_BYTES: 413,
@@ -87,7 +87,7 @@ def test_the_status_decides_where_the_code_says_nothing(status: int, told_as: in
 @pytest.mark.parametrize("name", ["size", "format", "channels", "crop", "bg_color", "test"])
 def test_a_bad_parameter_is_named_in_the_code(name: str) -> None:
     with pytest.raises(Refused) as caught:
-        Wanted.parse({name: "?"})
+        RemovebgOptions.parse({name: "?"})
     assert told(caught.value) == (400, f"invalid_{name}")
 
 

@@ -8,7 +8,7 @@ from pixian.protocol.errors import Code, Refused
 from pixian.protocol.margin import NO_MARGIN, Margin
 from pixian.protocol.options import Format as UpstreamFormat
 from pixian.protocol.options import Options
-from pixian.removebg.options import SIZES, Channels, Format, Wanted
+from pixian.removebg.options import SIZES, Channels, Format, RemovebgOptions
 
 EVERY_FIELD = {
     "size": "HD",
@@ -25,18 +25,18 @@ AXIOS = "application/json, text/plain, */*"
 
 def refusal(**form: str) -> Refused:
     with pytest.raises(Refused) as caught:
-        Wanted.parse(form)
+        RemovebgOptions.parse(form)
     assert (caught.value.status, caught.value.code) == (400, Code.BAD_PARAMETER)
     return caught.value
 
 
 def test_the_defaults_are_the_full_picture() -> None:
-    assert Wanted.parse({}) == Wanted()
-    assert Wanted().form() == {"output.format": "png"}
+    assert RemovebgOptions.parse({}) == RemovebgOptions()
+    assert RemovebgOptions().form() == {"output.format": "png"}
 
 
 def test_every_parameter_is_read() -> None:
-    assert Wanted.parse(EVERY_FIELD, JSON) == Wanted(
+    assert RemovebgOptions.parse(EVERY_FIELD, JSON) == RemovebgOptions(
         max_pixels=4_000_000,
         format=Format.ZIP,
         channels=Channels.ALPHA,
@@ -50,13 +50,13 @@ def test_every_parameter_is_read() -> None:
 
 @pytest.mark.parametrize("nothing", ["", "  ", "undefined"])
 def test_what_says_nothing_is_absent(nothing: str) -> None:
-    assert Wanted.parse(dict.fromkeys(EVERY_FIELD, nothing)) == Wanted()
+    assert RemovebgOptions.parse(dict.fromkeys(EVERY_FIELD, nothing)) == RemovebgOptions()
 
 
 def test_what_is_not_known_here_is_ignored() -> None:
     ignored = ("type", "type_level", "roi", "scale", "position", "add_shadow", "semitransparency")
     images = ("bg_image_url", "bg_image_file", "shadow_method", "anything")
-    assert Wanted.parse(dict.fromkeys((*ignored, *images), "%%%")) == Wanted()
+    assert RemovebgOptions.parse(dict.fromkeys((*ignored, *images), "%%%")) == RemovebgOptions()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_what_is_not_known_here_is_ignored() -> None:
     ],
 )
 def test_sizes_are_pixels(size: str, pixels: int) -> None:
-    assert Wanted.parse({"size": size}).max_pixels == pixels
+    assert RemovebgOptions.parse({"size": size}).max_pixels == pixels
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_is_not_allowed_is_named(name: str, value: str, allowed: str) -> No
 
 
 def test_a_margin_counts_with_a_crop_alone() -> None:
-    assert Wanted.parse({"crop_margin": "5%"}).margin == NO_MARGIN
+    assert RemovebgOptions.parse({"crop_margin": "5%"}).margin == NO_MARGIN
     assert "crop_margin" in refusal(crop="true", crop_margin="-5px").message
 
 
@@ -116,12 +116,12 @@ def test_a_margin_counts_with_a_crop_alone() -> None:
 )
 def test_a_client_that_takes_pictures_gets_one(accept: str, as_json: bool) -> None:
     """axios names JSON first in every call, and its users write what comes into a file."""
-    assert Wanted.parse({}, accept).as_json is as_json
+    assert RemovebgOptions.parse({}, accept).as_json is as_json
 
 
 def test_only_what_the_upstream_has_to_do_is_asked_of_it() -> None:
     """A colour, the alpha alone, a ZIP and a JPG are made here, of the same one call."""
-    assert Wanted.parse(EVERY_FIELD).form() == {
+    assert RemovebgOptions.parse(EVERY_FIELD).form() == {
         "output.format": "png",
         "max_pixels": "4000000",
         "result.crop_to_foreground": "true",
@@ -129,7 +129,7 @@ def test_only_what_the_upstream_has_to_do_is_asked_of_it() -> None:
         "test": "true",
     }
     here = {"format": "jpg", "channels": "alpha", "bg_color": "fff", "size": "full"}
-    assert Wanted.parse(here).form() == {"output.format": "png"}
+    assert RemovebgOptions.parse(here).form() == {"output.format": "png"}
 
 
 @given(
@@ -147,7 +147,7 @@ def test_only_what_the_upstream_has_to_do_is_asked_of_it() -> None:
     )
 )
 def test_the_upstream_understands_what_it_is_asked(form: dict[str, str]) -> None:
-    wanted = Wanted.parse(form)
+    wanted = RemovebgOptions.parse(form)
     options = Options.parse(wanted.form())
     assert (options.format, options.background_color) == (UpstreamFormat.PNG, None)
     assert (options.max_pixels, options.test) == (wanted.max_pixels, wanted.test)

@@ -16,7 +16,7 @@ from PIL import Image
 from pixian.imaging.convert import Pixels
 from pixian.imaging.encode import png
 from pixian.removebg import response as module
-from pixian.removebg.options import SIZES, Channels, Format, Wanted
+from pixian.removebg.options import SIZES, Channels, Format, RemovebgOptions
 from pixian.removebg.response import Made, finish
 from pixian.tests.imaging.test_compose import SRGB, SWAPPED, cut_outs
 
@@ -47,7 +47,7 @@ def made(
     **wanted: Any,
 ) -> Made:
     content = stored(cut_out() if pixels is None else pixels, profile)
-    return finish(Wanted(**wanted), io.BytesIO(content), told or {}, uploaded)
+    return finish(RemovebgOptions(**wanted), io.BytesIO(content), told or {}, uploaded)
 
 
 def opened(answer: Made) -> Image.Image:
@@ -248,7 +248,7 @@ def test_a_colour_is_converted_to_the_pictures_space() -> None:
 def test_an_upstream_may_write_its_png_in_any_mode(mode: str) -> None:
     file = io.BytesIO()
     Image.new("L", SIZE, 77).convert(mode).save(file, "PNG")
-    answer = finish(Wanted(), file, {}, SIZE)
+    answer = finish(RemovebgOptions(), file, {}, SIZE)
     assert opened(answer).format == "JPEG"
     assert opened(answer).convert("RGB").getpixel((0, 0)) == (77, 77, 77)
 

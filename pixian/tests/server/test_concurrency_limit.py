@@ -6,10 +6,10 @@ from threading import Event, Thread
 import pytest
 
 from pixian.protocol.errors import Code, SlowDown
-from pixian.server.concurrency_limit import RETRY_AFTER_SECONDS, Door
+from pixian.server.concurrency_limit import RETRY_AFTER_SECONDS, ConcurrencyLimit
 
 
-def enter(door: Door, stack: ExitStack, whose: str | None, wait: float = 0) -> bool:
+def enter(door: ConcurrencyLimit, stack: ExitStack, whose: str | None, wait: float = 0) -> bool:
     try:
         stack.enter_context(door.passed(whose, wait))
     except SlowDown:
@@ -17,7 +17,7 @@ def enter(door: Door, stack: ExitStack, whose: str | None, wait: float = 0) -> b
     return True
 
 
-def fill(door: Door, stack: ExitStack, whose: str | None) -> int:
+def fill(door: ConcurrencyLimit, stack: ExitStack, whose: str | None) -> int:
     """How many places this caller gets."""
     got = 0
     while enter(door, stack, whose):
@@ -30,17 +30,17 @@ def fill(door: Door, stack: ExitStack, whose: str | None) -> int:
 )
 def test_one_alone_leaves_places_to_others(places: int, share: int, alone: int) -> None:
     with ExitStack() as stack:
-        assert fill(Door(places, share), stack, "alice") == alone
+        assert fill(ConcurrencyLimit(places, share), stack, "alice") == alone
 
 
 def test_the_last_place_is_for_somebody_who_has_none() -> None:
-    door = Door(24)
+    door = ConcurrencyLimit(24)
     with ExitStack() as stack:
         assert [fill(door, stack, whose) for whose in ("alice", "bob", "charlie", "dora")] == [20, 3, 1, 0]
 
 
 def test_one_too_many_is_told_so() -> None:
-    door = Door(2)
+    door = ConcurrencyLimit(2)
     with door.passed("alice"), pytest.raises(SlowDown) as told, door.passed("alice"):
         pass
     error = told.value
@@ -50,11 +50,11 @@ def test_one_too_many_is_told_so() -> None:
 def test_nobody_in_particular_may_have_all() -> None:
     """As the engine's one caller."""
     with ExitStack() as stack:
-        assert fill(Door(16), stack, None) == 16
+        assert fill(ConcurrencyLimit(16), stack, None) == 16
 
 
 def test_places_come_back() -> None:
-    door = Door(24)
+    door = ConcurrencyLimit(24)
     for _ in range(3):
         with ExitStack() as stack:
             assert fill(door, stack, "alice") == 20
@@ -65,7 +65,7 @@ def test_places_come_back() -> None:
 
 
 def test_one_who_waits_gets_the_place_that_comes_free() -> None:
-    door, entered, leave = Door(1), Event(), Event()
+    door, entered, leave = ConcurrencyLimit(1), Event(), Event()
 
     def hold() -> None:
         with door.passed("alice"):
