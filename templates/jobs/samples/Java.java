@@ -20,13 +20,13 @@ class CutOut {
             .header("Content-Type", "multipart/form-data; boundary=" + boundary)
             .POST(HttpRequest.BodyPublishers.ofByteArray(body.toByteArray()))
             .build();
-        var answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofByteArray());
+        var response = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofByteArray());
 
-        if (answer.statusCode() != 200) {
-            throw new RuntimeException(answer.statusCode() + ": " + new String(answer.body()));
+        if (response.statusCode() != 200) {
+            throw new RuntimeException(response.statusCode() + ": " + new String(response.body()));
         }
-        Files.write(Path.of("cutout.png"), answer.body());
-        System.out.println("Charged: " + answer.headers().firstValue("X-Credits-Charged").orElse("?"));
+        Files.write(Path.of("cutout.png"), response.body());
+        System.out.println("Charged: " + response.headers().firstValue("X-Credits-Charged").orElse("?"));
     }
 }
 {% endautoescape %}

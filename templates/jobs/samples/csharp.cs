@@ -22,10 +22,10 @@ class CutOut
             client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", key);
             form.Add(new ByteArrayContent(File.ReadAllBytes("photo.jpg")), "image", "photo.jpg");
 
-            var answer = await client.PostAsync("{{ url }}", form);
-            var body = await answer.Content.ReadAsByteArrayAsync();
-            if (!answer.IsSuccessStatusCode)
-                throw new Exception((int)answer.StatusCode + ": " + Encoding.UTF8.GetString(body));
+            var response = await client.PostAsync("{{ url }}", form);
+            var body = await response.Content.ReadAsByteArrayAsync();
+            if (!response.IsSuccessStatusCode)
+                throw new Exception((int)response.StatusCode + ": " + Encoding.UTF8.GetString(body));
             File.WriteAllBytes("cutout.png", body);
         }
     }
