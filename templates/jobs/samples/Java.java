@@ -1,4 +1,4 @@
-{% autoescape off %}// Java 17 or newer, without libraries: java CutOut.java
+{% autoescape off %}// Requires Java 17 or newer and no libraries. Run it with: java CutOut.java
 import java.io.ByteArrayOutputStream;
 import java.net.URI;
 import java.net.http.*;

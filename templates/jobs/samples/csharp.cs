@@ -18,7 +18,7 @@ class CutOut
         using (var client = new HttpClient())
         using (var form = new MultipartFormDataContent())
         {
-            client.Timeout = TimeSpan.FromSeconds(200);
+            client.Timeout = TimeSpan.FromSeconds(200); // wait at least 180 seconds before giving up
             client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", key);
             form.Add(new ByteArrayContent(File.ReadAllBytes("photo.jpg")), "image", "photo.jpg");
 

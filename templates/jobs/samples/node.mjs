@@ -1,4 +1,4 @@
-{% autoescape off %}// Node.js 18 or newer, without packages
+{% autoescape off %}// Requires Node.js 18 or newer and no packages.
 import { readFile, writeFile } from "node:fs/promises";
 
 const form = new FormData();

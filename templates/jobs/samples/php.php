@@ -4,7 +4,7 @@ curl_setopt_array($curl, [
     CURLOPT_USERPWD => "{{ credentials.api_id }}:{{ credentials.api_secret }}",
     CURLOPT_POSTFIELDS => ["image" => new CURLFile("photo.jpg")],
     CURLOPT_RETURNTRANSFER => true,
-    CURLOPT_TIMEOUT => 200,
+    CURLOPT_TIMEOUT => 200, // wait at least 180 seconds before giving up
 ]);
 $body = curl_exec($curl);
 if ($body === false) {

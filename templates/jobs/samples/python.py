@@ -1,4 +1,4 @@
-{% autoescape off %}# pip install requests
+{% autoescape off %}# Requires the package requests: pip install requests
 import sys
 
 import requests
@@ -8,7 +8,7 @@ with open("photo.jpg", "rb") as photo:
         "{{ url }}",
         auth=("{{ credentials.api_id }}", "{{ credentials.api_secret }}"),
         files={"image": photo},
-        timeout=200,
+        timeout=200,  # wait at least 180 seconds before giving up
     )
 
 if response.status_code != 200:

@@ -1,4 +1,5 @@
-{% autoescape off %}require "json"
+{% autoescape off %}# Requires no gems.
+require "json"
 require "net/http"
 
 uri = URI("{{ url }}")
