@@ -42,7 +42,7 @@ check: .venv/.dev
 	$(BIN)/mypy $(COVERED)
 	$(BIN)/djlint --quiet --check --lint templates
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	$(BIN)/python -m pytest -q -m house -p no:randomly
+	$(BIN)/python -m pytest -q -m house -p no:randomly tests/site
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix .
