@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,7 +17,8 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.allowances import AllowanceUsedUpError
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
-from accounts.models import Allowance, AllowanceUse, LedgerAccount, Membership, Role, Transfer
+from accounts.ledger.posting import LockedAccount
+from accounts.models import Allowance, AllowanceUse, Membership, Role, Transfer
 from conftest import World
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -120,14 +122,12 @@ def test_asked_in_the_statement_that_waits_it_goes_uncounted(
     world, said = committed_world, []
     taken = allowances.take
 
-    def lock_and_ask(team_id: int) -> dict[str, LedgerAccount]:
-        sql = (
-            "SELECT a.*, EXISTS (SELECT 1 FROM accounts_allowance WHERE team_id = a.team_id) AS said "
-            "FROM accounts_ledgeraccount a WHERE team_id = %s ORDER BY id FOR UPDATE OF a"
-        )
-        accounts = {account.kind: account for account in LedgerAccount.objects.raw(sql, [team_id])}
-        said.append(getattr(accounts["available"], "said"))  # noqa: B009 - no field of the model
-        return accounts
+    def lock_and_ask(cursor: Any, statement: str, team_id: int) -> dict[str, LockedAccount]:
+        asking = "team_id, EXISTS (SELECT 1 FROM accounts_allowance WHERE team_id = %s) FROM"
+        cursor.execute(f"{statement.replace('team_id FROM', asking)} FOR UPDATE", [team_id, team_id])
+        rows = cursor.fetchall()
+        said.append(rows[0][-1])
+        return {row[0]: LockedAccount(*row[:-1]) for row in rows}
 
     def take_if_said(*arguments: object) -> None:
         if said[-1]:
@@ -135,7 +135,7 @@ def test_asked_in_the_statement_that_waits_it_goes_uncounted(
 
     def second() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(posting, "locked_accounts", lock_and_ask)
+            patch.setattr(posting, "lock", lock_and_ask)
             patch.setattr(allowances, "take", take_if_said)
             hold(world)
 
@@ -224,7 +224,7 @@ def test_subtracting_blindly_the_booking_fails(world: World, monkeypatch: pytest
     grant(world)
     held = hold(world)
     AllowanceUse.objects.update(used_microcredits=0)
-    monkeypatch.setattr(allowances, "_recount", lambda *_: None)
+    monkeypatch.setattr(allowances, "NOT_NEGATIVE", "%s IS NOT NULL")
     with suppress(IntegrityError), transaction.atomic():
         ledger.release(held)
         pytest.fail("the database took a use below zero")

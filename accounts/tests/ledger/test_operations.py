@@ -12,12 +12,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from pytest_django import DjangoAssertNumQueries
 
+from accounts.api_keys import keys
+from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
-from accounts.models import LedgerAccount, Team, Transfer, User
+from accounts.models import LedgerAccount, Membership, Team, Transfer, User
+from accounts.tests.statements import assert_statements
 from conftest import World
 
 
@@ -99,18 +101,33 @@ def test_a_key_is_used_once(world: World) -> None:
     assert ledger.balances(world.team).available == 101 * CREDIT
 
 
-def test_a_posting_is_four_statements(
-    world: World, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    """Lock, look for allowances, write, move, inside the savepoint of whoever posts. A busy team waits for
-    each of them. An ending that takes just what was held changes no allowance's use and looks for none."""
-    with django_assert_num_queries(2 + 4):
-        held = ledger.hold(world.team, 3 * CREDIT, key="one", reference="", actor=world.bob)
-    with django_assert_num_queries(2 + 4):
-        ledger.settle(held, 2 * CREDIT)
-    held = ledger.hold(world.team, 3 * CREDIT, key="two", reference="", actor=world.bob)
-    with django_assert_num_queries(2 + 3):
-        ledger.settle(held, 3 * CREDIT)
+def test_a_posting_is_four_statements(world: World) -> None:
+    """Lock, look for allowances, insert, move: a busy team waits for each of them. An ending by exactly what
+    was held changes no allowance's use, and looks for none."""
+    with assert_statements(4):
+        ledger.hold(world.team, 3 * CREDIT, key="one", reference="", actor=world.bob)
+    for n in range(3):
+        ledger.hold(world.team, CREDIT, key=f"hold:{n}", reference="", actor=world.bob)
+    # As a worker has them: read from the database, without their accounts.
+    first, second, third, fourth = Transfer.objects.filter(kind="hold").order_by("pk")
+    with assert_statements(4):
+        ledger.settle(first, 2 * CREDIT)  # and a remainder
+    with assert_statements(4):
+        ledger.settle(second, 5 * CREDIT)  # and an overage
+    with assert_statements(4):
+        ledger.release(third)
+    with assert_statements(3):
+        ledger.settle(fourth, CREDIT)
+
+
+def test_allowances_add_one_statement(world: World) -> None:
+    key = keys.create(world.team, world.bob, "shop")[0]
+    allowances.grant(Membership.objects.get(team=world.team, user=world.bob), limit=CREDIT, period="day")
+    allowances.grant(key, limit=CREDIT, period="month")
+    with assert_statements(5):
+        held = ledger.hold(world.team, CREDIT, key="one", reference="", actor=world.bob, api_key=key)
+    with assert_statements(5):
+        ledger.release(held)
 
 
 def test_nothing_is_no_transfer(world: World) -> None:
