@@ -1,6 +1,6 @@
-"""The only writer of money: two-phase double entry in integer micro-credits.
+"""Write the ledger: two-phase double entry in integer micro-credits. Nothing else writes it.
 
-A call is paid in two phases. ``hold`` sets its ceiling aside before anything is sent; ``settle`` books
+A call is paid in two phases. ``hold`` sets its ceiling aside before anything is sent; then ``settle`` books
 what was charged, or ``release`` gives the hold back. Nothing is edited or deleted: a correction is a new
 transfer with an author and a reason.
 
@@ -10,7 +10,7 @@ transfer with an author and a reason.
                           ▲                 │                ▲
                           └─────release─────┘      owed ─overage
 
-Every function is one transaction of its own, or part of the caller's.
+Each function is a transaction of its own, or part of the caller's.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from accounts.ledger.allowances import AllowanceUsedUpError
 from accounts.ledger.posting import (
     Account,
     AlreadyResolvedError,
+    Books,
     DuplicateKeyError,
     InsufficientCreditsError,
     LedgerError,
@@ -45,7 +46,7 @@ Resolution = Transfer.Resolution
 
 
 class OwingError(LedgerError):
-    """The team owes an overage; holds wait until it is covered."""
+    """The team owes an overage, and gets no new hold until a grant covers it."""
 
     def __init__(self, owed: int) -> None:
         super().__init__(f"{owed} micro-credits owed")
@@ -54,7 +55,7 @@ class OwingError(LedgerError):
 
 @dataclass(frozen=True)
 class Balances:
-    """A team's four figures, in micro-credits and all zero or above."""
+    """A team's balances in micro-credits, each zero or more."""
 
     available: int = 0
     held: int = 0
@@ -63,25 +64,20 @@ class Balances:
 
 
 def balances(team: Team) -> Balances:
-    """What the team has, as of now."""
+    """Return the team's present balances."""
     rows = team.ledger_accounts.values_list("kind", "balance_microcredits")
     return Balances(**{kind: abs(balance) for kind, balance in rows})
 
 
 def transfers(team: Team) -> QuerySet[Transfer]:
-    """The team's transfers, newest first."""
+    """Return the team's transfers, newest first."""
     return Transfer.objects.filter(Q(debit__team=team) | Q(credit__team=team)).order_by("-pk")
 
 
 def grant(team: Team, amount: int, *, key: str, actor: User | None = None, memo: str = "") -> None:
     """Give the team credits. What it owes is covered first."""
     with posting.locked(team.pk) as books:
-        covered = min(amount, books.balance(OWED))
-        legs = [
-            Leg(ISSUED, OWED, covered, Kind.GRANT, f"{key}:covers", memo=memo),
-            Leg(ISSUED, AVAILABLE, amount - covered, Kind.GRANT, key, memo=memo),
-        ]
-        books.post(legs, actor=actor)
+        books.post(_incoming(books, amount, Kind.GRANT, key, memo), actor=actor)
 
 
 def hold(
@@ -139,17 +135,24 @@ def release(held: Transfer, *, actor: User | None = None, memo: str = "") -> Non
         books.post([leg], held=held, actor=actor)
 
 
-def refund(team: Team, amount: int, *, key: str, reference: str, actor: User, memo: str) -> None:
-    """Give spent credits back, with an author and a reason."""
-    with posting.locked(team.pk) as books:
-        leg = Leg(SPENT, AVAILABLE, amount, Kind.REFUND, key, memo=memo)
-        books.post([leg], reference=reference, actor=actor)
-
-
 def adjust(team: Team, amount: int, *, key: str, actor: User, memo: str) -> None:
-    """Correct what is available, up or (``amount`` below zero) down, with an author and a reason."""
+    """Correct what the team has, up or (``amount`` below zero) down, with an author and a reason.
+
+    What the team owes is covered first. Raise InsufficientCreditsError if less is available than is taken.
+    """
     with posting.locked(team.pk) as books:
-        debit, credit = ISSUED, AVAILABLE
-        if amount < 0:
-            debit, credit = credit, debit
-        books.post([Leg(debit, credit, abs(amount), Kind.ADJUST, key, memo=memo)], actor=actor)
+        if amount > 0:
+            legs = _incoming(books, amount, Kind.ADJUST, key, memo)
+        else:
+            legs = [Leg(AVAILABLE, ISSUED, -amount, Kind.ADJUST, key, memo=memo)]
+        books.post(legs, actor=actor)
+
+
+def _incoming(books: Books, amount: int, kind: Transfer.Kind, key: str, memo: str) -> list[Leg]:
+    covered = min(amount, books.balance(OWED))
+    # One transfer always has the key as it stands, so that a repetition is refused even if all was owed.
+    covers_key = f"{key}:covers" if covered < amount else key
+    return [
+        Leg(ISSUED, OWED, covered, kind, covers_key, memo=memo),
+        Leg(ISSUED, AVAILABLE, amount - covered, kind, key, memo=memo),
+    ]
