@@ -22,7 +22,6 @@ from accounts.ledger.posting import LedgerError
 from accounts.models import Allowance, AllowanceUse, ApiKey, Membership, Team, Transfer, User
 
 Kind = Transfer.Kind
-BOOKINGS = (Kind.SETTLE, Kind.OVERAGE)
 FULL = 100
 
 # In plain SQL, because every hold of a person asks for them while the team's other postings wait.
@@ -146,7 +145,7 @@ def used(allowance: Allowance, starts_at: datetime, renews_at: datetime) -> int:
     made = Q(debit__team=allowance.team_id, created_at__gte=starts_at, created_at__lt=renews_at)
     holds = Transfer.objects.filter(made & _theirs(allowance), kind=Kind.HOLD)
     still_open = holds.exclude(resolutions__isnull=False)
-    booked = Transfer.objects.filter(hold__in=holds, kind__in=BOOKINGS)
+    booked = Transfer.objects.filter(hold__in=holds, kind__in=Transfer.BOOKINGS)
     return _sum(still_open) + _sum(booked)
 
 

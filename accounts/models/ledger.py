@@ -62,6 +62,8 @@ class Transfer(models.Model):
         REFUND = "refund", _("refunded")
         ADJUST = "adjust", _("adjusted")
 
+    BOOKINGS = (Kind.SETTLE, Kind.OVERAGE)  # together, what a call was charged
+
     class Resolution(models.TextChoices):
         """Which part of ending a hold a transfer is. Each part exists once a hold, and every ending has
         a CLOSE, so a hold can't end twice."""
