@@ -11,7 +11,9 @@ from accounts.management.arguments import find_user
 
 
 class Command(BaseCommand):
-    help = "Prints a link that logs this user in, once, within a day (staff: an hour), past a second factor."
+    help = (
+        "Prints a link that logs this user in once, within a day (staff: an hour), and past a second factor."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")

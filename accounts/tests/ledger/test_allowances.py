@@ -211,7 +211,7 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
 
 @pytest.fixture
 def limits(committed_world: World, chance: random.Random) -> tuple[World, ApiKey, list[int]]:
-    """A pool, a member's and a key's allowance, of random sizes; all holds are one credit."""
+    """Bound a pool, a member and a key by random amounts; all holds are one credit."""
     world = committed_world
     key = keys.create(world.team, world.bob, "shop")[0]
     pool, member, mine = (chance.randint(5, 20) for _ in range(3))
@@ -222,7 +222,7 @@ def limits(committed_world: World, chance: random.Random) -> tuple[World, ApiKey
 
 
 def ask_from_many_threads(world: World, key: ApiKey, calls: int = CALLS) -> tuple[int, int]:
-    """How many holds were granted with the key, and without."""
+    """Return how many holds were granted with the key, and without."""
     start = threading.Barrier(THREADS)
 
     def ask(number: int) -> tuple[int, int]:

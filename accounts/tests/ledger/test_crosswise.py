@@ -15,8 +15,10 @@ from conftest import World
 
 
 def both_at_once(*pairs: tuple[Callable[[], object], Callable[[], object]]) -> None:
-    """Each pair in a transaction of its own. After its first half each waits a moment for the other, which
-    comes only where it isn't locked out."""
+    """Run each pair in a transaction of its own.
+
+    After its first half, each waits a moment for the other, which comes only if it isn't locked out.
+    """
     meet = threading.Barrier(len(pairs))
 
     def run(first: Callable[[], object], second: Callable[[], object]) -> None:

@@ -15,7 +15,7 @@ from conftest import World
 
 
 def grant(*arguments: str) -> dict[str, Any]:
-    """What the command printed, which is one line of JSON."""
+    """Return what the command printed, which is one line of JSON."""
     out = io.StringIO()
     call_command("grant", *arguments, stdout=out)
     (line,) = out.getvalue().splitlines()

@@ -112,8 +112,10 @@ def test_a_key_is_used_once_even_if_all_of_a_grant_was_owed(world: World) -> Non
 
 
 def test_a_posting_is_four_statements(world: World) -> None:
-    """Lock, look for allowances, insert, move: a busy team waits for each of them. An ending by exactly what
-    was held changes no allowance's use, and looks for none."""
+    """Lock, look for allowances, insert, move: a busy team waits for each of them.
+
+    An ending by exactly what was held changes no allowance's use, and looks for none.
+    """
     with assert_statements(4):
         ledger.hold(world.team, 3 * CREDIT, key="one", reference="", actor=world.bob)
     for n in range(3):
