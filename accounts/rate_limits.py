@@ -103,7 +103,7 @@ def check(bounds: Iterable[Bound]) -> None:
             raise TooFastError(bound.subject, -(-early // 1_000_000))
 
 
-def left(bound: Bound) -> tuple[int, int]:
+def remaining(bound: Bound) -> tuple[int, int]:
     """Return how many calls may follow at once, and when (Unix time) the full burst is allowed again."""
     row = RateLimit.objects.filter(subject=bound.row).first()
     now = _now()

@@ -1,13 +1,13 @@
 """Bound what a member or an API key may spend in a period.
 
-A hold is counted in the transaction that makes it. ``accounts.ledger.operations`` calls ``take`` and
-``correct`` while it has the team's accounts locked, so a team's holds are counted one after the other. A key
-spends on behalf of its owner, and counts against the allowances of both.
+A hold is counted in the transaction that makes it. ``accounts.ledger.operations`` calls ``count_hold``
+and ``count_ending`` while it has the team's accounts locked, so a team's holds are counted one after the
+other. A key spends on behalf of its owner, and counts against the allowances of both.
 
 A period's use consists of the holds made in that period, no matter when they end.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,18 +78,18 @@ class Standing:
         return self.used * FULL >= self.limit * self.allowance.warn_percent
 
 
-def standing(allowance: Allowance) -> Standing:
+def current_standing(allowance: Allowance) -> Standing:
     """Return the present standing of one allowance."""
-    return _standings(Allowance.objects.filter(pk=allowance.pk))[0]
+    return _standings([allowance])[0]
 
 
-def of_spender(team: Team, user: User, api_key: ApiKey | None = None) -> list[Standing]:
+def spender_standings(team: Team, user: User, api_key: ApiKey | None = None) -> list[Standing]:
     """Return the standings of all allowances that bound the spender, the tightest first."""
     theirs = Q(member__user=user) | (Q(api_key=api_key) if api_key else Q())
     return sorted(_standings(team.allowances.filter(theirs).order_by("pk")), key=lambda each: each.left)
 
 
-def of_members(team: Team) -> dict[int, Standing]:
+def member_standings(team: Team) -> dict[int, Standing]:
     """Return the standings of the members' allowances, by membership id."""
     standings = _standings(team.allowances.filter(member__isnull=False))
     return {each.allowance.member_id or 0: each for each in standings}
@@ -119,7 +119,7 @@ def lift(spender: Membership | ApiKey) -> None:
         Allowance.objects.filter(**_named(spender)).delete()
 
 
-def take(team_id: int, user: User | None, api_key: ApiKey | None, amount: int, now: datetime) -> None:
+def count_hold(team_id: int, user: User | None, api_key: ApiKey | None, amount: int, now: datetime) -> None:
     """Count a hold, or raise AllowanceUsedUpError: if several allowances refuse, the one that renews last."""
     bounding = _bounding(team_id, user.pk if user else None, api_key.pk if api_key else None, now)
     uses = [use_id or _open(Allowance.objects.get(pk=pk), now).pk for pk, use_id in bounding]
@@ -127,7 +127,7 @@ def take(team_id: int, user: User | None, api_key: ApiKey | None, amount: int, n
         raise max((AllowanceUsedUpError(use, amount) for use in refusing), key=lambda error: error.renews_at)
 
 
-def correct(held: Transfer, team_id: int, booked: int) -> None:
+def count_ending(held: Transfer, team_id: int, booked: int) -> None:
     """Count what was booked in place of a hold that ends, in the period in which the hold was made.
 
     Call it before the ending is written. A use is only a roll-up: one that was miscounted is recomputed, so
@@ -136,11 +136,11 @@ def correct(held: Transfer, team_id: int, booked: int) -> None:
     if change := booked - held.amount_microcredits:
         bounding = _bounding(team_id, held.actor_id, held.api_key_id, held.created_at)
         for use in _count([use_id for _, use_id in bounding if use_id], change, if_=NOT_NEGATIVE):
-            recomputed = used(use.allowance, use.starts_at, use.renews_at)
+            recomputed = recompute_use(use.allowance, use.starts_at, use.renews_at)
             AllowanceUse.objects.filter(pk=use.pk).update(used_microcredits=recomputed + change)
 
 
-def used(allowance: Allowance, starts_at: datetime, renews_at: datetime) -> int:
+def recompute_use(allowance: Allowance, starts_at: datetime, renews_at: datetime) -> int:
     """Recompute the use of a period from the ledger."""
     made = Q(debit__team=allowance.team_id, created_at__gte=starts_at, created_at__lt=renews_at)
     holds = Transfer.objects.filter(made & _theirs(allowance), kind=Kind.HOLD)
@@ -149,10 +149,10 @@ def used(allowance: Allowance, starts_at: datetime, renews_at: datetime) -> int:
     return _sum(still_open) + _sum(booked)
 
 
-def differing() -> Iterator[tuple[AllowanceUse, int]]:
+def find_differences() -> Iterator[tuple[AllowanceUse, int]]:
     """Yield each use that differs from the ledger, with the amount that the ledger says."""
     for use in AllowanceUse.objects.select_related("allowance__member").order_by("pk"):
-        should = used(use.allowance, use.starts_at, use.renews_at)
+        should = recompute_use(use.allowance, use.starts_at, use.renews_at)
         if use.used_microcredits != should:
             yield use, should
 
@@ -183,16 +183,16 @@ def _count(uses: list[int], amount: int, *, if_: str) -> list[AllowanceUse]:
     return list(others.select_related("allowance__member", "allowance__api_key"))
 
 
-def _standings(allowances: QuerySet[Allowance]) -> list[Standing]:
-    """Return the standing of each allowance, in two queries."""
-    now = timezone.now()
-    current = AllowanceUse.objects.filter(allowance__in=allowances, starts_at__lte=now, renews_at__gt=now)
+def _standings(allowances: Iterable[Allowance]) -> list[Standing]:
+    """Return the present standing of each allowance; ask for all uses at once."""
+    now, bounds = timezone.now(), list(allowances)
+    current = AllowanceUse.objects.filter(allowance__in=bounds, starts_at__lte=now, renews_at__gt=now)
     uses = {use.allowance_id: use for use in current}
     return [
         Standing(allowance, use.used_microcredits, use.renews_at)
         if (use := uses.get(allowance.pk))
         else Standing(allowance, 0, periods.around(allowance.period, now)[1])
-        for allowance in allowances
+        for allowance in bounds
     ]
 
 
@@ -211,7 +211,7 @@ def _open(allowance: Allowance, now: datetime) -> AllowanceUse:
         allowance=allowance,
         starts_at=starts_at,
         renews_at=renews_at,
-        used_microcredits=used(allowance, starts_at, renews_at),
+        used_microcredits=recompute_use(allowance, starts_at, renews_at),
     )
 
 

@@ -97,7 +97,7 @@ def hold(
         if owed := books.balance(OWED):
             raise OwingError(owed)
         now = timezone.now()  # after the wait for the lock: an allowance's period may have ended meanwhile
-        allowances.take(team.pk, actor, api_key, amount, now)
+        allowances.count_hold(team.pk, actor, api_key, amount, now)
         leg = Leg(AVAILABLE, HELD, amount, Kind.HOLD, key)
         return books.post([leg], reference=reference, actor=actor, api_key=api_key, at=now)[0]
 
@@ -116,7 +116,7 @@ def settle(held: Transfer, charged: int, *, actor: User | None = None, memo: str
     rest, excess = held.amount_microcredits - booked, charged - booked
     with posting.locked_for(held) as books:
         covered = min(books.balance(AVAILABLE), excess)
-        allowances.correct(held, books.team_id, charged)
+        allowances.count_ending(held, books.team_id, charged)
         legs = [
             Leg(HELD, SPENT, booked, Kind.SETTLE, f"settle:{held.pk}", Resolution.CLOSE, memo),
             Leg(HELD, AVAILABLE, rest, Kind.RELEASE, f"remainder:{held.pk}", Resolution.REMAINDER),
@@ -130,7 +130,7 @@ def release(held: Transfer, *, actor: User | None = None, memo: str = "") -> Non
     """End a hold by giving it back; raise AlreadyResolvedError if it has ended before."""
     amount, key = held.amount_microcredits, f"release:{held.pk}"
     with posting.locked_for(held) as books:
-        allowances.correct(held, books.team_id, 0)
+        allowances.count_ending(held, books.team_id, 0)
         leg = Leg(HELD, AVAILABLE, amount, Kind.RELEASE, key, Resolution.CLOSE, memo)
         books.post([leg], held=held, actor=actor)
 

@@ -101,7 +101,7 @@ class Leg(NamedTuple):
 
 @dataclass(frozen=True)
 class Books:
-    """A team's accounts, by kind, locked to the end of the transaction."""
+    """A team's accounts, by kind, as they stood when they were locked to the end of the transaction."""
 
     cursor: CursorWrapper
     accounts: dict[str, LockedAccount]
@@ -225,7 +225,7 @@ def _values(transfer: Transfer) -> list[Any]:
 
 
 def _refuse(transfers: list[Transfer], written: list[int], held: Transfer | None) -> None:
-    """Raise the error for transfers of which others stand in the books already."""
+    """Raise the error for transfers of which not all could be written, because others exist already."""
     if held and held.resolutions.exclude(pk__in=written).exists():
         raise AlreadyResolvedError(str(held.pk))
     keys = [transfer.idempotency_key for transfer in transfers]

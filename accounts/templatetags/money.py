@@ -35,7 +35,7 @@ def balances(team: Team) -> ledger.Balances:
 @register.simple_tag
 def limit_of(user: User, team: Team) -> Standing | None:
     """Return the standing of the reader's own allowance, if they have one."""
-    return next(iter(allowances.of_spender(team, user)), None)
+    return next(iter(allowances.spender_standings(team, user)), None)
 
 
 @register.filter

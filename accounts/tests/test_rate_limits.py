@@ -26,7 +26,7 @@ def test_a_subject_may_be_long(db: None) -> None:
         rate_limits.take(bound)
     with pytest.raises(TooFastError):
         rate_limits.check([bound])
-    assert rate_limits.left(bound)[0] == 0
+    assert rate_limits.remaining(bound)[0] == 0
 
 
 def test_a_call_that_one_bound_refuses_counts_for_none(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_a_call_that_one_bound_refuses_counts_for_none(db: None, monkeypatch: py
         with pytest.raises(TooFastError) as caught:
             rate_limits.take(first, tight, last)
         assert (caught.value.subject, caught.value.retry_after) == ("tight", 60)
-    assert [rate_limits.left(bound)[0] for bound in (first, tight, last)] == [4, 0, 4]
+    assert [rate_limits.remaining(bound)[0] for bound in (first, tight, last)] == [4, 0, 4]
 
 
 def test_a_call_is_counted_in_one_statement(db: None) -> None:
@@ -73,7 +73,7 @@ def test_what_bounds_nothing_any_more_is_purged(db: None) -> None:
     assert (cache.get("remembered"), cache.get("forgotten")) == (1, None)
     with pytest.raises(TooFastError):
         rate_limits.take(busy)
-    assert rate_limits.left(idle)[0] == 2
+    assert rate_limits.remaining(idle)[0] == 2
 
 
 def subnet(peer: str) -> str:

@@ -93,4 +93,4 @@ def _page(member: Membership, form: KeyForm) -> dict[str, object]:
 
 def _standing(key: ApiKey) -> Standing | None:
     found = getattr(key, "allowance", None)
-    return allowances.standing(found) if found else None
+    return allowances.current_standing(found) if found else None

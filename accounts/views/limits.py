@@ -23,7 +23,7 @@ from accounts.views.team import may_limit
 @require_http_methods(["GET", "HEAD", "POST"])
 def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     other = _limited(request, team, pk)
-    standing = allowances.of_members(other.team).get(other.pk)
+    standing = allowances.member_standings(other.team).get(other.pk)
     return edit_allowance(request, other, str(other.user), standing, "accounts/allowance.html", "team")
 
 
@@ -54,7 +54,7 @@ def edit_allowance(
 def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     """Leads back to the form, which holds what was lifted: setting it again is a press of its button."""
     other = _limited(request, team, pk)
-    standing = allowances.of_members(other.team).get(other.pk)
+    standing = allowances.member_standings(other.team).get(other.pk)
     allowances.lift(other)
     said = _("%(who)s has no limit any more. If that was a mistake, set it again here.")
     messages.success(request, said % {"who": other.user})

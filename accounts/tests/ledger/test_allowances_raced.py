@@ -75,9 +75,9 @@ def used() -> int:
 def test_a_hold_behind_the_first_allowance_is_counted(committed_world: World) -> None:
     world = committed_world
     behind(lambda: grant(world), lambda: hold(world))
-    assert (used(), list(allowances.differing())) == (CREDIT, [])
+    assert (used(), list(allowances.find_differences())) == (CREDIT, [])
     ledger.settle(Transfer.objects.get(kind="hold"), CREDIT // 4)
-    assert (used(), list(allowances.differing())) == (CREDIT // 4, [])
+    assert (used(), list(allowances.find_differences())) == (CREDIT // 4, [])
 
 
 def test_a_hold_behind_a_first_allowance_that_is_too_small_is_refused(committed_world: World) -> None:
@@ -96,13 +96,13 @@ def test_an_ending_behind_the_first_allowance_is_counted(committed_world: World,
     world = committed_world
     held = hold(world)
     behind(lambda: grant(world), lambda: ledger.settle(held, charged))
-    assert (used(), list(allowances.differing())) == (charged, [])
+    assert (used(), list(allowances.find_differences())) == (charged, [])
 
 
 def test_the_first_allowance_behind_a_hold_counts_it(committed_world: World) -> None:
     world = committed_world
     behind(lambda: hold(world), lambda: grant(world))
-    assert (used(), list(allowances.differing())) == (CREDIT, [])
+    assert (used(), list(allowances.find_differences())) == (CREDIT, [])
 
 
 def test_a_balance_is_the_one_after_the_wait(committed_world: World) -> None:
@@ -120,7 +120,7 @@ def test_asked_in_the_statement_that_waits_it_goes_uncounted(
 ) -> None:
     """The control: what the locking statement itself says of other tables is from before its wait."""
     world, said = committed_world, []
-    taken = allowances.take
+    taken = allowances.count_hold
 
     def lock_and_ask(cursor: Any, statement: str, team_id: int) -> dict[str, LockedAccount]:
         asking = "team_id, EXISTS (SELECT 1 FROM accounts_allowance WHERE team_id = %s) FROM"
@@ -136,12 +136,12 @@ def test_asked_in_the_statement_that_waits_it_goes_uncounted(
     def second() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(posting, "lock", lock_and_ask)
-            patch.setattr(allowances, "take", take_if_said)
+            patch.setattr(allowances, "count_hold", take_if_said)
             hold(world)
 
     behind(lambda: grant(world), second)
     assert said == [False]
-    assert [should for _use, should in allowances.differing()] == [CREDIT]
+    assert [should for _use, should in allowances.find_differences()] == [CREDIT]
 
 
 # Holds that are open while the allowance, its spender or its period changes ---------------------------
@@ -194,7 +194,7 @@ def test_an_open_hold_ends_whatever_became_of_the_allowance(
     held = hold(world)
     after(world)
     ledger.settle(held, charged)
-    assert list(allowances.differing()) == []
+    assert list(allowances.find_differences()) == []
     assert ledger.balances(world.team).spent == charged
 
 
@@ -204,7 +204,7 @@ def test_a_keys_first_allowance_counts_its_open_holds(world: World) -> None:
     allowances.grant(key, limit=CREDIT, period="month")
     assert used() == CREDIT
     ledger.release(held)
-    assert (used(), list(allowances.differing())) == (0, [])
+    assert (used(), list(allowances.find_differences())) == (0, [])
 
 
 @pytest.mark.parametrize("charged", [0, CREDIT // 4])
@@ -214,9 +214,9 @@ def test_a_use_that_was_miscounted_is_recomputed_and_stops_no_booking(world: Wor
     other, held = hold(world), hold(world)
     AllowanceUse.objects.update(used_microcredits=0)
     ledger.settle(held, charged)
-    assert (used(), list(allowances.differing())) == (CREDIT + charged, [])
+    assert (used(), list(allowances.find_differences())) == (CREDIT + charged, [])
     ledger.release(other)
-    assert list(allowances.differing()) == []
+    assert list(allowances.find_differences()) == []
 
 
 def test_subtracting_blindly_the_booking_fails(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,16 @@ def test_a_key_is_used_once(world: World) -> None:
     assert ledger.balances(world.team).available == 101 * CREDIT
 
 
+def test_an_ending_whose_key_is_taken_is_refused_as_that(world: World) -> None:
+    """Not as a hold that has ended, although its remainder was written by then."""
+    held = hold(world.team, 3 * CREDIT)
+    ledger.grant(world.team, CREDIT, key=f"settle:{held.pk}")
+    with pytest.raises(ledger.DuplicateKeyError, match=f"settle:{held.pk}"):
+        ledger.settle(held, CREDIT)
+    assert ledger.balances(world.team) == Balances(available=98 * CREDIT, held=3 * CREDIT)
+    assert not held.resolutions.exists()
+
+
 def test_a_key_is_used_once_even_if_all_of_a_grant_was_owed(world: World) -> None:
     ledger.settle(hold(world.team, 99 * CREDIT), 103 * CREDIT)
     for _ in range(2):
