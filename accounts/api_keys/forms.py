@@ -1,6 +1,6 @@
-"""What a page of keys takes in."""
+"""Validate what the page of keys sends."""
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -8,15 +8,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.ledger.periods import midnight
 from accounts.models import Scope
 
 MAX_NAME = 80
-LAST_YEAR = 2999
-"""Later days can't be reckoned with in every time zone (Python's calendar ends with the year 9999)."""
+LAST_YEAR = 2999  # well before Python's calendar ends, in any time zone
 
 
 class KeyForm(forms.Form):
-    """A new key. ``expires_on``: the last day on which it works, in the instance's time zone."""
+    """Describe a new key. ``expires_on``: the last day on which it works, in the instance's time zone."""
 
     name = forms.CharField(
         label=gettext_lazy("Name"),
@@ -50,6 +50,6 @@ class KeyForm(forms.Form):
 
     @property
     def expires_at(self) -> datetime | None:
-        """The moment at which it stops to work."""
+        """Return the moment at which the key stops working."""
         last = self.cleaned_data["expires_on"]
-        return timezone.make_aware(datetime.combine(last + timedelta(days=1), time.min)) if last else None
+        return midnight(last + timedelta(days=1)) if last else None

@@ -4,7 +4,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
-from accounts.models import Membership, Role, Team
+from accounts.models import Membership, Role, Team, User
 
 LAST_TEAM = "team"
 """In a session: the slug of the team that was entered last. The way in leads there."""
@@ -27,6 +27,14 @@ def enter(request: HttpRequest, team_slug: str, at_least: Role = Role.VIEWER) ->
             % {"role": membership.get_role_display()}
         )
     return membership
+
+
+def may_decide(user: User, team: Team) -> bool:
+    """Return True if the user may correct the team's ledger: staff, and whoever manages the team."""
+    if not user.is_active:
+        return False
+    manages = user.memberships.filter(team=team, role__gte=Role.MANAGER)
+    return user.is_staff or user.is_superuser or manages.exists()
 
 
 def remember(request: HttpRequest, team: Team) -> None:

@@ -14,9 +14,8 @@ from accounts.api_keys.forms import KeyForm
 from accounts.ledger import allowances
 from accounts.ledger.allowances import Standing
 from accounts.models import ApiKey, Membership, Role, Scope
-from accounts.teams.forms import AllowanceForm
 from accounts.teams.permissions import enter
-from accounts.views.limits import chosen_allowance, initial_allowance
+from accounts.views.limits import edit_allowance
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,7 @@ def revoke(request: HttpRequest, team: str, pk: int) -> HttpResponse:
 def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team, Role.MANAGER)
     key = _key(member, pk)
-    standing = _standing(key)
-    form = AllowanceForm(
-        request.POST if request.method == "POST" else None, initial=initial_allowance(request, standing)
-    )
-    if form.is_valid():
-        allowances.grant(key, **chosen_allowance(form))
-        messages.success(request, _("The allowance of %(who)s is set.") % {"who": key.name})
-        return redirect("keys", team=team)
-    shown = {"team": member.team, "who": key.name, "pk": pk, "standing": standing, "form": form}
-    return render(request, "accounts/key_allowance.html", shown)
+    return edit_allowance(request, key, key.name, _standing(key), "accounts/key_allowance.html", "keys")
 
 
 @require_POST
@@ -103,4 +93,4 @@ def _page(member: Membership, form: KeyForm) -> dict[str, object]:
 
 def _standing(key: ApiKey) -> Standing | None:
     found = getattr(key, "allowance", None)
-    return allowances.standing(found) if found else None
+    return allowances.current_standing(found) if found else None

@@ -74,7 +74,7 @@ def page(
 
 def _people(reader: Membership) -> list[Person]:
     members = reader.team.memberships.select_related("user").order_by("-role", "user__email")
-    standings = allowances.of_members(reader.team)
+    standings = allowances.member_standings(reader.team)
     return [_person(reader, member, standings.get(member.pk)) for member in members]
 
 

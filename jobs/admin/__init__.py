@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.fields import CreditsField
 from accounts.ledger.money import to_credits
-from accounts.long_tables import LongTableAdmin, Window
+from accounts.long_tables import LongTableAdmin, Window, never
 from accounts.models import User
 from jobs.admin.review_action import AcknowledgeForm, DecideForm, Page
 from jobs.audit import review
@@ -22,10 +22,6 @@ from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verifica
 from jobs.models.attempt import AttemptQuerySet
 
 MAX_KEY_LENGTH = 19
-
-
-def never(*_args: Any, **_kwargs: Any) -> bool:
-    return False
 
 
 def in_credits(microcredits: int | None) -> str:

@@ -108,7 +108,7 @@ def _rated(key: ApiKey, response: HttpResponse) -> HttpResponse:
     """With how often the key may still call within a minute."""
     bound = auth.bounds(key)[0]
     if bound.per_minute:
-        left, paid_off_at = rate_limits.left(bound)
+        left, paid_off_at = rate_limits.remaining(bound)
         response["X-RateLimit-Limit"] = str(bound.per_minute)
         response["X-RateLimit-Remaining"] = str(left)
         response["X-RateLimit-Reset"] = str(paid_off_at)

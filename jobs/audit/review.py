@@ -7,7 +7,7 @@ from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.ledger.operations import LedgerError
-from accounts.models import Role, Team, Transfer, User
+from accounts.models import Transfer, User
 from jobs.calls import attempts
 from jobs.models import Attempt, Job
 from jobs.queue import claims
@@ -36,14 +36,6 @@ def find_person(email: str) -> User:
     if user is None:
         raise NobodyError(f"Nobody with the address {email} may log in.")
     return user
-
-
-def may_decide(user: User, team: Team) -> bool:
-    """Staff, or somebody who manages the team."""
-    if not user.is_active:
-        return False
-    manages = user.memberships.filter(team=team, role__gte=Role.MANAGER)
-    return user.is_staff or user.is_superuser or manages.exists()
 
 
 def resolve(attempt: Attempt, charged_microcredits: int, actor: User, why: str) -> None:

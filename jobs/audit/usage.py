@@ -9,7 +9,6 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
 from accounts.models import Team, Transfer
-from jobs.audit.reconcile.verdicts import BOOKINGS
 from jobs.search import pagination
 from jobs.search.date_range import DateRange
 
@@ -46,7 +45,7 @@ class Part:
 def bookings(team: Team, span: DateRange) -> QuerySet[Transfer]:
     """What was settled, and what was charged above a hold, by the time it was booked."""
     every = Transfer.objects.all()
-    return pagination.of_days(every, every, span).filter(kind__in=BOOKINGS, credit__team=team)
+    return pagination.of_days(every, every, span).filter(kind__in=Transfer.BOOKINGS, credit__team=team)
 
 
 def parts(team: Team, span: DateRange, by: By) -> list[Part]:

@@ -118,8 +118,7 @@ def _queue(job: Job, user: User) -> Attempt:
 
 @transaction.atomic
 def _begin(job: Job, bounds: list[Bound], worker: str) -> Attempt:
-    for bound in bounds:
-        rate_limits.take(bound)
+    rate_limits.take(*bounds)
     for name, value in claims.claim_columns(worker).items():
         setattr(job, name, value)
     job.save(force_insert=True)

@@ -1,10 +1,11 @@
 """Whole days, as people and programs ask for them."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from django.db.models import Q
-from django.utils import timezone
+
+from accounts.ledger.periods import midnight
 
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 12, 30)
 """Nothing happened outside; and Python's calendar, which ends here, leaves room for the day after."""
@@ -18,11 +19,11 @@ class DateRange(NamedTuple):
 
     @property
     def begin(self) -> datetime | None:
-        return _midnight(max(self.since, FIRST_DAY)) if self.since else None
+        return midnight(max(self.since, FIRST_DAY)) if self.since else None
 
     @property
     def end(self) -> datetime | None:
-        return _midnight(min(self.until, LAST_DAY) + timedelta(days=1)) if self.until else None
+        return midnight(min(self.until, LAST_DAY) + timedelta(days=1)) if self.until else None
 
     def of(self, field: str) -> Q:
         """What has this time within the span."""
@@ -32,7 +33,3 @@ class DateRange(NamedTuple):
     def meets(self, begin: datetime, end: datetime) -> bool:
         """Whether a period has a part in the span."""
         return (self.begin is None or end >= self.begin) and (self.end is None or begin < self.end)
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))

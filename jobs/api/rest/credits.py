@@ -83,7 +83,7 @@ def show_balance(request: KeyRequest) -> Balance:
         held=credits_(figures.held),
         spent=credits_(figures.spent),
         owed=credits_(figures.owed),
-        allowances=[_standing(each) for each in allowances.of_spender(key.team, key.owner, key)],
+        allowances=[_standing(each) for each in allowances.spender_standings(key.team, key.owner, key)],
     )
 
 

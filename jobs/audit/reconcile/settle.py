@@ -2,6 +2,7 @@
 
 from accounts.ledger.money import to_credits
 from accounts.models import User
+from accounts.teams.permissions import may_decide
 from jobs.audit import review
 from jobs.audit.reconcile.periods import Period
 from jobs.calls import attempts
@@ -17,7 +18,7 @@ def settle(periods: list[Period], actor: User) -> list[str]:
     decisions = {call.pk: (charged, period) for period in periods for call, charged in period.decisions}
     found = Attempt.objects.select_related("job__team", "hold").in_bulk(list(decisions))
     for team in {attempt.job.team for attempt in found.values()}:
-        if not review.may_decide(actor, team):
+        if not may_decide(actor, team):
             raise NotAllowedError(f"{actor} is neither staff nor a manager of {team}.")
     known = {call.pk: call.known for period in periods for call, _charged in period.decisions}
     return [

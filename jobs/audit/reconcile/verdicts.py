@@ -18,7 +18,6 @@ from jobs.models import Attempt, Job
 from jobs.models.attempt import CONTRADICTED
 
 _DOUBT = Attempt.Doubt
-BOOKINGS = (Transfer.Kind.SETTLE, Transfer.Kind.OVERAGE)
 
 
 class Verdict(models.TextChoices):
@@ -70,7 +69,7 @@ class Sums:
 
 def booked(attempt: Attempt) -> int:
     """What the ledger took for an attempt."""
-    return sum(row.amount_microcredits for row in _resolutions(attempt) if row.kind in BOOKINGS)
+    return sum(row.amount_microcredits for row in _resolutions(attempt) if row.kind in Transfer.BOOKINGS)
 
 
 def held(attempt: Attempt) -> int:

@@ -10,7 +10,7 @@ from jobs.audit.verify.paid import prices_are_learned
 def all_recompute() -> Iterator[str]:
     """8. Prices by the attempts, the use of allowances by the ledger."""
     yield from prices_are_learned()
-    for use, should in allowances.differing():
+    for use, should in allowances.find_differences():
         whose = use.allowance.member or use.allowance.api_key
         yield (
             f"The allowance of {whose} counts {to_credits(use.used_microcredits)} since {use.starts_at}, and "

@@ -10,6 +10,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import to_credits
 from accounts.management.arguments import credits_argument
 from accounts.models import Transfer
+from accounts.teams.permissions import may_decide
 from jobs.audit import review
 from jobs.calls import attempts
 from jobs.models import Attempt
@@ -40,7 +41,7 @@ class Command(BaseCommand):
         found = find_attempt(attempt)
         try:
             actor = review.find_person(by)
-            if not review.may_decide(actor, found.job.team):
+            if not may_decide(actor, found.job.team):
                 raise CommandError(f"{actor} is neither staff nor a manager of {found.job.team}.")
             review.resolve(found, charged, actor, why)
         except (review.NobodyError, review.ReasonError) as error:

@@ -147,11 +147,11 @@ def test_the_books_of_many_jobs_are_read_at_once(
         assert len([books(job) for job in Job.objects.with_books()]) == 3
 
 
-def test_a_refund_does_not_change_what_a_call_took(world: World, server: Server) -> None:
+def test_an_adjustment_does_not_change_what_a_call_took(world: World, server: Server) -> None:
     world.job()
     run(server)
-    ledger.refund(world.team, CREDIT, key="refund:1", reference="job:1", actor=world.alice, memo="blank")
-    assert Transfer.objects.filter(kind="refund").exists()
+    ledger.adjust(world.team, CREDIT, key="adjust:1", actor=world.alice, memo="blank")
+    assert Transfer.objects.filter(kind="adjust").exists()
     assert story().verdict == Verdict.MATCHED
 
 

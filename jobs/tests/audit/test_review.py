@@ -10,6 +10,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import Membership, Role, Transfer, User
+from accounts.teams.permissions import may_decide
 from conftest import World, hold_of
 from jobs.audit import review
 from jobs.calls import attempts
@@ -198,7 +199,7 @@ def test_managers_and_staff_decide(world: World) -> None:
     staff = User.objects.create_user("staff@example.org", is_staff=True)
     gone = User.objects.create_user("gone@example.org", is_staff=True, is_active=False)
     may = {
-        user.email.partition("@")[0]: review.may_decide(user, world.team)
+        user.email.partition("@")[0]: may_decide(user, world.team)
         for user in (world.alice, world.bob, world.vera, world.charlie, root, staff, gone)
     }
     assert {name for name, allowed in may.items() if allowed} == {"alice", "vera", "root", "staff"}

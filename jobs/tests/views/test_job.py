@@ -167,7 +167,10 @@ def test_an_allowance_that_does_not_reach_is_told_and_changes_nothing(
     assert page(world, "again", failed.pk) in response.content.decode()
     failed.refresh_from_db()
     assert (failed.state, failed.reason, failed.attempts.count()) == ("failed", "refused", 1)
-    assert (Transfer.objects.count(), allowances.of_spender(world.team, world.bob)[0].used) == (before, 0)
+    assert (Transfer.objects.count(), allowances.spender_standings(world.team, world.bob)[0].used) == (
+        before,
+        0,
+    )
     assert again(client, world, world.alice, failed.pk).status_code == 302
 
 
