@@ -191,7 +191,7 @@ def test_without_suspicion_every_picture_is_sent(
     trusted: Upstream, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-    monkeypatch.setattr(Upstream, "suspect", lambda _: None)
+    monkeypatch.setattr(Upstream, "mark_unverified", lambda _: None)
     with working(trusted, threads=2):
         until(lambda: server.calls >= 10)
     assert server.account_calls == 0
