@@ -9,9 +9,9 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 def give_back() -> None:
     """Return this thread's connections to the pool.
 
-    A thread does so before it waits for anything but the database: another thread, the upstream, or a client that
-    reads or writes slowly. Others need the connections meanwhile, perhaps those it waits for. Inside a transaction
-    nothing is given back, and SQLite's connections stay open.
+    A thread does so before it waits for anything but the database: another thread, the upstream, or a
+    client that reads or writes slowly. Others need the connections meanwhile, perhaps those it waits for.
+    Inside a transaction nothing is given back, and SQLite's connections stay open.
     """
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:

@@ -1,8 +1,8 @@
 """Move an attempt, and its hold with it, from one state to the next.
 
-Each function names the state that it expects and raises WrongStateError otherwise, so that a step can't be taken
-twice. ``send`` and ``answer`` also raise LostLeaseError if the attempt's job isn't this claim's any more; all
-others but ``prepare`` run inside ``claims.owned`` or behind ``claims.finish``.
+Each function names the state that it expects and raises WrongStateError otherwise, so that a step can't be
+taken twice. ``send`` and ``answer`` also raise LostLeaseError if the attempt's job isn't this claim's any
+more; all others but ``prepare`` run inside ``claims.owned`` or behind ``claims.finish``.
 """
 
 from typing import Any
@@ -110,8 +110,8 @@ def is_answered(attempt: Attempt) -> bool:
 def note_late_answer(attempt: Attempt, answer: Answer) -> None:
     """Keep the answer of a call that was given up meanwhile; nothing is booked for it.
 
-    Runs inside ``claims.locked``: the worker that ends the attempt has done so, or will see this. An answer to
-    another send, or one that is recorded already, stays as it is.
+    Runs inside ``claims.locked``: the worker that ends the attempt has done so, or will see this. An answer
+    to another send, or one that is recorded already, stays as it is.
     """
     row = Attempt.objects.select_related("hold").get(pk=attempt.pk)
     if row.state == State.PREPARED or row.sends != attempt.sends or row.status is not None:

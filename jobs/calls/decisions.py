@@ -1,7 +1,7 @@
 """Error and charge → what becomes of the hold and of the job. Pure.
 
-The worker and the gateway both act on this table. They differ only in how: where a worker postpones a job, the
-gateway responds to its program.
+The worker and the gateway both act on this table. They differ only in how: where a worker postpones a job,
+the gateway responds to its program.
 """
 
 from dataclasses import dataclass

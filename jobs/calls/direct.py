@@ -1,7 +1,7 @@
 """Make a program's call while the program waits, and return the error to respond with.
 
-The same decisions as a worker's (``jobs.calls.decisions``), but nothing is postponed: after a short pause the call
-goes again, or the program gets the error.
+The same decisions as a worker's (``jobs.calls.decisions``), but nothing is postponed: after a short pause
+the call goes again, or the program gets the error.
 """
 
 import time

@@ -32,8 +32,8 @@ def columns(attempt: Attempt, answer: Answer) -> dict[str, Any]:
 def _charge(attempt: Attempt, header: str | None) -> tuple[int | None, str]:
     """Return the charge in micro-credits, and the doubt about it if there is one.
 
-    A charge that isn't believed is None, like one that can't be read: nothing that books, learns or compares may
-    take it for an amount.
+    A charge that isn't believed is None, like one that can't be read: nothing that books, learns or
+    compares may take it for an amount.
     """
     try:
         charged = None if header is None else parse_credits(header)

@@ -1,11 +1,11 @@
 """Make a call, from the picture in our storage to the result in it, with the books in between.
 
-The order of writes is what makes a crash harmless: *sent* is committed before anything leaves this machine, the
-answer's headers before its body is read, and the body is on the disk before it is booked. So the next worker that
-claims the job reads from the rows how far the call came.
+The order of writes is what makes a crash harmless: *sent* is committed before anything leaves this machine,
+the answer's headers before its body is read, and the body is on the disk before it is booked. So the next
+worker that claims the job reads from the rows how far the call came.
 
-Three of these commits would leave a call or its charge unknown if they failed. Each is a function here with the
-question beside it whether its commit went through, and ``commit_with_retry`` takes both.
+Three of these commits would leave a call or its charge unknown if they failed. Each is a function here with
+the question beside it whether its commit went through, and ``commit_with_retry`` takes both.
 """
 
 import time
@@ -50,8 +50,8 @@ NO_LISTENER = Listener()
 def execute(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener = NO_LISTENER) -> None:
     """Make one call, which is booked when this returns.
 
-    Raises one of ``decisions.FAILURES`` if there is no result. The source is opened and room is made for the result
-    first: what is missing here must not look like a call that was sent.
+    Raises one of ``decisions.FAILURES`` if there is no result. The source is opened and room is made for
+    the result first: what is missing here must not look like a call that was sent.
     """
     with files.opened(job) as picture, disk_space.preallocate(job, attempt.number) as body:
         commit_with_retry(_send, _is_sent, job, attempt)

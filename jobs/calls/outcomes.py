@@ -33,8 +33,9 @@ REPEATED_MEMO = "interrupted; nobody outside charges for such a call"
 def counting_failures(job: Job, attempt: Attempt) -> Iterator[None]:
     """Count a step that the database or a bug refuses, and give the attempt up after the last one.
 
-    The same step would be refused again at each lease, for ever. A person gets the attempt then, with all that is
-    known of the call. A lost lease, or a database that doesn't answer, says nothing against the step.
+    The same step would be refused again at each lease, for ever. A person gets the attempt then, with all
+    that is known of the call. A lost lease, or a database that doesn't answer, says nothing against the
+    step.
     """
     before = dict(attempt.__dict__)
     try:
@@ -48,7 +49,7 @@ def counting_failures(job: Job, attempt: Attempt) -> Iterator[None]:
 
 @contextmanager
 def booking(job: Job, attempt: Attempt) -> Iterator[None]:
-    """Open the transaction for a step that ends an attempt or takes it on, in which the job is surely ours."""
+    """Open the transaction of a step that ends an attempt or takes it on; the job is surely ours in it."""
     with counting_failures(job, attempt), claims.owned(job):
         yield
 

@@ -1,9 +1,9 @@
 """Stream a program's result to it while the upstream still sends it.
 
-The call runs in a thread of its own, which books it at the upstream's pace: neither a program that reads slowly nor
-one that hangs up holds up the books. The request's thread reads along from the file that the result is written to.
-It sends the last byte once everything is stored and booked, so that a program that has the whole result can rely on
-it.
+The call runs in a thread of its own, which books it at the upstream's pace: neither a program that reads
+slowly nor one that hangs up holds up the books. The request's thread reads along from the file that the
+result is written to. It sends the last byte once everything is stored and booked, so that a program that
+has the whole result can rely on it.
 """
 
 import os

@@ -23,8 +23,8 @@ class PriceQuerySet(models.QuerySet["Price"]):
     def learn(self, upstream: str, api_id: str, band: int, rate: int, floor: int = 0) -> None:
         """Let a charge's rate raise the price, or count it towards lowering it (``Price.hear``).
 
-        floor: what is held anyway. A price at or below it needn't fall, and busy workers needn't wait for each
-        other's turn at its row. So most charges cost one small query here.
+        floor: what is held anyway. A price at or below it needn't fall, and busy workers needn't wait for
+        each other's turn at its row. So most charges cost one small query here.
         """
         here = self.of(upstream, api_id).filter(band=band)
         known = here.values_list("microcredits_per_megapixel", "lower_charges").first()

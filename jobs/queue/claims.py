@@ -1,7 +1,7 @@
 """Claim jobs, and change their states. The queue is the Job table, and every change of a state is here.
 
-A worker owns a job by its *lease*, which a heartbeat renews, and by its *fence*, a number that rises with each
-claim: a worker that was frozen past its lease finds the fence moved on, and changes nothing any more.
+A worker owns a job by its *lease*, which a heartbeat renews, and by its *fence*, a number that rises with
+each claim: a worker that was frozen past its lease finds the fence moved on, and changes nothing any more.
 
 Teams take turns, so that 5,000 jobs of one don't delay one job of another; within a team programs go before
 batches. ``jobs.queue.concurrency`` bounds the calls in flight over all workers and hosts.
@@ -63,8 +63,8 @@ def claim(worker: str) -> Job | None:
 def claim_each(workers: Sequence[str]) -> list[Job]:
     """Claim a job for each worker, as far as jobs are due and calls are free.
 
-    One short transaction. The ramp's row is locked first, so that two claims can't both take the last free call,
-    nor the same turn.
+    One short transaction. The ramp's row is locked first, so that two claims can't both take the last free
+    call, nor the same turn.
     """
     jobs: list[Job] = []
     with writing():
@@ -187,8 +187,8 @@ def locked(job: Job) -> Iterator[None]:
 def writing() -> Iterator[None]:
     """Open a transaction that writes.
 
-    SQLite lets in one writer at a time, and those it keeps waiting sleep and look again, later and later; so the
-    threads of a process queue up before it.
+    SQLite lets in one writer at a time, and those it keeps waiting sleep and look again, later and later;
+    so the threads of a process queue up before it.
     """
     with _one_writer if connection.vendor == "sqlite" else nullcontext(), transaction.atomic():
         yield

@@ -1,8 +1,8 @@
 """Bound the calls in flight over all workers, gateways and hosts (``pixian.client.ramp_up``).
 
-The next free call is a worker's or a program's. Programs go before batches, whose next picture can wait a little:
-while a program waits for a call, workers begin none besides the one that they may always have; and programs leave
-that one to them.
+The next free call is a worker's or a program's. Programs go before batches, whose next picture can wait a
+little: while a program waits for a call, workers begin none besides the one that they may always have; and
+programs leave that one to them.
 """
 
 import threading
@@ -48,7 +48,8 @@ def locked() -> Ramp:
 def within_limit(jobs: JobQuerySet, ramp: Ramp, now: datetime) -> JobQuerySet:
     """Return the query of jobs, empty unless a worker may begin a call when it runs.
 
-    A part of the query that claims, since it counts only once the ramp is locked, and every worker waits for it.
+    A part of the query that claims, since it counts only once the ramp is locked, and every worker waits
+    for it.
     """
     calls = Job.objects.in_flight(now).order_by().values(one=Value(1)).annotate(calls=Count("pk"))
     in_flight = Coalesce(Subquery(calls.values("calls")), 0)
@@ -119,8 +120,8 @@ class _Ticket:
 class CallLimit:
     """Let the programs' calls of this process wait until they may begin.
 
-    Teams take turns, so a call doesn't wait for all calls of another team that came before it. Only the first in
-    line asks the database, and no hold is written meanwhile.
+    Teams take turns, so a call doesn't wait for all calls of another team that came before it. Only the
+    first in line asks the database, and no hold is written meanwhile.
     """
 
     def __init__(self) -> None:
@@ -136,8 +137,8 @@ class CallLimit:
     def turn(self, team: int, until: float, *, refused: bool = False) -> Iterator[None]:
         """Wait until a call seems free, and keep the next one in line from counting on the same one.
 
-        A call that wasn't refused yet doesn't line up while no other waits. until: on the monotonic clock. Raises
-        CallLimitError if no call is free by then.
+        A call that wasn't refused yet doesn't line up while no other waits. until: on the monotonic clock.
+        Raises CallLimitError if no call is free by then.
         """
         if refused or self._waiting or not seems_free(0):
             self._line_up(team, until)
@@ -189,7 +190,7 @@ class CallLimit:
             self._wait_for_change(changes, min(RECHECK_SECONDS, until - time.monotonic()))
 
     def _become_first(self, ticket: _Ticket, until: float) -> tuple[int, int]:
-        """Wait to be first in line; return the count of changes so far, and how many calls are being tried."""
+        """Wait to be first in line; return the count of changes so far, and of the calls being tried."""
         give_back()  # the connection: a call that ends needs one to do so
         with self._changed:
             if not self._changed.wait_for(lambda: self._first() is ticket, until - time.monotonic()):

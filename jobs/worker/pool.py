@@ -1,7 +1,7 @@
 """Run jobs in the threads of a process, which keeps the leases of those in hand.
 
-``manage.py worker`` lets the pool start its threads (``run``). Celery has threads of its own, and each message lets
-one of them call ``run_once``.
+``manage.py worker`` lets the pool start its threads (``run``). Celery has threads of its own, and each
+message lets one of them call ``run_once``.
 """
 
 import threading
@@ -27,7 +27,7 @@ JOIN_SECONDS = 1  # SIGTERM may come to another thread, and the main one handles
 
 
 class WorkerPool:
-    """Threads of a process that claim and run jobs until ``stop`` is set; each then finishes the job in hand."""
+    """Threads of a process that run jobs until ``stop`` is set; each then finishes the job in hand."""
 
     def __init__(self, upstream: Upstream, threads: int, stop: threading.Event) -> None:
         self._upstream = upstream

@@ -1,8 +1,9 @@
 """Run one claimed job in a worker, from its claim to its booking.
 
 ``jobs.calls.execute`` makes the call, ``jobs.calls.decisions`` says what an error means, and
-``jobs.calls.outcomes`` books it; here the worker acts on the decision and learns how long its thread has to wait.
-A program's call is run by its web process (``jobs.calls.direct``); only what a crash left of it ends here.
+``jobs.calls.outcomes`` books it; here the worker acts on the decision and learns how long its thread has to
+wait. A program's call is run by its web process (``jobs.calls.direct``); only what a crash left of it ends
+here.
 """
 
 from datetime import timedelta

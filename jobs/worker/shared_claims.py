@@ -1,8 +1,8 @@
 """Claim jobs for all free threads of a process at once.
 
-Threads that become free while another one asks the database wait for it, and it asks for all of them the next time.
-So a busy process has one claim under way, a quiet one costs one small query a turn, and no job is claimed before a
-thread is free to run it.
+Threads that become free while another one asks the database wait for it, and it asks for all of them the
+next time. So a busy process has one claim under way, a quiet one costs one small query a turn, and no job
+is claimed before a thread is free to run it.
 """
 
 import threading
