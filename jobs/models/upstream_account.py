@@ -12,11 +12,11 @@ from accounts.models import User
 
 class PriceQuerySet(models.QuerySet["Price"]):
     def of(self, upstream: str, api_id: str) -> Self:
-        """The prices of one account at one address."""
+        """Select the prices of one account at one address."""
         return self.filter(upstream=upstream, api_id=api_id)
 
     def highest(self, band: int) -> int:
-        """The highest charge per megapixel seen in this band or a larger one; 0 if none."""
+        """Return the highest charge per megapixel in this band or a larger one; 0 if none."""
         seen = self.filter(band__gte=band).aggregate(highest=Max("microcredits_per_megapixel"))
         return seen["highest"] or 0
 
@@ -105,8 +105,10 @@ class BalanceSnapshot(models.Model):
 
 
 class Purchase(models.Model):
-    """Credits that came onto the account at the upstream, or (below zero) left it other than by a call:
-    bought, given, expired. Entered by a person, and corrected by another entry."""
+    """Credits that came onto the account at the upstream, or (below zero) left it other than by a call.
+
+    Bought, given or expired. Entered by a person, and corrected by another entry.
+    """
 
     upstream = models.CharField(max_length=200)
     bought_at = models.DateTimeField(_("when"), default=timezone.now)

@@ -163,7 +163,7 @@ def restore_the_secret(server: Server) -> None:
 def trusted(committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch) -> Upstream:
     """An upstream that has answered well; then its secret is revoked, with ten pictures in the queue."""
     monkeypatch.setattr(run, "OPERATOR_WAIT_SECONDS", 0.05)
-    monkeypatch.setattr(periodic, "CHORES", {})  # the balance is asked for at the same address
+    monkeypatch.setattr(periodic, "TASKS", {})  # the balance is asked for at the same address
     upstream = server.upstream
     upstream.ensure_verified()
     server.account_calls = 0

@@ -66,7 +66,7 @@ def work_off(server: Server, clock: Clock, jobs: int, threads: int = 2) -> dict[
 def _long_leases(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """The clock jumps while another thread has a call in hand. And chores would ask at the same address."""
     settings.LEASE_SECONDS = 10_000
-    monkeypatch.setattr(periodic, "CHORES", {})
+    monkeypatch.setattr(periodic, "TASKS", {})
 
 
 @pytest.mark.usefixtures("_long_leases")
