@@ -15,7 +15,7 @@ from pixian.protocol import errors
 Reason = Job.Reason
 
 FAILURES = (errors.PixianError, InsufficientStorageError, NotStoredError, SourceLostError)
-"""All that ``decide`` knows an answer to."""
+"""The errors that ``decide`` knows."""
 
 
 class Charge(Enum):
@@ -43,7 +43,7 @@ class Charge(Enum):
 
 
 class Hold(Enum):
-    """What becomes of the credits that are held for the call."""
+    """What to do with the credits that are held for the call."""
 
     KEEP = auto()
     RELEASE = auto()
@@ -52,19 +52,19 @@ class Hold(Enum):
 
 
 class Next(Enum):
-    """What becomes of the job."""
+    """What to do with the job."""
 
     RESEND = auto()  # the same attempt goes again, once a pause is over
     AWAIT_OPERATOR = auto()  # the same attempt goes again, once an operator has mended something
     AWAIT_ROOM = auto()  # the paid result is safe, and is stored once there is room
     RETRY = auto()  # another attempt, if any is left
     FAIL = auto()
-    REVIEW = auto()  # the job waits for whoever decides what the call has cost
+    REVIEW = auto()  # the job waits for the person who decides what the call has cost
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What an error means. ``reason`` is what the job's page says."""
+    """The meaning of an error. reason: shown on the job's page."""
 
     hold: Hold
     next: Next
@@ -76,8 +76,8 @@ class Decision:
         return self.reason in (Reason.REPEATED, Reason.UNANSWERED, Reason.RESULT_LOST)
 
 
-# The upstream, or this machine, hasn't processed the picture: nothing was charged.
-_UNPROCESSED: dict[type[Exception], Decision] = {
+# Unless the answer names a charge, all of these mean the same for every call.
+_BY_TYPE: dict[type[Exception], Decision] = {
     errors.SlowDown: Decision(Hold.KEEP, Next.RESEND, Reason.SLOW_DOWN),
     errors.Unreachable: Decision(Hold.KEEP, Next.RESEND, Reason.UNREACHABLE),
     errors.AccountRefused: Decision(Hold.KEEP, Next.AWAIT_OPERATOR, Reason.ACCOUNT),
@@ -96,7 +96,7 @@ def decide(error: Exception, charge: Charge, *, test: bool = False, billed: bool
     """
     if isinstance(error, errors.ApiError) and charge.is_charged:
         return _end(error, hold_for(charge))
-    if decision := _UNPROCESSED.get(type(error)):
+    if decision := _BY_TYPE.get(type(error)):
         return decision
     match error:
         case errors.GatewayTimedOut() | errors.Unanswered() | errors.BodyLost():

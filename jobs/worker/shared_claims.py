@@ -17,7 +17,7 @@ POLL_SECONDS = 0.2
 
 @dataclass(eq=False)
 class _Request:
-    """A free thread's, by the name that it claims in."""
+    """A free thread's request for a job. worker: the name in which it is claimed."""
 
     worker: str
     job: Job | None = None

@@ -64,7 +64,7 @@ def work_off(server: Server, clock: Clock, jobs: int, threads: int = 2) -> dict[
 
 @pytest.fixture
 def _long_leases(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    """The clock jumps while another thread has a call in hand. And chores would ask at the same address."""
+    """The clock jumps while another thread has a call in hand. And periodic tasks would ask there too."""
     settings.LEASE_SECONDS = 10_000
     monkeypatch.setattr(periodic, "TASKS", {})
 
