@@ -184,7 +184,7 @@ def _beat() -> Finding:
 
 
 def _periodic_tasks() -> Finding:
-    rows = {row.name: row for row in PeriodicTask.objects.filter(name__in=periodic.CHORES)}
+    rows = {row.name: row for row in PeriodicTask.objects.filter(name__in=periodic.TASKS)}
     if not rows:
         return False, _("None has run yet. A worker runs them.")
     now = timezone.now()
@@ -200,7 +200,7 @@ def _periodic_tasks() -> Finding:
 
 def _has_failed(row: PeriodicTask, now: datetime) -> bool:
     """Whether it was begun and never came to its end."""
-    _first, every, _do = periodic.CHORES[row.name]
+    _first, every, _do = periodic.TASKS[row.name]
     begun_at = row.due_at - every
     return row.ran_at is not None and row.ran_at < begun_at < now - LATE
 

@@ -97,7 +97,7 @@ CALLS_IN_FLIGHT = env.int("CALLS_IN_FLIGHT", default=100)
 WORKER_THREADS = env.int("WORKER_THREADS", default=2)
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
 """Where it is set, Celery's workers are woken through it; without it workers poll the database."""
-WAKE_WORKERS = "pixian_web.celery.wake" if CELERY_BROKER_URL else "jobs.queue.notify.nobody"
+WAKE_WORKERS = "pixian_web.celery.wake" if CELERY_BROKER_URL else "jobs.queue.notify.skip"
 
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=60)
 

@@ -89,7 +89,7 @@ def submit_and_claim(
     def write(job: Job) -> Attempt:
         refused = False
         while True:
-            with concurrency.line.turn(key.team_id, until, refused=refused):
+            with concurrency.call_limit.turn(key.team_id, until, refused=refused):
                 try:
                     return _begin(job, bounds, worker)
                 except CallLimitError:  # others were faster

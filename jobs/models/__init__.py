@@ -1,5 +1,4 @@
-"""The rows: a photo on its way (``job``), each paid call for it (``attempt``), whose turn it is (``turns``),
-the upstream's side (``account``), and the files' (``storage``)."""
+"""The tables of jobs: ``job``, ``attempt``, ``scheduling``, ``upstream_account`` and ``storage``."""
 
 from jobs.models.attempt import Attempt
 from jobs.models.job import Job

@@ -1,4 +1,4 @@
-"""One paid call, and what is known of it. ``jobs.calls.attempts`` changes its state."""
+"""One call to the upstream, and what is known of it. ``jobs.calls.attempts`` changes its state."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ _ENDED = [Func(template="'booked'"), Func(template="'released'")]
 
 class AttemptQuerySet(models.QuerySet["Attempt"]):
     def for_review(self) -> Self:
-        """What a person has to look at: in doubt; charged above its hold, or otherwise than was decided, and
-        not looked at yet."""
+        """Select the attempts that a person has to look at.
+
+        They are in doubt, or were charged above their hold, or otherwise than a person decided, and nobody
+        has looked at that yet.
+        """
         # As a union of searches that an index answers each; joined by OR they'd read every attempt.
         in_doubt = Attempt.objects.filter(state=Attempt.State.IN_DOUBT).exclude(state__in=_ENDED)
         over = Transfer.objects.filter(kind=Func(template="'overage'"))
         above = Attempt.objects.filter(hold__in=over.values("hold"), reviewed_at=None)
         contradicted = Attempt.objects.filter(CONTRADICTED)
-        found = in_doubt.values("pk").union(above.values("pk"), contradicted.values("pk"))
-        return self.filter(pk__in=found)
+        waiting = in_doubt.values("pk").union(above.values("pk"), contradicted.values("pk"))
+        return self.filter(pk__in=waiting)
 
 
 CONTRADICTED = (
@@ -33,14 +36,14 @@ CONTRADICTED = (
     & ~Q(charged_microcredits=F("resolved_microcredits"))
     & Q(state__in=["booked", "released"])
 )
-"""A person decided, and then the answer came after all and named another charge."""
+"""A person has decided, and then the answer came after all and named another charge."""
 
 
 class Attempt(models.Model):
     """One call to the upstream, at most one charge.
 
-    ``prepared → sent → answered → booked``, or *released* where nothing was charged, or *in doubt*. Its
-    hold is open in every state but *booked* and *released*.
+    ``prepared → sent → answered → booked``, or *released* if nothing was charged, or *in doubt*. Its hold
+    is open in every state but *booked* and *released*.
     """
 
     class State(models.TextChoices):
@@ -52,7 +55,7 @@ class Attempt(models.Model):
         IN_DOUBT = "in_doubt", _("in doubt")
 
     class Doubt(models.TextChoices):
-        """Why a person has to look, or had to."""
+        """The reason why a person has to look, or had to."""
 
         UNANSWERED = "unanswered", _("no answer was recorded")
         NO_CHARGE = "no_charge", _("the answer names no charge that can be read")
@@ -64,7 +67,7 @@ class Attempt(models.Model):
     number = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=8, choices=State, default=State.PREPARED)
     sends = models.PositiveIntegerField(default=0)  # more than one after a 429 or without a connection
-    # None for a test, which is free.
+    # None for a test, which is free
     hold = models.OneToOneField(Transfer, on_delete=models.PROTECT, null=True, related_name="attempt")
     test = models.BooleanField(default=False)
 
@@ -76,7 +79,7 @@ class Attempt(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     headers = models.JSONField(default=list)  # [[name, value], …] as they came
     charged_header = models.CharField(max_length=200, null=True)  # noqa: DJ001 - absent isn't empty
-    charged_microcredits = models.BigIntegerField(null=True)  # null where the header can't be read
+    charged_microcredits = models.BigIntegerField(null=True)  # null if the header can't be read
     error_code = models.IntegerField(null=True)
     error_message = models.CharField(max_length=400, blank=True)
 
@@ -84,7 +87,7 @@ class Attempt(models.Model):
     booking_failures = models.PositiveSmallIntegerField(default=0)
     booking_error = models.CharField(max_length=400, blank=True)  # the last one
 
-    # What a person, or the upstream's balance, decided where the headers don't say.
+    # As a person, or the upstream's balance, decided if the headers don't say.
     resolved_microcredits = models.BigIntegerField(null=True)
     reviewed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="reviews")
     reviewed_at = models.DateTimeField(null=True)
@@ -119,7 +122,7 @@ class Attempt(models.Model):
 
     @property
     def known_microcredits(self) -> int | None:
-        """What it cost: as a person decided, else as the header said; None where nobody knows yet."""
+        """The cost, as a person decided or else as the header said; None if nobody knows yet."""
         return self.charged_microcredits if self.resolved_microcredits is None else self.resolved_microcredits
 
     @property
@@ -129,7 +132,7 @@ class Attempt(models.Model):
 
     @property
     def is_contradicted(self) -> bool:
-        """As CONTRADICTED says in SQL."""
+        """True if a later answer contradicts a person's decision, as CONTRADICTED says in SQL."""
         if self.doubt != self.Doubt.LATE or self.state not in (self.State.BOOKED, self.State.RELEASED):
             return False
         came_later = self.answered_at and self.reviewed_at and self.answered_at > self.reviewed_at

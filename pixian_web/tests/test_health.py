@@ -228,7 +228,7 @@ def test_beat_is_heard_of_or_told(world: World, settings: Settings) -> None:
 def test_periodic_tasks_tell_when_they_last_ran(world: World, paid_upstream: Server) -> None:
     assert not said("Periodic tasks").fine
     now = timezone.now()
-    for name, (_first, every, _do) in periodic.CHORES.items():
+    for name, (_first, every, _do) in periodic.TASKS.items():
         PeriodicTask.objects.create(name=name, due_at=now + every, ran_at=now)
     assert said("Periodic tasks").fine
     PeriodicTask.objects.filter(name="verify").update(due_at=now - health.LATE - timedelta(seconds=1))

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from jobs.calls.upstream import connect
-from jobs.worker.threads import Worker
+from jobs.worker.pool import WorkerPool
 
 
 class Command(BaseCommand):
@@ -24,4 +24,4 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         upstream = connect()
         with upstream.client:
-            Worker(upstream, threads, stop).run()
+            WorkerPool(upstream, threads, stop).run()
