@@ -200,7 +200,7 @@ def locked_for(held: Transfer) -> Iterator[Books]:
     with transaction.atomic(), connection.cursor() as cursor:
         accounts = lock(cursor, LOCK_BY_ACCOUNT, held.debit_id)
         if not accounts:
-            raise LedgerError(f"transfer {held.pk} is no hold")
+            raise LedgerError(f"transfer {held.pk} is not a hold")
         yield Books(cursor, accounts)
 
 

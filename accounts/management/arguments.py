@@ -28,7 +28,7 @@ def credits_argument(text: str) -> int:
 def signed_credits_argument(text: str) -> int:
     """Return the micro-credits of ``12.5`` or ``-12.5``."""
     if not PLAIN.fullmatch(text):
-        raise ArgumentTypeError(f"{text!r} is no number with at most six decimals")
+        raise ArgumentTypeError(f"{text!r} is not a number with at most six decimals")
     micro = to_microcredits(Decimal(text))
     if abs(micro) >= 2**53:
         raise ArgumentTypeError(f"{text!r} is out of range")

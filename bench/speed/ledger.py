@@ -103,8 +103,8 @@ def books() -> Iterator[Books]:
 
 def main() -> None:
     with books() as sides:
-        told = ", ".join(f"{name} {value}" for name, value in DURABLE.items())
-        sys.stdout.write(f"{CLIENTS} clients, {REPEATS} times {SECONDS} s a side, {told}\n")
+        durability = ", ".join(f"{name} {value}" for name, value in DURABLE.items())
+        sys.stdout.write(f"{CLIENTS} clients, {REPEATS} times {SECONDS} s a side, {durability}\n")
         for teams in (1, CLIENTS):
             ours, raw = [], []
             for _ in range(REPEATS):
@@ -112,11 +112,11 @@ def main() -> None:
                 ours.append(sides.ours(teams))
             sys.stdout.write(f"{teams} {'team' if teams == 1 else 'teams'}\n")
             for name, rates in (("raw SQL", raw), ("ours", ours)):
-                told = f"{min(rates):.0f} to {max(rates):.0f}"
-                sys.stdout.write(f"  {name:8} {median(rates):6.0f} pairs a second ({told})\n")
+                spread = f"{min(rates):.0f} to {max(rates):.0f}"
+                sys.stdout.write(f"  {name:8} {median(rates):6.0f} pairs a second ({spread})\n")
             ratios = [mine / theirs for mine, theirs in zip(ours, raw, strict=True)]
-            told = f"{min(ratios):.2f} to {max(ratios):.2f}"
-            sys.stdout.write(f"  ratio    {median(ours) / median(raw):6.2f} ({told})\n")
+            spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+            sys.stdout.write(f"  ratio    {median(ours) / median(raw):6.2f} ({spread})\n")
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> str:

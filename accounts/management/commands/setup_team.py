@@ -53,7 +53,7 @@ class Command(BaseCommand):
         try:
             validate_email(email)
         except ValidationError as error:
-            raise CommandError(f"{email!r} is no e-mail address.") from error
+            raise CommandError(f"{email!r} is not an e-mail address.") from error
         user = User.objects.filter(email=normalize_address(email)).first()
         if user and password:
             raise CommandError(f"{email} exists already; leave --password out, theirs stays.")

@@ -76,8 +76,8 @@ def test_what_is_not_available_is_not_taken(world: World) -> None:
         (["aurora", "5", "--why", "x" * 401, *BY_ALICE], "400 characters"),
         (["aurora", "0", *WHY, *BY_ALICE], "changes nothing"),
         (["aurora", "-0.000000", *WHY, *BY_ALICE], "changes nothing"),
-        (["aurora", "1e3", *WHY, *BY_ALICE], "no number"),
-        (["aurora", "-0.0000001", *WHY, *BY_ALICE], "no number"),
+        (["aurora", "1e3", *WHY, *BY_ALICE], "not a number"),
+        (["aurora", "-0.0000001", *WHY, *BY_ALICE], "not a number"),
         (["aurora", "-9007199255", *WHY, *BY_ALICE], "out of range"),
     ],
 )

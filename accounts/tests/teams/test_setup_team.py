@@ -122,7 +122,7 @@ def test_a_password_of_somebody_who_exists_is_left_alone(world: World) -> None:
 
 @pytest.mark.parametrize("email", ["", "dora", "dora@", "@example.org", "a b@example.org"])
 def test_an_owner_has_an_e_mail_address(db: None, email: str) -> None:
-    assert "no e-mail address" in refused("North", "--owner", email)
+    assert "not an e-mail address" in refused("North", "--owner", email)
 
 
 def test_an_owner_is_needed(db: None) -> None:
@@ -132,13 +132,13 @@ def test_an_owner_is_needed(db: None) -> None:
 @pytest.mark.parametrize(
     ("credits_", "complaint"),
     [
-        ("", "no number"),
-        ("ten", "no number"),
-        ("1,5", "no number"),
-        ("0.0000001", "no number"),
-        ("NaN", "no number"),
-        ("sNaN", "no number"),
-        ("Infinity", "no number"),
+        ("", "not a number"),
+        ("ten", "not a number"),
+        ("1,5", "not a number"),
+        ("0.0000001", "not a number"),
+        ("NaN", "not a number"),
+        ("sNaN", "not a number"),
+        ("Infinity", "not a number"),
         ("-1", "out of range"),
         ("1000000000000", "out of range"),
         ("1e999999", "--credits"),
