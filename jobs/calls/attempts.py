@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.ledger import operations as ledger
 from accounts.models import User
+from jobs import plain_sql
 from jobs.calls import evidence, pricing
 from jobs.models import Attempt, Job, Price
 from jobs.queue import claims
@@ -199,15 +200,18 @@ def resolve(attempt: Attempt, charged: int, actor: User, why: str) -> None:
 
 
 def _move(attempt: Attempt, expected: str, state: str, **changes: Any) -> None:
-    rows = Attempt.objects.filter(pk=attempt.pk, state=expected)
-    if state in (State.SENT, State.ANSWERED):
-        # In the same statement, since these two steps have a transaction of their own.
-        rows = rows.filter(job__in=claims.mine(attempt.job))
-    if expected not in _EXPECTED[state] or not rows.update(state=state, **changes):
-        if state in (State.SENT, State.ANSWERED):
+    changes |= {"state": state}
+    where, params = "id = %s AND state = %s", [attempt.pk, expected]
+    # These two have a transaction of their own, and look at the fence in their statement.
+    looks_at_fence = state in (State.SENT, State.ANSWERED)
+    if looks_at_fence:
+        where += f" AND job_id IN ({plain_sql.locking(claims.MINE)})"
+        params += [attempt.job.pk, attempt.job.fence]
+    if expected not in _EXPECTED[state] or not plain_sql.update(Attempt, changes, where, params):
+        if looks_at_fence:
             claims.check_owned(attempt.job)
         raise WrongStateError(f"{attempt} can't become {state}")
-    for name, value in {"state": state, **changes}.items():
+    for name, value in changes.items():
         setattr(attempt, name, value)
 
 

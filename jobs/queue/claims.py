@@ -8,9 +8,10 @@ batches. ``jobs.queue.concurrency`` bounds the calls in flight over all workers 
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +21,8 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from accounts.models import Team
-from jobs.models import Job, Ramp, Turn
+from jobs import plain_sql
+from jobs.models import Job, Ramp
 from jobs.models.job import JobQuerySet
 from jobs.queue import concurrency
 
@@ -34,8 +36,16 @@ CallLimitError = concurrency.CallLimitError
 # In plain SQL, so that a job is chosen, leased and read in one statement: all other workers wait for it.
 CLAIM = """
 UPDATE jobs_job SET state = 'running', worker = %s, fence = fence + 1, lease_until = %s, updated_at = %s
-WHERE id = ({next}) RETURNING *
+WHERE id = ({choice}) RETURNING *
 """
+SERVE = """
+INSERT INTO jobs_turn (team_id, served_at) VALUES (%s, %s)
+ON CONFLICT (team_id) DO UPDATE SET served_at = excluded.served_at
+"""
+MINE = "SELECT id FROM jobs_job WHERE id = %s AND fence = %s AND state = 'running'"
+"""Of one claim, by the job and its fence."""
+
+NOW, LIMIT = datetime(9999, 1, 1, tzinfo=UTC), -1  # placeholders in a query that is built once
 
 _one_writer = threading.Lock()
 
@@ -76,13 +86,7 @@ def claim_each(workers: Sequence[str]) -> list[Job]:
                 break
             concurrency.record(ramp, now)
             # Two jobs of one transaction are two turns, also on a clock that stands still between them.
-            served_at = now + timedelta(microseconds=len(jobs))
-            Turn.objects.bulk_create(
-                [Turn(team_id=job.team_id, served_at=served_at)],
-                update_conflicts=True,
-                unique_fields=["team"],
-                update_fields=["served_at"],
-            )
+            _serve(job.team_id, now + timedelta(microseconds=len(jobs)))
             jobs.append(job)
     return jobs
 
@@ -92,15 +96,41 @@ def _claim_next(worker: str, ramp: Ramp, now: datetime) -> Job | None:
     skips_locked = connection.features.has_select_for_update_skip_locked
     for place in range(MAX_TEAMS_TRIED if skips_locked else 1):
         # Locked by others: a job that its stale worker is just ending, after its lease ran out.
-        jobs = concurrency.within_limit(_next(now, place), ramp, now).select_for_update(
-            skip_locked=skips_locked
-        )
-        sql, params = jobs.values("pk")[:1].query.sql_with_params()
-        times = (now + timedelta(seconds=settings.LEASE_SECONDS), now)
-        leased = [worker, *map(connection.ops.adapt_datetimefield_value, times)]
-        if claimed := list(Job.objects.raw(CLAIM.format(next=sql), [*leased, *params])):
+        leaves_one = concurrency.program_waits(ramp, now)
+        choice, params = _choice(_next, JobQuerySet.claimable, place, leaves_one)
+        adapted = {_adapt(NOW): _adapt(now), LIMIT: concurrency.limit(ramp, now)}
+        lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
+        values = [worker, _adapt(lease_until), _adapt(now), *(adapted.get(param, param) for param in params)]
+        sql = CLAIM.format(choice=plain_sql.locking(choice, skips_locked=skips_locked))
+        if claimed := list(Job.objects.raw(sql, values)):
             return claimed[0]
     return None
+
+
+def _adapt(moment: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
+def _serve(team_id: int, served_at: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(SERVE, [team_id, _adapt(served_at)])
+
+
+@cache
+def _choice(
+    choose: Callable[[datetime, int], JobQuerySet],
+    _claimable: object,
+    place: int,
+    leaves_one: bool,  # noqa: FBT001
+) -> tuple[str, tuple[Any, ...]]:
+    """Return the SQL that chooses a job, and its parameters with placeholders.
+
+    Built once, since that costs more than the rest of a claim. All functions that it depends on are
+    arguments, so that an experiment that replaces one gets a query of its own.
+    """
+    jobs = concurrency.within_limit(choose(NOW, place), NOW, LIMIT, leaves_one=leaves_one)
+    sql, params = jobs.values("pk")[:1].query.sql_with_params()
+    return sql, tuple(params)
 
 
 def _next(now: datetime, place: int) -> JobQuerySet:
@@ -153,15 +183,12 @@ def heartbeat(job_pk: int, fence: int) -> bool:
     return bool(owned_jobs.update(lease_until=lease_until))
 
 
-def mine(job: Job) -> JobQuerySet:
-    """Return a query that locks the job's row if the job is still this claim's, and is empty otherwise."""
-    return Job.objects.select_for_update().filter(pk=job.pk, fence=job.fence, state=State.RUNNING)
-
-
 def check_owned(job: Job) -> None:
-    """Raise LostLeaseError unless the job is still this claim's."""
-    if not mine(job).exists():
-        raise LostLeaseError(str(job.pk))
+    """Lock the job's row; raise LostLeaseError unless the job is still this claim's."""
+    with connection.cursor() as cursor:
+        cursor.execute(plain_sql.locking(MINE), [job.pk, job.fence])
+        if cursor.fetchone() is None:
+            raise LostLeaseError(str(job.pk))
 
 
 @contextmanager
@@ -250,9 +277,9 @@ def resolve(job: Job, *, charged: bool, result: dict[str, Any] | None = None) ->
 
 
 def _release(job: Job, state: State, reason: Reason | None, **changes: Any) -> None:
-    owned_jobs = Job.objects.filter(pk=job.pk, fence=job.fence, state=State.RUNNING)
     changes |= {"state": state, "reason": reason or "", "lease_until": None, "updated_at": timezone.now()}
-    if not owned_jobs.update(**changes):
+    owned = "id = %s AND fence = %s AND state = 'running'"
+    if not plain_sql.update(Job, changes, owned, [job.pk, job.fence]):
         raise LostLeaseError(str(job.pk))
     for name, value in changes.items():
         setattr(job, name, value)

@@ -18,6 +18,7 @@ from django.db.models.functions import Coalesce
 from django.db.models.lookups import LessThan
 from django.utils import timezone
 
+from jobs import plain_sql
 from jobs.connections import give_back
 from jobs.models import Job, Ramp
 from jobs.models.job import JobQuerySet
@@ -42,10 +43,11 @@ def free_calls() -> int:
 
 def locked() -> Ramp:
     """Return the ramp, locked to the end of the transaction."""
-    return Ramp.objects.select_for_update().get_or_create(pk=1)[0]
+    rows = list(Ramp.objects.raw(plain_sql.locking("SELECT * FROM jobs_ramp WHERE id = 1")))
+    return rows[0] if rows else Ramp.objects.select_for_update().get_or_create(pk=1)[0]
 
 
-def within_limit(jobs: JobQuerySet, ramp: Ramp, now: datetime) -> JobQuerySet:
+def within_limit(jobs: JobQuerySet, now: datetime, limit: int, *, leaves_one: bool) -> JobQuerySet:
     """Return the query of jobs, empty unless a worker may begin a call when it runs.
 
     A part of the query that claims, since it counts only once the ramp is locked, and every worker waits
@@ -53,11 +55,14 @@ def within_limit(jobs: JobQuerySet, ramp: Ramp, now: datetime) -> JobQuerySet:
     """
     calls = Job.objects.in_flight(now).order_by().values(one=Value(1)).annotate(calls=Count("pk"))
     in_flight = Coalesce(Subquery(calls.values("calls")), 0)
-    jobs = jobs.filter(LessThan(in_flight, _limit(ramp, now)))
+    jobs = jobs.filter(LessThan(in_flight, limit))
+    return jobs.filter(~Exists(_calls_of_workers(now))) if leaves_one else jobs
+
+
+def program_waits(ramp: Ramp, now: datetime) -> bool:
+    """Tell if a program waits for a call, so that workers keep to a single one."""
     waited = ramp.program_waited_at
-    if waited is None or now - waited > WAITS_FOR:
-        return jobs
-    return jobs.filter(~Exists(_calls_of_workers(now)))
+    return waited is not None and now - waited <= WAITS_FOR
 
 
 def program_may_begin(ramp: Ramp, now: datetime) -> bool:
@@ -97,10 +102,11 @@ def _calls_of_workers(now: datetime) -> JobQuerySet:
 
 
 def _free(ramp: Ramp, now: datetime) -> int:
-    return _limit(ramp, now) - Job.objects.in_flight(now).count()
+    return limit(ramp, now) - Job.objects.in_flight(now).count()
 
 
-def _limit(ramp: Ramp, now: datetime) -> int:
+def limit(ramp: Ramp, now: datetime) -> int:
+    """Return how many calls may be in flight."""
     _restart_after_break(ramp, now)
     return allowed((now - ramp.began_at).total_seconds(), settings.CALLS_IN_FLIGHT)
 

@@ -296,11 +296,7 @@ def test_without_the_lock_it_sends_what_another_worker_has(
     committed_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-
-    def unlocked(job: Job) -> Any:
-        return Job.objects.filter(pk=job.pk, fence=job.fence, state="running")
-
-    monkeypatch.setattr(claims, "mine", unlocked)
+    monkeypatch.setattr(attempts.plain_sql, "locking", lambda select, **_: select)
     sending = send_amid_another_claim(committed_world)
     assert sending.exception() is None
     assert (Attempt.objects.get().state, Job.objects.get().worker) == ("sent", "fresh")
