@@ -49,7 +49,7 @@ def execute(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener =
     The source is opened and room is made for the result first: what is missing here must not look like a
     sent call.
     """
-    with files.opened(job) as picture, disk_space.preallocate(job, attempt.number) as body:
+    with files.open_source(job) as picture, disk_space.preallocate(job, attempt.number) as body:
         _send(job, attempt)
         call = upstream.client.remove_background(cast("BinaryIO", picture), job.name, job.options)
         with call as answer:

@@ -12,7 +12,7 @@ from accounts import rate_limits
 from jobs.audit import balance_snapshots, verify
 from jobs.calls.upstream import Upstream
 from jobs.models import PeriodicTask
-from jobs.storage import instance, interruptible, quarantine
+from jobs.storage import instance, interruptible, strays
 from jobs.storage.interruptible import Stop, StoppedError
 from pixian.protocol.errors import PixianError
 
@@ -24,7 +24,7 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
-def run_due(upstream: Upstream, stop: Stop = interruptible.never) -> None:
+def run_due(upstream: Upstream, stop: Stop = interruptible.keep_going) -> None:
     """One look at each chore. Nothing that goes wrong here stops a worker; a chore that lasts ends early once
     ``stop`` returns True."""
     for name, (first, every, do) in CHORES.items():
@@ -80,7 +80,7 @@ def _verify(_upstream: Upstream, stop: Stop) -> None:
 def _tidy(stop: Stop) -> None:
     try:
         instance.establish()
-        quarantine.sweep(stop=stop)
+        strays.sweep(stop=stop)
     except instance.ForeignFilesError as error:
         log.error("the files belong to another database", error=str(error))  # noqa: TRY400 - where says nothing
 

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from jobs.audit.verify import books, moving, paid, rollups, stored
 from jobs.models import Verification
 from jobs.storage import interruptible
-from jobs.storage.interruptible import Stop, until
+from jobs.storage.interruptible import Stop, unless_stopped
 
 Find = Callable[..., Iterator[str]]
 Tell = Callable[[int, list[str]], None]
@@ -39,7 +39,7 @@ def run(
     *,
     quick: bool = False,
     nightly: bool = False,
-    stop: Stop = interruptible.never,
+    stop: Stop = interruptible.keep_going,
     tell: Tell = lambda _number, _found: None,
 ) -> Verification:
     """Look at all invariants, and keep what was found.
@@ -50,7 +50,7 @@ def run(
     found: dict[int, list[str]] = {}
     with _one_view():
         # All of one moment, so that work under way can't look like damage.
-        for number in until(stop, sorted(INVARIANTS.keys() - FILES)):
+        for number in unless_stopped(stop, sorted(INVARIANTS.keys() - FILES)):
             found[number] = _bounded(INVARIANTS[number][1]())
     for number in FILES:
         find = stored.due_results_match if nightly and number == HASHING else INVARIANTS[number][1]

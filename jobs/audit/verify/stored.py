@@ -11,8 +11,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from jobs.models import DamagedResult, Job, ResultRound
-from jobs.storage import files, instance, interruptible, quarantine
-from jobs.storage.interruptible import Stop, until
+from jobs.storage import files, instance, interruptible, inventory, quarantine, strays
+from jobs.storage.interruptible import Stop, unless_stopped
 
 NIGHTLY_SECONDS = 30 * 60
 SAVED_EVERY_SECONDS = 10
@@ -22,14 +22,14 @@ Result = tuple[int, str, str]
 """A job's key, the name of its result, and the hash that it should have."""
 
 
-def results_match(stop: Stop = interruptible.never) -> Iterator[str]:
+def results_match(stop: Stop = interruptible.keep_going) -> Iterator[str]:
     """5. Reads every result there is. One without its file is invariant 6's."""
     known = _known()
-    for result in until(stop, _results()):
+    for result in unless_stopped(stop, _results()):
         yield from _damage(result, known)
 
 
-def due_results_match(stop: Stop = interruptible.never) -> Iterator[str]:
+def due_results_match(stop: Stop = interruptible.keep_going) -> Iterator[str]:
     """5, but only results that weren't read for ``VERIFY_EVERY_DAYS``, and no more than a night's share of
     them.
 
@@ -42,19 +42,19 @@ def due_results_match(stop: Stop = interruptible.never) -> Iterator[str]:
         yield from _go_on(current, stop, end)
 
 
-def files_are_rows(stop: Stop = interruptible.never) -> Iterator[str]:
+def files_are_rows(stop: Stop = interruptible.keep_going) -> Iterator[str]:
     """6. In both directions; and that the files are this database's at all."""
     try:
         instance.establish()
     except instance.ForeignFilesError as error:
         yield str(error)
-    found = set(until(stop, files.stored_names()))
-    aside = {file.name for file in quarantine.kept()}
-    for pk, *names in until(stop, _named()):
+    found = set(unless_stopped(stop, inventory.stored_names()))
+    aside = {file.name for file in quarantine.contents()}
+    for pk, *names in unless_stopped(stop, _named()):
         for name in names:
             if name and name not in found and _is_gone(pk, name):
                 yield f"Job {pk} has lost its file {name}{_AWAY if name in aside else '.'}"
-    for name in quarantine.strays(found):
+    for name in strays.find_strays(found):
         yield f"No row names the file {name}."
 
 
@@ -75,7 +75,7 @@ def _known() -> set[int]:
 
 def _still_damaged(stop: Stop, end: float) -> Iterator[str]:
     known = DamagedResult.objects.order_by("pk").values_list("pk", "job__result", "job__result_sha256")
-    for result in until(stop, list(known)):
+    for result in unless_stopped(stop, list(known)):
         yield from _damage(result, {result[0]}) if time.monotonic() < end else [_sentence(result)]
 
 
@@ -92,7 +92,7 @@ def _go_on(current: ResultRound, stop: Stop, end: float) -> Iterator[str]:
     saved = time.monotonic()
     known = _known()
     try:
-        for result in until(stop, _results(current.last_job)):
+        for result in unless_stopped(stop, _results(current.last_job)):
             if time.monotonic() >= end:
                 return
             if result[0] not in known:  # told already

@@ -27,7 +27,7 @@ from jobs.models import Attempt, BalanceSnapshot, Job, Price, Ramp, Verification
 from jobs.queue import claims
 from jobs.renditions import previews
 from jobs.renditions.previews import Side, Size
-from jobs.storage import files, instance, quarantine
+from jobs.storage import files, instance, inventory, strays
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from jobs.tests.worker.test_worker import all_done, until, working
@@ -392,16 +392,16 @@ def test_a_result_that_waits_for_a_worker_is_no_stray(busy_world: World, server:
 
 
 def test_strays_can_be_asked_for(busy_world: World) -> None:
-    assert list(quarantine.strays(set(files.stored_names()))) == []
+    assert list(strays.find_strays(set(inventory.stored_names()))) == []
     stray_file()
-    assert list(quarantine.strays(set(files.stored_names()))) == ["aurora/somewhere/result-1.png"]
+    assert list(strays.find_strays(set(inventory.stored_names()))) == ["aurora/somewhere/result-1.png"]
 
 
 def test_what_was_stored_after_the_first_look_is_not_lost(
     busy_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance.establish()
-    monkeypatch.setattr(files, "stored_names", lambda: iter(()))
+    monkeypatch.setattr(inventory, "stored_names", lambda: iter(()))
     assert found() == {}
 
 
@@ -413,7 +413,7 @@ def test_what_got_its_row_after_the_first_look_is_no_stray(
         return set()
 
     lay("aurora/late.png")
-    monkeypatch.setattr(files, "arrived", late)
+    monkeypatch.setattr(inventory, "unbooked_results", late)
     assert found() == {}
 
 
