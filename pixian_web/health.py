@@ -77,7 +77,7 @@ def _parts() -> Iterator[tuple[str, Callable[[], Finding]]]:
     yield _("Periodic tasks"), _periodic_tasks
     yield _("Queue"), _queue
     yield _("Disk"), _disk
-    yield _("For review"), _review
+    yield _("Review"), _review
     yield _("Books and files"), _books
 
 
@@ -88,7 +88,7 @@ def _asked(ask: Callable[[], Finding]) -> Finding:
         return False, str(error).strip()
     except Exception:
         log.exception("a part's health can't be told")
-        return False, _("This check failed itself. The log says why.")
+        return False, _("This check itself failed. See the log.")
 
 
 def _database() -> Finding:
@@ -101,7 +101,7 @@ def _database() -> Finding:
             "WHERE datid IS NOT NULL AND usesysid IS NOT NULL"  # what every user may see of the others'
         )
         taken, most = cursor.fetchone() or (0, 0)
-    return taken < NEARLY_ALL * most, _("%(database)s; %(taken)s of %(most)s connections are taken.") % {
+    return taken < NEARLY_ALL * most, _("%(database)s; %(taken)s of %(most)s connections are in use.") % {
         "database": connection.display_name,
         "taken": taken,
         "most": most,
@@ -118,18 +118,20 @@ def _upstream() -> Finding:
     except errors.Unreachable as error:
         return False, _("%(where)s can't be reached: %(error)s") % {"where": where, "error": error}
     except errors.AccountRefused as error:
-        return False, _("%(where)s refuses the account: %(error)s Look at PIXIAN_API_ID and _SECRET.") % {
+        return False, _(
+            "%(where)s rejects the account: %(error)s Check PIXIAN_API_ID and PIXIAN_API_SECRET."
+        ) % {
             "where": where,
             "error": error,
         }
     except errors.ApiError as error:
-        return False, _("What answers at %(where)s isn't Pixian: %(error)s Look at PIXIAN_API_URL.") % {
+        return False, _("%(where)s isn't a Pixian server: %(error)s Check PIXIAN_API_URL.") % {
             "where": where,
             "error": error,
         }
     if not connected.charges:
-        return True, _("The embedded engine answers.")
-    return account.balance > 0, _("%(where)s answers; %(credits)s credits are left there.") % {
+        return True, _("The embedded engine is responding.")
+    return account.balance > 0, _("%(where)s is responding; %(credits)s credits are left there.") % {
         "where": where,
         "credits": exact(account.balance),
     }
@@ -140,7 +142,7 @@ def _web() -> Finding:
     fine = len(there) >= settings.WEB_PROCESSES
     if fine:
         return True, _named(there)
-    says = _("%(count)s of %(wanted)s web processes are there.") % {
+    says = _("%(count)s of %(wanted)s web processes are running.") % {
         "count": len(there),
         "wanted": settings.WEB_PROCESSES,
     }
@@ -150,9 +152,9 @@ def _web() -> Finding:
 def _workers() -> Finding:
     there = list(workers.at_work())
     if not there:
-        return False, _("No worker is running, so nothing is cut out.")
+        return False, _("No worker is running, so no picture is processed.")
     how = (
-        _("They are woken through the broker.")
+        _("They are notified through the broker.")
         if settings.CELERY_BROKER_URL
         else _("They poll the database.")
     )
@@ -175,23 +177,23 @@ def _beat() -> Finding:
     """Reads what a worker noted when it carried out an announcement of Beat's."""
     ran_at = PeriodicTask.objects.filter(name=periodic.BEAT).values_list("ran_at", flat=True).first()
     if ran_at is None:
-        return False, _("Nothing has come from Beat yet. Is it running, and a worker?")
+        return False, _("Nothing has come from Beat yet. Check that Beat and a worker are running.")
     fine = timezone.now() - ran_at < BEAT_LATE
-    says = _("Last heard of %(when)s ago.") % {"when": timesince(ran_at)}
+    says = _("Last seen %(when)s ago.") % {"when": timesince(ran_at)}
     if not fine:
-        says += " " + _("Jobs are begun all the same, up to a few seconds later; periodic tasks aren't run.")
+        says += " " + _("Jobs still start, at most a few seconds later; periodic tasks don't run.")
     return fine, says
 
 
 def _periodic_tasks() -> Finding:
     rows = {row.name: row for row in PeriodicTask.objects.filter(name__in=periodic.CHORES)}
     if not rows:
-        return False, _("None has run yet. A worker runs them.")
+        return False, _("No task has run yet. A worker runs them.")
     now = timezone.now()
     late = [name for name, row in rows.items() if row.due_at < now - LATE or _has_failed(row, now)]
     says = ", ".join(f"{name}: {_last_run(row)}" for name, row in sorted(rows.items()))
     if late:
-        return False, _("%(tasks)s. Late, or failed (see the log): %(late)s.") % {
+        return False, _("%(tasks)s. Late or failed (see the log): %(late)s.") % {
             "tasks": says,
             "late": ", ".join(sorted(late)),
         }
@@ -215,7 +217,7 @@ def _queue() -> Finding:
     now = timezone.now()
     free = max(0, concurrency.free_calls())
     oldest = _due_since(now)
-    says = _("%(waiting)s waiting, %(running)s being cut out, %(free)s more calls may be made now.") % {
+    says = _("%(waiting)s waiting, %(running)s processing; %(free)s more calls may start now.") % {
         "waiting": _count(Job.objects.unfinished().filter(state=Job.State.QUEUED)),
         "running": _count(Job.objects.in_flight(now)),
         "free": free,
@@ -262,17 +264,17 @@ def _disk() -> Finding:
     says, fine = [], True
     for folder in _volumes():
         free = shutil.disk_usage(folder).free
-        says.append(_("%(free)s MB are free in %(folder)s.") % {"free": free // MEGABYTE, "folder": folder})
+        says.append(_("%(free)s MB free in %(folder)s.") % {"free": free // MEGABYTE, "folder": folder})
         fine = fine and free > LITTLE_ROOM
     try:
         instance.check()
     except instance.ForeignFilesError as error:
         says.append(str(error))
         fine = False
-    if count := sum(1 for _file in islice(quarantine.kept(), MOST_COUNTED)):
+    if count := sum(1 for _file in islice(quarantine.contents(), MOST_COUNTED)):
         told = ngettext(
-            "%(count)s file that no job names lies in quarantine; manage.py quarantine says more.",
-            "%(count)s files that no job names lie in quarantine; manage.py quarantine says more.",
+            "%(count)s file that no job refers to is in quarantine; see manage.py quarantine.",
+            "%(count)s files that no job refers to are in quarantine; see manage.py quarantine.",
             count,
         )
         says.append(told % {"count": count})
@@ -290,14 +292,14 @@ def _review() -> Finding:
     count = Attempt.objects.for_review().count()
     if not count:
         return True, _("Every charge is explained.")
-    says = ngettext(
-        "%(count)s attempt waits for a person.", "%(count)s attempts wait for a person.", count
-    ) % {"count": count}
+    says = ngettext("%(count)s attempt needs a review.", "%(count)s attempts need a review.", count) % {
+        "count": count
+    }
     doubts = Attempt.objects.filter(state=Attempt.State.IN_DOUBT)
     if odd := doubts.filter(doubt=Attempt.Doubt.IMPLAUSIBLE).count():
         says += " " + ngettext(
-            "%(count)s names a charge that can't be right.",
-            "%(count)s name charges that can't be right.",
+            "%(count)s has an implausible charge.",
+            "%(count)s have implausible charges.",
             odd,
         ) % {"count": odd}
     if stuck := doubts.filter(doubt=Attempt.Doubt.UNBOOKED).count():
@@ -312,13 +314,15 @@ def _books() -> Finding:
     last = Verification.objects.first()
     if last is None:
         unlooked_at = Transfer.objects.filter(created_at__lt=now - VERIFIED_WITHIN).exists()
-        return not unlooked_at, _("Not verified yet; it is done nightly, or now by manage.py verify.")
+        return not unlooked_at, _(
+            "Not verified yet. Verification runs nightly; manage.py verify runs it now."
+        )
     when = timesince(last.at)
     if last.findings:
         found = "; ".join(str(sentence) for _number, sentence in last.findings[:5])
         return False, _("Verified %(when)s ago: %(found)s") % {"when": when, "found": found}
     if now - last.at > VERIFIED_WITHIN:
-        return False, _("Last verified %(when)s ago, though it is done nightly. See the periodic tasks.") % {
-            "when": when
-        }
-    return True, _("Verified %(when)s ago, all in order.") % {"when": when}
+        return False, _(
+            "Last verified %(when)s ago, although verification runs nightly. See the periodic tasks."
+        ) % {"when": when}
+    return True, _("Verified %(when)s ago; no findings.") % {"when": when}

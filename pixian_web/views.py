@@ -79,15 +79,16 @@ def _what_broke(error: BaseException | None) -> tuple[int, str, str]:
     if full or (isinstance(error, OperationalError) and "disk is full" in str(error)):
         log.error("the disk is full", error=str(error))
         text = _(
-            "The server's disk is full, so nothing was stored and no credits were held. Tell its operator."
+            "The server's disk is full, so nothing was stored and no credits were held. Tell the "
+            "person who runs this site."
         )
-        return INSUFFICIENT_STORAGE, _("There is no room left"), text
+        return INSUFFICIENT_STORAGE, _("The disk is full"), text
     if isinstance(error, OperationalError | InterfaceError):
         log.error("the database doesn't answer", error=str(error).strip())
-        text = _("The database doesn't answer. Try again in a minute; what was accepted before is safe.")
-        return UNAVAILABLE, _("Out of order for a moment"), text
+        text = _("The database isn't responding. Try again in a minute; what was accepted before is safe.")
+        return UNAVAILABLE, _("Temporarily unavailable"), text
     text = _(
-        "Pictures that were accepted are safe and their credits accounted for. Load the page again; if it "
-        "happens once more, tell the person who runs this site when it happened."
+        "Pictures that were accepted are safe and their credits are accounted for. Reload the "
+        "page; if it happens again, tell the person who runs this site when it happened."
     )
-    return SERVER_ERROR, _("Something broke on our side"), text
+    return SERVER_ERROR, _("Something went wrong on our side"), text

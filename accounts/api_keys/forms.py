@@ -21,20 +21,24 @@ class KeyForm(forms.Form):
     name = forms.CharField(
         label=gettext_lazy("Name"),
         max_length=MAX_NAME,
-        help_text=gettext_lazy("What it is for, such as the shop's upload. It stands beside each picture."),
+        help_text=gettext_lazy(
+            "What the key is for, such as the shop's uploads. The name is shown with each picture."
+        ),
     )
     scopes = forms.MultipleChoiceField(
-        label=gettext_lazy("It may"),
+        label=gettext_lazy("Permissions"),
         choices=Scope.choices,
         initial=list(Scope),
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": gettext_lazy("A key that may do nothing is of no use.")},
+        error_messages={"required": gettext_lazy("Choose at least one permission.")},
     )
     expires_on = forms.DateField(
-        label=gettext_lazy("Its last day"),
+        label=gettext_lazy("Expires on"),
         required=False,
         widget=forms.DateInput({"type": "date"}),
-        help_text=gettext_lazy("Leave it empty for a key that works until it is revoked."),
+        help_text=gettext_lazy(
+            "The last day the key works. Leave empty for a key that works until it is revoked."
+        ),
     )
 
     def clean_scopes(self) -> list[Scope]:
@@ -43,9 +47,9 @@ class KeyForm(forms.Form):
     def clean_expires_on(self) -> Any:
         last = self.cleaned_data["expires_on"]
         if last and last < timezone.localdate():
-            raise forms.ValidationError(_("This day is over."))
+            raise forms.ValidationError(_("This date is in the past."))
         if last and last.year > LAST_YEAR:
-            raise forms.ValidationError(_("Choose an earlier day, or leave the field empty."))
+            raise forms.ValidationError(_("Choose an earlier date, or leave the field empty."))
         return last
 
     @property

@@ -98,8 +98,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def _say_that_no_mail_left(self) -> NoReturn:
         text = _(
-            "The mail server doesn't take our mails at the moment, so none was sent. Try again in a few "
-            "minutes, or ask the person who runs this site for a log-in link."
+            "The mail server isn't accepting our emails right now, so none was sent. Try again in "
+            "a few minutes, or ask the person who runs this site for a sign-in link."
         )
         messages.error(self.request, text)
         raise ImmediateHttpResponse(redirect(self.request.path))

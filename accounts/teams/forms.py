@@ -23,7 +23,7 @@ class TeamForm(forms.Form):
         """In one line: it stands in the subjects of mails."""
         name = "".join(c if c.isprintable() else " " for c in self.cleaned_data["name"])
         if not name.strip():
-            raise forms.ValidationError(_("A team needs a name."))
+            raise forms.ValidationError(_("Give the team a name."))
         return " ".join(name.split())
 
 
@@ -43,7 +43,7 @@ class RoleForm(forms.Form):
 class InviteForm(RoleForm):
     """An invitation into a team, by somebody with this role in it."""
 
-    email = forms.EmailField(label=gettext_lazy("E-mail"), max_length=254)
+    email = forms.EmailField(label=gettext_lazy("Email"), max_length=254)
 
     def __init__(self, team: Team, inviter: int, *args: Any, **options: Any) -> None:
         super().__init__(invitations.roles(inviter), *args, **options)
@@ -53,7 +53,7 @@ class InviteForm(RoleForm):
         email = normalize_address(self.cleaned_data["email"])
         validate_email(email)
         if Membership.objects.filter(team=self.team, user__email=email).exists():
-            raise forms.ValidationError(_("%(email)s is in the team already."), params={"email": email})
+            raise forms.ValidationError(_("%(email)s is already in the team."), params={"email": email})
         return email
 
 
@@ -63,16 +63,16 @@ class AllowanceForm(forms.Form):
     credits = CreditsField(
         label=gettext_lazy("Credits"),
         min_value=0,
-        help_text=gettext_lazy("Up to six decimals. With 0 they can spend nothing."),
+        help_text=gettext_lazy("Up to six decimals. 0 means no spending at all."),
     )
-    period = forms.ChoiceField(label=gettext_lazy("In each"), choices=Allowance.Period.choices)
+    period = forms.ChoiceField(label=gettext_lazy("Per"), choices=Allowance.Period.choices)
     warn_percent = forms.IntegerField(
-        label=gettext_lazy("Warn at, in percent"),
+        label=gettext_lazy("Warn at (percent)"),
         min_value=1,
         max_value=100,
         # As text, for the same reason as the credits: a number field turns "8,5" into 85.
         widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off"}),
-        help_text=gettext_lazy("From here on they see a warning beside the balance, and so do you."),
+        help_text=gettext_lazy("Once this much is used, a warning appears beside the allowance."),
     )
 
 
@@ -81,7 +81,7 @@ class NewPersonForm(forms.Form):
 
     name = forms.CharField(label=gettext_lazy("Your name"), max_length=150)
     password = forms.CharField(
-        label=gettext_lazy("A password"),
+        label=gettext_lazy("Password"),
         strip=False,
         widget=forms.PasswordInput({"autocomplete": "new-password"}),
         help_text=password_validation.password_validators_help_text_html,

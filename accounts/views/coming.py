@@ -34,7 +34,11 @@ def login_link(request: HttpRequest, number: str, token: str) -> HttpResponse:
     user = login_links.user_of_link(number, token)
     if user is None:
         messages.error(
-            request, _("This link was used or is too old. Ask the person who runs this site for a new one.")
+            request,
+            _(
+                "This link has already been used or has expired. Ask the person who runs this site for "
+                "a new one."
+            ),
         )
         return redirect("account_login")
     # Browsers that load a page before it is asked for say so in Sec-Purpose.
@@ -77,4 +81,4 @@ def home(request: HttpRequest) -> HttpResponse:
     team = last or theirs.first()
     if team is None:
         return render(request, "accounts/no_team.html")
-    return redirect("atelier", team=team.slug)
+    return redirect("workspace", team=team.slug)

@@ -26,7 +26,7 @@ def invite(request: HttpRequest, team: str) -> HttpResponse:
         try:
             sent = invitations.invite(member.team, asked["email"], asked["role"], member.user)
         except TooFastError as error:
-            said = _("That was too often. You can invite again in %(seconds)s seconds.")
+            said = _("Too many invitations at once. You can invite again in %(seconds)s seconds.")
             form.add_error(None, said % {"seconds": error.retry_after})
         else:
             return render(request, "accounts/invited.html", {"team": member.team, "sent": sent})
@@ -38,9 +38,11 @@ def revoke(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team, Role.MANAGER)
     invitation = member.team.invitations.filter(pk=pk).first()
     if invitation is None:
-        messages.info(request, _("This invitation was used or revoked already."))
+        messages.info(request, _("This invitation has already been used or revoked."))
     else:
         invitations.revoke(invitation)
-        said = _("The invitation of %(email)s is revoked: its link leads nowhere now. You can invite again.")
+        said = _(
+            "The invitation for %(email)s is revoked: its link no longer works. You can invite them again."
+        )
         messages.success(request, said % {"email": invitation.email})
     return redirect("team", team=team)

@@ -57,7 +57,7 @@ def _of_user(request: HttpRequest, invitation: Invitation) -> HttpResponse | Non
     if not isinstance(user, User):
         return None
     if Membership.objects.filter(team=invitation.team, user=user).exists():
-        return redirect("atelier", team=invitation.team.slug)
+        return redirect("workspace", team=invitation.team.slug)
     if user.email != invitation.email:
         return _page(request, invitation, "other")
     if not is_confirmed(user):
@@ -94,5 +94,5 @@ def _gone(request: HttpRequest) -> HttpResponse:
 
 
 def _welcome(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    messages.success(request, _("You are in the team %(team)s now.") % {"team": invitation.team})
-    return redirect("atelier", team=invitation.team.slug)
+    messages.success(request, _("You have joined the team %(team)s.") % {"team": invitation.team})
+    return redirect("workspace", team=invitation.team.slug)

@@ -50,7 +50,7 @@ def revoke(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team, Role.MEMBER)
     key = _key(member, pk)
     if keys.revoke(key, member.user):
-        messages.success(request, _("The key %(name)s is revoked. It opens nothing any more.") % vars(key))
+        messages.success(request, _("The key %(name)s is revoked. It no longer works.") % vars(key))
     return redirect("keys", team=team)
 
 
@@ -64,7 +64,7 @@ def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     )
     if form.is_valid():
         allowances.grant(key, **chosen_allowance(form))
-        messages.success(request, _("The allowance of %(who)s is set.") % {"who": key.name})
+        messages.success(request, _("The allowance for %(who)s is set.") % {"who": key.name})
         return redirect("keys", team=team)
     shown = {"team": member.team, "who": key.name, "pk": pk, "standing": standing, "form": form}
     return render(request, "accounts/key_allowance.html", shown)
@@ -75,7 +75,7 @@ def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team, Role.MANAGER)
     key = _key(member, pk)
     allowances.lift(key)
-    messages.success(request, _("The key %(name)s has no limit of its own any more.") % vars(key))
+    messages.success(request, _("The key %(name)s no longer has an allowance of its own.") % vars(key))
     return redirect("keys", team=team)
 
 

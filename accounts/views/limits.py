@@ -28,7 +28,7 @@ def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     form = AllowanceForm(typed, initial=initial_allowance(request, standing))
     if form.is_valid():
         allowances.grant(other, **chosen_allowance(form))
-        messages.success(request, _("The allowance of %(who)s is set.") % {"who": other.user})
+        messages.success(request, _("The allowance for %(who)s is set.") % {"who": other.user})
         return redirect("team", team=team)
     shown = {"team": other.team, "who": other.user, "pk": pk, "standing": standing, "form": form}
     return render(request, "accounts/allowance.html", shown)
@@ -40,7 +40,7 @@ def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     other = _limited(request, team, pk)
     standing = allowances.of_members(other.team).get(other.pk)
     allowances.lift(other)
-    said = _("%(who)s has no limit any more. If that was a mistake, set it again here.")
+    said = _("%(who)s no longer has an allowance. If that was a mistake, set it again here.")
     messages.success(request, said % {"who": other.user})
     before = QueryDict(mutable=True)
     before.update(_of(standing) if standing else {})

@@ -20,7 +20,7 @@ def change_role(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     other = of_team(owner, pk)
     form = RoleForm(Role, request.POST)
     if not form.is_valid():
-        messages.error(request, _("Choose one of the roles."))
+        messages.error(request, _("Choose a role."))
         return redirect("team", team=team)
     role: Role = form.cleaned_data["role"]
     try:
@@ -29,7 +29,7 @@ def change_role(request: HttpRequest, team: str, pk: int) -> HttpResponse:
         messages.error(request, _why(error))
     else:
         said = {"who": other.user, "role": role.label, "before": other.get_role_display()}
-        messages.success(request, _("%(who)s is %(role)s now, and was %(before)s before.") % said)
+        messages.success(request, _("%(who)s is now %(role)s (was %(before)s).") % said)
     return redirect("team", team=team)
 
 
@@ -47,7 +47,7 @@ def remove(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     except RefusedError as error:
         messages.error(request, _why(error))
     else:
-        said = _("%(who)s is out of the team.") % {"who": other.user}
+        said = _("%(who)s was removed from the team.") % {"who": other.user}
         messages.success(request, f"{said} {_revoked(taken)}")
     return redirect("team", team=team)
 
@@ -81,7 +81,7 @@ def hand_over(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     except RefusedError as error:
         messages.error(request, _why(error))
     else:
-        said = _("%(who)s owns the team now. You are a manager.")
+        said = _("%(who)s now owns the team. You are a manager.")
         messages.success(request, said % {"who": heir.user})
     return redirect("team", team=team)
 
@@ -102,8 +102,8 @@ def _confirm(request: HttpRequest, template: str, member: Membership, **effect: 
 
 def _why(error: RefusedError) -> str:
     if isinstance(error, LastOwnerError):
-        return _("A team needs an owner who can log in. Make somebody else an owner first.")
-    return _("Somebody else changed this a moment ago. Look again, then decide.")
+        return _("A team needs an owner who can sign in. Make someone else an owner first.")
+    return _("Someone else changed this a moment ago. Check the team again, then decide.")
 
 
 def _revoked(taken: Taken) -> str:

@@ -44,7 +44,7 @@ def rename(request: HttpRequest, team: str) -> HttpResponse:
     if not form.is_valid():
         return render(request, "accounts/team.html", page(member, rename_form=form))
     create.rename(member.team, form.cleaned_data["name"])
-    messages.success(request, _("The team is called %(name)s now.") % form.cleaned_data)
+    messages.success(request, _("The team is now called %(name)s.") % form.cleaned_data)
     return redirect("team", team=team)
 
 

@@ -54,11 +54,11 @@ class Attempt(models.Model):
     class Doubt(models.TextChoices):
         """Why a person has to look, or had to."""
 
-        UNANSWERED = "unanswered", _("no answer was recorded")
-        NO_CHARGE = "no_charge", _("the answer names no charge that can be read")
-        IMPLAUSIBLE = "implausible", _("the charge can't be right")
+        UNANSWERED = "unanswered", _("no response was recorded")
+        NO_CHARGE = "no_charge", _("the response states no readable charge")
+        IMPLAUSIBLE = "implausible", _("the charge is implausible")
         UNBOOKED = "unbooked", _("it couldn't be booked")
-        LATE = "late", _("the answer came after the call had been given up")
+        LATE = "late", _("the response came after the call was given up")
 
     job = models.ForeignKey("jobs.Job", on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField()

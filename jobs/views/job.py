@@ -33,12 +33,12 @@ def again(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     try:
         submit_again(found, member.user)
     except NotFailedError:
-        messages.info(request, _("This picture is under way or done already."))
+        messages.info(request, _("This picture is already in progress or done."))
     except AllowanceUsedUpError as error:
         messages.error(request, hold_errors.told(error))
         return render(request, "jobs/job.html", _shown(member, pk), status=hold_errors.PAYMENT_REQUIRED)
     except LedgerError:
-        messages.error(request, _("There aren't enough credits to try again."))
+        messages.error(request, _("There aren't enough credits to retry."))
     return redirect("job", team=team, pk=pk)
 
 

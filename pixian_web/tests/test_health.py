@@ -20,7 +20,7 @@ from accounts.models import Transfer
 from conftest import World
 from jobs.models import Job, PeriodicTask, Verification, WorkerHeartbeat
 from jobs.queue import claims, workers
-from jobs.storage import instance, quarantine
+from jobs.storage import instance, strays
 from jobs.tests.storage.disks import volume
 from jobs.tests.upstream import CREDENTIALS, Server, serving
 from jobs.worker import periodic
@@ -55,7 +55,7 @@ def test_staff_see_every_part_and_nobody_else_does(client: Client, world: World)
         "Periodic tasks",
         "Queue",
         "Disk",
-        "For review",
+        "Review",
         "Books and files",
     ):
         assert part in page
@@ -132,12 +132,12 @@ def test_files_of_another_database_and_quarantined_ones_are_told(world: World) -
     assert said("Disk").fine
     path = Path(default_storage.path(default_storage.save("aurora/x/result-1.png", ContentFile(b"?"))))
     os.utime(path, (0, 0))
-    assert quarantine.sweep().moved
+    assert strays.sweep().moved
     assert "1 file that no job names lies in quarantine" in said("Disk").says
     Path(default_storage.path(".instance")).write_text("another")
     check = said("Disk")
     assert not check.fine
-    assert "aren't this database's (another there" in check.says
+    assert "don't belong to this database (another there" in check.says
 
 
 def test_what_was_found_wrong_is_told(world: World) -> None:
@@ -250,7 +250,7 @@ def test_a_check_that_fails_itself_is_a_red_line_and_logged_with_where(
         raise ProgrammingError("no such column")
 
     monkeypatch.setattr(health, "_review", fail)
-    check = said("For review")
+    check = said("Review")
     assert not check.fine
     assert "log" in check.says
     assert "Traceback" in caplog.text
@@ -280,7 +280,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Client:
         (OperationalError("connection refused"), 503, "The database doesn&#x27;t answer"),
         (OperationalError("database or disk is full"), 507, "disk is full"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 507, "disk is full"),
-        (ZeroDivisionError(), 500, "Something broke on our side"),
+        (ZeroDivisionError(), 500, "Something went wrong on our side"),
     ],
 )
 def test_a_broken_page_says_what_it_can(

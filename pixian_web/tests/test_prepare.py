@@ -100,7 +100,9 @@ def test_a_wrong_database_is_told_of_the_files_and_changes_none(data_dir: Path) 
     kept.write_bytes(b"paid")
     id_ = (data_dir / "files/.instance").read_text()
     done = prepare(data_dir)
-    assert re.search(r"files in .*/files aren't this database's \(.{36} there, no id here\)", done.stderr)
+    assert re.search(
+        r"files in .*/files don't belong to this database \(.{36} there, no id here\)", done.stderr
+    )
     assert "manage.py adopt_files" in done.stderr
     assert kept.read_bytes() == b"paid"
     assert (data_dir / "files/.instance").read_text() == id_

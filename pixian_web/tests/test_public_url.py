@@ -139,7 +139,7 @@ def test_an_old_form_is_told_apart(db: None) -> None:
     assert "open for too long" in response.content.decode()
 
 
-PAGES = ("atelier", "history", "team", "keys", "quick_start")
+PAGES = ("workspace", "history", "team", "keys", "quick_start")
 
 
 def test_answers_stay_out_of_shared_caches(client: Client, world: World) -> None:

@@ -1,5 +1,5 @@
 // Sends dropped, pasted or chosen pictures one by one, each with its own progress and its own answer.
-// Beside templates/jobs/atelier.html; without this script the form there sends everything at once.
+// Beside templates/jobs/workspace.html; without this script the form there sends everything at once.
 
 const AT_ONCE = 3;
 const form = document.querySelector("[data-upload]");

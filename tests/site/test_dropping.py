@@ -53,7 +53,7 @@ def test_a_folder_without_pictures_says_so(owner_page: Page, tmp_path: Path) -> 
     tile = owner_page.locator("[data-pending] .tile")
     expect(tile).to_contain_text("taxes")
     expect(tile).to_contain_text("no pictures")
-    expect(tile.get_by_role("button", name="Try again")).to_be_hidden()
+    expect(tile.get_by_role("button", name="Retry")).to_be_hidden()
     tile.get_by_role("button", name="Dismiss").click()
     expect(tile).to_have_count(0)
 
@@ -78,6 +78,6 @@ def test_a_file_that_changed_meanwhile_is_no_broken_connection(owner_page: Page,
     expect(tile).to_contain_text("logged out")
     owner_page.unroute("**/upload/")
     photo.unlink()
-    tile.get_by_role("button", name="Try again").click()
+    tile.get_by_role("button", name="Retry").click()
     expect(tile).to_contain_text("cannot be read")
     expect(tile).not_to_contain_text("connection")

@@ -76,7 +76,7 @@ def has_a_real_matte(png: bytes) -> None:
 def test_the_link_works_once(page: Page, instance: Instance) -> None:
     link = login_link(instance)
     page.goto(link)
-    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Sign out").click()
     page.goto(link)
     expect(page.get_by_role("status")).to_contain_text("was used or is too old")
 
@@ -88,7 +88,7 @@ def test_a_log_in_that_ran_out_is_said_and_the_file_can_go_again(owner_page: Pag
     tile = owner_page.locator("[data-pending] .tile")
     expect(tile).to_contain_text("logged out")
     owner_page.context.add_cookies(cookies)  # type: ignore[arg-type]
-    tile.get_by_role("button", name="Try again").click()
+    tile.get_by_role("button", name="Retry").click()
     expect(owner_page.locator("#batch .tile")).to_have_count(1)
 
 
@@ -96,7 +96,7 @@ def test_without_scripts_a_form_does_the_same(browser: Browser, instance: Instan
     with page_on(browser, instance, java_script_enabled=False) as page:
         page.goto(login_link(instance))
         page.set_input_files("#image", drop[2:])
-        page.get_by_role("button", name="Remove the backgrounds").click()
+        page.get_by_role("button", name="Remove backgrounds").click()
         expect(page.locator("main")).to_contain_text("notes.jpg")
         expect(page.locator("main")).to_contain_text("coffee.jpg")
 
@@ -110,7 +110,7 @@ def test_pages_are_accessible(owner_page: Page, drop: list[Path]) -> None:
         for address in ("/t/my-team/", "/t/my-team/history/", "/t/my-team/jobs/1/", "/t/my-team/jobs/99999/"):
             owner_page.goto(address)
             passes_axe(owner_page)
-    owner_page.get_by_role("button", name="Log out").click()
+    owner_page.get_by_role("button", name="Sign out").click()
     passes_axe(owner_page)
 
 

@@ -53,7 +53,7 @@ def test_keys_are_limited_and_revoked_without_scripts(browser: Browser, instance
         archive = page.locator(".person", has=page.get_by_text("Archive", exact=True))
         archive.get_by_role("link", name="Allowance").click()
         page.get_by_label("Credits").fill("2.5")
-        page.get_by_role("button", name="Set the allowance").click()
+        page.get_by_role("button", name="Set allowance").click()
         expect(archive).to_contain_text("0 of 2.5 credits used")
         archive.locator("summary").press("Enter")
         archive.get_by_role("button", name="Revoke Archive").press("Enter")

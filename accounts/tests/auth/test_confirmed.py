@@ -103,7 +103,7 @@ def test_an_invitation_is_not_a_squatters(mallory: User, invited: str) -> None:
 def test_once_confirmed_by_mail_it_is(mallory: User, invited: str, settings: Settings) -> None:
     settings.MAIL_LEAVES = True
     client = browser_of(mallory)
-    assert "Send a mail to confirm it" in client.get(invited).content.decode()
+    assert "Send a confirmation email" in client.get(invited).content.decode()
     mail.outbox.clear()
     change(client, "send", mallory.email)
     client.post(the_link())
@@ -156,7 +156,7 @@ def test_a_page_tells_whose_address_is_unconfirmed(world: World, mallory: User, 
     assert "Nobody has confirmed yet" in page
     assert "Ask the person who runs it to confirm" in page
     settings.MAIL_LEAVES = True
-    assert "Send a mail to confirm it" in browser_of(mallory).get(reverse("account_email")).content.decode()
+    assert "Send a confirmation email" in browser_of(mallory).get(reverse("account_email")).content.decode()
     assert "Nobody has confirmed" not in browser_of(world.bob).get(reverse("account_email")).content.decode()
 
 

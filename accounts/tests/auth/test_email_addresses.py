@@ -98,7 +98,7 @@ def test_a_second_factor_is_no_obstacle(world: World, alice: Client) -> None:
 def test_a_mail_server_that_is_down_is_said(world: World, alice: Client, mail_server_down: None) -> None:
     page = send(alice, "add")
     assert "none was sent" in page
-    assert "Send the mail again" in page
+    assert "Resend the email" in page
 
 
 def test_the_mail_can_be_sent_again(world: World, alice: Client) -> None:

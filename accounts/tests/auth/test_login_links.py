@@ -44,7 +44,7 @@ def test_a_link_logs_in(world: World, client: Client, settings: Settings) -> Non
     assert (response.status_code, response.headers["Location"]) == (302, reverse("home"))
     assert who(client) == world.alice.pk
     assert "no-store" in response.headers["Cache-Control"]
-    assert client.get(reverse("atelier", args=[world.team.slug])).status_code == 200
+    assert client.get(reverse("workspace", args=[world.team.slug])).status_code == 200
 
 
 def test_a_link_is_used_once(world: World, client: Client, settings: Settings) -> None:

@@ -69,7 +69,7 @@ def test_the_password_alone_does_not_log_in_any_more(world: World, client: Clien
     assert response.headers["Location"].startswith(reverse("mfa_authenticate"))
     assert not logged_in(client)
     assert client.get(reverse("home")).status_code == 302
-    assert "One step more" in page(client, "mfa_authenticate")
+    assert "One more step" in page(client, "mfa_authenticate")
     assert "Incorrect code" in client.post(reverse("mfa_authenticate"), {"code": "000000"}).content.decode()
     done = client.post(reverse("mfa_authenticate"), {"code": code_of(SECRET)})
     assert done.headers["Location"] == reverse("mfa_index")

@@ -52,7 +52,7 @@ def test_somebody_new_makes_an_account_and_is_in(world: World, client: Client) -
         assert expected in text(page)
 
     response = client.post(address, ANSWERS)
-    assert (response.status_code, response["Location"]) == (302, reverse("atelier", args=["aurora"]))
+    assert (response.status_code, response["Location"]) == (302, reverse("workspace", args=["aurora"]))
     dora = User.objects.get(email=DORA)
     assert who(client) == dora.pk
     assert Membership.objects.get(user=dora).role == Role.MANAGER
@@ -65,7 +65,7 @@ def test_whoever_has_the_address_joins_by_a_button(world: World, client: Client)
     client.force_login(world.charlie)
     assert 'name="password"' not in text(client.get(address))
     response = client.post(address)
-    assert (response.status_code, response["Location"]) == (302, reverse("atelier", args=["aurora"]))
+    assert (response.status_code, response["Location"]) == (302, reverse("workspace", args=["aurora"]))
     assert Membership.objects.get(user=world.charlie, team=world.team).role == Role.VIEWER
 
 
@@ -102,7 +102,7 @@ def test_members_go_to_their_team(world: World, client: Client) -> None:
     address = link(world, world.bob.email, Role.OWNER)
     client.force_login(world.bob)
     for ask in (client.get, client.post):
-        assert ask(address)["Location"] == reverse("atelier", args=["aurora"])
+        assert ask(address)["Location"] == reverse("workspace", args=["aurora"])
     assert Membership.objects.get(team=world.team, user=world.bob).role == Role.MEMBER
 
 
@@ -146,7 +146,7 @@ def test_what_is_no_good_looks_the_same(world: World, client: Client, how: str) 
     before = counts()
     for response in (client.get(address), client.post(address, ANSWERS)):
         assert response.status_code == 404
-        assert "This invitation is no good any more" in text(response)
+        assert "This invitation is no longer valid" in text(response)
         assert "Aurora" not in text(response)
         assert is_quiet(response)
     assert counts() == before

@@ -44,7 +44,7 @@ def test_leaving(world: World, client: Client) -> None:
     assert "1 API key is revoked" in text(log_in(client, "bob").get(page(world, "leave_team")))
     response = client.post(page(world, "leave_team"), follow=True)
     assert "You have left the team Aurora. 1 API key was revoked." in told(response)
-    assert "You are in no team yet" in text(response)
+    assert "You aren't in a team yet" in text(response)
 
 
 def test_the_only_owner_is_told_that_they_cant_leave(world: World, client: Client) -> None:

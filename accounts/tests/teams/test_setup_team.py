@@ -47,7 +47,7 @@ def test_a_team_with_a_new_owner(db: None, client: Client, settings: Settings) -
     assert not member.user.has_usable_password()
 
     client.get(link.removeprefix(settings.PUBLIC_URL), follow=True)
-    assert client.get(reverse("atelier", args=[team.slug])).status_code == 200
+    assert client.get(reverse("workspace", args=[team.slug])).status_code == 200
 
 
 def test_a_new_owner_can_be_given_a_password(db: None) -> None:

@@ -26,7 +26,7 @@ class Verdict(models.TextChoices):
 
     IN_DOUBT = "in_doubt", _("in doubt")
     NO_HEADER = "no_header", _("no charge header")
-    IMPLAUSIBLE = "implausible", _("unbelievable charge")
+    IMPLAUSIBLE = "implausible", _("implausible charge")
     UNBOOKED = "unbooked", _("couldn't be booked")
     MISMATCH = "mismatch", _("mismatch")
     OVERAGE = "overage", _("overage")

@@ -102,7 +102,7 @@ def test_the_page_says_who_decided_what_it_was_charged_and_why(
 
 def test_the_page_says_when_a_worker_has_gone_silent(world: World, client: Client) -> None:
     job = world.job()
-    silent = "Its worker has gone silent. Another one takes it up."
+    silent = "Its worker stopped responding. Another one will take over."
     assert silent not in shown(client, world.bob, job)
     assert claims.claim("killed")
     assert silent not in shown(client, world.bob, job)

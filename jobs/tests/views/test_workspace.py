@@ -34,7 +34,7 @@ def file(content: bytes | None = None, name: str = "photo.png") -> SimpleUploade
     return SimpleUploadedFile(name, small_png() if content is None else content, "image/png")
 
 
-def page(world: World, name: str = "atelier", *args: Any) -> str:
+def page(world: World, name: str = "workspace", *args: Any) -> str:
     return reverse(name, args=[world.team.slug, *args])
 
 
@@ -97,13 +97,13 @@ def test_who_sees_the_page(world: World, client: Client, who: str, status: int, 
 
 def test_no_team_is_like_a_team_of_others(world: World, client: Client) -> None:
     client.force_login(world.charlie)
-    others, none = client.get(page(world)), client.get(reverse("atelier", args=["no-such-team"]))
+    others, none = client.get(page(world)), client.get(reverse("workspace", args=["no-such-team"]))
     assert (others.status_code, none.status_code) == (404, 404)
     token = re.compile(r'value="\w{64}"')
     assert token.sub("", text(others)) == token.sub("", text(none))
 
 
-@pytest.mark.parametrize("name", ["atelier", "upload", "batch"])
+@pytest.mark.parametrize("name", ["workspace", "upload", "batch"])
 def test_strangers_are_sent_to_the_log_in(world: World, client: Client, name: str) -> None:
     address = page(world, name, *([uuid4()] if name == "batch" else []))
     ask = client.post if name == "upload" else client.get
@@ -115,7 +115,7 @@ def test_strangers_are_sent_to_the_log_in(world: World, client: Client, name: st
     assert "logged out" in text(told)
 
 
-@pytest.mark.parametrize(("name", "method"), [("atelier", "post"), ("upload", "get"), ("batch", "post")])
+@pytest.mark.parametrize(("name", "method"), [("workspace", "post"), ("upload", "get"), ("batch", "post")])
 def test_each_address_has_its_method(world: World, client: Client, name: str, method: str) -> None:
     client.force_login(world.alice)
     address = page(world, name, *([uuid4()] if name == "batch" else []))

@@ -73,7 +73,7 @@ ROWS: dict[str, Row] = {
     "admin:login": PUBLIC,
     "admin:logout": PUBLIC,
     # Pictures
-    "atelier": team(),
+    "workspace": team(),
     "upload": team(Role.MEMBER, "post", *OK_TO_POST),
     "batch": team(fixed={"batch": BATCH}),
     "history": team(),
