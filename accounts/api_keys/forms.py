@@ -1,6 +1,6 @@
-"""What a page of keys takes in."""
+"""Validate the form for a new API key."""
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -8,15 +8,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.ledger.periods import midnight
 from accounts.models import Scope
 
 MAX_NAME = 80
 LAST_YEAR = 2999
-"""Later days can't be reckoned with in every time zone (Python's calendar ends with the year 9999)."""
+"""Dates near the year 9999, where Python's calendar ends, overflow in some time zones."""
 
 
 class KeyForm(forms.Form):
-    """A new key. ``expires_on``: the last day on which it works, in the instance's time zone."""
+    """A new key. ``expires_on`` is the last day it works, in the instance's time zone."""
 
     name = forms.CharField(
         label=gettext_lazy("Name"),
@@ -54,6 +55,6 @@ class KeyForm(forms.Form):
 
     @property
     def expires_at(self) -> datetime | None:
-        """The moment at which it stops to work."""
+        """Return the midnight after the key's last day."""
         last = self.cleaned_data["expires_on"]
-        return timezone.make_aware(datetime.combine(last + timedelta(days=1), time.min)) if last else None
+        return midnight(last + timedelta(days=1)) if last else None

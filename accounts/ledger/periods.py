@@ -24,8 +24,8 @@ def around(period: str, at: datetime) -> tuple[datetime, datetime]:
         case _:
             first = day.replace(day=1)
             after = (first + timedelta(days=31)).replace(day=1)
-    return _midnight(first), _midnight(after)
+    return midnight(first), midnight(after)
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))

@@ -1,4 +1,4 @@
-"""What a team's pages take in: its name, an invitation, a role, a limit; nothing invalid passes."""
+"""Validate the forms of a team's pages: its name, an invitation, a role, an allowance."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,7 +20,7 @@ class TeamForm(forms.Form):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=MAX_NAME)
 
     def clean_name(self) -> str:
-        """In one line: it stands in the subjects of mails."""
+        """Put the name on one line, since subjects of emails contain it."""
         name = "".join(c if c.isprintable() else " " for c in self.cleaned_data["name"])
         if not name.strip():
             raise forms.ValidationError(_("Give the team a name."))
@@ -28,7 +28,7 @@ class TeamForm(forms.Form):
 
 
 class RoleForm(forms.Form):
-    """One of these roles."""
+    """A choice among the given roles."""
 
     def __init__(self, roles: Iterable[Role], *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -41,7 +41,7 @@ class RoleForm(forms.Form):
 
 
 class InviteForm(RoleForm):
-    """An invitation into a team, by somebody with this role in it."""
+    """An invitation to a team, by a member whose role is ``inviter``."""
 
     email = forms.EmailField(label=gettext_lazy("Email"), max_length=254)
 
@@ -58,7 +58,7 @@ class InviteForm(RoleForm):
 
 
 class AllowanceForm(forms.Form):
-    """How much somebody may spend; ``credits`` in micro-credits."""
+    """How much a member or key may spend; ``credits`` is cleaned to micro-credits."""
 
     credits = CreditsField(
         label=gettext_lazy("Credits"),
@@ -70,14 +70,14 @@ class AllowanceForm(forms.Form):
         label=gettext_lazy("Warn at (percent)"),
         min_value=1,
         max_value=100,
-        # As text, for the same reason as the credits: a number field turns "8,5" into 85.
+        # A text field, as for the credits: a number field turns "8,5" into 85.
         widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off"}),
         help_text=gettext_lazy("Once this much is used, a warning appears beside the allowance."),
     )
 
 
 class NewPersonForm(forms.Form):
-    """Somebody who was invited and has no account yet."""
+    """The account of an invited person who has none yet."""
 
     name = forms.CharField(label=gettext_lazy("Your name"), max_length=150)
     password = forms.CharField(
@@ -93,7 +93,7 @@ class NewPersonForm(forms.Form):
         self.email = email
 
     def clean(self) -> None:
-        """A password is also compared with the name and the address."""
+        """Validate the password, also against the name and the address."""
         super().clean()
         user = User(email=self.email, first_name=self.cleaned_data.get("name", ""))
         if password := self.cleaned_data.get("password"):

@@ -1,4 +1,4 @@
-"""What the pages for logging in ask about the site and its forms."""
+"""Tell the sign-in pages about the site's settings and forms."""
 
 from django import template
 from django.conf import settings
@@ -10,7 +10,7 @@ register = template.Library()
 
 @register.simple_tag
 def mail_leaves() -> bool:
-    """Whether mails of this site reach people."""
+    """Return True if this site's emails reach people."""
     return bool(settings.MAIL_LEAVES)
 
 
@@ -26,6 +26,6 @@ def public_url() -> str:
 
 @register.filter
 def plain(field: BoundField) -> SafeString:
-    """The field without a placeholder, which would say its label once more and look like something typed."""
+    """Render a field without its placeholder, which repeats the label and looks like typed text."""
     codes = {"inputmode": "numeric"} if field.name == "code" else {}
     return field.as_widget(attrs={"placeholder": False, **codes})

@@ -1,4 +1,4 @@
-"""Asking somebody into the team, and thinking better of it."""
+"""Invite someone to the team, or revoke an invitation."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -18,7 +18,10 @@ from accounts.views.team import page
 @never_cache
 @require_POST
 def invite(request: HttpRequest, team: str) -> HttpResponse:
-    """Answers with the page itself and not with a redirect: its link is kept nowhere."""
+    """Create an invitation and show its link.
+
+    The response is the page itself, not a redirect, because the link is stored nowhere.
+    """
     member = enter(request, team, Role.MANAGER)
     form = InviteForm(member.team, member.role, request.POST)
     if form.is_valid():

@@ -1,4 +1,4 @@
-"""What a member may spend in a day, a week or a month: set, changed, lifted."""
+"""Set, change and remove a member's allowance."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from accounts.ledger.money import to_credits
 from accounts.models import Membership, Role
 from accounts.teams.forms import AllowanceForm
 from accounts.teams.permissions import enter
-from accounts.views.members import of_team
+from accounts.views.members import get_member
 from accounts.views.team import may_limit
 
 
@@ -24,8 +24,8 @@ from accounts.views.team import may_limit
 def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     other = _limited(request, team, pk)
     standing = allowances.of_members(other.team).get(other.pk)
-    typed = request.POST if request.method == "POST" else None
-    form = AllowanceForm(typed, initial=initial_allowance(request, standing))
+    data = request.POST if request.method == "POST" else None
+    form = AllowanceForm(data, initial=initial_allowance(request, standing))
     if form.is_valid():
         allowances.grant(other, **chosen_allowance(form))
         messages.success(request, _("The allowance for %(who)s is set.") % {"who": other.user})
@@ -36,20 +36,20 @@ def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
 
 @require_POST
 def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
-    """Leads back to the form, which holds what was lifted: setting it again is a press of its button."""
+    """Remove the allowance, and show the form with its values, so that one click restores it."""
     other = _limited(request, team, pk)
     standing = allowances.of_members(other.team).get(other.pk)
     allowances.lift(other)
-    said = _("%(who)s no longer has an allowance. If that was a mistake, set it again here.")
-    messages.success(request, said % {"who": other.user})
+    text = _("%(who)s no longer has an allowance. If that was a mistake, set it again here.")
+    messages.success(request, text % {"who": other.user})
     before = QueryDict(mutable=True)
-    before.update(_of(standing) if standing else {})
+    before.update(_form_values(standing) if standing else {})
     return redirect(f"{reverse('allowance', args=[team, pk])}?{before.urlencode()}")
 
 
 def _limited(request: HttpRequest, team: str, pk: int) -> Membership:
     reader = enter(request, team, Role.MANAGER)
-    other = of_team(reader, pk)
+    other = get_member(reader, pk)
     if not may_limit(reader, other):
         raise PermissionDenied(
             _("Managers set allowances for members and viewers. Ask an owner of the team.")
@@ -58,17 +58,17 @@ def _limited(request: HttpRequest, team: str, pk: int) -> Membership:
 
 
 def initial_allowance(request: HttpRequest, standing: Standing | None) -> dict[str, Any]:
-    usual = {"period": "month", "warn_percent": 80}
-    return _of(standing) if standing else usual | request.GET.dict()
+    defaults = {"period": "month", "warn_percent": 80}
+    return _form_values(standing) if standing else defaults | request.GET.dict()
 
 
 def chosen_allowance(form: AllowanceForm) -> dict[str, Any]:
-    """What the form asks ``allowances.grant`` for."""
+    """Return the form's values as arguments for ``allowances.grant``."""
     chosen = form.cleaned_data
     return {"limit": chosen["credits"], "period": chosen["period"], "warn_percent": chosen["warn_percent"]}
 
 
-def _of(standing: Standing) -> dict[str, Any]:
+def _form_values(standing: Standing) -> dict[str, Any]:
     allowance = standing.allowance
     return {
         "credits": to_credits(allowance.limit_microcredits),

@@ -1,4 +1,4 @@
-"""Opening a team of one's own."""
+"""Create a team of one's own."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse

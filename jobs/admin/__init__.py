@@ -104,7 +104,7 @@ class AttemptAdmin(LookOnlyAdmin):
     actions = ("decide", "acknowledge")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
-        return super().get_queryset(request).prefetch_related("hold__resolutions")
+        return cast("AttemptQuerySet", super().get_queryset(request)).with_verdict()
 
     def exactly(self, text: str) -> Q | None:
         return Q(job=int(text)) if is_key(text) else None

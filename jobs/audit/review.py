@@ -10,6 +10,7 @@ from accounts.ledger.operations import LedgerError
 from accounts.models import Role, Team, Transfer, User
 from jobs.calls import attempts
 from jobs.models import Attempt, Job
+from jobs.models.verdicts import CONTRADICTED
 from jobs.queue import claims
 from jobs.storage import files
 from pixian.client.client import OK
@@ -90,7 +91,8 @@ def acknowledge(attempt: Attempt, actor: User, note: str) -> None:
     note = _reason(note)
     row = Attempt.objects.select_for_update().get(pk=attempt.pk)
     above = Transfer.objects.filter(hold=row.hold_id, kind=Transfer.Kind.OVERAGE)
-    if not (row.is_contradicted or (row.reviewed_at is None and above.exists())):
+    contradicted = Attempt.objects.filter(CONTRADICTED, pk=row.pk)
+    if not (contradicted.exists() or (row.reviewed_at is None and above.exists())):
         raise attempts.WrongStateError(f"{attempt} is nothing that waits for a look")
     notes = [row.review_note, note]
     attempt.reviewed_by, attempt.reviewed_at = actor, timezone.now()

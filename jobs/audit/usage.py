@@ -46,7 +46,7 @@ class Part:
 def bookings(team: Team, span: DateRange) -> QuerySet[Transfer]:
     """What was settled, and what was charged above a hold, by the time it was booked."""
     every = Transfer.objects.all()
-    return pagination.of_days(every, every, span).filter(kind__in=BOOKINGS, credit__team=team)
+    return pagination.in_days(every, every, span).filter(kind__in=BOOKINGS, credit__team=team)
 
 
 def parts(team: Team, span: DateRange, by: By) -> list[Part]:

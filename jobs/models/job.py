@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import Func, Prefetch, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -52,8 +52,8 @@ class JobQuerySet(models.QuerySet["Job"]):
         return waiting.filter(urgent, priority__gte=job.priority)
 
     def with_books(self) -> Self:
-        """With all that ``reconcile.books`` reads."""
-        return self.prefetch_related("attempts__hold__resolutions")
+        """Prefetch all that ``reconcile.books`` reads."""
+        return self.prefetch_related(Prefetch("attempts", Attempt.objects.with_verdict()))
 
 
 class Job(models.Model):

@@ -25,6 +25,7 @@ from jobs.tests.storage.disks import volume
 from jobs.tests.upstream import CREDENTIALS, Server, serving
 from jobs.worker import periodic
 from pixian_web import health
+from pixian_web.health import services, work
 
 
 def said(name: str) -> health.Check:
@@ -33,7 +34,7 @@ def said(name: str) -> health.Check:
 
 @pytest.fixture(autouse=True)
 def paid_upstream(settings: Settings) -> Any:
-    """A server of the contract, which the settings point at."""
+    """Start a server of the contract and point the settings at it."""
     with serving() as server:
         settings.PIXIAN_EMBEDDED = False
         settings.PIXIAN_API_URL = server.url
@@ -59,7 +60,7 @@ def test_staff_see_every_part_and_nobody_else_does(client: Client, world: World)
         "Books and files",
     ):
         assert part in page
-    assert "Something wants an operator" in page
+    assert "Something needs attention" in page
 
 
 def test_a_worker_that_is_there_is_named(world: World) -> None:
@@ -77,7 +78,8 @@ def test_the_balance_at_the_upstream_is_shown(world: World, paid_upstream: Serve
 
 
 @pytest.mark.parametrize(
-    ("status", "says"), [(401, "Look at PIXIAN_API_ID"), (404, "isn't Pixian"), (503, "can't be reached")]
+    ("status", "says"),
+    [(401, "Check PIXIAN_API_ID"), (404, "isn't a Pixian server"), (503, "can't be reached")],
 )
 def test_a_wrong_upstream_is_told_by_what_to_look_at(
     world: World, paid_upstream: Server, status: int, says: str
@@ -105,7 +107,7 @@ def test_a_queue_that_stands_still_is_told(world: World) -> None:
     assert said("Queue").fine
     job = world.job()
     assert said("Queue").fine
-    type(job).objects.update(run_after=timezone.now() - 2 * health.SLOW_QUEUE)
+    type(job).objects.update(run_after=timezone.now() - 2 * work.SLOW_QUEUE)
     check = said("Queue")
     assert not check.fine
     assert "1 waiting" in check.says
@@ -118,12 +120,12 @@ def test_the_disk_that_the_files_lie_on_is_looked_at(
 ) -> None:
     """They may have a volume of their own, and that one fills up."""
     instance.establish()
-    assert said("Disk").fine == (shutil.disk_usage(tmp_path).free > health.LITTLE_ROOM)
+    assert said("Disk").fine == (shutil.disk_usage(tmp_path).free > work.LOW_DISK_BYTES)
     settings.MEDIA_ROOT = tmp_path / "volume"
     with volume(tmp_path / "volume", megabytes=16):
         check = said("Disk")
         assert not check.fine
-        assert f"16 MB are free in {tmp_path / 'volume'}." in check.says
+        assert f"16 MB free in {tmp_path / 'volume'}." in check.says
         assert f"free in {settings.DATA_DIR}." in check.says
 
 
@@ -195,7 +197,7 @@ def test_a_job_that_no_idle_worker_takes_is_told(world: World) -> None:
     """Beat is dead, say, and the broker was emptied. A busy worker is another matter, for a while."""
     workers.register("host:1", 1)
     world.job()
-    due = timezone.now() - health.STARTS_WITHIN - timedelta(seconds=1)
+    due = timezone.now() - work.STARTS_WITHIN - timedelta(seconds=1)
     Job.objects.update(run_after=due)
     check = said("Queue")
     assert not check.fine
@@ -210,7 +212,7 @@ def test_a_job_that_a_dead_worker_left_is_told(world: World) -> None:
     world.job()
     claims.claim("dead")
     assert said("Queue").fine
-    Job.objects.update(lease_until=timezone.now() - health.STARTS_WITHIN - timedelta(seconds=1))
+    Job.objects.update(lease_until=timezone.now() - work.STARTS_WITHIN - timedelta(seconds=1))
     assert not said("Queue").fine
 
 
@@ -219,7 +221,7 @@ def test_beat_is_heard_of_or_told(world: World, settings: Settings) -> None:
     assert not said("Beat").fine
     periodic.note_beat(timedelta(seconds=10))
     assert said("Beat").fine
-    PeriodicTask.objects.update(ran_at=timezone.now() - health.BEAT_LATE)
+    PeriodicTask.objects.update(ran_at=timezone.now() - services.BEAT_LATE)
     check = said("Beat")
     assert not check.fine
     assert "ago" in check.says
@@ -231,7 +233,7 @@ def test_periodic_tasks_tell_when_they_last_ran(world: World, paid_upstream: Ser
     for name, (_first, every, _do) in periodic.CHORES.items():
         PeriodicTask.objects.create(name=name, due_at=now + every, ran_at=now)
     assert said("Periodic tasks").fine
-    PeriodicTask.objects.filter(name="verify").update(due_at=now - health.LATE - timedelta(seconds=1))
+    PeriodicTask.objects.filter(name="verify").update(due_at=now - services.TASK_LATE - timedelta(seconds=1))
     check = said("Periodic tasks")
     assert not check.fine
     assert check.says.endswith("verify.")
@@ -260,7 +262,7 @@ def test_a_check_that_fails_itself_is_a_red_line_and_logged_with_where(
 def test_the_databases_connections_are_counted(world: World) -> None:
     check = said("Database")
     assert check.fine
-    assert "of 100 connections are taken" in check.says
+    assert "of 100 connections are in use" in check.says
 
 
 # Where a view fails -----------------------------------------------------------------------------------
@@ -277,7 +279,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Client:
 @pytest.mark.parametrize(
     ("error", "status", "says"),
     [
-        (OperationalError("connection refused"), 503, "The database doesn&#x27;t answer"),
+        (OperationalError("connection refused"), 503, "The database isn&#x27;t responding"),
         (OperationalError("database or disk is full"), 507, "disk is full"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 507, "disk is full"),
         (ZeroDivisionError(), 500, "Something went wrong on our side"),

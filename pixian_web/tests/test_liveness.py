@@ -20,7 +20,7 @@ REFUSED = "connection refused by db.internal"
 
 @pytest.fixture
 def going_on() -> Iterator[Event]:
-    """What hangs goes on once this is set."""
+    """Return an event that, once set, lets the hanging database go on."""
     event = Event()
     yield event
     event.set()

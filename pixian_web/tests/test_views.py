@@ -31,7 +31,7 @@ def test_what_is_not_there_is_a_page_that_says_so(client: Client, world: World, 
     client.force_login(world.alice)
     response = client.get(address)
     assert response.status_code == 404
-    assert "credits are as they were" in response.content.decode()
+    assert "credits are unchanged" in response.content.decode()
 
 
 def test_a_strict_policy_covers_every_page(client: Client, db: None) -> None:

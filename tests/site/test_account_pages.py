@@ -60,7 +60,7 @@ def page(browser: Browser, named: Instance) -> Iterator[Page]:
 
 def log_in(page: Page) -> None:
     page.goto("/accounts/login/")
-    page.get_by_label("E\u2011mail").fill(OWNER)
+    page.get_by_label("Email").fill(OWNER)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
 
@@ -100,7 +100,7 @@ def choose_a_password(page: Page) -> None:
     for field in page.locator("input[type=password]").all():
         field.fill(PASSWORD)
     page.get_by_role("button", name="Keep it").click()
-    expect(page.get_by_role("status")).to_contain_text("your password logs you in")
+    expect(page.get_by_role("status")).to_contain_text("You can now sign in with your password")
 
 
 def set_up_an_app(page: Page) -> str:
@@ -118,7 +118,7 @@ def add_a_passkey(page: Page) -> str:
     page.goto("/accounts/2fa/webauthn/add/")
     page.get_by_label("A name").fill("Laptop")
     page.get_by_role("button", name="Add passkey").click()
-    expect(page.get_by_role("status")).to_contain_text("The passkey is added")
+    expect(page.get_by_role("status")).to_contain_text("The passkey was added")
     page.get_by_role("link", name="Your passkeys").click()
     edit = page.get_by_role("link", name="Rename Laptop").get_attribute("href") or ""
     return edit.split("/")[-3]

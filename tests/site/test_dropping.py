@@ -65,17 +65,17 @@ def test_more_files_than_the_browser_tells_at_once(owner_page: Page, tmp_path: P
         (folder / f"{number}.png").write_text("no picture")
     drop(owner_page, folder)
     expect(
-        owner_page.locator("[data-pending] .tile.refused", has_text="no picture that we can read")
+        owner_page.locator("[data-pending] .tile.refused", has_text="a picture we can read")
     ).to_have_count(130)
 
 
 def test_a_file_that_changed_meanwhile_is_no_broken_connection(owner_page: Page, tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"
     shutil.copy(PHOTOS / "coffee.jpg", photo)
-    owner_page.route("**/upload/", lambda route: route.fulfill(status=401, body="logged out"))
+    owner_page.route("**/upload/", lambda route: route.fulfill(status=401, body="signed out"))
     drop(owner_page, photo)
     tile = owner_page.locator("[data-pending] .tile")
-    expect(tile).to_contain_text("logged out")
+    expect(tile).to_contain_text("signed out")
     owner_page.unroute("**/upload/")
     photo.unlink()
     tile.get_by_role("button", name="Retry").click()

@@ -44,7 +44,7 @@ def cut_out_three(page: Page, instance: Instance, drop: list[Path]) -> None:
     expect(page.locator("#batch .tile", has_text="done")).to_have_count(3)
     refused = page.locator("[data-pending] .tile")
     expect(refused).to_have_count(1)
-    expect(refused).to_contain_text("no picture that we can read")
+    expect(refused).to_contain_text("a picture we can read")
     expect(page.locator("#balance")).to_contain_text("99.36")
 
     page.locator("#batch .tile", has_text="coffee.jpg").get_by_role("link", name="coffee.jpg").last.click()
@@ -78,7 +78,7 @@ def test_the_link_works_once(page: Page, instance: Instance) -> None:
     page.goto(link)
     page.get_by_role("button", name="Sign out").click()
     page.goto(link)
-    expect(page.get_by_role("status")).to_contain_text("was used or is too old")
+    expect(page.get_by_role("status")).to_contain_text("already been used or has expired")
 
 
 def test_a_log_in_that_ran_out_is_said_and_the_file_can_go_again(owner_page: Page, drop: list[Path]) -> None:
@@ -86,7 +86,7 @@ def test_a_log_in_that_ran_out_is_said_and_the_file_can_go_again(owner_page: Pag
     owner_page.context.clear_cookies(name=re.compile("session"))
     owner_page.set_input_files("#image", drop[:1])
     tile = owner_page.locator("[data-pending] .tile")
-    expect(tile).to_contain_text("logged out")
+    expect(tile).to_contain_text("signed out")
     owner_page.context.add_cookies(cookies)  # type: ignore[arg-type]
     tile.get_by_role("button", name="Retry").click()
     expect(owner_page.locator("#batch .tile")).to_have_count(1)

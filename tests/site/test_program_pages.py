@@ -57,8 +57,8 @@ def test_keys_are_limited_and_revoked_without_scripts(browser: Browser, instance
         expect(archive).to_contain_text("0 of 2.5 credits used")
         archive.locator("summary").press("Enter")
         archive.get_by_role("button", name="Revoke Archive").press("Enter")
-        expect(page.get_by_role("status")).to_contain_text("opens nothing any more")
-        page.get_by_text("1 key that has ended").click()
+        expect(page.get_by_role("status")).to_contain_text("no longer works")
+        page.get_by_text("1 inactive key").click()
         expect(archive).to_contain_text("revoked by owner@localhost")
 
 

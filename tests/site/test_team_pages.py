@@ -18,13 +18,13 @@ STILL = {"reduced_motion": "reduce"}
 def invite(page: Page, email: str) -> str:
     """The link that is shown."""
     page.goto("/t/my-team/team/")
-    page.get_by_label("E\u2011mail").fill(email)
+    page.get_by_label("Email").fill(email)
     page.get_by_role("button", name="Invite", exact=True).click()
     return page.get_by_label("Link").input_value()
 
 
 def allow(page: Page, email: str, credits_: str) -> None:
-    page.get_by_role("link", name=f"Allowance of {email}").click()
+    page.get_by_role("link", name=f"Allowance for {email}").click()
     page.get_by_label("Credits").fill(credits_)
     looks_right(page)
     page.get_by_role("button", name="Set allowance").click()
@@ -61,7 +61,7 @@ def join(page: Page, link: str) -> None:
     page.get_by_role("button", name="Join the team").click()
     expect(page).to_have_url(re.compile("/t/my-team/$"))
     page.goto(link)
-    expect(page.get_by_role("heading", level=1)).to_contain_text("no good any more")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("no longer valid")
 
 
 def test_the_pages_are_accessible_on_any_screen(browser: Browser, instance: Instance) -> None:
@@ -85,7 +85,7 @@ def test_the_pages_are_accessible_on_any_screen(browser: Browser, instance: Inst
         page.locator(".switcher summary").press("Enter")
         page.get_by_label("Change erik@example.org").press("Enter")
         looks_right(page)
-        for name in ("Hand the team over to erik@example.org", "Remove erik@example.org"):
+        for name in ("Transfer ownership to erik@example.org", "Remove erik@example.org"):
             page.goto("/t/my-team/team/")
             page.get_by_label("Change erik@example.org").press("Enter")
             page.get_by_role("link", name=name).click()

@@ -57,12 +57,12 @@ def test_a_member_makes_a_key_and_sees_its_secret_once(world: World, client: Cli
     ("typed", "said"),
     [
         ({"name": ""}, "This field is required"),
-        ({"scopes": []}, "of no use"),
+        ({"scopes": []}, "at least one permission"),
         ({"scopes": ["everything"]}, "Select a valid choice"),
-        ({"expires_on": "2020-01-01"}, "This day is over"),
+        ({"expires_on": "2020-01-01"}, "This date is in the past"),
         ({"expires_on": "soon"}, "Enter a valid date"),
-        ({"expires_on": "9999-12-31"}, "Choose an earlier day"),
-        ({"expires_on": "3000-01-01"}, "Choose an earlier day"),
+        ({"expires_on": "9999-12-31"}, "Choose an earlier date"),
+        ({"expires_on": "3000-01-01"}, "Choose an earlier date"),
     ],
 )
 def test_nothing_invalid_passes(world: World, client: Client, typed: dict[str, Any], said: str) -> None:

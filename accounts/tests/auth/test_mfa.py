@@ -163,7 +163,7 @@ def test_an_address_that_nobody_confirmed_is_no_obstacle(world: World, alice: Cl
 def test_turning_it_off(world: World, alice: Client) -> None:
     with_app(world.alice)
     alice.post(reverse("mfa_generate_recovery_codes"))
-    assert "recovery codes go with it" in page(alice, "mfa_deactivate_totp")
+    assert "recovery codes are deleted with it" in page(alice, "mfa_deactivate_totp")
     alice.post(reverse("mfa_deactivate_totp"))
     assert kinds(world.alice) == set()
 

@@ -108,11 +108,11 @@ def test_nobody_floods_strangers_with_mails(world: World, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         rate_limits, "_now", lambda: now
     )  # on a slow machine the next one would be due meanwhile
-    for number in range(invitations.A_MINUTE):
+    for number in range(invitations.PER_MINUTE):
         invite(world, f"{number}@example.org")
     with pytest.raises(rate_limits.TooFastError):
         invite(world)
-    assert len(mail.outbox) == invitations.A_MINUTE
+    assert len(mail.outbox) == invitations.PER_MINUTE
     assert invite(world, by=world.bob)
 
 

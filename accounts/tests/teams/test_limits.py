@@ -31,7 +31,7 @@ def test_lifting_is_undone_by_one_button(world: World, client: Client) -> None:
     allow(log_in(client, "alice"), world, world.bob)
     address = page(world, "lift_allowance", of(world.bob, world.team).pk)
     response = client.post(address, follow=True)
-    assert "has no limit any more" in told(response)
+    assert "no longer has an allowance" in told(response)
     assert not Allowance.objects.exists()
     for typed in ('value="8.500001"', 'value="75"', '<option value="week" selected>'):
         assert typed in text(response)

@@ -12,7 +12,7 @@ from accounts.api_keys import keys
 from accounts.ledger import allowances
 from accounts.models import Allowance, Invitation, Membership, Role, Team, User
 from accounts.teams import membership
-from accounts.teams.membership import ChangedError, HandingOver, LastOwnerError, Taken
+from accounts.teams.membership import ChangedError, LastOwnerError, Revoked, Transferred
 from conftest import World
 
 
@@ -57,7 +57,7 @@ def test_an_owner_who_cant_log_in_is_none(world: World) -> None:
     with pytest.raises(LastOwnerError):
         membership.leave(of(world.alice, world.team))
     with pytest.raises(LastOwnerError):
-        membership.hand_over(of(world.alice, world.team), of(world.bob, world.team))
+        membership.transfer_ownership(of(world.alice, world.team), of(world.bob, world.team))
     assert roles(world.team)["alice"] == Role.OWNER
 
 
@@ -68,8 +68,8 @@ def test_whoever_goes_takes_no_key_and_no_allowance_along(world: World) -> None:
     kept = [keys.create(world.team, world.alice, "hers")[0], keys.create(elsewhere, world.bob, "other")[0]]
     allowances.grant(bob, limit=1, period="day")
 
-    assert membership.takes_along(bob) == Taken(keys=2, invitations=0)
-    assert membership.remove(bob, world.alice) == Taken(keys=2, invitations=0)
+    assert membership.preview_removal(bob) == Revoked(keys=2, invitations=0)
+    assert membership.remove(bob, world.alice) == Revoked(keys=2, invitations=0)
     for key in mine + kept:
         key.refresh_from_db()
     assert [key.revoked_by for key in mine] == [world.alice, world.alice, world.bob]
@@ -101,8 +101,8 @@ def test_a_refusal_takes_everything_back(world: World) -> None:
 def test_the_team_is_handed_over(world: World) -> None:
     alice, bob = of(world.alice, world.team), of(world.bob, world.team)
     invited(world.team, world.alice, Role.OWNER)
-    assert membership.handing_over(alice, bob) == HandingOver(owners=1, invitations=1)
-    membership.hand_over(alice, bob)
+    assert membership.preview_transfer(alice, bob) == Transferred(owners=1, invitations=1)
+    membership.transfer_ownership(alice, bob)
     assert roles(world.team) == {"alice": Role.MANAGER, "bob": Role.OWNER, "vera": Role.VIEWER}
     assert not Invitation.objects.exists()
 
@@ -126,15 +126,15 @@ def test_what_has_changed_meanwhile_is_looked_at_again(world: World) -> None:
     for change in (
         lambda: membership.change_role(seen, Role.VIEWER),
         lambda: membership.remove(seen, world.alice),
-        lambda: membership.hand_over(alice, seen),
-        lambda: membership.hand_over(seen, of(world.vera, world.team)),
+        lambda: membership.transfer_ownership(alice, seen),
+        lambda: membership.transfer_ownership(seen, of(world.vera, world.team)),
     ):
         with pytest.raises(ChangedError):
             change()
     assert roles(world.team) == {"alice": Role.OWNER, "bob": Role.MANAGER, "vera": Role.VIEWER}
     membership.remove(of(world.bob, world.team), world.alice)
     with pytest.raises(ChangedError):
-        membership.hand_over(alice, seen)
+        membership.transfer_ownership(alice, seen)
     assert roles(world.team) == {"alice": Role.OWNER, "vera": Role.VIEWER}
 
 

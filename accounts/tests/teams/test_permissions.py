@@ -132,4 +132,4 @@ def test_a_script_is_told_that_it_is_logged_out(db: None, client: Client) -> Non
     response = client.get(reverse("home"), headers={"HX-Request": "true"})
     assert response.status_code == 401
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert "logged out" in response.content.decode()
+    assert "signed out" in response.content.decode()

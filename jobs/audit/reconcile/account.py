@@ -19,6 +19,6 @@ def balances(span: DateRange = ALWAYS) -> Statement:
     snapshots = BalanceSnapshot.objects.defer("answer").order_by("came_at")
     told = statement(upstream, snapshots, calls(Attempt.objects.all()), purchases)
     told.periods = [
-        period for period in told.periods if span.meets(period.opening.came_at, period.closing.asked_at)
+        period for period in told.periods if span.overlaps(period.opening.came_at, period.closing.asked_at)
     ]
     return told

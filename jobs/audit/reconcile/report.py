@@ -8,7 +8,8 @@ from accounts.ledger.money import to_credits
 from jobs.audit.reconcile.account import balances
 from jobs.audit.reconcile.periods import Outcome, Period, Statement
 from jobs.audit.reconcile.rows import Row, for_a_person, sent_within
-from jobs.audit.reconcile.verdicts import DOUBTS, Sums, Verdict, tally
+from jobs.audit.reconcile.verdicts import Sums, tally
+from jobs.models.verdicts import DOUBTS, Verdict
 from jobs.search.date_range import DateRange
 from jobs.witness import Finding
 

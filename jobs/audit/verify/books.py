@@ -9,8 +9,8 @@ from django.db.models.functions import Coalesce, Greatest, Least
 
 from accounts.ledger.money import to_credits
 from accounts.models import LedgerAccount, Transfer
-from jobs.audit.reconcile.verdicts import ending
 from jobs.models import Attempt
+from jobs.models.verdicts import ending
 
 Account = LedgerAccount.Kind
 Kind = Transfer.Kind

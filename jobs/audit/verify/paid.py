@@ -12,9 +12,9 @@ from django.utils import timezone
 from accounts.ledger.money import to_credits
 from jobs.audit.reconcile.account import balances
 from jobs.audit.reconcile.rows import rows
-from jobs.audit.reconcile.verdicts import Verdict
 from jobs.calls import pricing
 from jobs.models import Attempt, Price
+from jobs.models.verdicts import Verdict
 from pixian.protocol.credits import MAX_MICROCREDITS
 
 State = Attempt.State

@@ -27,9 +27,9 @@ def shown(client: Client, user: User, job: Job) -> str:
 
 def test_the_page_says_how_many_pictures_come_before_it(world: World, client: Client) -> None:
     jobs = [world.job() for _ in range(4)]
-    assert "come before it" not in shown(client, world.vera, jobs[0])
-    assert "1 picture of the team comes before it." in shown(client, world.vera, jobs[1])
-    assert "3 pictures of the team come before it." in shown(client, world.vera, jobs[3])
+    assert "ahead of it" not in shown(client, world.vera, jobs[0])
+    assert "1 picture of the team is ahead of it." in shown(client, world.vera, jobs[1])
+    assert "3 pictures of the team are ahead of it." in shown(client, world.vera, jobs[3])
 
 
 def test_what_comes_before_is_by_turn_and_of_the_team_alone(world: World) -> None:

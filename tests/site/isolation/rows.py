@@ -109,7 +109,7 @@ ROWS: dict[str, Row] = {
     "revoke_invitation": invitation(Role.MANAGER, "post", 302),
     "change_role": member(Role.OWNER, "post", *OK_TO_POST),
     "remove_member": member(Role.OWNER, "get"),
-    "hand_over": member(Role.OWNER, "get"),
+    "transfer_ownership": member(Role.OWNER, "get"),
     "keys": team(Role.MEMBER),
     "revoke_key": api_key(Role.MEMBER, "post", 302),
     "key_allowance": api_key(Role.MANAGER),
