@@ -1,4 +1,4 @@
-"""Users, teams and the books in Django's admin. The books can be read there, never written."""
+"""Show users, teams and the books in Django's admin. The books are read-only there."""
 
 from typing import Any
 
@@ -13,24 +13,20 @@ from django.http import HttpRequest
 
 from accounts.auth import email_addresses
 from accounts.ledger.money import to_credits
-from accounts.long_tables import LongTableAdmin, Window
+from accounts.long_tables import LongTableAdmin, Window, deny
 from accounts.models import Invitation, LedgerAccount, Membership, Team, Transfer, User
 
-# The admin's own log-in page would ask for no second factor, and count no wrong passwords.
+# The admin's own sign-in page would ask for no second factor, and limit no wrong passwords.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
-# There an address could be made an account's own without a word in the log; users' action does it instead.
+# Its admin could confirm an address without a log entry; the users' action does it instead.
 admin.site.unregister(EmailAddress)
-
-
-def never(*_args: Any, **_kwargs: Any) -> bool:
-    return False
 
 
 class BooksAdmin(LongTableAdmin):
     """Only ``accounts.ledger.operations`` writes the books."""
 
-    has_add_permission = has_change_permission = has_delete_permission = never
+    has_add_permission = has_change_permission = has_delete_permission = deny
 
 
 class MembershipInline(admin.TabularInline):
@@ -41,7 +37,7 @@ class MembershipInline(admin.TabularInline):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
-    """Whoever enters an address here, or confirms it, vouches for it; Django keeps who and when."""
+    """Staff who enter or confirm an address here vouch for it; Django logs who did so and when."""
 
     ordering = ("email",)
     list_display = ("email", "confirmed", "first_name", "last_name", "is_active", "is_staff", "last_login")
@@ -51,8 +47,8 @@ class UserAdmin(DjangoUserAdmin):
     fieldsets = (
         (None, {"fields": ("email", "password")}),
         ("Person", {"fields": ("first_name", "last_name")}),
-        ("May", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("When", {"fields": ("last_login", "date_joined")}),
+        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "password1", "password2")}),)
 
@@ -92,13 +88,13 @@ class TeamAdmin(admin.ModelAdmin):
 
 @admin.register(Invitation)
 class InvitationAdmin(admin.ModelAdmin):
-    """They are made on the team's page, where the link is shown; here they can be revoked."""
+    """Invitations are created on the team's page, which shows the link; here they can be revoked."""
 
     list_display = ("email", "team", "role", "invited_by", "created_at", "expires_at")
     list_select_related = ("team", "invited_by")
     search_fields = ("email", "team__name")
     exclude = ("token_sha256",)
-    has_add_permission = has_change_permission = never
+    has_add_permission = has_change_permission = deny
 
 
 @admin.register(LedgerAccount)
@@ -121,9 +117,9 @@ class TransferAdmin(BooksAdmin):
     date_hierarchy = "created_at"
 
     def exactly(self, text: str) -> Q | None:
-        """An idempotency key, or the reference of a call: its hold and what ended it."""
-        named = Transfer.objects.filter(idempotency_key__in=(text, f"hold:{text}")).first()
-        return None if named is None else Q(pk=named.pk) | Q(hold=named.pk)
+        """Match an idempotency key, or a call's reference: its hold and what ended it."""
+        transfer = Transfer.objects.filter(idempotency_key__in=(text, f"hold:{text}")).first()
+        return None if transfer is None else Q(pk=transfer.pk) | Q(hold=transfer.pk)
 
     @admin.display(description="credits", ordering="amount_microcredits")
     def credits(self, transfer: Transfer) -> str:

@@ -1,4 +1,4 @@
-"""Django's admin for tables that grow with every picture: no list reads, counts or sorts all of one."""
+"""Adapt Django's admin to tables that grow with every picture: no list reads, counts or sorts all rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +9,17 @@ from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest
 
 
+def deny(*_args: Any, **_kwargs: Any) -> bool:
+    """Deny a permission to everyone: ``has_delete_permission = deny``."""
+    return False
+
+
 class Window(admin.SimpleListFilter):
-    """A bounded part of a long table, by its keys: the newest rows, unless others are asked for. All that
-    the list does is done within it: counting, sorting, filters, search. A table that grows for years then
-    costs what a young one costs."""
+    """Limit a list to a range of keys: the newest rows, unless others are asked for.
+
+    The list counts, sorts, filters and searches only within it, so a table that has grown for years costs
+    what a young one costs.
+    """
 
     title = "rows"
     parameter_name = "upto"
@@ -53,17 +60,17 @@ class Window(admin.SimpleListFilter):
 
 
 class LongTableAdmin(admin.ModelAdmin):
-    """For tables that grow with every picture: with ``Window`` among the filters no list reads all of one."""
+    """An admin for long tables; with ``Window`` among its filters, no list reads all rows."""
 
     show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER  # each would count anew
+    show_facets = admin.ShowFacets.NEVER  # each facet is another count
 
     def exactly(self, _text: str) -> Q | None:
-        """Return which rows a search names, however old they are and where an index knows them."""
+        """Return the condition for rows that a search names exactly and an index finds, however old."""
         return None
 
     def names_rows(self, request: HttpRequest) -> bool:
-        """Tell whether a request asks for rows that an index knows, so that it needs no window."""
+        """Return True if the request asks for rows that an index finds, so that it needs no window."""
         return self.exactly(request.GET.get(SEARCH_VAR, "").strip()) is not None
 
     def get_search_results(

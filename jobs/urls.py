@@ -13,7 +13,7 @@ urlpatterns = [
     path("jobs/<int:pk>/cutout.png", pictures.download, name="download"),
     re_path(
         r"^jobs/(?P<pk>[0-9]{1,18})/(?P<side>before|after)-(?P<size>tile|page)\.webp$",
-        pictures.shown,
+        pictures.show,
         name="shown",
     ),
 ]

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from jobs.intake.submit import Upload
-from jobs.renditions.decode_limit import ROOM
+from jobs.renditions.decode_limit import DECODING
 from pixian.imaging import decode
 from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed, TooComplex
@@ -50,7 +50,7 @@ class UploadForm(forms.Form):
                 {"size": filesizeformat(size), "limit": filesizeformat(MAX_UPLOAD_BYTES)},
             )
         try:
-            self.header = decode.check(cast("BinaryIO", file), partial(ROOM.taken, self._team))
+            self.header = decode.check(cast("BinaryIO", file), partial(DECODING.reserve, self._team))
         except (Refused, ServerFailed) as error:
             raise _told(error) from error
         return file

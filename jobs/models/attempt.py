@@ -18,9 +18,12 @@ _ENDED = [Func(template="'booked'"), Func(template="'released'")]
 
 class AttemptQuerySet(models.QuerySet["Attempt"]):
     def for_review(self) -> Self:
-        """What a person has to look at: in doubt; charged above its hold, or otherwise than was decided, and
-        not looked at yet."""
-        # As a union of searches that an index answers each; joined by OR they'd read every attempt.
+        """Select what a person has to review.
+
+        These are attempts in doubt, and those charged more than their hold, or not what a person had decided, that
+        haven't been reviewed since.
+        """
+        # A union of searches, each of which an index answers; combined by OR they'd read every attempt.
         in_doubt = Attempt.objects.filter(state=Attempt.State.IN_DOUBT).exclude(state__in=_ENDED)
         over = Transfer.objects.filter(kind=Func(template="'overage'"))
         above = Attempt.objects.filter(hold__in=over.values("hold"), reviewed_at=None)

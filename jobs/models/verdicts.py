@@ -1,4 +1,4 @@
-"""One verdict per attempt: do the estimate, the hold, the charge header and the booking agree?
+"""Give each attempt one verdict on how its estimate, hold, charge header and booking agree.
 
 The database computes it, so that a page reads it for fifty attempts and an audit counts it over millions by
 the same rules (``AttemptQuerySet.with_verdict``).

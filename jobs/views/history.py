@@ -1,4 +1,4 @@
-"""Every job of the team, newest first."""
+"""List every job of the team, newest first."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -14,7 +14,7 @@ PAGE = 50
 
 @require_GET
 def history(request: HttpRequest, team: str) -> HttpResponse:
-    """A page of the history; ``before`` is the last job of the page above it."""
+    """Show a page of the history; ``before`` is the last job of the previous page."""
     member = enter(request, team)
     before = request.GET.get("before", "")
     last = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None

@@ -1,5 +1,4 @@
-"""Why no credits were held for a picture, in the reader's language: what it may cost, what is left, when
-there is more."""
+"""Explain in the user's language why no credits were held for a picture."""
 
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
@@ -16,10 +15,10 @@ from accounts.ledger.operations import (
 PAYMENT_REQUIRED = 402
 
 
-def told(error: LedgerError) -> str:
+def explain(error: LedgerError) -> str:
     match error:
         case AllowanceUsedUpError():
-            return _beyond_an_allowance(error)
+            return _explain_allowance(error)
         case InsufficientCreditsError():
             message = _(
                 "This picture may cost %(asked)s credits, but only %(available)s are available. "
@@ -36,7 +35,7 @@ def told(error: LedgerError) -> str:
             return _("The team doesn't have enough credits.")
 
 
-def _beyond_an_allowance(error: AllowanceUsedUpError) -> str:
+def _explain_allowance(error: AllowanceUsedUpError) -> str:
     allowance = error.allowance
     if allowance.api_key_id:
         message = _(

@@ -135,7 +135,7 @@ def test_files_of_another_database_and_quarantined_ones_are_told(world: World) -
     path = Path(default_storage.path(default_storage.save("aurora/x/result-1.png", ContentFile(b"?"))))
     os.utime(path, (0, 0))
     assert strays.sweep().moved
-    assert "1 file that no job names lies in quarantine" in said("Disk").says
+    assert "1 file that no job refers to is in quarantine" in said("Disk").says
     Path(default_storage.path(".instance")).write_text("another")
     check = said("Disk")
     assert not check.fine
@@ -251,7 +251,7 @@ def test_a_check_that_fails_itself_is_a_red_line_and_logged_with_where(
     def fail() -> None:
         raise ProgrammingError("no such column")
 
-    monkeypatch.setattr(health, "_review", fail)
+    monkeypatch.setattr(work, "review", fail)
     check = said("Review")
     assert not check.fine
     assert "log" in check.says

@@ -19,7 +19,7 @@ def test_home_leads_to_ones_team(client: Client, world: World) -> None:
 def test_home_of_nobodys_member_says_so(client: Client, world: World) -> None:
     world.bob.memberships.all().delete()
     client.force_login(world.bob)
-    assert "no team" in client.get("/").content.decode()
+    assert "t in a team yet" in client.get("/").content.decode()
 
 
 def test_a_stranger_is_sent_to_the_log_in(client: Client, db: None) -> None:

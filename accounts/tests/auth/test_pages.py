@@ -107,7 +107,7 @@ def test_links_that_are_nobodys(db: None, client: Client, name: str) -> None:
 @pytest.mark.parametrize("name", OWN)
 def test_what_belongs_to_ones_account(alice: Client, name: str) -> None:
     page = is_whole(alice, reverse(name))
-    assert ('aria-label="How you log in"' in page) == (
+    assert ('aria-label="Sign-in settings"' in page) == (
         name not in ("account_logout", "account_reauthenticate")
     )
 

@@ -56,7 +56,7 @@ def test_the_mail_says_who_asks_whom_into_what(world: World) -> None:
     assert sent.mailed
     assert the_mail().to == [DORA]
     assert the_mail().subject == "[Pixian Web] Join the team Aurora"
-    assert "alice@example.org asks you to join the team Aurora" in the_mail().body
+    assert "alice@example.org invites you to join the team Aurora" in the_mail().body
     assert sent.link.endswith(the_link())
 
 

@@ -56,7 +56,7 @@ def test_somebody_new_makes_an_account_and_is_in(world: World, client: Client) -
     dora = User.objects.get(email=DORA)
     assert who(client) == dora.pk
     assert Membership.objects.get(user=dora).role == Role.MANAGER
-    assert "You are in the team Aurora now" in text(client.get(response["Location"]))
+    assert "You have joined the team Aurora" in text(client.get(response["Location"]))
     assert Client().login(email=DORA, password=ANSWERS["password"])
 
 
@@ -73,7 +73,7 @@ def test_somebody_else_is_told_and_may_log_out(world: World, client: Client) -> 
     address = link(world)
     client.force_login(world.charlie)
     for response in (client.get(address), client.post(address, ANSWERS)):
-        assert "You are logged in as charlie@example.org" in text(response)
+        assert "You are signed in as charlie@example.org" in text(response)
         assert f'name="next" value="{address}"' in text(response)
     assert not User.objects.filter(email=DORA).exists()
     left = client.post(reverse("account_logout"), {"next": address})

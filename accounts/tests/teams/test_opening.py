@@ -45,7 +45,7 @@ def test_a_team_needs_a_name(world: World, client: Client, name: str) -> None:
 
 def test_another_name_keeps_the_address(world: World, client: Client) -> None:
     response = log_in(client, "alice").post(page(world, "rename_team"), {"name": "Boreal"}, follow=True)
-    assert "called Boreal now" in told(response)
+    assert "now called Boreal" in told(response)
     world.team.refresh_from_db()
     assert (world.team.name, world.team.slug) == ("Boreal", "aurora")
 

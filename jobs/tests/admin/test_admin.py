@@ -172,13 +172,13 @@ def test_what_is_not_in_doubt_is_left_alone(admin: Client, doubts: list[Attempt]
     before = list(Attempt.objects.values())
     act(admin, "decide", others, decision="not charged", reason="asked")
     assert list(Attempt.objects.values()) == before
-    assert "Nothing was changed: no such attempt was chosen." in listed(admin)
+    assert "Nothing was changed: no such attempt was selected." in listed(admin)
 
 
 def test_too_many_at_once_are_not_decided(
     admin: Client, doubts: list[Attempt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(review_action, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(review_action, "MAX_ATTEMPTS", 1)
     act(admin, "decide", doubts, decision="not charged", reason="asked")
     assert set(states(doubts)) == {"in_doubt"}
     assert "more than 1 such attempts were chosen" in listed(admin)
@@ -197,7 +197,7 @@ def test_one_that_somebody_else_decides_meanwhile_is_told(
     monkeypatch.setattr(review, "resolve", slowly)
     act(admin, "decide", doubts, decision="not charged", reason="asked")
     assert states(doubts) == ["booked", "released"]
-    assert f"{doubts[0].job_id}/1: somebody else was faster." in listed(admin)
+    assert f"{doubts[0].job_id}/1: someone else was faster." in listed(admin)
 
 
 def test_overages_are_acknowledged(admin: Client, doubts: list[Attempt]) -> None:

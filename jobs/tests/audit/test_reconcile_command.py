@@ -92,7 +92,7 @@ def test_the_balance_tells_what_the_one_in_doubt_was_charged(world: World, paid_
     status, said = reconcile()
     assert status == 1
     assert f"pinned: 0.6 is missing, and only {name} can have been charged that." in said
-    assert f"{name} in doubt: 1 estimated, 1 held, nobody knows what was charged, 0 booked; --settle" in said
+    assert f"{name} in doubt: 1 estimated, 1 held, charge unknown, 0 booked; --settle" in said
     assert "Balances not used, since something was under way just then: 1." in said
 
     status, said = reconcile("--settle", *BY)

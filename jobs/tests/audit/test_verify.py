@@ -350,7 +350,7 @@ def test_quick_leaves_the_reading_of_results_out(busy_world: World, monkeypatch:
 def test_each_is_told_as_it_is_kept(busy_world: World) -> None:
     two_balances_are_off()
     told: dict[int, list[str]] = {}
-    verification = verify.run(tell=told.__setitem__)
+    verification = verify.run(report=told.__setitem__)
     assert sorted(told) == list(range(1, 11))
     assert [[number, said] for number in sorted(told) for said in told[number]] == verification.findings
 
@@ -358,7 +358,7 @@ def test_each_is_told_as_it_is_kept(busy_world: World) -> None:
 def test_a_bug_that_is_everywhere_takes_a_bounded_room(
     busy_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify, "MOST_FINDINGS", 2)
+    monkeypatch.setattr(verify, "MAX_FINDINGS", 2)
     for number in range(5):
         lay(f"aurora/stray-{number}")
     assert found()[6][2:] == ["and 3 more"]
@@ -487,7 +487,7 @@ def test_all_is_seen_as_of_one_moment(
         return result
 
     if not in_one_view:
-        monkeypatch.setattr(verify, "_one_view", nullcontext)
+        monkeypatch.setattr(verify, "_snapshot", nullcontext)
     with connection.execute_wrapper(interfere):
         findings = found()
     assert booked

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, ImageDraw
 from conftest import World
 from jobs.models import Job
 from jobs.renditions import previews
-from jobs.renditions.decode_limit import Room
+from jobs.renditions.decode_limit import DecodeLimit
 from jobs.renditions.previews import Side, Size, preview
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
@@ -278,9 +278,9 @@ def test_what_was_taken_is_shown(world: World, name: str) -> None:
 def test_while_a_team_decodes_all_that_it_may_none_is_made(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = Room(total=100, share=100, wait=0)
-    monkeypatch.setattr(previews, "ROOM", room)
+    room = DecodeLimit(total=100, share=100, wait=0)
+    monkeypatch.setattr(previews, "DECODING", room)
     job = world.job(encoded(halves(), "PNG"))
-    with room.taken(job.team_id, 100), pytest.raises(ServerFailed):
+    with room.reserve(job.team_id, 100), pytest.raises(ServerFailed):
         preview(job, Side.BEFORE, Size.TILE)
     assert preview(job, Side.BEFORE, Size.TILE)

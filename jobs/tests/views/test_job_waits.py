@@ -77,7 +77,7 @@ def test_the_page_says_how_often_it_was_sent(world: World, client: Client, serve
     job, _ = run(server)
     assert "sent 1 times" not in shown(client, world.bob, job)
     assert "Slow down (1015)" in shown(client, world.bob, job)
-    assert "Pixian asked us to wait. Next try at" in shown(client, world.bob, job)
+    assert "Pixian asked us to wait. Next attempt at" in shown(client, world.bob, job)
     run(server)
     run(server)
     text = shown(client, world.bob, job)

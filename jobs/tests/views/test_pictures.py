@@ -146,7 +146,7 @@ def test_a_second_look_makes_nothing(
     address = reverse("shown", args=[world.team.slug, done.pk, "after", "tile"])
     first = body(bob.get(address))
     files = sorted(Path(settings.MEDIA_ROOT).rglob("*"))
-    monkeypatch.setattr(previews, "_encoded", None)
+    monkeypatch.setattr(previews, "_encode", None)
     assert body(bob.get(address)) == first
     assert sorted(Path(settings.MEDIA_ROOT).rglob("*")) == files
 
