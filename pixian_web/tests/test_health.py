@@ -81,7 +81,7 @@ def test_the_balance_at_the_upstream_is_shown(world: World, paid_upstream: Serve
     ("status", "says"),
     [(401, "Check PIXIAN_API_ID"), (404, "isn't a Pixian server"), (503, "can't be reached")],
 )
-def test_a_wrong_upstream_is_told_by_what_to_look_at(
+def test_a_wrong_upstream_is_reported_with_what_to_check(
     world: World, paid_upstream: Server, status: int, says: str
 ) -> None:
     paid_upstream.account_status = status
@@ -103,7 +103,7 @@ def test_a_broker_that_is_away_is_a_red_line(world: World, settings: Settings) -
     assert check.says
 
 
-def test_a_queue_that_stands_still_is_told(world: World) -> None:
+def test_a_queue_that_stands_still_is_reported(world: World) -> None:
     assert said("Queue").fine
     job = world.job()
     assert said("Queue").fine
@@ -129,7 +129,7 @@ def test_the_disk_that_the_files_lie_on_is_looked_at(
         assert f"free in {settings.DATA_DIR}." in check.says
 
 
-def test_files_of_another_database_and_quarantined_ones_are_told(world: World) -> None:
+def test_files_of_another_database_and_quarantined_ones_are_reported(world: World) -> None:
     instance.establish()
     assert said("Disk").fine
     path = Path(default_storage.path(default_storage.save("aurora/x/result-1.png", ContentFile(b"?"))))
@@ -142,7 +142,7 @@ def test_files_of_another_database_and_quarantined_ones_are_told(world: World) -
     assert "don't belong to this database (another there" in check.says
 
 
-def test_what_was_found_wrong_is_told(world: World) -> None:
+def test_what_was_found_wrong_is_reported(world: World) -> None:
     assert said("Books and files").fine
     Verification.objects.create(findings=[[2, "account 7 is off by 3"]])
     check = said("Books and files")
@@ -150,7 +150,7 @@ def test_what_was_found_wrong_is_told(world: World) -> None:
     assert "account 7 is off by 3" in check.says
 
 
-def test_books_that_were_verified_long_ago_are_no_good_news(world: World) -> None:
+def test_books_that_were_verified_long_ago_are_reported(world: World) -> None:
     old = Verification.objects.create()
     assert said("Books and files").fine
     Verification.objects.filter(pk=old.pk).update(at=timezone.now() - timedelta(hours=37))
@@ -159,7 +159,7 @@ def test_books_that_were_verified_long_ago_are_no_good_news(world: World) -> Non
     assert "Last verified 1\xa0day" in check.says
 
 
-def test_books_that_nobody_ever_verified_are_no_good_news_after_a_while(world: World) -> None:
+def test_books_that_were_never_verified_are_reported_after_a_while(world: World) -> None:
     assert said("Books and files").fine
     triggers.unguard(connection)
     Transfer.objects.update(created_at=timezone.now() - timedelta(hours=37))
@@ -176,7 +176,7 @@ def test_threads_are_those_of_living_processes(world: World) -> None:
     assert said("Workers").says.startswith("2 processes (threads): host:2 (2), host:3 (4).")
 
 
-def test_web_processes_that_are_missing_are_told(world: World, settings: Settings) -> None:
+def test_web_processes_that_are_missing_are_reported(world: World, settings: Settings) -> None:
     settings.WEB_PROCESSES = 2
     workers.register("host:1", 32, workers.Kind.WEB)
     check = said("Web processes")
@@ -186,14 +186,14 @@ def test_web_processes_that_are_missing_are_told(world: World, settings: Setting
     assert said("Web processes").fine
 
 
-def test_how_workers_hear_of_jobs_is_told(world: World, settings: Settings) -> None:
+def test_the_page_says_how_workers_are_notified(world: World, settings: Settings) -> None:
     workers.register("host:1", 4)
     assert "poll" in said("Workers").says
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     assert "broker" in said("Workers").says
 
 
-def test_a_job_that_no_idle_worker_takes_is_told(world: World) -> None:
+def test_a_job_that_no_idle_worker_takes_is_reported(world: World) -> None:
     """Beat is dead, say, and the broker was emptied. A busy worker is another matter, for a while."""
     workers.register("host:1", 1)
     world.job()
@@ -208,7 +208,7 @@ def test_a_job_that_no_idle_worker_takes_is_told(world: World) -> None:
     assert said("Queue").fine
 
 
-def test_a_job_that_a_dead_worker_left_is_told(world: World) -> None:
+def test_a_job_that_a_dead_worker_left_is_reported(world: World) -> None:
     world.job()
     claims.claim("dead")
     assert said("Queue").fine
@@ -216,7 +216,7 @@ def test_a_job_that_a_dead_worker_left_is_told(world: World) -> None:
     assert not said("Queue").fine
 
 
-def test_beat_is_heard_of_or_told(world: World, settings: Settings) -> None:
+def test_a_silent_beat_is_reported(world: World, settings: Settings) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     assert not said("Beat").fine
     periodic.note_beat(timedelta(seconds=10))
@@ -239,7 +239,7 @@ def test_periodic_tasks_tell_when_they_last_ran(world: World, paid_upstream: Ser
     assert check.says.endswith("verify.")
 
 
-def test_a_periodic_task_that_never_came_to_its_end_is_told(world: World) -> None:
+def test_a_periodic_task_that_never_came_to_its_end_is_reported(world: World) -> None:
     begun = timezone.now() - timedelta(minutes=30)
     PeriodicTask.objects.create(name="balance", due_at=begun + periodic.HOUR, ran_at=begun - periodic.HOUR)
     assert not said("Periodic tasks").fine
@@ -298,7 +298,7 @@ def test_a_broken_page_says_what_it_can(
     assert (told.status_code, told.headers["Content-Type"]) == (status, "text/plain; charset=utf-8")
 
 
-def test_an_upload_on_a_full_disk_is_told_so(
+def test_an_upload_on_a_full_disk_is_refused_with_the_reason(
     world: World, monkeypatch: pytest.MonkeyPatch, photo: Any, tmp_path: Path
 ) -> None:
     """The file's own bytes don't fit, before any view has begun."""

@@ -44,7 +44,7 @@ def timed(client: Client, **headers: Any) -> tuple[int, bytes, float]:
 
 
 @pytest.mark.parametrize("error", [OperationalError(REFUSED), DatabaseError(REFUSED)])
-def test_a_stranger_isnt_told_why(
+def test_a_stranger_does_not_learn_why(
     client: Client, db: None, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail() -> None:

@@ -92,7 +92,7 @@ def test_a_second_start_says_nothing_of_the_files(data_dir: Path) -> None:
     assert prepare(data_dir).stderr == ""
 
 
-def test_a_wrong_database_is_told_of_the_files_and_changes_none(data_dir: Path) -> None:
+def test_a_wrong_database_reports_the_files_and_changes_none(data_dir: Path) -> None:
     """An empty one beside the old files: prepare goes on, and says it plainly."""
     (data_dir / "db.sqlite3").unlink()
     kept = data_dir / "files/aurora/1/result-1.png"

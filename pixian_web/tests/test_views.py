@@ -11,12 +11,12 @@ def test_healthz_answers_anybody(client: Client, db: None) -> None:
     assert (response.status_code, response.content) == (200, b"ok\n")
 
 
-def test_home_leads_to_ones_team(client: Client, world: World) -> None:
+def test_home_leads_to_the_users_team(client: Client, world: World) -> None:
     client.force_login(world.bob)
     assert client.get("/").headers["Location"] == "/t/aurora/"
 
 
-def test_home_of_nobodys_member_says_so(client: Client, world: World) -> None:
+def test_home_of_a_user_without_a_team_says_so(client: Client, world: World) -> None:
     world.bob.memberships.all().delete()
     client.force_login(world.bob)
     assert "t in a team yet" in client.get("/").content.decode()

@@ -24,7 +24,7 @@ def copied(page: Page) -> str:
     return str(page.evaluate("navigator.clipboard.readText()"))
 
 
-def test_a_key_is_made_copied_and_found_in_the_samples(browser: Browser, instance: Instance) -> None:
+def test_a_key_is_created_copied_and_filled_into_the_samples(browser: Browser, instance: Instance) -> None:
     allowed = ["clipboard-read", "clipboard-write"]
     with page_on(browser, instance, permissions=allowed, **STILL) as page:
         page.goto(login_link(instance))

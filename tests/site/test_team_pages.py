@@ -30,7 +30,7 @@ def allow(page: Page, email: str, credits_: str) -> None:
     page.get_by_role("button", name="Set allowance").click()
 
 
-def test_an_invitation_brings_somebody_in(browser: Browser, instance: Instance) -> None:
+def test_an_invitation_brings_someone_in(browser: Browser, instance: Instance) -> None:
     with page_on(browser, instance, **STILL) as owner:
         owner.goto(login_link(instance))
         link = invite(owner, "dora@example.org")

@@ -71,7 +71,9 @@ def test_nothing_invalid_passes(world: World, client: Client, typed: dict[str, A
     assert not ApiKey.objects.exists()
 
 
-def test_its_last_day_ends_where_the_instance_is(world: World, client: Client, settings: Settings) -> None:
+def test_a_keys_last_day_ends_in_the_instances_time_zone(
+    world: World, client: Client, settings: Settings
+) -> None:
     settings.TIME_ZONE = "Europe/Paris"
     make(client, world, world.bob, expires_on="2099-06-30")
     key = ApiKey.objects.get()

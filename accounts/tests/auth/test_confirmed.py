@@ -46,7 +46,7 @@ def address_of(user: User) -> str:
     return User.objects.get(pk=user.pk).email
 
 
-def test_an_address_becomes_ones_own_by_being_confirmed_alone(world: World, mallory: User) -> None:
+def test_only_confirmation_makes_an_address_yours(world: World, mallory: User) -> None:
     client = browser_of(mallory)
     change(client, "add", VICTIM)
     for action in ("primary", "send", "remove"):
@@ -161,9 +161,7 @@ def test_a_page_tells_whose_address_is_unconfirmed(world: World, mallory: User, 
     assert "been confirmed as your" not in page
 
 
-def test_following_the_link_without_being_logged_in_there_gives_nobody_an_address(
-    world: World, mallory: User
-) -> None:
+def test_following_the_link_while_signed_out_confirms_no_address(world: World, mallory: User) -> None:
     """The one whose address it is wonders about the mail, and clicks."""
     change(browser_of(mallory), "add", VICTIM)
     link = the_link()
@@ -196,7 +194,7 @@ def test_an_account_made_meanwhile_keeps_its_address(world: World, mallory: User
     assert address_of(mallory) == "mallory@example.org"
 
 
-def test_asking_for_an_address_keeps_nobody_from_signing_up(
+def test_an_unconfirmed_claim_of_an_address_blocks_no_sign_up(
     world: World, mallory: User, settings: Settings
 ) -> None:
     settings.SIGNUP_OPEN = True

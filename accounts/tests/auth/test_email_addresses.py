@@ -59,7 +59,7 @@ def test_until_then_the_old_one_logs_in(world: World, alice: Client) -> None:
     assert address_of(world.alice) == "alice@example.org"
 
 
-def test_one_may_think_better_of_it(world: World, alice: Client) -> None:
+def test_a_pending_change_of_address_can_be_withdrawn(world: World, alice: Client) -> None:
     send(alice, "add")
     assert "replaces it" not in send(alice, "remove")
     link = the_link()

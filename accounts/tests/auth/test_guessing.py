@@ -48,7 +48,7 @@ def test_after_many_wrong_passwords_the_guesser_is_sent_away(guessed: World) -> 
     assert says_when_to_come_back(log_in(STRANGER, "one more"))
 
 
-def test_even_the_right_one_is_not_taken_then(guessed: World) -> None:
+def test_even_the_right_password_is_refused_then(guessed: World) -> None:
     client = Client()
     assert log_in(STRANGER, PASSWORD, client=client).status_code == 429
     assert not logged_in(client)
@@ -154,7 +154,7 @@ def test_a_right_second_factor_forgets_the_wrong_ones(world: World) -> None:
     assert try_code(at_second_step(world.alice), "000000").status_code == 200
 
 
-def test_ones_own_second_factor_forgets_no_guessed_password(guessed: World) -> None:
+def test_a_correct_second_factor_resets_no_count_of_wrong_passwords(guessed: World) -> None:
     with_app(guessed.charlie)
     client = Client(REMOTE_ADDR=STRANGER)
     client.force_login(guessed.charlie)

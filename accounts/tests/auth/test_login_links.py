@@ -81,7 +81,7 @@ def test_any_log_in_uses_it_up(world: World, client: Client, settings: Settings)
     assert refused(Client(), path)
 
 
-def test_a_link_for_somebody_without_a_password_works(
+def test_a_link_for_someone_without_a_password_works(
     world: World, client: Client, settings: Settings
 ) -> None:
     client.get(path_of(User.objects.create_user("dora@example.org"), settings), follow=True)
@@ -139,7 +139,7 @@ def test_a_token_is_for_one_person(world: World) -> None:
 
 @pytest.mark.parametrize("number", ["0", "1", "-1", "zzzzzzzzzzzzz", "z" * 40, "é", "..", "1 OR 1=1"])
 @pytest.mark.parametrize("token", ["x", "-", "0-0", "a-b-c", "zzzzzzzzzzzzz-0", "é-é"])
-def test_nonsense_is_refused(db: None, client: Client, number: str, token: str) -> None:
+def test_a_malformed_link_is_refused(db: None, client: Client, number: str, token: str) -> None:
     assert refused(client, f"/in/{number}/{token}/")
 
 

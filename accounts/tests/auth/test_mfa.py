@@ -155,7 +155,7 @@ def test_people_without_a_password_can_have_a_second_factor(
     assert "Set up an app" in page(client, "mfa_activate_totp")
 
 
-def test_an_address_that_nobody_confirmed_is_no_obstacle(world: World, alice: Client) -> None:
+def test_an_unconfirmed_address_is_no_obstacle(world: World, alice: Client) -> None:
     page(alice, "account_email")  # where allauth notes the address as not confirmed
     assert "Set up an app" in page(alice, "mfa_activate_totp")
 

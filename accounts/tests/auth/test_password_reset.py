@@ -129,7 +129,7 @@ def test_what_was_done_stays_done_where_that_mail_fails(
     assert log_in(Client(), NEW)
 
 
-def test_somebody_without_a_password_chooses_one(world: World, client: Client) -> None:
+def test_someone_without_a_password_chooses_one(world: World, client: Client) -> None:
     client.force_login(User.objects.create_user("dora@example.org"))
     page = client.get(reverse("account_change_password"), follow=True)
     assert page.redirect_chain == [(reverse("account_set_password"), 302)]

@@ -78,7 +78,7 @@ def test_the_key_changes_at_the_log_in(world: World, client: Client) -> None:
     assert not is_in(with_key(planted))
 
 
-def test_a_made_up_key_is_not_taken_over(world: World) -> None:
+def test_a_made_up_session_key_is_not_adopted(world: World) -> None:
     made_up = "a" * 32
     client = with_key(made_up)
     log_in(client)

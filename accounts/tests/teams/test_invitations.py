@@ -117,7 +117,7 @@ def test_nobody_floods_strangers_with_mails(world: World, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("token", ["", "x", "é", "\ud800", "a" * 10_000, "' OR 1=1"])
-def test_nonsense_finds_nothing(world: World, token: str) -> None:
+def test_a_malformed_token_finds_no_invitation(world: World, token: str) -> None:
     invite(world)
     assert invitations.find(token) is None
 
@@ -155,7 +155,7 @@ def test_whoever_is_in_already_stays_what_they_are(world: World) -> None:
     assert invitations.accept(row, world.bob).role == Role.MEMBER
 
 
-def test_somebody_new_gets_an_account(world: World) -> None:
+def test_someone_new_gets_an_account(world: World) -> None:
     row = invite(world).invitation
     user = invitations.accept_as_new(row, "Dora Long", "a rather long sentence")
     assert (user.email, user.get_full_name()) == (DORA, "Dora Long")

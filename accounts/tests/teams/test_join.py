@@ -44,7 +44,7 @@ def is_quiet(response: Any) -> bool:
     return response["Referrer-Policy"] == "no-referrer" and "no-store" in response["Cache-Control"]
 
 
-def test_somebody_new_makes_an_account_and_is_in(world: World, client: Client) -> None:
+def test_someone_new_makes_an_account_and_is_in(world: World, client: Client) -> None:
     address = link(world)
     page = client.get(address)
     assert page.status_code == 200
@@ -69,7 +69,7 @@ def test_whoever_has_the_address_joins_by_a_button(world: World, client: Client)
     assert Membership.objects.get(user=world.charlie, team=world.team).role == Role.VIEWER
 
 
-def test_somebody_else_is_told_and_may_log_out(world: World, client: Client) -> None:
+def test_another_user_is_told_to_sign_out_first(world: World, client: Client) -> None:
     address = link(world)
     client.force_login(world.charlie)
     for response in (client.get(address), client.post(address, ANSWERS)):

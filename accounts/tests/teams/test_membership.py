@@ -107,7 +107,7 @@ def test_the_team_is_handed_over(world: World) -> None:
     assert not Invitation.objects.exists()
 
 
-def test_nobody_keeps_an_invitation_that_they_may_not_send_any_more(world: World) -> None:
+def test_invitations_that_their_sender_may_no_longer_send_are_revoked(world: World) -> None:
     """They know its link, and could come back by it as more than they are."""
     membership.change_role(of(world.bob, world.team), Role.OWNER)
     for role in Role:

@@ -59,7 +59,7 @@ def test_no_credits_are_fine(db: None) -> None:
     assert setup_team("North", "--owner", "dora@example.org")["credits"] == "0"
 
 
-def test_a_key_is_made_that_works(db: None) -> None:
+def test_a_created_key_works(db: None) -> None:
     answer = setup_team("North", "--owner", "dora@example.org", "--api-key", "Web shop")
     key = keys.find(answer["api_id"], answer["api_secret"])
     assert (key.name, key.team.name, key.owner.email) == ("Web shop", "North", "dora@example.org")
@@ -82,7 +82,7 @@ def test_the_secret_is_printed_and_kept_nowhere(db: None, caplog: pytest.LogCapt
     assert not [form for form in (made.api_secret, made.api_key) if form in kept + caplog.text]
 
 
-def test_somebody_who_exists_owns_the_new_team_too(world: World) -> None:
+def test_someone_who_exists_owns_the_new_team_too(world: World) -> None:
     answer = setup_team("North", "--owner", "ALICE@example.org")
     assert answer["owner"] == "alice@example.org"
     assert world.alice.teams.count() == 2
@@ -113,7 +113,7 @@ def test_a_name_is_taken_once(world: World) -> None:
     assert "Aurora" in refused("Aurora", "--owner", "dora@example.org")
 
 
-def test_a_password_of_somebody_who_exists_is_left_alone(world: World) -> None:
+def test_a_password_of_someone_who_exists_is_left_alone(world: World) -> None:
     assert "leave --password out" in refused(
         "North", "--owner", "alice@example.org", "--password", "mine now"
     )

@@ -184,7 +184,7 @@ def test_too_many_at_once_are_not_decided(
     assert "more than 1 such attempts were chosen" in listed(admin)
 
 
-def test_one_that_somebody_else_decides_meanwhile_is_told(
+def test_one_that_someone_else_decides_meanwhile_is_reported(
     admin: Client, world: World, doubts: list[Attempt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve = review.resolve

@@ -365,7 +365,7 @@ def test_faults_of_other_days_are_left_out(world: World, server: Server, tmp_pat
     assert len(told("--log", log, "--since", "2026-01-01")["log"]) == 1
 
 
-def test_a_log_that_cannot_be_read_is_told(world: World, tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_read_is_reported(world: World, tmp_path: Path) -> None:
     (tmp_path / "log").write_text("not a log\n")
     with pytest.raises(CommandError, match="line 1 can't be read"):
         reconcile("--log", str(tmp_path / "log"))

@@ -347,7 +347,7 @@ def test_quick_leaves_the_reading_of_results_out(busy_world: World, monkeypatch:
     assert set(found(quick=True)) == {6}
 
 
-def test_each_is_told_as_it_is_kept(busy_world: World) -> None:
+def test_each_finding_is_printed_as_it_is_stored(busy_world: World) -> None:
     two_balances_are_off()
     told: dict[int, list[str]] = {}
     verification = verify.run(report=told.__setitem__)
@@ -355,7 +355,7 @@ def test_each_is_told_as_it_is_kept(busy_world: World) -> None:
     assert [[number, said] for number in sorted(told) for said in told[number]] == verification.findings
 
 
-def test_a_bug_that_is_everywhere_takes_a_bounded_room(
+def test_a_bug_that_affects_every_row_is_stored_bounded(
     busy_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verify, "MAX_FINDINGS", 2)

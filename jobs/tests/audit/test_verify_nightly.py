@@ -90,7 +90,9 @@ def test_a_night_has_an_end_and_the_next_one_goes_on(
     assert read == [str(job.result) for job in results]
 
 
-def test_a_damaged_result_is_told_every_night_until_it_is_whole(results: list[Job], read: list[str]) -> None:
+def test_a_damaged_result_is_reported_every_night_until_it_is_intact(
+    results: list[Job], read: list[str]
+) -> None:
     path = Path(results[3].result.path)
     whole = path.read_bytes()
     path.write_bytes(b"other")

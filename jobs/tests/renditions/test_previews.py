@@ -240,7 +240,7 @@ def test_a_palette_keeps_its_transparency(world: World) -> None:
     assert shown(job).getpixel((40, 30))[3] == 0  # type: ignore[index]
 
 
-def test_a_view_is_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_is_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     job = world.job()
     name = preview(job, Side.BEFORE, Size.TILE)
     made = default_storage.get_modified_time(name)
@@ -250,7 +250,7 @@ def test_a_view_is_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     assert default_storage.get_modified_time(name) == made
 
 
-def test_a_view_that_was_deleted_is_made_again(world: World) -> None:
+def test_a_deleted_preview_is_made_again(world: World) -> None:
     job = world.job()
     name = preview(job, Side.BEFORE, Size.TILE)
     default_storage.delete(name)

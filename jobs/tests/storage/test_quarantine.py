@@ -97,7 +97,7 @@ def test_after_an_older_dump_no_file_is_gone(store: World, server: Server, caplo
     assert len([1 for number, said in findings if number == 6 and said.startswith("No row names")]) == 8
 
 
-def test_as_it_was_the_sweep_deletes_paid_results(store: World) -> None:
+def test_without_quarantine_the_sweep_deletes_paid_results(store: World) -> None:
     """The control: delete what no row names."""
     paid = [str(job.result) for job in forget(4)]
     for name in list(strays.find_strays(all_files())):
@@ -246,7 +246,7 @@ def test_a_row_that_misses_its_file_is_told_that_it_lies_in_quarantine(store: Wo
     assert verify.run().findings == []
 
 
-def test_a_row_that_comes_between_the_look_and_the_rename_keeps_its_file(
+def test_a_row_written_between_the_check_and_the_rename_keeps_its_file(
     store: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = lay("aurora/late/source.png")
@@ -359,7 +359,7 @@ def test_an_existing_instance_adopts_the_files_that_it_names(world: World) -> No
     instance.check()
 
 
-def test_a_folder_of_somebody_elses_is_not_adopted_by_an_empty_database(world: World) -> None:
+def test_an_empty_database_does_not_adopt_a_foreign_folder(world: World) -> None:
     lay("aurora/x/result-1.png")
     with pytest.raises(ForeignFilesError, match="no id there, no id here"):
         instance.establish()
@@ -439,7 +439,7 @@ def test_only_what_cannot_be_a_paid_result_is_swept(db: None, name: str, content
     assert path.exists() == stays
 
 
-def test_a_whole_result_that_nobody_comes_for_goes_to_quarantine(store: World, server: Server) -> None:
+def test_a_complete_result_without_a_claimant_goes_to_quarantine(store: World, server: Server) -> None:
     left_in_spool("result-0123456789abcdef-1.5000.xyz", wire.CUT_OUT)
     left_in_spool("result-0123456789abcdef-1.5000.young", wire.CUT_OUT, old=False)
     a_night(server)
@@ -447,7 +447,7 @@ def test_a_whole_result_that_nobody_comes_for_goes_to_quarantine(store: World, s
     assert len(list(spool.folder().iterdir())) == 1
 
 
-def test_a_whole_result_whose_job_will_be_resumed_stays(store: World, server: Server) -> None:
+def test_a_complete_result_whose_job_will_be_resumed_stays(store: World, server: Server) -> None:
     job = store.job()
     job.attempts.update(state="answered", status=200, sent_at=timezone.now())
     folder = Path(str(job.source)).parent.name
@@ -484,7 +484,7 @@ TORN = wire.CUT_OUT[:50] + bytes(10) + wire.CUT_OUT[60:]
         (b"", LENGTH, "failed"),
     ],
 )
-def test_a_body_that_had_arrived_whole_is_stored_after_a_crash(
+def test_a_body_that_had_arrived_completely_is_stored_after_a_crash(
     world: World, server: Server, content: bytes, headers: list[list[str]], state: str
 ) -> None:
     job = resumed(world, server, content, headers)

@@ -146,7 +146,7 @@ def test_two_clicks_are_one_attempt(world: World, client: Client, failed: Job) -
     assert ledger.balances(world.team).held == CREDIT
 
 
-def test_no_credits_are_told_and_change_nothing(world: World, client: Client, failed: Job) -> None:
+def test_no_credits_are_reported_and_change_nothing(world: World, client: Client, failed: Job) -> None:
     ledger.adjust(world.team, -100 * CREDIT, key="rest", actor=world.alice, memo="for the test")
     response = again(client, world, world.bob, failed.pk)
     assert response.status_code == 302
@@ -155,7 +155,7 @@ def test_no_credits_are_told_and_change_nothing(world: World, client: Client, fa
     assert (failed.state, failed.reason, failed.attempts.count()) == ("failed", "refused", 1)
 
 
-def test_an_allowance_that_does_not_reach_is_told_and_changes_nothing(
+def test_an_allowance_that_does_not_reach_is_reported_and_changes_nothing(
     world: World, client: Client, failed: Job
 ) -> None:
     member = Membership.objects.get(team=world.team, user=world.bob)

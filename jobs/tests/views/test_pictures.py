@@ -68,7 +68,7 @@ def test_the_cut_out_is_downloaded_as_it_came(world: World, bob: Client, done: J
 
 
 @pytest.mark.parametrize(("side", "size"), SHOWN)
-def test_small_ones_are_shown(world: World, bob: Client, done: Job, side: str, size: str) -> None:
+def test_small_previews_are_shown(world: World, bob: Client, done: Job, side: str, size: str) -> None:
     response = bob.get(reverse("shown", args=[world.team.slug, done.pk, side, size]))
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "image/webp"
@@ -97,7 +97,7 @@ def test_who_gets_them(world: World, client: Client, done: Job, who: str, status
             assert body(response)
 
 
-def test_nobody_gets_them_through_another_team(world: World, client: Client, done: Job) -> None:
+def test_pictures_cannot_be_read_through_another_team(world: World, client: Client, done: Job) -> None:
     client.force_login(world.charlie)
     for address in addresses("outsiders", done.pk):
         assert client.get(address).status_code == 404

@@ -63,7 +63,7 @@ def test_it_is_there_in_french(world: World, client: Client) -> None:
     assert 'lang="fr"' in shown(client, world)
 
 
-def test_every_option_header_and_error_is_told(world: World, client: Client) -> None:
+def test_every_option_header_and_error_is_reported(world: World, client: Client) -> None:
     client.force_login(world.vera)
     page = shown(client, world)
     rows = set(re.findall(r'<th scope="row"><code>([^<]+)</code>', page))

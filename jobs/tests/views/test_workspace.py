@@ -261,7 +261,7 @@ def test_an_allowance_that_does_not_reach_says_so_and_writes_nothing(
     assert send(client, world, world.alice, file()).status_code == 201
 
 
-def test_a_keys_allowance_is_told_from_ones_own(world: World, noon: None) -> None:
+def test_a_keys_allowance_is_explained_apart_from_the_users_own(world: World, noon: None) -> None:
     key = keys.create(world.team, world.bob, "shop")[0]
     allowances.grant(key, limit=CREDIT, period="month")
     with pytest.raises(ledger.AllowanceUsedUpError) as caught:
@@ -273,7 +273,7 @@ def test_a_keys_allowance_is_told_from_ones_own(world: World, noon: None) -> Non
 
 
 @pytest.mark.parametrize(("credits_", "tone"), [(8, "fail"), (9, "doubt"), (10, "doubt"), (11, "")])
-def test_ones_allowance_stands_beside_the_balance(
+def test_the_users_allowance_is_shown_beside_the_balance(
     world: World, client: Client, credits_: int, tone: str
 ) -> None:
     allow(world, credits_, warn_percent=85)
@@ -316,14 +316,14 @@ def test_a_number_belongs_to_its_team(world: World, client: Client) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"request_id": "x"}, {"request_id": "1" * 5000}])
-def test_a_nonsense_number_is_refused(world: World, client: Client, fields: dict[str, str]) -> None:
+def test_a_malformed_number_is_refused(world: World, client: Client, fields: dict[str, str]) -> None:
     response = send(client, world, world.bob, file(), **fields)
     assert response.status_code == 400
     assert not Job.objects.exists()
 
 
 @pytest.mark.parametrize("batch", ["", "x", "0", "' OR 1=1"])
-def test_a_nonsense_batch_begins_a_new_one(world: World, client: Client, batch: str) -> None:
+def test_a_malformed_batch_starts_a_new_one(world: World, client: Client, batch: str) -> None:
     assert send(client, world, world.bob, file(), batch=batch).status_code == 201
     response = client.get(page(world), {"batch": batch})
     assert response.status_code == 200
@@ -386,7 +386,7 @@ def test_an_empty_grid_is_a_grid(world: World, client: Client) -> None:
     assert (response.status_code, response.context["rows"]) == (200, [])
 
 
-def test_the_grid_is_nobody_elses(world: World, client: Client) -> None:
+def test_the_grid_is_private_to_the_team(world: World, client: Client) -> None:
     batch = uuid4()
     world.job(batch=batch)
     client.force_login(world.charlie)
