@@ -20,8 +20,8 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
     def for_review(self) -> Self:
         """Select what a person has to review.
 
-        These are attempts in doubt, and those charged more than their hold, or not what a person had decided, that
-        haven't been reviewed since.
+        These are attempts in doubt, and those that haven't been reviewed since they were charged more than
+        their hold, or something else than a person had decided.
         """
         # A union of searches, each of which an index answers; combined by OR they'd read every attempt.
         in_doubt = Attempt.objects.filter(state=Attempt.State.IN_DOUBT).exclude(state__in=_ENDED)

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext as _
 
-from pixian_web.health import services, work
-from pixian_web.health.services import Finding
+from pixian_web.health import components, work
+from pixian_web.health.components import Finding
 
 log = structlog.get_logger(__name__)
 
@@ -31,14 +31,14 @@ def checks() -> list[Check]:
 
 
 def _parts() -> Iterator[tuple[str, Callable[[], Finding]]]:
-    yield _("Database"), services.database
-    yield _("Upstream"), services.upstream_account
-    yield _("Web processes"), services.web_processes
-    yield _("Workers"), services.running_workers
+    yield _("Database"), components.database
+    yield _("Upstream"), components.upstream_account
+    yield _("Web processes"), components.web_processes
+    yield _("Workers"), components.running_workers
     if settings.CELERY_BROKER_URL:
-        yield _("Broker"), services.broker
-        yield _("Beat"), services.beat
-    yield _("Periodic tasks"), services.periodic_tasks
+        yield _("Broker"), components.broker
+        yield _("Beat"), components.beat
+    yield _("Periodic tasks"), components.periodic_tasks
     yield _("Queue"), work.queue
     yield _("Disk"), work.disk
     yield _("Review"), work.review

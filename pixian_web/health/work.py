@@ -17,7 +17,7 @@ from accounts.models import Transfer
 from jobs.models import Attempt, Job, Verification
 from jobs.queue import concurrency, workers
 from jobs.storage import instance, quarantine, spool
-from pixian_web.health.services import Finding
+from pixian_web.health.components import Finding
 
 MEGABYTE = 1024 * 1024
 LOW_DISK_BYTES = 1024 * MEGABYTE

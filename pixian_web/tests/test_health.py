@@ -25,7 +25,7 @@ from jobs.tests.storage.disks import volume
 from jobs.tests.upstream import CREDENTIALS, Server, serving
 from jobs.worker import periodic
 from pixian_web import health
-from pixian_web.health import services, work
+from pixian_web.health import components, work
 
 
 def said(name: str) -> health.Check:
@@ -221,7 +221,7 @@ def test_a_silent_beat_is_reported(world: World, settings: Settings) -> None:
     assert not said("Beat").fine
     periodic.note_beat(timedelta(seconds=10))
     assert said("Beat").fine
-    PeriodicTask.objects.update(ran_at=timezone.now() - services.BEAT_LATE)
+    PeriodicTask.objects.update(ran_at=timezone.now() - components.BEAT_LATE)
     check = said("Beat")
     assert not check.fine
     assert "ago" in check.says
@@ -233,7 +233,9 @@ def test_periodic_tasks_tell_when_they_last_ran(world: World, paid_upstream: Ser
     for name, (_first, every, _do) in periodic.CHORES.items():
         PeriodicTask.objects.create(name=name, due_at=now + every, ran_at=now)
     assert said("Periodic tasks").fine
-    PeriodicTask.objects.filter(name="verify").update(due_at=now - services.TASK_LATE - timedelta(seconds=1))
+    PeriodicTask.objects.filter(name="verify").update(
+        due_at=now - components.TASK_LATE - timedelta(seconds=1)
+    )
     check = said("Periodic tasks")
     assert not check.fine
     assert check.says.endswith("verify.")

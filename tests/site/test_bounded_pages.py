@@ -15,7 +15,7 @@ from accounts.models import Scope, Transfer, User
 from conftest import World, small_png
 from jobs.models import Attempt, Job
 from jobs.search import pagination
-from pixian_web.health import services
+from pixian_web.health import components
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads small tables whole")
 
@@ -57,7 +57,7 @@ def client_of(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch)
     """The client that may ask for a page. There are a few rows, and the windows are smaller than that."""
     monkeypatch.setattr(Window, "rows", 2)
     monkeypatch.setattr(pagination, "MAX_SCANNED", 2)
-    monkeypatch.setattr(services, "upstream_account", lambda: (True, ""))
+    monkeypatch.setattr(components, "upstream_account", lambda: (True, ""))
     settings.API_CALLS_PER_KEY = settings.API_CALLS_PER_TEAM = 0
     for _ in range(4):
         world.job(small_png(9, 9))

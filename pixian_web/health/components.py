@@ -1,4 +1,4 @@
-"""Check the processes and services that an instance is made of."""
+"""Check the components of an instance: database, upstream, processes, broker."""
 
 from datetime import datetime, timedelta
 
