@@ -13,7 +13,7 @@ from django.http import HttpRequest
 
 from accounts.auth import email_addresses
 from accounts.ledger.money import to_credits
-from accounts.long_tables import LongTableAdmin, Window, deny
+from accounts.long_tables import LongTableAdmin, Window, never
 from accounts.models import Invitation, LedgerAccount, Membership, Team, Transfer, User
 
 # The admin's own sign-in page would ask for no second factor, and limit no wrong passwords.
@@ -26,7 +26,7 @@ admin.site.unregister(EmailAddress)
 class BooksAdmin(LongTableAdmin):
     """Only ``accounts.ledger.operations`` writes the books."""
 
-    has_add_permission = has_change_permission = has_delete_permission = deny
+    has_add_permission = has_change_permission = has_delete_permission = never
 
 
 class MembershipInline(admin.TabularInline):
@@ -94,7 +94,7 @@ class InvitationAdmin(admin.ModelAdmin):
     list_select_related = ("team", "invited_by")
     search_fields = ("email", "team__name")
     exclude = ("token_sha256",)
-    has_add_permission = has_change_permission = deny
+    has_add_permission = has_change_permission = never
 
 
 @admin.register(LedgerAccount)

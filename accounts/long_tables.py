@@ -9,8 +9,8 @@ from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest
 
 
-def deny(*_args: Any, **_kwargs: Any) -> bool:
-    """Deny a permission to everyone: ``has_delete_permission = deny``."""
+def never(*_args: Any, **_kwargs: Any) -> bool:
+    """Refuse a permission, as in ``has_add_permission = never``."""
     return False
 
 

@@ -75,7 +75,7 @@ signals.setup_logging.connect(log_as_everything_else)
 
 
 def wake(times: int, expires: float | None = None) -> None:
-    """Send so many looks; raise ConnectionError if the broker doesn't respond."""
+    """Send so many looks; raises ConnectionError where the broker doesn't answer."""
     try:
         for _ in range(times):
             app.send_task(LOOK, retry=False, expires=expires)
@@ -84,7 +84,7 @@ def wake(times: int, expires: float | None = None) -> None:
 
 
 def ping() -> str:
-    """Return the broker's address without its password, or raise ConnectionError if it doesn't respond."""
+    """The broker's address without its password; raises ConnectionError where it doesn't answer."""
     try:
         with app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, timeout=2)

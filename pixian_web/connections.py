@@ -1,4 +1,4 @@
-"""Bound each process's connections to PostgreSQL, and give back those it doesn't use.
+"""Connections to PostgreSQL: each process takes a bounded number of them, and gives back what it doesn't use.
 
 A thread has a connection for as long as it talks to the database (``jobs.connections``).
 """
@@ -43,7 +43,7 @@ def pool_options(size: int) -> dict[str, Any]:
 
 
 class GiveBackMiddleware:
-    """Give the request's connection back before a stream is sent, whose client may read slowly."""
+    """Gives the request's connection back before a stream is sent, whose client may read slowly."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response

@@ -38,9 +38,7 @@ logconfig_dict = GUNICORN
 
 
 def post_worker_init(_worker: object) -> None:
-    """Let this process finish the calls of programs that other processes left behind.
-
-    Django is set up by now, and the process won't be forked any more.
-    """
+    """Let this process bring programs' calls to their end that others left. Django is set up by now, and the
+    process won't be forked any more."""
     upstream = import_string("jobs.api.requests.upstream")()
     import_string("jobs.worker.web_watch.start")(upstream)

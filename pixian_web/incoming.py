@@ -1,4 +1,4 @@
-"""Check text from a page's address or form before any view sees it."""
+"""Text that comes in by a page's address or form, checked before any view sees it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +14,7 @@ BAD_REQUEST = 400
 
 
 class TextMiddleware:
-    """Respond with 400 to text that the database can't store.
+    """Answer 400 to text that the database can't hold.
 
     It stands behind the middleware for CSRF and log-ins, so that no form is read that those would refuse. The
     faces for programs are let through: they read their own bodies and answer in their own shape. The names of
@@ -35,7 +35,7 @@ class TextMiddleware:
         return None if all(map(is_storable, _texts(request, arguments))) else _refusal(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        # Raised for a number of more than 64 bits, which SQLite can't store.
+        """A number of more than 64 bits is the same kind: SQLite can't hold it."""
         return _refusal(request) if isinstance(error, OverflowError) else None
 
 

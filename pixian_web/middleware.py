@@ -1,4 +1,4 @@
-"""Adapt every response, whichever view made it."""
+"""What every answer gets, whichever view made it."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -10,7 +10,7 @@ BAD_GATEWAY = 502
 
 
 class HiddenSchemeMiddleware(MiddlewareMixin):
-    """Explain the problem instead of redirecting to HTTPS, if the proxy would cause a redirect loop."""
+    """Say what is wrong in place of a redirect to HTTPS that a proxy would send round for ever."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         here = f"{settings.PUBLIC_URL}{request.get_full_path()}"
@@ -26,7 +26,7 @@ class HiddenSchemeMiddleware(MiddlewareMixin):
 
 
 class PrivateMiddleware(MiddlewareMixin):
-    """Keep responses out of shared caches, unless their view says otherwise. Static files don't pass here."""
+    """Keep answers out of shared caches, unless their view says otherwise. Static files don't pass here."""
 
     def process_response(self, _request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if "public" not in response.headers.get("Cache-Control", ""):

@@ -1,4 +1,4 @@
-"""Handle messages in Celery's workers. The rows decide what is done; see ``pixian_web.celery``."""
+"""What Celery's workers do with a message. The rows decide; see ``pixian_web.celery``."""
 
 import threading
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ from pixian_web.celery import CHORES, LOOK, LOOK_AGAIN, LOOK_AGAIN_SECONDS, app,
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 10
-"""Between two polls of a worker, in case no message comes because Beat or the broker is down."""
+"""Between two looks of a worker's own, in case no message comes: beat is dead, or the broker is away."""
 
 BEAT_NOTED_EVERY = timedelta(seconds=10)
 
@@ -33,7 +33,7 @@ of_this_thread = threading.local()
 
 @app.task(name=LOOK)
 def look() -> None:
-    """Run one job, and wait as long as the upstream asks of this thread."""
+    """One turn, and the wait that the upstream asks of this thread."""
     if not hasattr(of_this_thread, "backoff"):
         of_this_thread.backoff = Backoff()
     with _places():
@@ -42,7 +42,7 @@ def look() -> None:
 
 @app.task(name=LOOK_AGAIN)
 def look_again() -> None:
-    """Announce again every job that is due: one message may have been lost, or its worker."""
+    """What is due by now, was announced to a broker that lost it, or was left behind."""
     try:
         periodic.note_beat(BEAT_NOTED_EVERY)
         wake(claims.claimable_count(), expires=LOOK_AGAIN_SECONDS)
@@ -57,7 +57,7 @@ def keep_house() -> None:
 
 @signals.worker_init.connect
 def begin(sender: WorkController, **_: Any) -> None:
-    """Register the worker before any message comes, so that an idle one is seen too."""
+    """Before any message, so that a worker without work is seen too."""
     app.conf.worker_concurrency = sender.concurrency  # which the command line may have changed
     _pool()
     for number in range(sender.concurrency):
@@ -68,17 +68,18 @@ def begin(sender: WorkController, **_: Any) -> None:
 
 @signals.worker_shutting_down.connect
 def stop(**_: Any) -> None:
-    """Start no more jobs; those in progress are finished."""
+    """The jobs in hand are finished, no other is begun."""
     stopping.set()
 
 
 @signals.worker_shutdown.connect
 def end(**_: Any) -> None:
+    """They are finished."""
     of_this_process.close()
 
 
 def _poll() -> None:
-    """Run jobs that are due without a message, while a place is free."""
+    """Take turns while something is due that no message has told of, and a place is free."""
     backoff = Backoff()
     while not stopping.wait(POLL_SECONDS):
         while not stopping.is_set() and _is_due() and _places().acquire(blocking=False):
@@ -100,7 +101,7 @@ def _is_due() -> bool:
 
 @cache
 def _places() -> threading.Semaphore:
-    """Return as many places as threads, so that messages and polls together run no more jobs at once."""
+    """As many as there are threads, so that messages and polls together take no more jobs at once."""
     return threading.Semaphore(app.conf.worker_concurrency)
 
 
@@ -111,10 +112,8 @@ def _upstream() -> Upstream:
 
 @cache
 def _pool() -> WorkerPool:
-    """Return this process's pool, whose heartbeat runs until ``end``.
-
-    The exit stack holds the heartbeat's context manager, which would otherwise be left at once.
-    """
+    """This process's. The heart beats until ``end``; a stack keeps it, since a context manager that nobody
+    holds is left at once."""
     leftovers.sweep()
     pool = WorkerPool(_upstream(), app.conf.worker_concurrency, stopping)
     of_this_process.enter_context(pool.beating())

@@ -24,8 +24,8 @@ from accounts.views.team import may_limit
 def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     other = _limited(request, team, pk)
     standing = allowances.of_members(other.team).get(other.pk)
-    data = request.POST if request.method == "POST" else None
-    form = AllowanceForm(data, initial=initial_allowance(request, standing))
+    typed = request.POST if request.method == "POST" else None
+    form = AllowanceForm(typed, initial=initial_allowance(request, standing))
     if form.is_valid():
         allowances.grant(other, **chosen_allowance(form))
         messages.success(request, _("The allowance for %(who)s is set.") % {"who": other.user})
@@ -36,14 +36,14 @@ def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
 
 @require_POST
 def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
-    """Remove the allowance, and show the form with its values, so that one click restores it."""
+    """Leads back to the form, which holds what was lifted: setting it again is a press of its button."""
     other = _limited(request, team, pk)
     standing = allowances.of_members(other.team).get(other.pk)
     allowances.lift(other)
-    text = _("%(who)s no longer has an allowance. If that was a mistake, set it again here.")
-    messages.success(request, text % {"who": other.user})
+    said = _("%(who)s no longer has an allowance. If that was a mistake, set it again here.")
+    messages.success(request, said % {"who": other.user})
     before = QueryDict(mutable=True)
-    before.update(_form_values(standing) if standing else {})
+    before.update(_of(standing) if standing else {})
     return redirect(f"{reverse('allowance', args=[team, pk])}?{before.urlencode()}")
 
 
@@ -58,17 +58,17 @@ def _limited(request: HttpRequest, team: str, pk: int) -> Membership:
 
 
 def initial_allowance(request: HttpRequest, standing: Standing | None) -> dict[str, Any]:
-    defaults = {"period": "month", "warn_percent": 80}
-    return _form_values(standing) if standing else defaults | request.GET.dict()
+    usual = {"period": "month", "warn_percent": 80}
+    return _of(standing) if standing else usual | request.GET.dict()
 
 
 def chosen_allowance(form: AllowanceForm) -> dict[str, Any]:
-    """Return the form's values as arguments for ``allowances.grant``."""
+    """What the form asks ``allowances.grant`` for."""
     chosen = form.cleaned_data
     return {"limit": chosen["credits"], "period": chosen["period"], "warn_percent": chosen["warn_percent"]}
 
 
-def _form_values(standing: Standing) -> dict[str, Any]:
+def _of(standing: Standing) -> dict[str, Any]:
     allowance = standing.allowance
     return {
         "credits": to_credits(allowance.limit_microcredits),

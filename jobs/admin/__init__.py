@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.fields import CreditsField
 from accounts.ledger.money import to_credits
-from accounts.long_tables import LongTableAdmin, Window, deny
+from accounts.long_tables import LongTableAdmin, Window, never
 from accounts.models import User
 from jobs.admin.review_action import AcknowledgeForm, DecideForm, DecisionPage
 from jobs.audit import review
@@ -35,12 +35,12 @@ def is_key(text: str) -> bool:
 
 
 class ReadOnlyAdmin(LongTableAdmin):
-    has_add_permission = has_change_permission = has_delete_permission = deny
+    has_add_permission = has_change_permission = has_delete_permission = never
 
 
 class AttemptInline(admin.TabularInline):
     model = Attempt
-    has_add_permission = has_change_permission = has_delete_permission = deny
+    has_add_permission = has_change_permission = has_delete_permission = never
     fields = (
         *("number", "state", "doubt", "sent_at", "answered_at", "status", "charged_header", "error_message"),
     )
@@ -173,7 +173,7 @@ class PurchaseForm(forms.ModelForm):
 class PurchaseAdmin(admin.ModelAdmin):
     """Purchases are entered once; another entry corrects a mistake."""
 
-    has_change_permission = has_delete_permission = deny
+    has_change_permission = has_delete_permission = never
     form = PurchaseForm
     list_display = ("bought_at", "credits", "note", "upstream", "entered_by", "entered_at")
     list_filter = ("upstream",)

@@ -12,30 +12,30 @@ from accounts.models import User
 
 class PriceQuerySet(models.QuerySet["Price"]):
     def of(self, upstream: str, api_id: str) -> Self:
-        """Return the prices of one account at one address."""
+        """The prices of one account at one address."""
         return self.filter(upstream=upstream, api_id=api_id)
 
     def highest(self, band: int) -> int:
-        """Return the highest charge per megapixel in this band or a larger one; 0 if none."""
-        prices = self.filter(band__gte=band).aggregate(highest=Max("microcredits_per_megapixel"))
-        return prices["highest"] or 0
+        """The highest charge per megapixel seen in this band or a larger one; 0 if none."""
+        seen = self.filter(band__gte=band).aggregate(highest=Max("microcredits_per_megapixel"))
+        return seen["highest"] or 0
 
     @transaction.atomic
     def learn(self, upstream: str, api_id: str, band: int, rate: int, floor: int = 0) -> None:
         """Let a charge's rate raise the price, or count it towards lowering it (``Price.hear``).
 
-        ``floor`` is what is held anyway. A price at or below it needn't fall, so busy workers needn't wait
-        for each other's lock on its row.
+        floor: what is held anyway. A price at or below it needn't fall, and busy workers needn't wait for
+        each other's turn at its row.
         """
-        rows = self.of(upstream, api_id).filter(band=band)
-        known = rows.first()
+        here = self.of(upstream, api_id).filter(band=band)
+        known = here.first()
         if known and not known.would_change(rate, floor):
             return
         if known is None:
             self.get_or_create(
                 upstream=upstream, api_id=api_id, band=band, defaults={"microcredits_per_megapixel": rate}
             )
-        price = rows.select_for_update().get()  # read again: another call may have changed it meanwhile
+        price = here.select_for_update().get()  # read anew: another call may have taught it meanwhile
         price.hear(rate)
         price.save()
 
@@ -44,8 +44,8 @@ class Price(models.Model):
     """The charge per megapixel to expect for one band of sizes (``jobs.calls.pricing``) by one account.
 
     It is the highest rate of any charge. After FADES_AFTER lower charges in a row it falls to the highest of
-    those, so that one unusual charge isn't held for ever. An operator can reset it. ``manage.py verify``
-    checks it against the attempts.
+    those, so that one unusual charge isn't held for ever. An operator can reset it. ``manage.py verify`` checks
+    it against the attempts.
     """
 
     FADES_AFTER: ClassVar[int] = 20
@@ -69,7 +69,7 @@ class Price(models.Model):
         return f"{self.upstream}: {self.microcredits_per_megapixel} in band {self.band}"
 
     def would_change(self, rate: int, floor: int) -> bool:
-        """Return True if ``hear`` would change the row in a way that matters."""
+        """Whether ``hear`` would change the row to some effect."""
         if rate > self.microcredits_per_megapixel:
             return True
         is_confirmed = rate == self.microcredits_per_megapixel and not self.lower_charges
@@ -104,10 +104,8 @@ class BalanceSnapshot(models.Model):
 
 
 class Purchase(models.Model):
-    """Credits that the upstream account gained, or (negative) lost other than by a call.
-
-    A person enters it, and another entry corrects it.
-    """
+    """Credits that came onto the account at the upstream, or (below zero) left it other than by a call:
+    bought, given, expired. Entered by a person, and corrected by another entry."""
 
     upstream = models.CharField(max_length=200)
     bought_at = models.DateTimeField(_("when"), default=timezone.now)

@@ -1,4 +1,4 @@
-"""Explain in the user's language why no credits were held for a picture."""
+"""Messages that say why no credits were held for a picture, in the reader's language."""
 
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
@@ -15,10 +15,11 @@ from accounts.ledger.operations import (
 PAYMENT_REQUIRED = 402
 
 
-def explain(error: LedgerError) -> str:
+def message_for(error: LedgerError) -> str:
+    """Return what the picture may cost, what is left, and when there is more."""
     match error:
         case AllowanceUsedUpError():
-            return _explain_allowance(error)
+            return _allowance_message(error)
         case InsufficientCreditsError():
             message = _(
                 "This picture may cost %(asked)s credits, but only %(available)s are available. "
@@ -35,7 +36,7 @@ def explain(error: LedgerError) -> str:
             return _("The team doesn't have enough credits.")
 
 
-def _explain_allowance(error: AllowanceUsedUpError) -> str:
+def _allowance_message(error: AllowanceUsedUpError) -> str:
     allowance = error.allowance
     if allowance.api_key_id:
         message = _(

@@ -1,4 +1,4 @@
-"""Serve the workspace: upload pictures, watch them, download the results."""
+"""The workbench: drop pictures, watch them, take them away."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ from jobs.storage.spool import FULL
 from jobs.views import hold_errors, polling
 from pixian.protocol import file_names
 
-MAX_SHOWN = 200
+BATCH_SHOWN = 200
 MEGAPIXEL = 1_000_000
 CREATED, CONFLICT, INSUFFICIENT_STORAGE = 201, 409, 507
 
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Refusal:
-    """An uploaded file that was not accepted, and why."""
+    """One file of a drop that was not accepted, and why."""
 
     name: str
     message: str
@@ -42,7 +42,7 @@ class Refusal:
 
 @require_GET
 def workspace(request: HttpRequest, team: str) -> HttpResponse:
-    """Show the drop area and a batch: the one in the address, or a new one."""
+    """The drop area, and the batch that is named in the address or begun by this page."""
     member = enter(request, team)
     remember(request, member.team)
     batch = _uuid(request.GET.get("batch")) or uuid4()
@@ -51,7 +51,7 @@ def workspace(request: HttpRequest, team: str) -> HttpResponse:
 
 @require_GET
 def batch(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
-    """Serve only the batch's grid, for polling; nothing if nothing has changed."""
+    """The batch's grid alone, for polling: nothing where nothing has changed."""
     member = enter(request, team)
     shown = {"team": member.team} | _grid(member, batch)
     return polling.fragment(request, "jobs/_grid.html", shown)
@@ -59,14 +59,14 @@ def batch(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
 
 @require_POST
 def upload(request: HttpRequest, team: str) -> HttpResponse:
-    """Submit the uploaded files independently, so that a refused one doesn't hold up the others.
+    """Take in the dropped files, each on its own: one that is refused doesn't hold up the others.
 
-    The page's script sends one file per request and gets a status and a text; a plain form sends all at once
-    and gets the page again.
+    The page's script sends one file a request and is answered with a status and a text; a plain form
+    sends all at once and is shown the page again.
     """
     member = enter(request, team, Role.MEMBER)
     batch = _uuid(request.POST.get("batch")) or uuid4()
-    outcomes = [_submit(request, member, file, batch) for file in request.FILES.getlist("image")]
+    outcomes = [_take(request, member, file, batch) for file in request.FILES.getlist("image")]
     outcomes = outcomes or [Refusal("", _("Choose a picture first."), 400)]
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
     if request.headers.get("HX-Request"):
@@ -78,9 +78,7 @@ def upload(request: HttpRequest, team: str) -> HttpResponse:
     return render(request, "jobs/workspace.html", shown, status=max(refusal.status for refusal in refusals))
 
 
-def _submit(
-    request: HttpRequest, member: Membership, file: "UploadedFile[Any]", batch: UUID
-) -> Job | Refusal:
+def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", batch: UUID) -> Job | Refusal:
     data = {"batch": batch, "request_id": request.POST.get("request_id")}
     form = UploadForm(data, MultiValueDict({"image": [file]}), team=member.team_id)
     name = file_names.clean(file.name or "")
@@ -89,7 +87,7 @@ def _submit(
     try:
         return submit(member.team, member.user, form.upload())
     except LedgerError as error:
-        return Refusal(name, hold_errors.explain(error), hold_errors.PAYMENT_REQUIRED)
+        return Refusal(name, hold_errors.message_for(error), hold_errors.PAYMENT_REQUIRED)
     except RequestReusedError:
         return Refusal(
             name,
@@ -102,11 +100,11 @@ def _submit(
     except OSError as error:
         if error.errno not in FULL:
             raise
-        log.error("the disk is full", error=str(error))  # noqa: TRY400 - a traceback says nothing more
-        return Refusal(name, _disk_full(), INSUFFICIENT_STORAGE)
+        log.error("the disk is full", error=str(error))  # noqa: TRY400 - where says nothing
+        return Refusal(name, _no_room(), INSUFFICIENT_STORAGE)
 
 
-def _disk_full() -> str:
+def _no_room() -> str:
     return _(
         "The server's disk is full, so nothing was stored and no credits were held. Tell the "
         "person who runs this site."
@@ -115,12 +113,12 @@ def _disk_full() -> str:
 
 def _page(member: Membership, batch: UUID) -> dict[str, object]:
     may_spend = member.role >= Role.MEMBER
-    context = {"team": member.team, "may_spend": may_spend, "batch": batch, "price": estimate(MEGAPIXEL)}
-    return context | _grid(member, batch)
+    shown = {"team": member.team, "may_spend": may_spend, "batch": batch, "price": estimate(MEGAPIXEL)}
+    return shown | _grid(member, batch)
 
 
 def _grid(member: Membership, batch: UUID) -> dict[str, object]:
-    jobs = Job.objects.with_books().filter(team=member.team, batch=batch).order_by("-pk")[:MAX_SHOWN]
+    jobs = Job.objects.with_books().filter(team=member.team, batch=batch).order_by("-pk")[:BATCH_SHOWN]
     return polling.context(jobs, reverse("batch", args=[member.team.slug, batch]))
 
 

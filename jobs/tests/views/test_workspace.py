@@ -266,10 +266,10 @@ def test_a_keys_allowance_is_explained_apart_from_the_users_own(world: World, no
     allowances.grant(key, limit=CREDIT, period="month")
     with pytest.raises(ledger.AllowanceUsedUpError) as caught:
         ledger.hold(world.team, 2 * CREDIT, key="a", reference="", actor=world.bob, api_key=key)
-    assert "the API key's allowance has only 1 left: 0 of 1 per month are used" in hold_errors.explain(
+    assert "the API key's allowance has only 1 left: 0 of 1 per month are used" in hold_errors.message_for(
         caught.value
     )
-    assert "1 April 2026, 00:00" in hold_errors.explain(caught.value)
+    assert "1 April 2026, 00:00" in hold_errors.message_for(caught.value)
 
 
 @pytest.mark.parametrize(("credits_", "tone"), [(8, "fail"), (9, "doubt"), (10, "doubt"), (11, "")])
