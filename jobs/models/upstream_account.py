@@ -44,8 +44,8 @@ class Price(models.Model):
     """The charge per megapixel to expect for one band of sizes (``jobs.calls.pricing``) by one account.
 
     It is the highest rate of any charge. After FADES_AFTER lower charges in a row it falls to the highest of
-    those, so that one unusual charge isn't held for ever. An operator can reset it. ``manage.py verify`` checks
-    it against the attempts.
+    those, so that one unusual charge isn't held for ever. An operator can reset it. ``manage.py verify``
+    checks it against the attempts.
     """
 
     FADES_AFTER: ClassVar[int] = 20
