@@ -47,6 +47,6 @@ class ConfirmAddressView(ConfirmEmailView):  # type: ignore[misc]
             with transaction.atomic():
                 response: HttpResponse = super().post(*args, **kwargs)
         except IntegrityError:
-            shown = {"confirmation": self.object, "email": self.object.email_address.email}
-            return render(self.request, "account/email_confirm.html", shown)
+            context = {"confirmation": self.object, "email": self.object.email_address.email}
+            return render(self.request, "account/email_confirm.html", context)
         return response

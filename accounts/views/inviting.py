@@ -25,12 +25,12 @@ def invite(request: HttpRequest, team: str) -> HttpResponse:
     member = enter(request, team, Role.MANAGER)
     form = InviteForm(member.team, member.role, request.POST)
     if form.is_valid():
-        asked = form.cleaned_data
+        data = form.cleaned_data
         try:
-            sent = invitations.invite(member.team, asked["email"], asked["role"], member.user)
+            sent = invitations.invite(member.team, data["email"], data["role"], member.user)
         except TooFastError as error:
-            said = _("Too many invitations at once. You can invite again in %(seconds)s seconds.")
-            form.add_error(None, said % {"seconds": error.retry_after})
+            text = _("Too many invitations at once. You can invite again in %(seconds)s seconds.")
+            form.add_error(None, text % {"seconds": error.retry_after})
         else:
             return render(request, "accounts/invited.html", {"team": member.team, "sent": sent})
     return render(request, "accounts/team.html", page(member, invite_form=form))
@@ -44,8 +44,8 @@ def revoke(request: HttpRequest, team: str, pk: int) -> HttpResponse:
         messages.info(request, _("This invitation has already been used or revoked."))
     else:
         invitations.revoke(invitation)
-        said = _(
+        text = _(
             "The invitation for %(email)s is revoked: its link no longer works. You can invite them again."
         )
-        messages.success(request, said % {"email": invitation.email})
+        messages.success(request, text % {"email": invitation.email})
     return redirect("team", team=team)

@@ -28,8 +28,8 @@ def change_role(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     except RefusedError as error:
         messages.error(request, _reason(error))
     else:
-        said = {"who": other.user, "role": role.label, "before": other.get_role_display()}
-        messages.success(request, _("%(who)s is now %(role)s (was %(before)s).") % said)
+        names = {"who": other.user, "role": role.label, "before": other.get_role_display()}
+        messages.success(request, _("%(who)s is now %(role)s (was %(before)s).") % names)
     return redirect("team", team=team)
 
 
@@ -47,8 +47,8 @@ def remove(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     except RefusedError as error:
         messages.error(request, _reason(error))
     else:
-        said = _("%(who)s was removed from the team.") % {"who": other.user}
-        messages.success(request, f"{said} {_revoked_text(revoked)}")
+        text = _("%(who)s was removed from the team.") % {"who": other.user}
+        messages.success(request, f"{text} {_revoked_text(revoked)}")
     return redirect("team", team=team)
 
 
@@ -63,8 +63,8 @@ def leave(request: HttpRequest, team: str) -> HttpResponse:
     except RefusedError as error:
         messages.error(request, _reason(error))
         return redirect("team", team=team)
-    said = _("You have left the team %(team)s.") % {"team": member.team}
-    messages.success(request, f"{said} {_revoked_text(revoked)}")
+    text = _("You have left the team %(team)s.") % {"team": member.team}
+    messages.success(request, f"{text} {_revoked_text(revoked)}")
     return redirect("home")
 
 
@@ -83,8 +83,8 @@ def transfer_ownership(request: HttpRequest, team: str, pk: int) -> HttpResponse
     except RefusedError as error:
         messages.error(request, _reason(error))
     else:
-        said = _("%(who)s now owns the team. You are a manager.")
-        messages.success(request, said % {"who": heir.user})
+        text = _("%(who)s now owns the team. You are a manager.")
+        messages.success(request, text % {"who": heir.user})
     return redirect("team", team=team)
 
 

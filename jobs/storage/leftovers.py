@@ -1,6 +1,6 @@
 """Find and clear what killed processes left in the spool.
 
-A result that had arrived completely is stored by whoever resumes its job; everything else is removed.
+A result that had arrived completely is stored by the worker that resumes its job; everything else is removed.
 """
 
 import os
@@ -43,8 +43,8 @@ def sweep() -> None:
 
     No database refers to them, so this asks none. An upload among them was never accepted: a source is stored
     before its row is written. Only a result may have been paid for, so one with a picture's last bytes stays:
-    whoever resumes its job finds it, and ``jobs.storage.strays`` moves it to quarantine if nobody does. One
-    without them is what the books call a lost body.
+    the worker that resumes its job finds it, and ``jobs.storage.strays`` moves it to quarantine if none does.
+    One without them is what the books call a lost body.
     """
     for place in spool.places():
         for path in _old_files(place):

@@ -54,7 +54,7 @@ def move(names: Iterable[str]) -> list[str]:
     if root is None:
         return []
     moved = {name: path for name in names if (path := _rename(root, name, run))}
-    # From here on nobody finds them under their old names. A row that was written in the meantime is seen
+    # From here on no process finds them under their old names. A row that was written in the meantime is seen
     # now, and its file goes back.
     for name in inventory.referenced(moved):
         _put_back(QuarantinedFile(moved.pop(name), name, None))

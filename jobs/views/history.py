@@ -21,7 +21,7 @@ def history(request: HttpRequest, team: str) -> HttpResponse:
     page = pagination.page(filters.of_team(member.team), last, PAGE)
     address = f"{reverse('history', args=[team])}?before={before}"
     paging = {"team": member.team, "older": page.older, "before": before}
-    shown = polling.context(page.rows, address) | paging
+    context = polling.context(page.rows, address) | paging
     if request.headers.get("HX-Request"):
-        return polling.fragment(request, "jobs/_history.html", shown)
-    return render(request, "jobs/history.html", shown)
+        return polling.fragment(request, "jobs/_history.html", context)
+    return render(request, "jobs/history.html", context)

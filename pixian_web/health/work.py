@@ -132,8 +132,8 @@ def books() -> Finding:
         return not unverified, _("Not verified yet. Verification runs nightly; manage.py verify runs it now.")
     when = timesince(last.at)
     if last.findings:
-        found = "; ".join(str(sentence) for _number, sentence in last.findings[:5])
-        return False, _("Verified %(when)s ago: %(found)s") % {"when": when, "found": found}
+        sentences = "; ".join(str(sentence) for _number, sentence in last.findings[:5])
+        return False, _("Verified %(when)s ago: %(found)s") % {"when": when, "found": sentences}
     if now - last.at > VERIFIED_WITHIN:
         return False, _(
             "Last verified %(when)s ago, although verification runs nightly. See the periodic tasks."

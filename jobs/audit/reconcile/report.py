@@ -101,7 +101,7 @@ def _periods(statement: Statement) -> Iterator[str]:
         )
         yield f"  {period.outcome}: {period.says()}"
     if statement.unused:
-        yield f"Balances not used, since something was under way just then: {statement.unused}."
+        yield f"Balances not used, because something was in progress just then: {statement.unused}."
 
 
 def _is_news(period: Period) -> bool:

@@ -19,12 +19,12 @@ def settle(periods: list[Period], actor: User) -> list[str]:
     for team in {attempt.job.team for attempt in attempts.values()}:
         if not review.may_decide(actor, team):
             raise NotAllowedError(f"{actor} is neither staff nor a manager of {team}.")
-    known = {call.pk: call.known for period in periods for call, _charged in period.decisions}
+    charges = {call.pk: call.known for period in periods for call, _charged in period.decisions}
     return [
         _settle(attempts[pk], charged, period, actor)
         for pk, (charged, period) in decisions.items()
         if attempts[pk].charged_microcredits
-        == known[pk]  # else its response came after the periods were read
+        == charges[pk]  # else its response came after the periods were read
     ]
 
 

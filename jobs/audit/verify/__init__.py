@@ -48,18 +48,18 @@ def run(
     them. ``report`` is called with each invariant's number and findings. Raises StoppedError, and stores
     nothing, if the process is asked to end.
     """
-    found: dict[int, list[str]] = {}
+    by_number: dict[int, list[str]] = {}
     with _snapshot():
         # All queries see the same moment, so that work in progress can't look like damage.
         for number in unless_stopped(stop, sorted(INVARIANTS.keys() - FILES)):
-            found[number] = _bounded(INVARIANTS[number][1]())
+            by_number[number] = _bounded(INVARIANTS[number][1]())
     for number in FILES:
         find = stored.due_results_match if nightly and number == HASHING else INVARIANTS[number][1]
         if not (quick and number == HASHING):
-            found[number] = _bounded(find(stop))
-    for number in sorted(found):
-        report(number, found[number])
-    findings = [[number, sentence] for number in sorted(found) for sentence in found[number]]
+            by_number[number] = _bounded(find(stop))
+    for number in sorted(by_number):
+        report(number, by_number[number])
+    findings = [[number, sentence] for number in sorted(by_number) for sentence in by_number[number]]
     return Verification.objects.create(findings=findings)
 
 

@@ -19,7 +19,7 @@ def all_delivered() -> Iterator[str]:
     if (ramp and ramp.claimed_at > long_ago) or concurrency.free_calls() <= 0:
         return
     for job in Job.objects.claimable(long_ago).order_by("pk").values_list("pk", flat=True).iterator():
-        yield f"Job {job} has been due for more than 5 minutes, and nobody takes it."
+        yield f"Job {job} has been due for more than 5 minutes, and no worker takes it."
 
 
 def all_answered() -> Iterator[str]:

@@ -93,7 +93,7 @@ def test_the_balance_tells_what_the_one_in_doubt_was_charged(world: World, paid_
     assert status == 1
     assert f"pinned: 0.6 is missing, and only {name} can have been charged that." in said
     assert f"{name} in doubt: 1 estimated, 1 held, charge unknown, 0 booked; --settle" in said
-    assert "Balances not used, since something was under way just then: 1." in said
+    assert "Balances not used, because something was in progress just then: 1." in said
 
     status, said = reconcile("--settle", *BY)
     assert status == 0
