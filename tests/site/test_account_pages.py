@@ -45,7 +45,7 @@ WITH_FACTORS = [
 
 @pytest.fixture(scope="module")
 def named(instance: Instance) -> Instance:
-    """The same by its name: a passkey belongs to a name, never to numbers."""
+    """Return the same address by its name: a passkey belongs to a name, never to numbers."""
     return replace(instance, url=instance.url.replace("127.0.0.1", "localhost"))
 
 
@@ -71,7 +71,7 @@ def log_out(page: Page) -> None:
 
 
 def type_code(page: Page, secret: str) -> None:
-    """Not in a period's last moments, after which the code would be another one."""
+    """Type a code, but not at the end of its period, after which it would be another."""
     left = PERIOD_SECONDS - time.time() % PERIOD_SECONDS
     if left < 3:
         time.sleep(left)
@@ -79,7 +79,7 @@ def type_code(page: Page, secret: str) -> None:
 
 
 def looks_right(page: Page, *addresses: str) -> None:
-    """Accessible in light and dark, and as wide as a phone at most; without addresses, as it stands."""
+    """Check that the page is accessible in light and dark and fits a phone; keep its picture."""
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for address in addresses or (page.url,):
         if addresses:
@@ -104,7 +104,7 @@ def choose_a_password(page: Page) -> None:
 
 
 def set_up_an_app(page: Page) -> str:
-    """The key that the app and the site share."""
+    """Set up an app and return the key that it shares with the site."""
     page.goto("/accounts/2fa/totp/activate/")
     secret: str = re.findall("[A-Z2-7]{32}", page.locator("main").inner_text())[0]
     type_code(page, secret)
@@ -114,7 +114,7 @@ def set_up_an_app(page: Page) -> str:
 
 
 def add_a_passkey(page: Page) -> str:
-    """Its number in addresses."""
+    """Add a passkey and return its number in addresses."""
     page.goto("/accounts/2fa/webauthn/add/")
     page.get_by_label("A name").fill("Laptop")
     page.get_by_role("button", name="Add passkey").click()

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 
 def drop(page: Page, *paths: Path) -> None:
-    """As the system's file manager does it, which no script of a page can imitate."""
+    """Drop files as the system's file manager does, which no script of a page can imitate."""
     wire = page.context.new_cdp_session(page)
     dragged = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
@@ -21,7 +21,7 @@ def drop(page: Page, *paths: Path) -> None:
 
 @pytest.fixture
 def shoot(tmp_path: Path) -> Path:
-    """A folder with a picture, another one in a folder below, and what is no picture."""
+    """Make a folder with a picture, another one in a folder below, and a file that is no picture."""
     folder = tmp_path / "shoot"
     (folder / "day 2").mkdir(parents=True)
     shutil.copy(PHOTOS / "coffee.jpg", folder / "cup.jpg")

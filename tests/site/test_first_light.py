@@ -21,7 +21,7 @@ NAMES = ["astronaut", "chelsea", "coffee"]
 
 @pytest.fixture
 def drop(tmp_path: Path) -> list[Path]:
-    """Three real photos and a text file that calls itself one."""
+    """Drop three real photos and a text file with the name of a picture."""
     notes = tmp_path / "notes.jpg"
     notes.write_text("buy milk")
     return [*(PHOTOS / f"{name}.jpg" for name in NAMES), notes]
@@ -62,7 +62,7 @@ def cut_out_three(page: Page, instance: Instance, drop: list[Path]) -> None:
 
 
 def has_a_real_matte(png: bytes) -> None:
-    """Corners transparent, subject opaque, and an edge in between that is neither."""
+    """Return True if the corners are transparent, the subject is opaque, and the edge is in between."""
     with Image.open(io.BytesIO(png)) as cut_out:
         assert (cut_out.format, cut_out.mode, cut_out.size) == ("PNG", "RGBA", (600, 400))
         alpha = cut_out.getchannel("A")

@@ -16,7 +16,7 @@ STILL = {"reduced_motion": "reduce"}
 
 
 def invite(page: Page, email: str) -> str:
-    """The link that is shown."""
+    """Invite someone and return the link that is shown."""
     page.goto("/t/my-team/team/")
     page.get_by_label("Email").fill(email)
     page.get_by_role("button", name="Invite", exact=True).click()
@@ -47,7 +47,7 @@ def test_an_invitation_brings_someone_in(browser: Browser, instance: Instance) -
 
 
 def join(page: Page, link: str) -> None:
-    """Also in the other language and back, from a page of which no other one learns the address."""
+    """Join by the link, switching languages on a page whose address no other page learns."""
     page.goto(link)
     page.get_by_role("button", name="Français").click()
     page.get_by_role("button", name="English").click()

@@ -142,7 +142,7 @@ def test_a_member_sets_no_limits(world: World, client: Client) -> None:
 
 
 def test_the_secret_is_kept_nowhere(world: World, client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """In no column of any table, in no session, though that is sealed, and in no log."""
+    """Neither in a column of any table nor in a session, encrypted though it is, nor in a log."""
     for name in (None, "accounts"):
         caplog.set_level(logging.DEBUG, name)
     found = SECRET.search(text(make(client, world, world.bob)))

@@ -24,14 +24,14 @@ PASSWORD = "correct horse"
 
 @pytest.fixture
 def mallory(world: World) -> User:
-    """Somebody who came in by a link that was given to them, under an address that nobody has confirmed."""
+    """Return a user who came in by a link that was handed over, with an unconfirmed address."""
     sent = invitations.invite(world.team, "mallory@example.org", Role.VIEWER, world.alice)
     mail.outbox.clear()
     return invitations.accept_as_new(sent.invitation, "Mallory", PASSWORD)
 
 
 def browser_of(user: User) -> Client:
-    """In which they have just typed their password."""
+    """Return a browser in which the user has just typed their password."""
     client = Client()
     client.force_login(user)
     client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
@@ -83,7 +83,7 @@ def test_a_link_for_an_unconfirmed_account_says_so(
 
 @pytest.fixture
 def invited(world: World, mallory: User) -> str:
-    """The path of an invitation of mallory's address into another team."""
+    """Return the path of an invitation of mallory's address to another team."""
     other = Team.objects.get(name="Outsiders")
     sent = invitations.invite(other, mallory.email, Role.OWNER, world.charlie)
     return "/join/" + sent.link.rpartition("/join/")[2]
@@ -162,7 +162,7 @@ def test_a_page_tells_whose_address_is_unconfirmed(world: World, mallory: User, 
 
 
 def test_following_the_link_while_signed_out_confirms_no_address(world: World, mallory: User) -> None:
-    """The one whose address it is wonders about the mail, and clicks."""
+    """The address's real owner wonders about the email, and clicks."""
     change(browser_of(mallory), "add", VICTIM)
     link = the_link()
     anonymous, bob = Client(), browser_of(world.bob)
@@ -215,7 +215,7 @@ def test_a_new_password_is_for_the_account_whose_address_it_is(world: World, mal
 
 
 def test_a_new_password_by_mail_drops_an_unconfirmed_accounts_passkeys(world: World, mallory: User) -> None:
-    """They log in without it, and whoever took the address first may have made them."""
+    """They sign in without the password, and may belong to the person who took the address first."""
     for user in (mallory, world.bob):
         Authenticator.objects.create(user=user, type=Authenticator.Type.WEBAUTHN, data={})
         mail.outbox.clear()

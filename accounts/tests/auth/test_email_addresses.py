@@ -17,7 +17,7 @@ PASSWORD = "correct horse"
 
 @pytest.fixture
 def alice(world: World, client: Client) -> Client:
-    """Her browser, in which she has just typed her password."""
+    """Return alice's browser, in which she has just typed her password."""
     client.force_login(world.alice)
     client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     return client

@@ -38,7 +38,7 @@ def says_when_to_come_back(response: Any) -> bool:
 
 @pytest.fixture
 def guessed(world: World) -> World:
-    """A stranger has tried as many wrong passwords of alice's as they may."""
+    """Try as many wrong passwords for alice's account as a stranger may."""
     for number in range(TRIES):
         assert log_in(STRANGER, f"guess {number}").status_code == 200
     return world
@@ -63,7 +63,7 @@ def test_the_owner_is_not_locked_out(guessed: World) -> None:
 def test_a_limit_by_address_would_lock_the_owner_out(
     world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As allauth has it by itself: why ours counts otherwise."""
+    """The control: allauth's own limit, which ours replaces."""
     monkeypatch.setattr(AccountAdapter, "pre_authenticate", DefaultAccountAdapter.pre_authenticate)
     settings.ACCOUNT_RATE_LIMITS = {"login_failed": f"{TRIES}/5m/key"}
     for number in range(TRIES):
@@ -114,7 +114,7 @@ def test_confirming_that_it_is_you_counts_the_same(guessed: World) -> None:
 
 
 def at_second_step(user: User, address: str = STRANGER) -> Client:
-    """Somebody who knows the password stands before the second factor."""
+    """Return a browser that passed the password and stands before the second factor."""
     client = Client(REMOTE_ADDR=address)
     answers = {"login": user.email, "password": PASSWORD}
     assert client.post(reverse("account_login"), answers).headers["Location"] == reverse("mfa_authenticate")

@@ -21,13 +21,13 @@ def path_of(user: User, settings: Settings) -> str:
 
 
 def who(client: Client) -> int | None:
-    """Whom this browser is logged in as."""
+    """Return the user that this browser is signed in as."""
     number = client.session.get("_auth_user_id")
     return int(number) if number else None
 
 
 def refused(client: Client, path: str) -> bool:
-    """Whether the link leads to the log-in page, with a message that says why."""
+    """Return True if the link leads to the sign-in page with a message that says why."""
     response = client.get(path, follow=True)
     assert response.redirect_chain == [(reverse("account_login"), 302)]
     assert "link has already been used or has expired" in response.content.decode()
@@ -54,7 +54,7 @@ def test_a_link_is_used_once(world: World, client: Client, settings: Settings) -
 
 
 def test_looking_at_a_link_does_not_use_it_up(world: World, client: Client, settings: Settings) -> None:
-    """Mail and chat programs do, with GET and HEAD, without cookies; browsers load pages in advance."""
+    """Mail and chat programs do so with GET and HEAD, without cookies; browsers prefetch pages."""
     path = path_of(world.alice, settings)
     for _ in range(2):
         assert client.head(path).status_code == 302

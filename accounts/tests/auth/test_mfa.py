@@ -18,7 +18,7 @@ PASSWORD = "correct horse"
 
 @pytest.fixture
 def alice(world: World, client: Client) -> Client:
-    """Her browser, in which she has just typed her password."""
+    """Return alice's browser, in which she has just typed her password."""
     client.post(reverse("account_login"), {"login": world.alice.email, "password": PASSWORD})
     client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     return client
@@ -85,7 +85,7 @@ def test_a_code_is_used_once(world: World) -> None:
 
 
 def test_the_code_that_set_the_app_up_is_used_too(world: World, alice: Client) -> None:
-    """Whoever looked over her shoulder has half a minute."""
+    """An onlooker would have half a minute."""
     secret = re.findall(r"<code>([A-Z2-7]{32})</code>", page(alice, "mfa_activate_totp"))[0]
     code = code_of(secret)
     assert alice.post(reverse("mfa_activate_totp"), {"code": code}).status_code == 302
@@ -139,7 +139,7 @@ def test_the_admin_asks_for_it_too(world: World, client: Client) -> None:
 def test_a_link_of_this_machine_needs_none_and_may_turn_it_off(
     world: World, client: Client, settings: Settings
 ) -> None:
-    """A lost phone: the operator prints a link, and the owner starts anew."""
+    """After a lost phone, the operator prints a link, and the owner starts over."""
     with_app(world.alice)
     client.get(login_link(world.alice).removeprefix(settings.PUBLIC_URL), follow=True)
     assert logged_in(client)

@@ -42,7 +42,7 @@ WITH_A_SECOND_FACTOR = [
 
 
 class Forms(HTMLParser):
-    """The method and the names of each form's fields; inline scripts and styles."""
+    """The method and field names of each form; inline scripts and styles."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

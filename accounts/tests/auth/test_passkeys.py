@@ -40,14 +40,14 @@ NONSENSE = [
 
 @pytest.fixture
 def alice(world: World, client: Client) -> Client:
-    """Her browser, in which she has just typed her password."""
+    """Return alice's browser, in which she has just typed her password."""
     client.force_login(world.alice)
     client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     return client
 
 
 def passkey_of(user: User, name: str = "Laptop") -> Authenticator:
-    """A row as a ceremony leaves it, without the key."""
+    """Make a row as a ceremony leaves it, without the key."""
     return Authenticator.objects.create(
         user=user, type=Authenticator.Type.WEBAUTHN, data={"name": name, "credential": {}}
     )
@@ -67,7 +67,7 @@ def test_what_a_browser_is_asked_for_a_new_one(world: World, alice: Client) -> N
 
 
 def test_a_passkey_login_reveals_no_user(db: None, client: Client) -> None:
-    """So the answer tells no stranger who has an account."""
+    """So the response tells no stranger who has an account."""
     answer = client.get(reverse("mfa_login_webauthn"), headers=JSON).json()
     asked = answer["request_options"]["publicKey"]
     assert asked["userVerification"] == "required"

@@ -22,7 +22,7 @@ def _mails_leave(settings: Settings) -> None:
 
 
 def ask(client: Client, email: str, **headers: str) -> str:
-    """The page that comes next."""
+    """Return the page after asking for a new password."""
     response = client.post(reverse("account_reset_password"), {"email": email}, follow=True, headers=headers)
     assert response.status_code == 200
     return response.content.decode()
@@ -34,7 +34,7 @@ def log_in(client: Client, password: str) -> bool:
 
 
 def choose(client: Client, link: str, password: str = NEW) -> str:
-    """The page after a new password was typed on the one that the link leads to."""
+    """Return the page after typing a new password on the page that the link leads to."""
     form = client.get(link, follow=True)
     answers = {"password1": password, "password2": password}
     return client.post(form.request["PATH_INFO"], answers, follow=True).content.decode()
@@ -79,7 +79,7 @@ def test_nobody_learns_who_has_an_account(world: World, client: Client) -> None:
 
 
 def test_it_leaves_the_second_factor_in_place(world: World, client: Client) -> None:
-    """Whoever reads somebody's mail still lacks their phone."""
+    """A reader of the emails still lacks the phone."""
     with_app(world.alice)
     ask(client, "alice@example.org")
     choose(client, the_link())
@@ -147,7 +147,7 @@ def test_without_mails_no_link_gets_into_the_log(
     capsys: pytest.CaptureFixture[str],
     email: str,
 ) -> None:
-    """Also where somebody sends the form that the page doesn't show then."""
+    """Even if a client submits the form that the page then does not show."""
     settings.MAIL_LEAVES = False
     response = client.post(reverse("account_reset_password"), {"email": email}, follow=True)
     assert "sign-in link" in response.content.decode()

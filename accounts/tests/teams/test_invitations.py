@@ -183,7 +183,7 @@ def test_nobody_invites_above_themselves() -> None:
 
 
 def accept_at_once(invitation: Invitation, users: list[User]) -> int:
-    """How many of them came in, each by a connection of their own."""
+    """Return how many came in, each with a connection of their own."""
     start = threading.Barrier(len(users), timeout=30)
 
     def accept(user: User) -> bool:

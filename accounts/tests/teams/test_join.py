@@ -40,7 +40,7 @@ def counts() -> tuple[int, int, int]:
 
 
 def is_quiet(response: Any) -> bool:
-    """Neither kept nor told to anybody."""
+    """Return True if the response is neither cached nor sent on as a referrer."""
     return response["Referrer-Policy"] == "no-referrer" and "no-store" in response["Cache-Control"]
 
 
@@ -91,7 +91,7 @@ def test_whoever_has_an_account_logs_in_first_and_comes_back(world: World, clien
 
 
 def test_a_link_alone_does_not_tell_whether_its_address_has_an_account(world: World, client: Client) -> None:
-    """Whoever sent it has seen it."""
+    """Its sender has seen it too."""
     of_one_link = re.compile(r"/join/[^/]+/|value=\"[^\"]*\"|charlie@example.org|dora@example.org")
     shown = [text(client.get(link(world, email))) for email in (world.charlie.email, DORA)]
     known, unknown = (of_one_link.sub("", page) for page in shown)
@@ -121,7 +121,7 @@ def test_looking_changes_nothing(world: World, client: Client, name: str) -> Non
 
 
 def spoiled(world: World, how: str) -> str:
-    """The address of an invitation that is no good, for this reason."""
+    """Return the address of an invitation that is invalid for this reason."""
     address = link(world)
     match how:
         case "expired":

@@ -108,7 +108,7 @@ def test_the_team_is_handed_over(world: World) -> None:
 
 
 def test_invitations_that_their_sender_may_no_longer_send_are_revoked(world: World) -> None:
-    """They know its link, and could come back by it as more than they are."""
+    """The sender knows the link, and could come back by it with a higher role."""
     membership.change_role(of(world.bob, world.team), Role.OWNER)
     for role in Role:
         invited(world.team, world.bob, role, f"{role.label}@example.org")
@@ -149,7 +149,7 @@ def two_owners(committed_world: World) -> list[Membership]:
 
 
 def leave_at_once(owners: list[Membership], meet: threading.Barrier) -> list[bool]:
-    """Who of them has gone, each by a connection of their own."""
+    """Return which of them have left, each with a connection of their own."""
 
     def leave(owner: Membership) -> bool:
         try:
@@ -187,7 +187,7 @@ def test_without_a_look_under_the_lock_nobody_is_left(
 def test_without_the_lock_the_look_sees_the_other(
     two_owners: list[Membership], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other control: each looks in its own transaction, where the other hasn't gone yet."""
+    """The other control: each checks in its own transaction, in which the other hasn't left yet."""
     both_have_looked, keep = threading.Barrier(2, timeout=30), membership._keep_owned
 
     def look_and_wait(changed: Membership) -> None:

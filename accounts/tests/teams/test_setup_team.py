@@ -22,7 +22,7 @@ from pixian.protocol.credentials import Credentials
 
 
 def setup_team(*arguments: str) -> dict[str, Any]:
-    """What the command printed, which is one line of JSON."""
+    """Return the command's output, which is one line of JSON."""
     out = io.StringIO()
     call_command("setup_team", *arguments, stdout=out)
     (line,) = out.getvalue().splitlines()
@@ -90,7 +90,7 @@ def test_someone_who_exists_owns_the_new_team_too(world: World) -> None:
 
 
 def test_no_link_goes_past_a_second_factor(world: World) -> None:
-    """Scripts keep what it prints."""
+    """Scripts store what the command prints."""
     with_app(world.alice)
     assert setup_team("North", "--owner", "alice@example.org")["login_link"] is None
 
@@ -101,7 +101,7 @@ def test_where_the_team_is_refused_no_key_is_made(world: World) -> None:
 
 
 def refused(*arguments: str) -> str:
-    """What the refusal says; nothing may have been written."""
+    """Return the text of the refusal; nothing may have been written."""
     before = (Team.objects.count(), User.objects.count(), Membership.objects.count())
     with pytest.raises(CommandError) as caught:
         setup_team(*arguments)

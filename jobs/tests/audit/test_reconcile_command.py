@@ -28,7 +28,7 @@ BY = ("--by", "alice@example.org")
 
 
 def reconcile(*arguments: str) -> tuple[int, str]:
-    """The exit status and what was printed."""
+    """Return the exit status and the output."""
     out = io.StringIO()
     status = 0
     try:
@@ -39,13 +39,13 @@ def reconcile(*arguments: str) -> tuple[int, str]:
 
 
 def told(*arguments: str) -> dict[str, Any]:
-    """The same as data."""
+    """Return the output as data."""
     found: dict[str, Any] = json.loads(reconcile("--json", *arguments)[1])
     return found
 
 
 def call(world: World, server: Server, *steps: wire.Step) -> Attempt:
-    """The attempt of a new job that is answered so."""
+    """Return the attempt of a new job that gets this response."""
     job = world.job()
     for step in steps:
         server.script.append(step)
@@ -54,7 +54,7 @@ def call(world: World, server: Server, *steps: wire.Step) -> Attempt:
 
 
 def let_time_pass() -> None:
-    """All that has happened was a quarter of an hour earlier, so that no call can be charged any more."""
+    """Move everything a quarter of an hour into the past, so that no call can be charged any more."""
     earlier = timedelta(minutes=15)
     for attempt in Attempt.objects.exclude(sent_at=None):
         answered = attempt.answered_at and attempt.answered_at - earlier
@@ -343,7 +343,7 @@ def test_four_faults_in_a_log_are_found_once(world: World, server: Server, tmp_p
 
 
 def spread(attempts: list[Attempt]) -> None:
-    """Half an hour apart each, since they are all of the same picture."""
+    """Set the attempts half an hour apart, because they are all of the same picture."""
     for number, attempt in enumerate(attempts, 1):
         attempt.refresh_from_db()
         assert attempt.sent_at

@@ -26,7 +26,7 @@ def resolve(*arguments: str) -> str:
 
 
 def refused(*arguments: str) -> str:
-    """What the refusal says; nothing may have been written."""
+    """Return the text of the refusal; nothing may have been written."""
     before = rows()
     with pytest.raises(CommandError) as caught:
         resolve(*arguments)

@@ -100,7 +100,7 @@ def test_room_follows_the_result_and_its_format(
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """A disk with so many bytes free. What is taken is really taken; only its end is pretended."""
+    """Return a function that limits the free space. Files are really allocated; only the limit is faked."""
 
     def of_size(free: int) -> None:
         allocate = os.posix_fallocate
@@ -120,7 +120,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def admitted(most: int, job: Job) -> int:
-    """How many calls are let in at once."""
+    """Return how many calls are admitted at once."""
     with ExitStack() as calls:
         for number in range(1, most + 1):
             try:
@@ -158,7 +158,7 @@ def test_a_small_disk_takes_no_more_than_it_can_keep_at_worst(
 
 
 def test_those_who_come_at_once_see_each_other(disk: Callable[[int], None]) -> None:
-    """Each alone would fit, and together they may not."""
+    """Each call alone would fit; together they may not."""
     disk(200 * MEGABYTE)
     ready, decided, inside = threading.Barrier(8), threading.Barrier(8), []
 
@@ -184,7 +184,7 @@ def test_those_who_come_at_once_see_each_other(disk: Callable[[int], None]) -> N
 
 @pytest.fixture
 def own_volume(settings: Settings) -> Iterator[Path]:
-    """The files on a small file system of their own, as an operator may mount one."""
+    """Put the files on a small file system, as an operator may mount one."""
     with volume(Path(settings.MEDIA_ROOT), megabytes=64) as place:
         Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir()
         yield place
@@ -208,7 +208,7 @@ def test_room_is_taken_on_the_files_own_volume(own_volume: Path, settings: Setti
 def test_an_upload_from_another_volume_is_stored_whole_or_not_at_all(
     own_volume: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    """Django would copy it to its final name, and leave half of it there."""
+    """Django would copy it to its final name, and could leave half of it there."""
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "uploads"
     settings.FILE_UPLOAD_TEMP_DIR.mkdir()
     filler = own_volume / "filler"
@@ -232,7 +232,7 @@ def noise(megabytes: int) -> bytes:
 def test_of_six_results_on_a_small_volume_none_is_paid_and_lost(
     own_volume: Path, world: World, server: Server, settings: Settings
 ) -> None:
-    """Results of 14 MB, of which four fit; the others wait before anything was sent."""
+    """Four results of 14 MB fit; the other calls wait before anything is sent."""
     server.otherwise = wire.answer(noise(14))
     for _ in range(6):
         world.job(small_png(2000, 1500))
@@ -258,7 +258,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def filling(place: Path, body: bytes) -> wire.Step:
-    """Something else fills the disk while the upstream works."""
+    """Fill the disk from elsewhere while the upstream works."""
 
     def step(handler: wire.Handler) -> None:
         with (place / "filler").open("wb", buffering=0) as filler, suppress(OSError):

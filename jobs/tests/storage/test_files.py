@@ -87,7 +87,7 @@ def test_half_a_jpeg_is_lost(body: TemporaryUploadedFile) -> None:
 def test_a_result_is_on_the_disk_before_its_name_is_and_the_name_before_it_is_reported(
     body: TemporaryUploadedFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another order would let a power cut leave a name without its bytes, or a booking without a name."""
+    """In another order, a power cut could leave a name without its bytes, or a booking without a name."""
     order: list[str] = []
     sync, save = os.fsync, FileSystemStorage.save
 

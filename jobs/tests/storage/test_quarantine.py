@@ -48,7 +48,7 @@ def grow_old() -> None:
 
 
 def a_night(server: Server) -> None:
-    """What a worker does once a day."""
+    """Run what a worker does once a day."""
     PeriodicTask.objects.update_or_create(
         name="verify", defaults={"due_at": timezone.now() - timedelta(days=1)}
     )
@@ -57,7 +57,7 @@ def a_night(server: Server) -> None:
 
 @pytest.fixture
 def store(world: World, server: Server) -> World:
-    """Six paid results, and the folder is known to be this database's."""
+    """Store six paid results in a folder that belongs to this database."""
     instance.establish()
     for number in range(6):
         world.job(small_png(9 + number, 9))
@@ -68,7 +68,7 @@ def store(world: World, server: Server) -> World:
 
 
 def forget(count: int) -> list[Job]:
-    """The database is an older copy: it knows nothing of its last jobs."""
+    """Delete the last jobs, as if the database were restored from an older copy."""
     forgotten = list(Job.objects.order_by("-pk")[:count])
     for job in forgotten:
         Attempt.objects.filter(job=job).delete()
@@ -106,7 +106,7 @@ def test_without_quarantine_the_sweep_deletes_paid_results(store: World) -> None
 
 
 def test_an_empty_database_moves_nothing(store: World, server: Server, caplog: Any) -> None:
-    """Migrated, and started on the old folder: it has no id, or gets one of its own."""
+    """A database that was migrated and started on the old folder has no id, or gets one of its own."""
     before = all_files()
     forget(6)
     Instance.objects.all().delete()
@@ -322,7 +322,7 @@ def test_where_nothing_can_be_renamed_it_is_only_reported(world: World, settings
 
 
 class Bucket(Storage):
-    """As S3's storage: its location is no folder, and its files have no path. They are old."""
+    """A storage like S3: its location is no folder, and its files have no path. The files are old."""
 
     location = ""
 
@@ -351,7 +351,7 @@ def test_a_new_instance_gets_an_id_on_both_sides(world: World) -> None:
 
 
 def test_an_existing_instance_adopts_the_files_that_it_names(world: World) -> None:
-    """Upgraded: rows and files are there, ids aren't."""
+    """After an upgrade, rows and files exist, but ids do not."""
     for number in range(3):
         world.job(small_png(9 + number, 9))
     lay("aurora/x/left-behind")
@@ -369,7 +369,7 @@ def test_an_empty_database_does_not_adopt_a_foreign_folder(world: World) -> None
 def test_an_empty_folder_is_not_taken_for_the_one_that_is_missing(
     store: World, tmp_path: Path, settings: Settings
 ) -> None:
-    """A volume that isn't mounted."""
+    """The volume is not mounted."""
     settings.MEDIA_ROOT = tmp_path / "empty"
     with pytest.raises(ForeignFilesError):
         instance.establish()
@@ -457,7 +457,7 @@ def test_a_complete_result_whose_job_will_be_resumed_stays(store: World, server:
 
 
 def resumed(world: World, server: Server, content: bytes, headers: list[list[str]]) -> Job:
-    """Killed with so much of the body in the spool."""
+    """Kill the worker with this much of the body in the spool, and resume."""
     job = world.job()
     now = timezone.now()
     facts: dict[str, Any] = {"charged_header": "1", "charged_microcredits": 1_000_000}
@@ -498,7 +498,7 @@ def test_a_body_that_had_arrived_completely_is_stored_after_a_crash(
 def test_a_paid_result_that_came_too_late_is_kept(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its worker was frozen, and the job was given up as lost meanwhile."""
+    """The worker was frozen, and its job was given up meanwhile."""
     world.job()
     put = files.put
 

@@ -80,7 +80,7 @@ def test_each_row_explains_its_money(world: World, bob: Client, server: Server) 
 
 
 def walk(client: Client, world: World, meanwhile: int = 0) -> list[list[int]]:
-    """All pages by their own links, while so many jobs are added after the first."""
+    """Follow all pages by their links, while jobs are added after the first page."""
     response = look(client, world)
     pages = [shown(response)]
     add(world, meanwhile)

@@ -49,7 +49,7 @@ def body(response: Any) -> bytes:
 
 
 def saved_as(world: World, client: Client, job: Job, name: str) -> str:
-    """The header of a download whose picture was sent under this name."""
+    """Return the header of a download whose picture was uploaded under this name."""
     Job.objects.filter(pk=job.pk).update(name=name)
     response = client.get(reverse("download", args=[world.team.slug, job.pk]))
     assert response.status_code == 200
@@ -179,7 +179,7 @@ def test_any_script_is_kept_in_the_name(world: World, bob: Client, done: Job, st
 def test_a_name_sent_with_line_breaks_stays_one_header(
     world: World, bob: Client, server: Server, name: str
 ) -> None:
-    """All the way: such a name comes in by a raw request, and goes out as a download."""
+    """Such a name comes in by a raw request, and goes out as a download."""
     head = f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'
     sent = head.encode() + small_png() + b"\r\n--x--\r\n"
     upload = reverse("upload", args=[world.team.slug])

@@ -39,14 +39,14 @@ def page(world: World, name: str = "workspace", *args: Any) -> str:
 
 
 def send(client: Client, world: World, user: User, *files: SimpleUploadedFile, **fields: Any) -> Any:
-    """An upload as the page's script makes it."""
+    """Upload as the page's script does."""
     client.force_login(user)
     data = {"image": files, "request_id": uuid4(), "batch": uuid4()} | fields
     return client.post(page(world, "upload"), data, headers=SCRIPT)
 
 
 def drop(client: Client, world: World, user: User, *files: SimpleUploadedFile, **fields: Any) -> Any:
-    """An upload as a plain form makes it."""
+    """Upload as a plain form does."""
     client.force_login(user)
     return client.post(page(world, "upload"), {"image": files, "batch": uuid4()} | fields)
 
@@ -56,7 +56,7 @@ def text(response: Any) -> str:
 
 
 def test_a_picture_with_a_blank_name_is_a_picture(client: Client, world: World, server: Server) -> None:
-    """It was taken in, and refused by the service: a part without a file name is no file."""
+    """It was accepted once, and rejected by the service: a part without a file name is no file."""
     assert send(client, world, world.bob, file(name=" ")).status_code == 201
     job, _ = run(server)
     assert (job.state, job.name) == ("done", "picture")
@@ -232,12 +232,12 @@ def test_nothing_new_until_what_is_owed_is_covered(world: World, client: Client)
 
 @pytest.fixture
 def noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The 4th of March, in the middle of a day and of a month."""
+    """Set the time to 4 March, in the middle of a day and of a month."""
     monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 3, 4, 12, tzinfo=UTC))
 
 
 def allow(world: World, credits_: int, **more: Any) -> None:
-    """bob an allowance a day, of which he has spent 8.5 credits before."""
+    """Give bob a daily allowance of which he has already spent 8.5 credits."""
     ledger.hold(world.team, 8_500_000, key="before", reference="", actor=world.bob)
     member = Membership.objects.get(team=world.team, user=world.bob)
     allowances.grant(member, limit=credits_ * CREDIT, period="day", **more)

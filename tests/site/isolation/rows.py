@@ -127,6 +127,6 @@ PREFIXES: dict[str, Row] = {
 
 
 def row_of(name: str) -> Row | None:
-    """Of a route by its full name."""
+    """Return the row of a route, by its full name."""
     prefix = next((row for start, row in PREFIXES.items() if name.startswith(start)), None)
     return ROWS.get(name, prefix)
