@@ -99,7 +99,7 @@ def choose_a_password(page: Page) -> None:
     looks_right(page)
     for field in page.locator("input[type=password]").all():
         field.fill(PASSWORD)
-    page.get_by_role("button", name="Keep it").click()
+    page.get_by_role("button", name="Set password").click()
     expect(page.get_by_role("status")).to_contain_text("You can now sign in with your password")
 
 
