@@ -305,7 +305,7 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True
 
 _mail = env.email_url("EMAIL_URL", default="consolemail://")
 globals().update(mail.django_settings(_mail, django.VERSION))
-MAIL_LEAVES = mail.leaves(_mail)
+MAIL_LEAVES = mail.reaches_people(_mail)
 """Whether mails reach people; otherwise they end in the log or a folder, and pages say so."""
 
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"Pixian Web <pixian-web@{_public.host}>")

@@ -14,9 +14,9 @@ class Scope(models.TextChoices):
     """Name what a key may do."""
 
     CUTOUTS = "cutouts", _("remove backgrounds")
-    BALANCE = "balance", _("see the balance")
-    JOBS = "jobs", _("see pictures and fetch results")
-    LEDGER = "ledger", _("see the ledger and usage")
+    BALANCE = "balance", _("view the balance")
+    JOBS = "jobs", _("view pictures and download results")
+    LEDGER = "ledger", _("view the ledger and usage")
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

@@ -1,4 +1,4 @@
-"""What a member may spend in a day, a week or a month: set, changed, lifted."""
+"""Set, change and remove a member's allowance."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from accounts.ledger.money import to_credits
 from accounts.models import ApiKey, Membership, Role
 from accounts.teams.forms import AllowanceForm
 from accounts.teams.permissions import enter
-from accounts.views.members import of_team
+from accounts.views.members import get_member
 from accounts.views.team import may_limit
 
 
@@ -44,7 +44,7 @@ def edit_allowance(
         allowances.grant(
             spender, limit=chosen["credits"], period=chosen["period"], warn_percent=chosen["warn_percent"]
         )
-        messages.success(request, _("The allowance of %(who)s is set.") % {"who": name})
+        messages.success(request, _("The allowance for %(who)s is set.") % {"who": name})
         return redirect(leads_to, team=spender.team.slug)
     shown = {"team": spender.team, "who": name, "pk": spender.pk, "standing": standing, "form": form}
     return render(request, template, shown)
@@ -56,7 +56,7 @@ def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     other = _limited(request, team, pk)
     standing = allowances.member_standings(other.team).get(other.pk)
     allowances.lift(other)
-    said = _("%(who)s has no limit any more. If that was a mistake, set it again here.")
+    said = _("%(who)s no longer has an allowance. If that was a mistake, set it again here.")
     messages.success(request, said % {"who": other.user})
     before = QueryDict(mutable=True)
     before.update(_of(standing) if standing else {})
@@ -65,7 +65,7 @@ def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
 
 def _limited(request: HttpRequest, team: str, pk: int) -> Membership:
     reader = enter(request, team, Role.MANAGER)
-    other = of_team(reader, pk)
+    other = get_member(reader, pk)
     if not may_limit(reader, other):
         raise PermissionDenied(
             _("Managers set allowances for members and viewers. Ask an owner of the team.")

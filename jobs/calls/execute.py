@@ -53,7 +53,7 @@ def execute(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener =
     Raises one of ``decisions.FAILURES`` if there is no result. The source is opened and room is made for
     the result first: what is missing here must not look like a call that was sent.
     """
-    with files.opened(job) as picture, disk_space.preallocate(job, attempt.number) as body:
+    with files.open_source(job) as picture, disk_space.preallocate(job, attempt.number) as body:
         commit_with_retry(_send, _is_sent, job, attempt)
         call = upstream.client.remove_background(cast("BinaryIO", picture), job.name, job.options)
         with call as answer:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from jobs.intake.submit import Upload
-from jobs.renditions.decode_limit import ROOM
+from jobs.renditions.decode_limit import DECODING
 from pixian.imaging import decode
 from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed, TooComplex
@@ -43,14 +43,14 @@ class UploadForm(forms.Form):
         file: TemporaryUploadedFile = self.cleaned_data["image"]
         size = file.size or 0
         if size > MAX_UPLOAD_BYTES:
-            message = _("The file has %(size)s; %(limit)s are allowed.")
+            message = _("The file is %(size)s; the limit is %(limit)s.")
             raise forms.ValidationError(
                 message,
                 "too_large",
                 {"size": filesizeformat(size), "limit": filesizeformat(MAX_UPLOAD_BYTES)},
             )
         try:
-            self.header = decode.check(cast("BinaryIO", file), partial(ROOM.taken, self._team))
+            self.header = decode.check(cast("BinaryIO", file), partial(DECODING.reserve, self._team))
         except (Refused, ServerFailed) as error:
             raise _told(error) from error
         return file
@@ -81,20 +81,18 @@ class UploadForm(forms.Form):
 def _told(error: ApiError) -> forms.ValidationError:
     """The contract's refusal in the reader's language."""
     if isinstance(error, ServerFailed):
-        message = _(
-            "Too many large pictures are being read at the moment. Upload this one again in a minute."
-        )
+        message = _("Too many large pictures are being read right now. Upload this one again in a minute.")
         return forms.ValidationError(message, "busy")
     if isinstance(error, TooComplex):
         return forms.ValidationError(
             _(
-                "This picture's file is built in a way that takes too long to read. "
-                "Save it again with an image editor, and upload that file."
+                "This file is built in a way that takes too long to read. Save the picture again with "
+                "an image editor, then upload that file."
             )
         )
     if error.code == Code.TOO_MANY_PIXELS:
-        message = _("The picture has too many pixels; %(limit)s megapixels are allowed.")
+        message = _("The picture has too many pixels; the limit is %(limit)s megapixels.")
         return forms.ValidationError(message, "too_large", {"limit": MAX_UPLOAD_PIXELS // 1_000_000})
     return forms.ValidationError(
-        _("This is no picture that we can read. JPEG, PNG, WebP, TIFF, GIF and BMP are fine, if undamaged.")
+        _("This isn't a picture we can read. Upload an undamaged JPEG, PNG, WebP, TIFF, GIF or BMP file.")
     )

@@ -1,4 +1,8 @@
-"""The tables of jobs: ``job``, ``attempt``, ``scheduling``, ``upstream_account`` and ``storage``."""
+"""Declare the tables.
+
+Photos on their way are in ``job``, each paid call in ``attempt`` with its verdict in ``verdicts``, the
+queue's order in ``scheduling``, the upstream's side in ``upstream_account`` and the files' in ``storage``.
+"""
 
 from jobs.models.attempt import Attempt
 from jobs.models.job import Job

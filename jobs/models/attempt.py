@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Self
 
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import Func, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Transfer, User
+from jobs.models.verdicts import COLUMNS, CONTRADICTED, ending
 from pixian.protocol.credits import is_finer
 
 # As literals, for SQLite's partial index ``attempt_open``; see ``jobs.models.job``.
@@ -30,13 +31,10 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         waiting = in_doubt.values("pk").union(above.values("pk"), contradicted.values("pk"))
         return self.filter(pk__in=waiting)
 
-
-CONTRADICTED = (
-    Q(doubt=Func(template="'late'"), answered_at__gt=F("reviewed_at"), charged_microcredits__isnull=False)
-    & ~Q(charged_microcredits=F("resolved_microcredits"))
-    & Q(state__in=["booked", "released"])
-)
-"""A person has decided, and then the answer came after all and named another charge."""
+    def with_verdict(self) -> Self:
+        """Add the columns ``known``, ``held`` and ``booked``, in micro-credits, and ``verdict``."""
+        close, excess = ending(Transfer.Resolution.CLOSE), ending(Transfer.Resolution.EXCESS)
+        return self.annotate(close=close, excess=excess).annotate(**COLUMNS)
 
 
 class Attempt(models.Model):
@@ -57,11 +55,11 @@ class Attempt(models.Model):
     class Doubt(models.TextChoices):
         """The reason why a person has to look, or had to."""
 
-        UNANSWERED = "unanswered", _("no answer was recorded")
-        NO_CHARGE = "no_charge", _("the answer names no charge that can be read")
-        IMPLAUSIBLE = "implausible", _("the charge can't be right")
+        UNANSWERED = "unanswered", _("no response was recorded")
+        NO_CHARGE = "no_charge", _("the response states no readable charge")
+        IMPLAUSIBLE = "implausible", _("the charge is implausible")
         UNBOOKED = "unbooked", _("it couldn't be booked")
-        LATE = "late", _("the answer came after the call had been given up")
+        LATE = "late", _("the response came after the call was given up")
 
     job = models.ForeignKey("jobs.Job", on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField()
@@ -92,6 +90,11 @@ class Attempt(models.Model):
     reviewed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="reviews")
     reviewed_at = models.DateTimeField(null=True)
     review_note = models.CharField(max_length=400, blank=True)
+
+    # Only after ``with_verdict``; see ``jobs.models.verdicts``.
+    held: int
+    booked: int
+    verdict: str
 
     objects = AttemptQuerySet.as_manager()
 
@@ -129,11 +132,3 @@ class Attempt(models.Model):
     def is_rounded(self) -> bool:
         """The header names a part of a micro-credit, and the charge was rounded half up."""
         return self.charged_microcredits is not None and is_finer(self.charged_header or "")
-
-    @property
-    def is_contradicted(self) -> bool:
-        """True if a later answer contradicts a person's decision, as CONTRADICTED says in SQL."""
-        if self.doubt != self.Doubt.LATE or self.state not in (self.State.BOOKED, self.State.RELEASED):
-            return False
-        came_later = self.answered_at and self.reviewed_at and self.answered_at > self.reviewed_at
-        return bool(came_later) and self.charged_microcredits not in (None, self.resolved_microcredits)

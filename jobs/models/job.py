@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import Func, Prefetch, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -53,13 +53,13 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def with_books(self) -> Self:
         """Prefetch all that ``reconcile.books`` reads."""
-        return self.prefetch_related("attempts__hold__resolutions")
+        return self.prefetch_related(Prefetch("attempts", Attempt.objects.with_verdict()))
 
 
 class Job(models.Model):
     class State(models.TextChoices):
         QUEUED = "queued", _("waiting")
-        RUNNING = "running", _("being cut out")
+        RUNNING = "running", _("processing")
         DONE = "done", pgettext_lazy("a job", "done")
         FAILED = "failed", _("failed")
         IN_DOUBT = "in_doubt", _("in doubt")
@@ -69,26 +69,35 @@ class Job(models.Model):
 
         SLOW_DOWN = "slow_down", _("Pixian asked us to wait.")
         UNREACHABLE = "unreachable", _("The service can't be reached. We keep trying.")
-        SERVER_FAILED = "server_failed", _("The service failed. We try again.")
-        ACCOUNT = "account", _("The service refuses our account. An operator has to look; we keep trying.")
-        NOT_PIXIAN = "not_pixian", _("Something else than the service answers. An operator has to look.")
-        DISK_FULL = "disk_full", _("The disk is full. An operator has to make room; we keep trying.")
+        SERVER_FAILED = "server_failed", _("The service failed. We will try again.")
+        ACCOUNT = (
+            "account",
+            _("The service rejects our account. An operator needs to check it; we keep trying."),
+        )
+        NOT_PIXIAN = (
+            "not_pixian",
+            _("The configured address isn't a Pixian server. An operator needs to check it."),
+        )
+        DISK_FULL = "disk_full", _("The disk is full. An operator needs to free up space; we keep trying.")
         RESULT_WAITS = (
             "result_waits",
-            _("The result is safe, but the disk is full. An operator has to make room; we keep trying."),
+            _(
+                "The result is safe, but the disk is full. An operator needs to free up space; we keep "
+                "trying."
+            ),
         )
-        REPEATED = "repeated", _("The engine was interrupted. We start this picture again.")
-        REFUSED = "refused", _("The service refused the picture.")
+        REPEATED = "repeated", _("The engine was interrupted. We are starting this picture again.")
+        REFUSED = "refused", _("The service rejected the picture.")
         GAVE_UP = "gave_up", _("The service failed several times, so we stopped trying.")
-        NO_CREDITS = "no_credits", _("There weren't enough credits to try again.")
-        RESULT_LOST = "result_lost", _("The result was charged, but got lost on its way to us.")
-        NOT_A_PICTURE = "not_a_picture", _("The service answered, but not with a picture.")
-        NOT_CHARGED = "not_charged", _("The call got lost and wasn't charged.")
-        SOURCE_LOST = "source_lost", _("The picture's file is gone from the storage.")
-        PASSED_ON = "passed_on", _("The program was told why, and may ask again.")
-        INTERRUPTED = "interrupted", _("The program was cut off before anything was sent.")
-        NOT_BOOKED = "not_booked", _("What it cost couldn't be booked. A person has to look.")
-        UNANSWERED = "unanswered", _("The service never answered, so we don't know whether it charged.")
+        NO_CREDITS = "no_credits", _("There weren't enough credits to retry.")
+        RESULT_LOST = "result_lost", _("The result was charged, but was lost on its way to us.")
+        NOT_A_PICTURE = "not_a_picture", _("The service responded, but not with a picture.")
+        NOT_CHARGED = "not_charged", _("The call was lost and wasn't charged.")
+        SOURCE_LOST = "source_lost", _("The picture's file is missing from storage.")
+        PASSED_ON = "passed_on", _("The program received the error and may retry.")
+        INTERRUPTED = "interrupted", _("The program disconnected before anything was sent.")
+        NOT_BOOKED = "not_booked", _("The charge couldn't be booked. It needs to be reviewed.")
+        UNANSWERED = "unanswered", _("The service never responded, so we don't know whether it charged.")
 
     class Priority(models.IntegerChoices):
         """The order within a team; teams take turns."""

@@ -1,4 +1,4 @@
-"""What is known of the account at the upstream: its prices, its balance over time, what was bought."""
+"""Record what is known about the upstream account: prices, balances over time, purchases."""
 
 from typing import ClassVar, Self
 
@@ -51,9 +51,9 @@ def _would_change(price: int, lower_charges: int, rate: int, floor: int) -> bool
 class Price(models.Model):
     """The charge per megapixel to expect for one band of sizes (``jobs.calls.pricing``) by one account.
 
-    It is the highest rate that a charge has taught. Once FADES_AFTER charges in a row were lower, it falls to
-    the highest of those, so that an odd charge isn't held for ever. An operator can make it forgotten.
-    ``manage.py verify`` looks whether it lies within what the attempts taught.
+    It is the highest rate of any charge. After FADES_AFTER lower charges in a row it falls to the highest of
+    those, so that one unusual charge isn't held for ever. An operator can reset it. ``manage.py verify``
+    checks it against the attempts.
     """
 
     FADES_AFTER: ClassVar[int] = 20
@@ -88,7 +88,7 @@ class Price(models.Model):
 
 
 class BalanceSnapshot(models.Model):
-    """What the account endpoint said. The balance is of some moment between the two times."""
+    """A response of the account endpoint. The balance is of some moment between the two times."""
 
     upstream = models.CharField(max_length=200)
     asked_at = models.DateTimeField()
@@ -126,7 +126,7 @@ class Purchase(models.Model):
 
 
 class Verification(models.Model):
-    """What ``jobs.audit.verify`` found when it ran."""
+    """The findings of one run of ``jobs.audit.verify``."""
 
     at = models.DateTimeField(default=timezone.now)
     findings = models.JSONField(default=list)  # [[number of the invariant, sentence], …]

@@ -41,12 +41,12 @@ class Refusal:
 
 
 @require_GET
-def atelier(request: HttpRequest, team: str) -> HttpResponse:
+def workspace(request: HttpRequest, team: str) -> HttpResponse:
     """The drop area, and the batch that is named in the address or begun by this page."""
     member = enter(request, team)
     remember(request, member.team)
     batch = _uuid(request.GET.get("batch")) or uuid4()
-    return render(request, "jobs/atelier.html", _page(member, batch))
+    return render(request, "jobs/workspace.html", _page(member, batch))
 
 
 @require_GET
@@ -73,9 +73,9 @@ def upload(request: HttpRequest, team: str) -> HttpResponse:
         status, text = (refusals[0].status, refusals[0].message) if refusals else (CREATED, "")
         return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
     if not refusals:
-        return redirect(f"{reverse('atelier', args=[team])}?batch={batch}")
+        return redirect(f"{reverse('workspace', args=[team])}?batch={batch}")
     shown = _page(member, batch) | {"refusals": refusals}
-    return render(request, "jobs/atelier.html", shown, status=max(refusal.status for refusal in refusals))
+    return render(request, "jobs/workspace.html", shown, status=max(refusal.status for refusal in refusals))
 
 
 def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", batch: UUID) -> Job | Refusal:
@@ -87,9 +87,16 @@ def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", b
     try:
         return submit(member.team, member.user, form.upload())
     except LedgerError as error:
-        return Refusal(name, hold_errors.told(error), hold_errors.PAYMENT_REQUIRED)
+        return Refusal(name, hold_errors.message_for(error), hold_errors.PAYMENT_REQUIRED)
     except RequestReusedError:
-        return Refusal(name, _("Another picture was sent under this number before."), CONFLICT)
+        return Refusal(
+            name,
+            _(
+                "Another picture was already uploaded under this request number. Reload the page, then "
+                "upload this one again."
+            ),
+            CONFLICT,
+        )
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -98,7 +105,10 @@ def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", b
 
 
 def _no_room() -> str:
-    return _("The server's disk is full, so nothing was stored and no credits were held. Tell its operator.")
+    return _(
+        "The server's disk is full, so nothing was stored and no credits were held. Tell the "
+        "person who runs this site."
+    )
 
 
 def _page(member: Membership, batch: UUID) -> dict[str, object]:

@@ -14,7 +14,7 @@ from jobs.audit import balance_snapshots, verify
 from jobs.calls.upstream import Upstream
 from jobs.connections import DATABASE_AWAY
 from jobs.models import PeriodicTask
-from jobs.storage import instance, interruptible, quarantine
+from jobs.storage import instance, interruptible, strays
 from jobs.storage.interruptible import Stop, StoppedError
 from pixian.protocol.errors import PixianError
 
@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
-def run_due(upstream: Upstream, stop: Stop = interruptible.never) -> None:
+def run_due(upstream: Upstream, stop: Stop = interruptible.keep_going) -> None:
     """Run each task that is due. Nothing that goes wrong here stops a worker.
 
     stop: asked now and then by a task that takes long, which ends early once it returns True.
@@ -83,7 +83,7 @@ def _verify(_upstream: Upstream, stop: Stop) -> None:
 def _quarantine(stop: Stop) -> None:
     try:
         instance.establish()
-        quarantine.sweep(stop=stop)
+        strays.sweep(stop=stop)
     except instance.ForeignFilesError as error:
         log.error("the files belong to another database", error=str(error))  # noqa: TRY400 - the place says nothing
 

@@ -127,7 +127,7 @@ def _resume(job: Job, attempt: Attempt, upstream: Upstream) -> int:
 def _store(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstream) -> None:
     """Go on from a body that was left in the spool."""
     body.is_wanted = True
-    with spool.held(body):
+    with spool.cleaning_up(body):
         try:
             store_result(job, attempt, body, upstream)
         except files.NotStoredError as error:

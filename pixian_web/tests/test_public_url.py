@@ -89,7 +89,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 @pytest.fixture
 def https(settings: Settings) -> None:
-    """The settings that PUBLIC_URL=https://… makes."""
+    """Apply the settings that PUBLIC_URL=https://… makes."""
     settings.PUBLIC_URL = HTTPS
     settings.BEHIND_HTTPS = settings.SECURE_SSL_REDIRECT = True
     settings.SECURE_SSL_HOST = "cutouts.example.org"
@@ -128,7 +128,7 @@ def test_a_form_over_plain_http_says_what_is_wrong(db: None, https: None, settin
     )
     assert response.status_code == 403
     text = response.content.decode()
-    assert f"over HTTPS only, at {HTTPS}" in text
+    assert f"only works over HTTPS, at {HTTPS}" in text
     assert "open for too long" not in text
 
 
@@ -139,7 +139,7 @@ def test_an_old_form_is_told_apart(db: None) -> None:
     assert "open for too long" in response.content.decode()
 
 
-PAGES = ("atelier", "history", "team", "keys", "quick_start")
+PAGES = ("workspace", "history", "team", "keys", "quick_start")
 
 
 def test_answers_stay_out_of_shared_caches(client: Client, world: World) -> None:

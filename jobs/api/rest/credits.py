@@ -104,7 +104,7 @@ def _newest(team: Team, asked: Paged) -> pagination.Page[Transfer]:
     """A page, out of one of each account's debits and one of its credits: an index has these in order. For
     all of them at once the database might read every transfer there is."""
     every = Transfer.objects.only("pk")
-    listed = pagination.of_days(every, every, asked.span)
+    listed = pagination.in_days(every, every, asked.span)
     keys = set[int]()
     for account in LedgerAccount.objects.filter(team=team):
         for side in ("debit", "credit"):

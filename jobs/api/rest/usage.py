@@ -11,7 +11,7 @@ from accounts.models import Scope
 from jobs.api.rest.auth import KeyRequest, reads
 from jobs.api.rest.fields import Credits, Days, credits_, one_of
 from jobs.audit import usage
-from jobs.audit.usage import By, Part
+from jobs.audit.usage import By, GroupUsage
 from jobs.search.date_range import DateRange
 from pixian.protocol.errors import bad_parameter
 
@@ -53,7 +53,7 @@ def sum_usage(request: KeyRequest, asked: Query[UsageWanted]) -> Usage:
     """Sums of what the ledger took, and the numbers of jobs, of 93 days at most; without a first day, of the
     31 days up to the last one."""
     team, span = request.auth.team, _bounded(asked)
-    parts = [_part(part) for part in usage.parts(team, span, asked.by)]
+    parts = [_part(part) for part in usage.by_group(team, span, asked.by)]
     total = _part(usage.total(team, span))
     return Usage(by=asked.by, since=str(span.since), until=str(span.until), parts=parts, total=total)
 
@@ -67,6 +67,6 @@ def _bounded(asked: UsageWanted) -> DateRange:
     return DateRange(since, until)
 
 
-def _part(part: Part) -> UsagePart:
+def _part(part: GroupUsage) -> UsagePart:
     group = None if part.group is None else str(part.group)
     return UsagePart(group=group, name=part.name, credits=credits_(part.microcredits), jobs=part.jobs)

@@ -1,4 +1,4 @@
-"""``manage.py worker [--threads N]``: works off the queue until it is told to stop."""
+"""``manage.py worker [--threads N]``: run queued jobs until the process is asked to stop."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ from jobs.worker.pool import WorkerPool
 
 
 class Command(BaseCommand):
-    help = "Works off the queue. SIGTERM and Ctrl-C let each thread finish the job in hand."
+    help = "Run queued jobs. SIGTERM and Ctrl-C let each thread finish its current job."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--threads", type=int, default=settings.WORKER_THREADS, metavar="N")

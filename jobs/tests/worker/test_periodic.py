@@ -84,7 +84,7 @@ def test_what_a_crash_left_behind_is_swept_before_the_books_are_verified(
     PeriodicTask.objects.create(name="verify", due_at=LONG_AGO)
     periodic.run_due(server.upstream)
     assert (kept.exists(), stray.exists()) == (True, False)
-    assert [file.path.read_bytes() for file in quarantine.kept()] == [b"stored, and its worker died"]
+    assert [file.path.read_bytes() for file in quarantine.contents()] == [b"stored, and its worker died"]
     assert Verification.objects.get().findings == []
 
 
