@@ -85,7 +85,7 @@ def _resume(job: Job, attempt: Attempt, upstream: Upstream) -> int:
     """An answer was recorded, and the process died before it was dealt with."""
     name = files.result_name(job, attempt.number)
     if attempt.status != OK:
-        error = errors.from_answer(attempt.status or 0, None, f"The answer was HTTP {attempt.status}.")
+        error = errors.from_response(attempt.status or 0, None)
         return _answered_no(job, attempt, error, upstream, Backoff())
     if files.is_complete(name):
         with default_storage.open(name) as file:

@@ -258,7 +258,7 @@ def test_2_a_form_that_cannot_be_read_is_told_so(service: Service, coffee: bytes
     ]:
         answer = service.raw(content=body, headers=headers)
         assert error_of(answer) == (400, 1019)
-        assert "no picture" not in answer.json()["error"]["message"]
+        assert "no image" not in answer.json()["error"]["message"]
     assert error_of(service.raw(content=b"", headers=MULTIPART)) == (400, 1005)
     assert error_of(service.raw(content=b"--b--\r\n", headers=MULTIPART)) == (400, 1005)
     assert error_of(service.raw(content=whole)) == (415, 415)
