@@ -31,7 +31,7 @@ def encode(pixels: Pixels, options: Options, profile: bytes | None = None) -> by
     """
     if options.output_format is Format.JPEG:
         return jpeg(pixels, options.jpeg_quality, profile)
-    if options.ground is not None:
+    if options.fill_color is not None:
         return png(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGR), np.uint8), profile)
     # Swapped in place, which saves a copy.
     cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA, dst=pixels)
