@@ -9,4 +9,4 @@ __all__ = ["application"]
 
 calls = import_module("jobs.api.requests")  # once Django is set up
 vars(calls)["fetcher_of"] = lambda _key: calls.fetcher()
-ConcurrencyLimit._has_room_for = lambda self, whose: self._places > self._inside.total()  # type: ignore[method-assign] # noqa: ARG005
+ConcurrencyLimit._has_room_for = lambda self, whose: self._places > self._held.total()  # type: ignore[method-assign] # noqa: ARG005

@@ -109,7 +109,7 @@ def _resume(job: Job, attempt: Attempt, upstream: Upstream) -> int:
     """Go on from a recorded answer whose process died before it dealt with it."""
     name = files.result_name(job, attempt.number)
     if attempt.status != OK:
-        error = errors.from_answer(attempt.status or 0, None, f"The answer was HTTP {attempt.status}.")
+        error = errors.from_response(attempt.status or 0, None)
         return _handle_error(job, attempt, error, upstream, Backoff())
     if files.is_complete(name):
         with default_storage.open(name) as file:

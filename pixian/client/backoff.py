@@ -1,4 +1,4 @@
-"""How long to wait after a 429. Source: the vendor's rule, § 5 of the contract."""
+"""Linear back-off after a 429, as the vendor asks of its clients (§ 5 of the contract)."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,18 @@ STEP_SECONDS = 5
 
 
 def linear_wait(refusals_in_a_row: int, retry_after: int | None = None) -> int:
-    """Seconds before the next request after the n-th 429 in a row: n × 5, or what the server asks
-    for where that is more. The count belongs to one thread and returns to 0 after a success."""
+    """Return the seconds to wait after the n-th 429 in a row: n × 5, or ``retry_after`` if that is longer."""
     return max(STEP_SECONDS * refusals_in_a_row, retry_after or 0)
 
 
 @dataclass
 class Backoff:
-    """One thread's count of refusals in a row."""
+    """One thread's count of 429s in a row; the threads of a process back off independently."""
 
     refusals: int = 0
 
     def refused(self, retry_after: int | None = None) -> int:
-        """Count a 429 and say how many seconds to wait for it."""
+        """Count a 429 and return the seconds to wait before the next request."""
         self.refusals += 1
         return linear_wait(self.refusals, retry_after)
 

@@ -1,4 +1,4 @@
-"""The one way to a server that speaks the contract: Pixian, the embedded engine, another instance."""
+"""HTTP client for any server of the contract: Pixian itself, the embedded engine or another instance."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ OK = 200
 API_PATH = "/api/v2"
 MAX_ACCOUNT_BYTES = 65_536
 MAX_ERROR_BYTES = 1 << 20
-"""An error may carry an echo of the request's fields beside it."""
+"""An error body may include an echo of the request's fields."""
 
 REDIRECTS = (307, 308)
 MAX_CREDITS = MAX_MICROCREDITS // MICROCREDITS
@@ -29,8 +29,7 @@ CHUNK_BYTES = 65_536
 
 
 def api_base(url: str) -> str:
-    """The address that the contract's paths are added to. An address without a path, such as
-    ``https://api.pixian.ai``, is given the contract's own."""
+    """Return the base URL of the API; a URL without a path, ``https://api.pixian.ai``, gets ``/api/v2``."""
     url = url.rstrip("/")
     return url if urlsplit(url).path else url + API_PATH
 
@@ -44,53 +43,58 @@ class Answer:
         self.headers = response.headers.multi_items()
 
     def header(self, name: str) -> str | None:
-        """A header's text, verbatim."""
+        """Return a header's value verbatim, or None if it is absent."""
         text: str | None = self._response.headers.get(name)
         return text
 
     def stream(self) -> Iterator[bytes]:
-        """The body in chunks; raises BodyLost where it breaks off."""
+        """Yield the body in chunks; raise BodyLost if it breaks off."""
         try:
             yield from self._response.iter_bytes(CHUNK_BYTES)
         except httpx.HTTPError as error:
             raise errors.BodyLost(str(error) or type(error).__name__) from error
 
     def error(self) -> errors.ApiError:
-        """What an answer other than 200 says went wrong; reads a bounded part of the body."""
-        return errors.from_answer(
-            self.status, self.payload(), f"The answer was HTTP {self.status}.", self.retry_after
-        )
+        """Return the error that a response other than 200 stands for; reads its body."""
+        return errors.from_response(self.status, self.payload(), self.retry_after)
 
     @property
     def retry_after(self) -> int | None:
-        """Seconds; None where absent or given as a date."""
+        """Return the seconds of ``Retry-After``; None if it is absent or a date."""
         text = self.header("Retry-After") or ""
         return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
 
-    def payload(self, longest: int = MAX_ERROR_BYTES, **parsing: Any) -> object:
-        """The body as parsed JSON; None where it isn't JSON, breaks off or is longer than an envelope."""
+    def payload(self, max_bytes: int = MAX_ERROR_BYTES, **json_options: Any) -> object:
+        """Return the body as parsed JSON; None if it isn't JSON, breaks off or exceeds ``max_bytes``.
+
+        json_options: keyword arguments of ``json.loads``.
+        """
         body = b""
         try:
             for chunk in self.stream():
                 body += chunk
-                if len(body) > longest:
+                if len(body) > max_bytes:
                     return None
-            return json.loads(body, **parsing)
-        except (errors.BodyLost, ValueError, ArithmeticError, RecursionError):  # or beyond a parser's bounds
+            return json.loads(body, **json_options)
+        # Deep nesting exceeds the recursion limit, and Decimal refuses some exponents.
+        except (errors.BodyLost, ValueError, ArithmeticError, RecursionError):
             return None
 
 
 @dataclass(frozen=True)
 class Account:
-    """What the account endpoint says. balance: in micro-credits, cut off below one; answer: all of it,
-    with fractions as text."""
+    """The account endpoint's response.
+
+    balance: in micro-credits, fractions of one cut off. answer: the whole JSON object, with fractional
+    numbers as text, so that none loses digits.
+    """
 
     balance: int
     answer: dict[str, Any]
 
 
 class Client:
-    """Calls of one account at one address. Safe to share between threads."""
+    """A client for one account at one address. Safe to share between threads."""
 
     def __init__(
         self,
@@ -100,22 +104,21 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         idle_timeout: float = IDLE_TIMEOUT_SECONDS,
     ) -> None:
-        """``idle_timeout``: seconds without a byte, not a deadline for the whole call.
+        """Set up the client; nothing is sent yet.
 
-        Redirects are followed once, where nothing but the path changes and the method stays (307, 308). Any
-        other is an answer that no server of the contract gives.
+        idle_timeout: seconds without a byte, not a deadline for the whole call.
         """
         self._http = httpx.Client(
             base_url=api_base(url),
             auth=(credentials.api_id, credentials.api_secret),
             timeout=httpx.Timeout(idle_timeout, connect=CONNECT_TIMEOUT_SECONDS, pool=None),
-            # A connection kept alive may be dropped by the server just as a call is written to it, which
-            # can't be told from a call that was lost on the way. A fresh one each time leaves no doubt.
+            # The server may close a kept-alive connection just as a call is written to it, and that looks
+            # the same as a call that was processed and then lost. A fresh connection leaves no such doubt.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             headers={"User-Agent": "pixian-web"},
             transport=transport,
             trust_env=False,
-            event_hooks={"response": [_without_bad_location]},
+            event_hooks={"response": [_drop_bad_location]},
         )
 
     def __enter__(self) -> Self:
@@ -129,10 +132,10 @@ class Client:
 
     @contextmanager
     def remove_background(self, picture: BinaryIO, name: str, options: Mapping[str, str]) -> Iterator[Answer]:
-        """One call, entered when its status line and headers have arrived, whatever the status.
+        """Send one call; enter the context once the headers have arrived, whatever the status.
 
-        options: form fields, as ``Options.form`` writes them. Raises Unreachable where nothing was sent, and
-        Unanswered where the request may have been processed but no answer came.
+        options: form fields, as ``Options.form`` writes them. Raises Unreachable if nothing was sent, and
+        Unanswered if the request may have been processed but no response came.
         """
         request = self._http.build_request(
             "POST",
@@ -147,8 +150,10 @@ class Client:
             response.close()
 
     def account(self) -> Account:
-        """The account's state, which costs nothing to ask. Raises Unreachable, for 5xx too, SlowDown and
-        AccountRefused, and Misdirected for all that isn't an account's answer."""
+        """Fetch the account's state, which is free of charge.
+
+        Raises Unreachable (for 5xx too), SlowDown and AccountRefused, and Misdirected for any other response.
+        """
         request = self._http.build_request("GET", "account", timeout=ACCOUNT_TIMEOUT_SECONDS)
         try:
             response = self._send(request)
@@ -158,20 +163,23 @@ class Client:
             finally:
                 response.close()
         except errors.Unanswered as error:
+            # Nothing is charged here, so an unanswered request is as harmless as one that wasn't sent.
             raise errors.Unreachable(str(error)) from error
         if answer.status == OK:
             return _account(body)
-        raise _about_the_account(answer, body)
+        raise _account_error(answer, body)
 
     def _send(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer, after a redirect that may be followed. Both requests are one call: the first
-        wasn't processed."""
+        """Return the response, after following at most one redirect.
+
+        Both requests count as one call, since the redirected one wasn't processed.
+        """
         response = self._send_once(request)
-        again = _followed(request, response)
-        if again is None:
+        redirected = _redirected_request(request, response)
+        if redirected is None:
             return response
         response.close()
-        return self._send_once(again)
+        return self._send_once(redirected)
 
     def _send_once(self, request: httpx.Request) -> httpx.Response:
         try:
@@ -182,18 +190,24 @@ class Client:
             raise errors.Unanswered(str(error) or type(error).__name__) from error
 
 
-def _followed(request: httpx.Request, response: httpx.Response) -> httpx.Request | None:
-    """Return the request that a redirect asks for. None unless it stays at the scheme, host and port that the
-    key belongs to, and nothing was charged yet."""
-    again = response.next_request
-    if again is None or response.status_code not in REDIRECTS or "X-Credits-Charged" in response.headers:
+def _redirected_request(request: httpx.Request, response: httpx.Response) -> httpx.Request | None:
+    """Return the request that a redirect asks for, or None if it must not be followed.
+
+    It must keep the method (307, 308), nothing may be charged yet, and it must stay at the same scheme,
+    host and port: the credentials are meant for no other server.
+    """
+    redirected = response.next_request
+    if redirected is None or response.status_code not in REDIRECTS or "X-Credits-Charged" in response.headers:
         return None
-    here, there = ((url.scheme, url.host, url.port, url.userinfo) for url in (request.url, again.url))
-    return again if here == there else None
+    origins = [(url.scheme, url.host, url.port, url.userinfo) for url in (request.url, redirected.url)]
+    return redirected if origins[0] == origins[1] else None
 
 
-def _without_bad_location(response: httpx.Response) -> None:
-    """Drop a Location that httpx can't read: it would raise, as if no answer had come at all."""
+def _drop_bad_location(response: httpx.Response) -> None:
+    """Remove a Location header that httpx can't parse.
+
+    httpx would raise an error on it, which looks as if no response had come at all.
+    """
     try:
         response.request.url.join(response.headers.get("Location", ""))
     except (httpx.InvalidURL, ValueError):
@@ -202,14 +216,15 @@ def _without_bad_location(response: httpx.Response) -> None:
 
 def _account(body: object) -> Account:
     balance: Any = body.get("credits") if isinstance(body, dict) else None
+    # type() rather than isinstance(): True is an int, too.
     if type(balance) in (int, Decimal) and -MAX_CREDITS < balance < MAX_CREDITS:
         as_json = json.loads(json.dumps(body, default=str))
         return Account(int(Decimal(balance) * MICROCREDITS), as_json)
-    raise errors.Misdirected(OK, 0, "The account's answer can't be read.")
+    raise errors.Misdirected(OK, 0, "The account's response can't be read.")
 
 
-def _about_the_account(answer: Answer, body: object) -> errors.PixianError:
-    error = errors.from_answer(answer.status, body, f"The answer was HTTP {answer.status}.")
+def _account_error(answer: Answer, body: object) -> errors.PixianError:
+    error = errors.from_response(answer.status, body)
     match error:
         case errors.ServerFailed() | errors.GatewayTimedOut():
             return errors.Unreachable(str(error))

@@ -1,4 +1,4 @@
-"""What Pillow's BMP reader leaves out: the ICC profile, which browsers heed."""
+"""A BMP plug-in for Pillow that reads the embedded ICC profile, as browsers do."""
 
 import struct
 from typing import IO, cast
@@ -7,15 +7,15 @@ from PIL import BmpImagePlugin, Image
 
 FILE_HEADER_BYTES = 14
 V5_BYTES = 124
-EMBEDDED = b"DEBM"  # "MBED", the wrong way round
+EMBEDDED = b"DEBM"  # "MBED" as a little-endian number
 KIND, PROFILE = slice(56, 60), 112
-"""Where a version 5 header has its kind of colours, and offset and size of the profile."""
+"""Positions in a version 5 header of the colour space type, and of the profile's offset and size."""
 
 MAX_PROFILE_BYTES = 4 << 20
 
 
 class BmpImageFile(BmpImagePlugin.BmpImageFile):
-    """A BMP with the profile that lies behind its pixels."""
+    """A BMP with its embedded profile."""
 
     def _open(self) -> None:
         super()._open()
@@ -29,5 +29,5 @@ class BmpImageFile(BmpImagePlugin.BmpImageFile):
 
 
 def install() -> None:
-    """Make Pillow open BMP as described here, in this process."""
+    """Register this plug-in with Pillow, for the whole process."""
     Image.register_open(BmpImageFile.format, BmpImageFile, BmpImagePlugin._accept)

@@ -1,12 +1,12 @@
-"""From a cut-out and options to the finished picture: cropped, framed, scaled, filled. Pure."""
+"""Composition of a result from a cut-out: crop, margin, scaling and background, as the options ask (§ 2)."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from pixian.imaging.color_profile import to_profile
 from pixian.imaging.convert import Pixels
-from pixian.imaging.fill_color import in_space_of
 from pixian.imaging.layout import Box, Layout, lay_out
 from pixian.imaging.resize import scaled
 from pixian.protocol.form_fields import Color
@@ -17,9 +17,10 @@ STRIP_ROWS = 128
 
 @dataclass(frozen=True)
 class Composed:
-    """RGBA uint8[H, W, 4], straight alpha, nothing hidden under alpha 0; opaque where a ground was laid.
+    """A composed picture.
 
-    foreground: the box of what was found, as it lies in the result; None where nothing was.
+    pixels: RGBA uint8[H, W, 4], straight alpha, black where alpha is 0; opaque if a background was filled in.
+    foreground: the foreground's box within the result; None if there is no foreground.
     """
 
     pixels: Pixels
@@ -27,34 +28,33 @@ class Composed:
 
 
 def compose(cut_out: Pixels, options: Options, profile: bytes | None = None) -> Composed:
-    """The picture that the options ask for (§ 2), not yet encoded.
+    """Return the result that the options ask for, not yet encoded.
 
-    cut_out: RGBA uint8[H, W, 4], straight alpha. It is used up: where its size stays, it becomes the
-    result. profile: the ICC profile it is described by, None for sRGB; the colour is converted to it.
-    Raises Refused 400/1023 where the result would be too large, before room is made for it.
+    cut_out: RGBA uint8[H, W, 4], straight alpha; it is overwritten, since the result shares its memory if
+    the size stays. profile: the cut-out's ICC profile, None for sRGB; the fill colour is converted to it.
+    Raises Refused 400/1023 if the result would be too large, before any memory is allocated for it.
     """
     height, width = cut_out.shape[:2]
     foreground = foreground_box(cut_out)
     layout = lay_out((width, height), foreground, options)
-    pixels = _laid(cut_out, layout)
-    if options.ground is None:
-        _hide(pixels)
+    pixels = _place(cut_out, layout)
+    if options.fill_color is None:
+        # Black under alpha 0 halves the PNG of a photo's cut-out, and the background can't be uncovered.
+        pixels.view(np.uint32)[..., 0] *= pixels[..., 3] > 0
     else:
-        _fill(pixels, in_space_of(options.ground, profile))
+        _fill(pixels, to_profile(options.fill_color, profile))
     return Composed(pixels, foreground and layout.place(foreground))
 
 
 def foreground_box(cut_out: Pixels) -> Box | None:
-    """The smallest box around all that isn't fully transparent; None where everything is.
-
-    No threshold: on real photos one of 16 moves the box by less than 1.5 % of a side.
-    """
+    """Return the smallest box around all pixels that aren't fully transparent; None if there are none."""
+    # No threshold: on real photos, a threshold of 16 moves the box by less than 1.5 % of a side.
     left, top, width, height = cv2.boundingRect(np.ascontiguousarray(cut_out[..., 3]))
     return Box(left, top, width, height) if width else None
 
 
-def _laid(cut_out: Pixels, layout: Layout) -> Pixels:
-    """The source box, scaled, on a transparent canvas; the cut-out itself where it fills it."""
+def _place(cut_out: Pixels, layout: Layout) -> Pixels:
+    """Return the scaled source box on a transparent canvas, without a copy if it fills the canvas."""
     source, content = layout.source, layout.content
     part = cut_out[source.top : source.bottom, source.left : source.right]
     if source.size != content.size:
@@ -66,17 +66,12 @@ def _laid(cut_out: Pixels, layout: Layout) -> Pixels:
     return canvas
 
 
-def _hide(pixels: Pixels) -> None:
-    """Black under alpha 0, in place: half the bytes of a photo's cut-out, and nobody can uncover it."""
-    pixels.view(np.uint32)[..., 0] *= pixels[..., 3] > 0
-
-
 def _fill(pixels: Pixels, color: Color) -> None:
-    """The colour behind everything, in place, rounded to the nearest level. In strips, since sixteen bits
-    of everything at once would take twice the picture's memory."""
-    ground = np.array(color, np.uint16)
+    """Lay the colour behind the picture, in place, rounded to the nearest level."""
+    background = np.array(color, np.uint16)
+    # In strips: 16-bit intermediates of the whole would take twice the picture's memory.
     for top in range(0, len(pixels), STRIP_ROWS):
         strip = pixels[top : top + STRIP_ROWS]
         alpha = strip[..., 3:].astype(np.uint16)
-        strip[..., :3] = (strip[..., :3] * alpha + ground * (255 - alpha) + 127) // 255
+        strip[..., :3] = (strip[..., :3] * alpha + background * (255 - alpha) + 127) // 255
         strip[..., 3] = 255

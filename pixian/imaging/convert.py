@@ -1,4 +1,4 @@
-"""From whatever Pillow decodes to what the rest works on: upright, 8 bits, RGB with alpha, known colours."""
+"""Conversion of decoded pictures to the working format: upright, 8-bit RGBA, in a known colour space."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +20,10 @@ STRIP_ROWS = 128
 
 @dataclass(frozen=True)
 class WorkingCopy:
-    """A picture as all that shows or changes it sees it.
+    """A picture in the working format.
 
-    pixels: RGBA uint8[H, W, 4], straight alpha, the caller's own. profile: the ICC profile that describes
-    them; None for sRGB. size: width and height before it was shrunk.
+    pixels: RGBA uint8[H, W, 4], straight alpha, writable. profile: their ICC profile; None for sRGB.
+    size: width and height, upright, before the picture was shrunk.
     """
 
     pixels: Pixels
@@ -32,7 +32,7 @@ class WorkingCopy:
 
 
 def working_copy(image: Image.Image, orientation: int, max_pixels: int) -> WorkingCopy:
-    """Return a decoded picture upright, with at most ``max_pixels``. orientation: from its header."""
+    """Convert a decoded picture to the working format, upright and shrunk to at most ``max_pixels``."""
     space = color_space(image)
     turned = upright(eight_bit(image), orientation)
     pixels = rgba(shrunk(turned, max_pixels))
@@ -41,8 +41,10 @@ def working_copy(image: Image.Image, orientation: int, max_pixels: int) -> Worki
 
 
 def thumbnail(image: Image.Image, orientation: int, edge: int) -> tuple[Image.Image, bytes | None]:
-    """Return a decoded picture upright, its longer side at most ``edge``, and the ICC profile that describes
-    it; with alpha if it may have any."""
+    """Return an upright thumbnail of a decoded picture, at most ``edge`` pixels a side, and its ICC profile.
+
+    It has an alpha channel only if the picture may be transparent.
+    """
     space = color_space(image)
     shown = upright(eight_bit(image), orientation)
     small = shown.convert("RGBA" if shown.has_transparency_data else "RGB")
@@ -53,7 +55,7 @@ def thumbnail(image: Image.Image, orientation: int, edge: int) -> tuple[Image.Im
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
-    """Return the picture in a mode that Pillow converts to RGBA itself, and rightly."""
+    """Convert a picture to a mode that Pillow itself converts to RGBA correctly."""
     if image.mode.startswith("I;16"):
         return _upper_bytes(image)
     if image.mode in ("I", "F"):
@@ -66,17 +68,18 @@ def eight_bit(image: Image.Image) -> Image.Image:
 
 
 def shrunk(image: Image.Image, max_pixels: int) -> Image.Image:
-    """The picture with at most ``max_pixels``. Pillow weighs colours by their alpha while it shrinks."""
+    """Shrink a picture to at most ``max_pixels``."""
     size = shrunk_size(*image.size, max_pixels)
     if size == image.size:
         return image
+    # For RGBA, Pillow resizes premultiplied colours, so transparent pixels don't bleed into their neighbours.
     return image.convert("RGBA").resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
 def rgba(image: Image.Image) -> Pixels:
-    """uint8[H, W, 4], straight alpha, the caller's own. In strips: the whole at once would be copied
-    three times on the way."""
+    """Return the picture's pixels as a new array uint8[H, W, 4], straight alpha."""
     pixels = np.empty((image.height, image.width, 4), np.uint8)
+    # In strips: the conversion makes three copies of what it converts.
     for top in range(0, image.height, STRIP_ROWS):
         bottom = min(top + STRIP_ROWS, image.height)
         pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)).convert("RGBA"))
@@ -84,7 +87,7 @@ def rgba(image: Image.Image) -> Pixels:
 
 
 def _upper_bytes(image: Image.Image) -> Image.Image:
-    """16-bit grey, each level's lower half cut off as browsers do; all bits count for what is transparent."""
+    """Convert 16-bit grey to its upper bytes, as browsers do; transparency is decided by all 16 bits."""
     levels = np.asarray(image)
     grey = Image.fromarray((levels >> 8).astype(np.uint8))
     if not isinstance(transparent := image.info.get("transparency"), int):
@@ -94,9 +97,11 @@ def _upper_bytes(image: Image.Image) -> Image.Image:
 
 
 def _full_range(values: npt.NDArray[Any]) -> Image.Image:
-    """Numbers without an agreed white, as in scientific TIFFs: the darkest is black, the brightest white, and
-    so is infinity; what is no number is black."""
-    # In strips, since floats of everything would take eight times the picture.
+    """Scale values of unknown range, as in scientific TIFFs: the smallest is black, the largest white.
+
+    Positive infinity is white; NaN is black.
+    """
+    # In strips: float64 of the whole would take eight times the picture's memory.
     strips = [slice(top, top + STRIP_ROWS) for top in range(0, len(values), STRIP_ROWS)]
     finite = (values[rows][np.isfinite(values[rows])] for rows in strips)
     bounds = [(float(strip.min()), float(strip.max())) for strip in finite if strip.size] or [(0.0, 0.0)]

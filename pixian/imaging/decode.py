@@ -1,4 +1,4 @@
-"""What a picture says of itself before it is trusted: format, size and orientation from its header."""
+"""Opening and decoding of untrusted pictures; the header is checked before any pixel is decoded."""
 
 import io
 import struct
@@ -13,47 +13,46 @@ from PIL import Image, PngImagePlugin
 
 from pixian.imaging import bmp_reader, png_reader, tiff_reader
 from pixian.imaging.containers import bmp, gif, jpeg, png, tiff, webp
-from pixian.imaging.containers.walk import MAX_METADATA_BYTES, Container, shrunk_size
+from pixian.imaging.containers.container import MAX_METADATA_BYTES, Container, shrunk_size
 from pixian.imaging.orientation import ON_THEIR_SIDE, orientation
-from pixian.imaging.splice import DeadlineError, Source, Splice
+from pixian.imaging.spliced_file import DeadlineError, SourceFile, SplicedFile
 from pixian.protocol import errors
 from pixian.protocol.limits import MAX_UPLOAD_PIXELS
 
 __all__ = ["FORMATS", "Header", "check", "decode", "open_picture", "shrunk_size"]
 
-WALKS: dict[bytes, Callable[[Source], Container]] = {
-    b"BM": bmp.walk,
-    b"GIF87a": gif.walk,
-    b"GIF89a": gif.walk,
-    b"\xff\xd8\xff": jpeg.walk,
-    png.SIGNATURE: png.walk,
-    b"II*\0": tiff.walk,
-    b"MM\0*": tiff.walk,
-    b"II+\0": tiff.walk,
-    b"MM\0+": tiff.walk,
-    b"RIFF": webp.walk,
+PARSERS: dict[bytes, Callable[[SourceFile], Container]] = {
+    b"BM": bmp.parse,
+    b"GIF87a": gif.parse,
+    b"GIF89a": gif.parse,
+    b"\xff\xd8\xff": jpeg.parse,
+    png.SIGNATURE: png.parse,
+    b"II*\0": tiff.parse,
+    b"MM\0*": tiff.parse,
+    b"II+\0": tiff.parse,
+    b"MM\0+": tiff.parse,
+    b"RIFF": webp.parse,
 }
-"""By a file's first bytes."""
+"""Container parsers by the file's first bytes."""
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 DECODE_SECONDS = 20
-"""The largest picture takes 2 s of a CPU."""
+"""Deadline of decoding, against pictures built to be slow; the largest ordinary one takes 2 s of CPU."""
 
 COMPARED_ROWS = 256
 BYTES_PER_PIXEL = 4
-PROGRESSIVE_BYTES = 6  # all coefficients of three full channels, 2 bytes each
+PROGRESSIVE_BYTES = 6  # per pixel: all coefficients of three full channels, 2 bytes each
 
-# Pillow answers a hostile file with whichever error its parser stumbled over.
+# A hostile file makes Pillow's parsers raise almost anything.
 PILLOW_ERRORS = (
     *(OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError),
     *(struct.error, zlib.error),
 )
 
-# open_picture is the only door, and its own limit is stricter than Pillow's, which would refuse the
-# same files without being able to say how large they are.
+# open_picture enforces a limit of its own, and its error tells the user how large the picture is and may be.
 Image.MAX_IMAGE_PIXELS = None
 
-# Pillow's own limit refuses the picture, and some printers' profiles are larger.
+# Pillow's default is smaller than the ICC profiles of some printers, and would reject the picture.
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_METADATA_BYTES
 
 bmp_reader.install()
@@ -62,12 +61,12 @@ tiff_reader.install()
 
 
 Room = Callable[[int], AbstractContextManager[None]]
-"""Holds so many bytes of memory for whoever decodes."""
+"""Reserves a number of bytes of memory for the duration of a context."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """A picture's header. ``width`` and ``height`` are pixels as shown, orientation applied."""
+    """A picture's header. width, height: in pixels as displayed, with the orientation applied."""
 
     format: str
     width: int
@@ -84,31 +83,31 @@ class Header:
 
 
 def open_picture(file: BinaryIO) -> tuple[Image.Image, Header]:
-    """The picture, no pixel decoded yet, and its header; the caller closes it.
+    """Return the opened picture, not decoded yet, and its header; the caller closes the picture.
 
-    Raises Refused 400/1006 for what isn't a picture of an allowed format, TooComplex for what would take too
-    long to read, and Refused 413/1013 for too many pixels.
+    Raises Refused 400/1006 if the file isn't a picture in an allowed format, TooComplex if it would take too
+    long to decode, and Refused 413/1013 for too many pixels.
     """
-    source = Source(file)
-    container = _walk(source)
+    container = _parse_container(SourceFile(file))
     try:
         image = container.image or Image.open(container.content, formats=[container.format])
-        splice = _splice(image)
-        splice.other_ending, splice.unchecked = container.other_ending, container.unchecked
-        return image, _checked(image)
+        # ``decode`` gets only the image, so its file carries the variants.
+        spliced = _spliced_file(image)
+        spliced.other_ending, spliced.unchecked = container.other_ending, container.unchecked
+        return image, _header(image)
     except PILLOW_ERRORS as error:
         raise errors.unreadable_picture() from error
 
 
 def decode(image: Image.Image) -> None:
-    """Read all its pixels; raises Refused 400/1006 where they are cut short or broken."""
-    splice = _splice(image)
-    splice.read_until(time.monotonic() + DECODE_SECONDS)
+    """Decode all pixels of an opened picture; raise Refused 400/1006 if they are incomplete or broken."""
+    spliced = _spliced_file(image)
+    spliced.read_until(time.monotonic() + DECODE_SECONDS)
     try:
         drafted = bool(getattr(image, "decoderconfig", ()))
-        _load(image, splice.unchecked)
-        if splice.other_ending is not None and not drafted:
-            _compare(image, splice.other_ending)
+        _load(image, spliced.unchecked)
+        if spliced.other_ending is not None and not drafted:
+            _compare(image, spliced.other_ending)
     except DeadlineError as error:
         raise errors.too_slow(DECODE_SECONDS) from error
     except PILLOW_ERRORS as error:
@@ -116,7 +115,7 @@ def decode(image: Image.Image) -> None:
 
 
 def decoding_bytes(image: Image.Image, header: Header) -> int:
-    """About the memory that decoding takes, of a picture that is open, and drafted if it is going to be."""
+    """Estimate the memory that decoding takes; call it after ``draft``, if the picture is drafted."""
     if isinstance(image, webp.Still):
         return webp.BYTES_PER_PIXEL * header.pixels
     coefficients = PROGRESSIVE_BYTES * header.pixels if image.info.get("progressive") else 0
@@ -124,15 +123,16 @@ def decoding_bytes(image: Image.Image, header: Header) -> int:
 
 
 def check(file: BinaryIO, room: Room | None = None) -> Header:
-    """The header of a picture that is whole. Every byte is read, at an eighth of the size where the
-    format (JPEG) can. Raises as ``open_picture``, ``decode`` and ``room`` do.
+    """Return the header of a picture after making sure that it decodes completely.
 
-    room: held while the pixels are in memory; given the bytes that they take.
+    room: reserves memory while the pixels are decoded. Raises as ``open_picture``, ``decode`` and ``room``
+    do.
     """
     image, header = open_picture(file)
     with image:
-        # The end of a picture can only be judged at full size.
-        if _splice(image).other_ending is None:
+        # A JPEG is decoded at an eighth of its size, which is faster and reads every byte all the same. But
+        # only the full size shows if a picture without an end marker is complete.
+        if _spliced_file(image).other_ending is None:
             image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
         with room(decoding_bytes(image, header)) if room else nullcontext():
             decode(image)
@@ -140,25 +140,25 @@ def check(file: BinaryIO, room: Room | None = None) -> Header:
     return header
 
 
-def _walk(source: Source) -> Container:
-    """The container behind the file's first bytes; raises as ``open_picture`` does."""
-    head = source.at(0, max(map(len, WALKS)))
-    walk = next((walk for magic, walk in WALKS.items() if head.startswith(magic)), None)
-    if walk is None:
+def _parse_container(source: SourceFile) -> Container:
+    """Parse the container that the file's first bytes announce; raise as ``open_picture`` does."""
+    head = source.at(0, max(map(len, PARSERS)))
+    parse = next((parse for magic, parse in PARSERS.items() if head.startswith(magic)), None)
+    if parse is None:
         raise errors.unreadable_picture()
     try:
-        container = walk(source)
+        container = parse(source)
     except (struct.error, IndexError) as error:
         raise errors.unreadable_picture() from error
     container.check_size()
     return container
 
 
-def _splice(image: Image.Image) -> Splice:
-    """The file that the picture is read from."""
+def _spliced_file(image: Image.Image) -> SplicedFile:
+    """Return the file that the picture is read from; an empty one if it is none of ours."""
     file = image.content if isinstance(image, webp.Still) else getattr(image, "fp", None)
     raw = getattr(file, "raw", None)
-    return raw if isinstance(raw, Splice) else Splice(io.BytesIO(), ())
+    return raw if isinstance(raw, SplicedFile) else SplicedFile(io.BytesIO(), ())
 
 
 def _load(image: Image.Image, unchecked: BinaryIO | None) -> None:
@@ -167,7 +167,7 @@ def _load(image: Image.Image, unchecked: BinaryIO | None) -> None:
     except PILLOW_ERRORS:
         if unchecked is None:
             raise
-        # The sum is wrong where the pixels are whole, and browsers show them.
+        # Only the checksum may be wrong: browsers show such a picture.
         with Image.open(unchecked, formats=[str(image.format)]) as other:
             other.load()
             image.im, image._mode, image.info = other.im, other.mode, other.info
@@ -175,17 +175,18 @@ def _load(image: Image.Image, unchecked: BinaryIO | None) -> None:
 
 
 def _compare(image: Image.Image, other_ending: BinaryIO) -> None:
-    """Raise OSError if some of the picture's pixels were made of what came behind the end of its file."""
+    """Raise OSError if any pixel depends on the bytes after the end of the file."""
     with Image.open(other_ending, formats=[str(image.format)]) as other:
         other.load()
         for top in range(0, image.height, COMPARED_ROWS):
             rows = (0, top, image.width, min(top + COMPARED_ROWS, image.height))
             if image.crop(rows).tobytes() != other.crop(rows).tobytes():
-                raise OSError("The pixels are cut short")
+                raise OSError("The pixels are incomplete")
 
 
-def _checked(image: Image.Image) -> Header:
+def _header(image: Image.Image) -> Header:
     width, height = image.size
+    # Checked again, for the size that Pillow has read: that is the one it allocates memory for.
     if width * height > MAX_UPLOAD_PIXELS:
         raise errors.too_many_pixels(
             width, height, MAX_UPLOAD_PIXELS, shrunk_size(width, height, MAX_UPLOAD_PIXELS)
@@ -193,6 +194,6 @@ def _checked(image: Image.Image) -> Header:
     turn = orientation(image)
     if turn in ON_THEIR_SIDE:
         width, height = height, width
-    # A phone's JPEG with a second picture inside calls itself MPO; it is a JPEG to everybody else.
+    # MPO is Pillow's name for a phone's JPEG that contains a second picture.
     name = "JPEG" if image.format == "MPO" else str(image.format)
     return Header(name, width, height, turn)

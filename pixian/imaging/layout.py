@@ -1,4 +1,4 @@
-"""Where everything in a result comes to lie: the geometry of crop, margin and target size (§ 2)."""
+"""The geometry of a result: crop, margin, target size and alignment (§ 2 of the contract)."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from pixian.protocol.margin import Edges
 from pixian.protocol.options import Alignment, Format, Options
 
 MAX_SIDE = {Format.PNG: 1_000_000, Format.DELTA_PNG: 1_000_000, Format.JPEG: 65_500}
-"""The longest that the encoders can write. Source: libpng's and libjpeg's own limits."""
+"""The longest side that the encoders can write: the limits of libpng and libjpeg."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels, its far edges outside of it."""
+    """A rectangle in pixels; ``right`` and ``bottom`` are exclusive."""
 
     left: int
     top: int
@@ -36,27 +36,31 @@ class Box:
 
 @dataclass(frozen=True)
 class Layout:
-    """What of the picture is taken, how large the result is, and where in it the taken part lies."""
+    """The layout of a result.
+
+    source: the part of the picture that is used. size: width and height of the result. content: the place of
+    that part within the result.
+    """
 
     source: Box
     size: Size
     content: Box
 
     def place(self, box: Box) -> Box:
-        """A box of the picture, within ``source``, as it lies in the result: the whole pixels it touches."""
+        """Map a box within ``source`` to the result, rounded outwards to whole pixels."""
         source, content = self.source, self.content
         left = (box.left - source.left) * content.width // source.width
         top = (box.top - source.top) * content.height // source.height
-        # Rounded up, by rounding down below zero.
+        # -(-a // b) rounds up.
         right = -((source.left - box.right) * content.width // source.width)
         bottom = -((source.top - box.bottom) * content.height // source.height)
         return Box(content.left + left, content.top + top, right - left, bottom - top)
 
 
 def lay_out(frame: Size, foreground: Box | None, options: Options) -> Layout:
-    """The layout of a picture of ``frame``'s width and height, its foreground in a box or not found.
+    """Return the layout of a picture of this size, whose foreground lies in a box, or that has none.
 
-    Raises Refused 400/1023 where the result would be too large.
+    Raises Refused 400/1023 if the result would be too large.
     """
     source = Box(0, 0, *frame)
     if options.crop_to_foreground and foreground is not None:
@@ -65,42 +69,46 @@ def lay_out(frame: Size, foreground: Box | None, options: Options) -> Layout:
     edges = options.margin.edges(*(options.target_size or source.size))
     if options.target_size is None:
         return Layout(source, size, Box(edges.left, edges.top, *source.size))
-    return Layout(source, size, _fitted(source.size, size, edges, options.vertical_alignment))
+    return Layout(source, size, _fit(source.size, size, edges, options.vertical_alignment))
 
 
 def result_size(box: Size, options: Options) -> Size:
-    """Width and height of the result of a box before its margin; raises Refused 400/1023."""
-    width, height = _outer(box, options)
+    """Return the size of the result for a box of this size; raise Refused 400/1023 if it is too large."""
+    width, height = _outer_size(box, options)
     if width * height > MAX_RESULT_PIXELS:
         raise errors.result_too_large(width, height, f"{MAX_RESULT_PIXELS:,} pixels")
     longest = MAX_SIDE[options.output_format]
     if max(width, height) > longest:
-        raise errors.result_too_large(width, height, f"{longest:,} pixels a side as {options.output_format}")
+        allowed = f"{longest:,} pixels a side for {options.output_format}"
+        raise errors.result_too_large(width, height, allowed)
     return width, height
 
 
 def most_pixels(frame: Size, options: Options) -> int:
-    """How many pixels the result has at most, while nobody knows yet where the foreground is.
+    """Return the largest possible number of pixels of the result, before the foreground is known.
 
-    Raises Refused 400/1023 where it would be too large wherever that is.
+    Raises Refused 400/1023 if the result would be too large for any foreground.
     """
     result_size((1, 1) if options.crop_to_foreground else frame, options)
-    width, height = _outer(frame, options)
+    width, height = _outer_size(frame, options)
     return min(width * height, MAX_RESULT_PIXELS)
 
 
-def _outer(box: Size, options: Options) -> Size:
+def _outer_size(box: Size, options: Options) -> Size:
     if options.target_size is not None:
         return options.target_size
     edges = options.margin.edges(*box)
     return box[0] + edges.across, box[1] + edges.down
 
 
-def _fitted(box: Size, target: Size, edges: Edges, alignment: Alignment) -> Box:
-    """As large as fits inside the margin, in its own shape; an odd spare pixel goes to the right or below."""
+def _fit(box: Size, target: Size, edges: Edges, alignment: Alignment) -> Box:
+    """Return the largest place within the margin that keeps the box's aspect ratio.
+
+    If the spare space is odd, the extra pixel goes to the right or to the bottom.
+    """
     inner = target[0] - edges.across, target[1] - edges.down
     scale = min(inner[0] / box[0], inner[1] / box[1])
-    width, height = (min(max(1, round(side * scale)), most) for side, most in zip(box, inner, strict=True))
+    width, height = (min(max(1, round(side * scale)), cap) for side, cap in zip(box, inner, strict=True))
     spare = inner[1] - height
     above = {Alignment.TOP: 0, Alignment.MIDDLE: spare // 2, Alignment.BOTTOM: spare}[alignment]
     return Box(edges.left + (inner[0] - width) // 2, edges.top + above, width, height)

@@ -1,8 +1,8 @@
-"""Which way up a picture is stored, and turning it: the one answer for header, result, preview and page.
+"""A picture's orientation: read from its metadata, and applied. Header, result and preview all use this.
 
-Browsers differ little here, and what Chromium does is the measure, since people compare our result with what
-their browser shows: the first EXIF block decides, of a JPEG or of a PNG in front of its pixels; XMP, text
-chunks and WebP's EXIF are ignored. A TIFF has its own tag.
+It is read as Chromium does, since users compare the result with what their browser displays. The first EXIF
+block decides, of a JPEG or before the pixels of a PNG; XMP, text chunks and a WebP's EXIF are ignored. A TIFF
+has a tag of its own.
 """
 
 import struct
@@ -19,7 +19,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each EXIF orientation. Source: EXIF 2.3, tag 0x0112."""
+"""The operation that undoes each EXIF orientation. Source: EXIF 2.3, tag 0x0112."""
 
 ON_THEIR_SIDE = (5, 6, 7, 8)
 AS_STORED = 1
@@ -27,16 +27,16 @@ AS_STORED = 1
 TAG = ExifTags.Base.Orientation
 ENTRY_BYTES = 12
 SHORT = 3
-"""The only type that EXIF allows for this tag, and the only one that browsers read."""
+"""The only type that EXIF allows for this tag, and the only one that browsers accept."""
 
 PREFIX = b"Exif\0"
-PREFIX_BYTES = 6  # with a second NUL, for which some programs write something else
+PREFIX_BYTES = 6  # with a second NUL, instead of which some programs write something else
 
 
 def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation to apply, 1 to 8, of a picture that was opened but not yet loaded.
+    """Return the EXIF orientation, 1 to 8, of an opened picture; 1 if it is missing, damaged or out of range.
 
-    No pixel is decoded. Whatever is missing, damaged or out of range is 1.
+    No pixel is decoded.
     """
     tags = getattr(image, "tag_v2", None)  # a TIFF's
     value = tags.get(TAG) if tags is not None else _in_exif(_exif(image))
@@ -44,12 +44,12 @@ def orientation(image: Image.Image) -> int:
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Return a decoded picture turned as ``orientation`` asks for; the picture itself for 1."""
+    """Return a decoded picture with the orientation applied; the picture itself for 1."""
     return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
 def _exif(image: Image.Image) -> bytes:
-    """Return the EXIF block that decides, as a TIFF; empty if there is none."""
+    """Return the first EXIF block, without its prefix; empty if there is none."""
     if image.format in ("JPEG", "MPO"):
         return next(_exif_segments(image), b"")
     if image.format == "PNG":
@@ -59,16 +59,16 @@ def _exif(image: Image.Image) -> bytes:
 
 
 def _exif_segments(image: Image.Image) -> Iterator[bytes]:
-    """Yield a JPEG's EXIF segments that aren't empty. Pillow itself joins them all to one block."""
+    """Yield a JPEG's EXIF segments that aren't empty; Pillow itself would join them into one block."""
     for name, content in getattr(image, "applist", ()):
         if name == "APP1" and content.startswith(PREFIX) and len(content) > PREFIX_BYTES:
             yield content[PREFIX_BYTES:]
 
 
 def _in_exif(block: bytes) -> int:
-    """Return the tag's value in the first directory, 0 if it isn't there or the block is damaged.
+    """Return the orientation tag of the first directory; 0 if it is missing or the block is damaged.
 
-    Read here, as far as it goes: a block that is cut off behind the tag still says it.
+    Pillow's parser isn't used since it rejects a block that is cut off anywhere, even after the tag.
     """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     try:

@@ -1,7 +1,7 @@
-"""The colours of a PNG that describes them by chunks of its own: ``cICP``, or ``gAMA`` with ``cHRM``.
+"""Colour spaces described by a PNG's own chunks: ``cICP``, or ``gAMA`` with ``cHRM``.
 
-Sources: PNG specification (third edition), § 4.3 and 11.3.2; ITU-T H.273, § 8.1 and 8.2. What is left open
-there follows Chromium.
+Sources: PNG specification (third edition), §§ 4.3 and 11.3.2; ITU-T H.273, §§ 8.1 and 8.2. Anything they
+leave open follows Chromium.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +14,12 @@ Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 Conversion = Callable[[Bytes], Bytes]
-"""From uint8[..., 3] to the same in sRGB."""
+"""Converts uint8[..., 3] to sRGB."""
 
 Light = npt.NDArray[np.float32]
-Screen = Callable[[Light], Light]
+"""Linear light, float32[..., 3]; 1.0 is the white of an ordinary screen."""
+
+ToneMap = Callable[[Light], Light]
 
 Chromaticities = tuple[float, ...]
 """x and y of white, red, green and blue."""
@@ -40,18 +42,18 @@ PRIMARIES: dict[int, Chromaticities] = {
 }
 
 SRGB_TRANSFER = 13
-LIKE_A_TV = 2.4
-"""The gamma of a BT.709 screen (BT.1886), by which Chromium shows all of its relatives."""
+TV_GAMMA = 2.4
+"""The gamma of a BT.709 screen (BT.1886), which Chromium uses for all related transfer functions."""
 
 NEARLY_SRGB = range(43182, 47728)
-"""``gAMA`` around 1/2.2 that Chromium takes for sRGB, if there is no ``cHRM``."""
+"""Values of ``gAMA`` around 1/2.2 that Chromium takes for sRGB if there is no ``cHRM``."""
 
 PQ, HLG = 16, 18
 PAPER_NITS = 203
-"""How bright a sheet of paper is in either. Source: ITU-R BT.2408."""
+"""Luminance of reference white in PQ and HLG. Source: ITU-R BT.2408."""
 
 TONES = ((0.0, 0.86, 1.34, 2.09, 3.23, 4.98), (0.0, 0.43, 0.617, 0.7605, 0.888, 1.0))
-"""How Chromium brings what may be brighter than paper, here 1.0, to an ordinary screen. Measured."""
+"""Chromium's tone curve for light brighter than reference white, 1.0. Measured in Chromium."""
 
 BT2020_LUMINANCE = np.array((0.2627, 0.6780, 0.0593), np.float32)
 
@@ -62,7 +64,7 @@ LEVELS = 1 << 14
 
 
 def coded(info: Mapping[Any, Any]) -> Conversion | None:
-    """Return the conversion that ``cICP`` asks for; None without one, or with one that can't be heeded."""
+    """Return the conversion for a ``cICP`` chunk; None if there is none, or one with unsupported values."""
     if len(code := info.get("cicp", b"")) != 4:
         return None
     primaries, transfer, matrix, _full_range = code
@@ -70,11 +72,11 @@ def coded(info: Mapping[Any, Any]) -> Conversion | None:
         return None
     if (primaries, transfer) == (1, SRGB_TRANSFER):
         return lambda strip: strip
-    return _conversion(light, PRIMARIES[primaries], SCREENS.get(transfer))
+    return _conversion(light, PRIMARIES[primaries], TONE_MAPS.get(transfer))
 
 
 def gamma(info: Mapping[Any, Any]) -> Conversion | None:
-    """Return the conversion that ``gAMA`` asks for, unless ``sRGB`` overrules it; None for none."""
+    """Return the conversion for a ``gAMA`` chunk; None without one, or if ``sRGB`` overrides it."""
     value = info.get("gamma", 0)
     if "srgb" in info or not value:
         return None
@@ -86,11 +88,13 @@ def gamma(info: Mapping[Any, Any]) -> Conversion | None:
 
 
 def _conversion(
-    light: Floats, chromaticities: Chromaticities, on_a_screen: Screen | None = None
+    light: Floats, chromaticities: Chromaticities, tone_map: ToneMap | None = None
 ) -> Conversion | None:
-    """light: of each of 256 levels. on_a_screen: for light that is brighter than a screen. None for
-    chromaticities that describe no colours."""
-    if chromaticities == BT709 and on_a_screen is None:
+    """Return the conversion to sRGB; None if the chromaticities are degenerate.
+
+    light: linear light of each of the 256 levels. tone_map: for light brighter than a screen's white.
+    """
+    if chromaticities == BT709 and tone_map is None:
         table = _srgb(light)
         return lambda strip: table[strip]
     try:
@@ -102,7 +106,7 @@ def _conversion(
 
     def convert(strip: Bytes) -> Bytes:
         emitted = linear[strip]
-        mixed = (on_a_screen(emitted) if on_a_screen else emitted) @ matrix.T
+        mixed = (tone_map(emitted) if tone_map else emitted) @ matrix.T
         levels: Bytes = encoded[(np.clip(mixed, 0, 1) * (LEVELS - 1) + 0.5).astype(np.uint16)]
         return levels
 
@@ -110,11 +114,13 @@ def _conversion(
 
 
 def _light(transfer: int) -> Floats | None:
-    """Return the light of each of 256 levels by H.273's number, 1.0 for white or paper; None for other
-    numbers."""
+    """Return the linear light of each of 256 levels, by H.273's number of the transfer function.
+
+    1.0 is white, or reference white. None for an unsupported number.
+    """
     level = np.linspace(0, 1, 256)
     if transfer in (1, 6, 11, 14, 15):
-        return level**LIKE_A_TV
+        return level**TV_GAMMA
     curves: dict[int, Callable[[Floats], Floats]] = {
         4: lambda level: level**2.2,
         5: lambda level: level**2.8,
@@ -133,40 +139,43 @@ def _piecewise(level: Floats, end: float, slope: float, offset: float, power: fl
 
 
 def _pq_nits(level: Floats) -> Floats:
-    """Source: SMPTE ST 2084."""
+    """Return the luminance of each PQ level. Source: SMPTE ST 2084."""
     root = level ** (32 / 2523)
     light: Floats = (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (16384 / 2610)
     return 10_000 * light
 
 
 def _hlg(level: Floats) -> Floats:
-    """Source: ARIB STD-B67."""
+    """Return the scene light of each HLG level. Source: ARIB STD-B67."""
     return np.where(level <= 0.5, level**2 / 3, (np.exp((level - 0.55991073) / 0.17883277) + 0.28466892) / 12)
 
 
-def _toned(light: Light) -> Light:
-    """All three parts of a colour dimmed alike, by the brightest."""
+def _tone_map(light: Light) -> Light:
+    """Dim each colour by the tone curve of its brightest channel, which keeps its hue."""
     brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
     return np.asarray(light * (np.interp(brightest, *TONES) / brightest), np.float32)
 
 
-def _displayed(scene: Light) -> Light:
-    """HLG's light before a camera as a screen of 1,000 nits is to show it. Source: ITU-R BT.2100."""
+def _display_hlg(scene: Light) -> Light:
+    """Convert HLG scene light to the light of a 1,000-nit screen, tone-mapped. Source: ITU-R BT.2100."""
     luminance = (scene @ BT2020_LUMINANCE)[..., None]
-    return _toned(scene * luminance**0.2 * np.float32(1000 / PAPER_NITS))
+    return _tone_map(scene * luminance**0.2 * np.float32(1000 / PAPER_NITS))
 
 
-SCREENS: dict[int, Screen] = {PQ: _toned, HLG: _displayed}
+TONE_MAPS: dict[int, ToneMap] = {PQ: _tone_map, HLG: _display_hlg}
 
 
 def _srgb(light: Floats) -> Bytes:
-    """Return the sRGB level, 0 to 255, of each light."""
+    """Return the sRGB level, 0 to 255, of linear light."""
     level = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
     return (level * 255 + 0.5).astype(np.uint8)
 
 
 def _to_bt709(chromaticities: Chromaticities) -> Light:
-    """Return the matrix from light in these primaries to light in sRGB's, white becoming white."""
+    """Return the matrix from linear light in these primaries to sRGB's, adapted to its white.
+
+    Raises LinAlgError or ZeroDivisionError for degenerate chromaticities.
+    """
     white = _xyz(*chromaticities[:2])
     adapted = np.linalg.inv(BRADFORD) @ np.diag(BRADFORD @ _xyz(*D65) / (BRADFORD @ white)) @ BRADFORD
     matrix = np.linalg.inv(_to_xyz(BT709)) @ adapted @ _to_xyz(chromaticities)
@@ -176,7 +185,7 @@ def _to_bt709(chromaticities: Chromaticities) -> Light:
 
 
 def _to_xyz(chromaticities: Chromaticities) -> Floats:
-    """Source: SMPTE RP 177."""
+    """Return the matrix from linear light to CIE XYZ. Source: SMPTE RP 177."""
     pairs = [chromaticities[at : at + 2] for at in range(2, 8, 2)]
     columns = np.array([(x, y, 1 - x - y) for x, y in pairs]).T
     return columns * np.linalg.solve(columns, _xyz(*chromaticities[:2]))

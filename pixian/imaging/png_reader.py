@@ -1,4 +1,4 @@
-"""What Pillow's PNG reader leaves out, or reads otherwise than browsers do."""
+"""A PNG plug-in for Pillow that reads colours, transparency and metadata as browsers do."""
 
 from typing import IO, cast
 
@@ -9,22 +9,23 @@ ONCE = (b"PLTE", b"tRNS", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf")
 CICP_BYTES = 4
 PALETTE_BYTES = 256 * 3
 GREY_SCALE = {"1": 255, "L;2": 85, "L;4": 17, "L": 1}
-"""What Pillow multiplies grey levels by, for the depths up to 8 bits."""
+"""Factors by which Pillow scales grey levels to 8 bits, by raw mode."""
 
 RGB_OF_16_BITS, ITS_LOWER_HALVES = "RGB;16B", "RGB;16L"
+"""Raw modes that read the upper byte of each big-endian sample, and the lower one."""
 
 STRIP_ROWS = 128
 
 
 class PngStream(PngImagePlugin.PngStream):
-    """Chunks that decide what a picture looks like: the first of each kind, in front of the pixels."""
+    """A chunk reader that honours only the first chunk of each kind, and only before the pixels."""
 
     def __init__(self, fp: IO[bytes]) -> None:
         super().__init__(fp)
         self._seen: set[bytes] = set()
 
     def call(self, cid: bytes, pos: int, length: int) -> bytes:
-        """Skip what browsers skip; Pillow would take the last of several, and what comes too late."""
+        """Process a chunk, or skip it if browsers do; Pillow would honour the last one, even if too late."""
         if cid in ONCE and (cid in self._seen or self.im_tile):
             return self._content(length)
         self._seen.add(cid)
@@ -32,25 +33,26 @@ class PngStream(PngImagePlugin.PngStream):
         return content
 
     def chunk_IHDR(self, pos: int, length: int) -> bytes:  # noqa: N802
-        """Note a grey that Pillow has no mode for, and takes for RGB."""
+        """Record that the picture is grey if it has 16 bits and alpha, which Pillow turns into RGBA."""
         content = super().chunk_IHDR(pos, length)
         if self.im_rawmode == "LA;16B":
             self.im_info["is_grey"] = True
         return content
 
     def chunk_cICP(self, pos: int, length: int) -> bytes:  # noqa: ARG002, N802
+        """Keep the coding-independent code points, which must come before the palette."""
         content = self._content(length)
-        # Behind the palette is too late.
         if length == CICP_BYTES and self.im_palette is None:
             self.im_info["cicp"] = content
         return content
 
     def chunk_eXIf(self, pos: int, length: int) -> bytes:  # noqa: ARG002, N802
+        """Keep the EXIF block."""
         content = self.im_info["eXIf"] = self._content(length)
         return content
 
     def chunk_tEXt(self, pos: int, length: int) -> bytes:  # noqa: ARG002, N802
-        """Leave texts out: nobody needs them, and Pillow lets them overwrite what other chunks say."""
+        """Skip texts: they aren't needed, and Pillow would let them overwrite the values of other chunks."""
         return self._content(length)
 
     chunk_zTXt = chunk_iTXt = chunk_tEXt  # noqa: N815
@@ -59,7 +61,7 @@ class PngStream(PngImagePlugin.PngStream):
         return ImageFile._safe_read(cast("IO[bytes]", self.fp), length)
 
     def chunk_PLTE(self, pos: int, length: int) -> bytes:  # noqa: N802
-        """Give numbers beyond the palette its last colour, as browsers do, and not a grey of their own."""
+        """Extend the palette with its last colour, as browsers do; Pillow would extend it with greys."""
         content = super().chunk_PLTE(pos, length)
         if self.im_palette and len(content) >= 3:
             missing = (PALETTE_BYTES - len(content)) // 3
@@ -67,30 +69,34 @@ class PngStream(PngImagePlugin.PngStream):
         return content
 
     def chunk_tRNS(self, pos: int, length: int) -> bytes:  # noqa: N802
-        """Bring the transparent level to the scale that Pillow brings the pixels to."""
+        """Scale the transparent colour as Pillow scales the pixels."""
         content = super().chunk_tRNS(pos, length)
         level = self.im_info.get("transparency")
         if self.im_rawmode in GREY_SCALE and isinstance(level, int):
             scale = GREY_SCALE[self.im_rawmode]
-            # Bits beyond the depth are to be ignored. Source: PNG specification, § 11.3.1.1.
-            most = 255 // scale
-            self.im_info["transparency"] = (int.from_bytes(content[:2]) & most) * scale
+            # Bits beyond the depth must be ignored. Source: PNG specification, § 11.3.1.1.
+            mask = 255 // scale
+            self.im_info["transparency"] = (int.from_bytes(content[:2]) & mask) * scale
         if self.im_rawmode == "RGB" and isinstance(level, tuple):
             self.im_info["transparency"] = tuple(part & 255 for part in level)
         return content
 
 
 class PngImageFile(PngImagePlugin.PngImageFile):
-    """A PNG whose one transparent colour is looked for in all of its 16 bits."""
+    """A PNG whose transparent colour is compared in all its 16 bits."""
 
     def load_end(self) -> None:
+        """Apply the transparent colour of a 16-bit RGB picture."""
         is_wide = self.png is not None and self.png.im_rawmode == RGB_OF_16_BITS
         super().load_end()
         if is_wide and isinstance(self.info.get("transparency"), tuple):
             self._make_transparent(self.info.pop("transparency"))
 
     def _make_transparent(self, color: tuple[int, int, int]) -> None:
-        """Pillow keeps the upper halves of samples; the lower ones are decoded here, for the comparison."""
+        """Set alpha to 0 where the samples equal ``color``, 16 bits each.
+
+        Pillow keeps only the upper byte of each sample, so the lower bytes are decoded here once more.
+        """
         file = cast("IO[bytes]", self.fp)
         file.seek(0)
         lower = PngImageFile(file)
@@ -107,6 +113,6 @@ class PngImageFile(PngImagePlugin.PngImageFile):
 
 
 def install() -> None:
-    """Make Pillow open PNG as described here, in this process."""
+    """Register this plug-in with Pillow, for the whole process."""
     PngImagePlugin.PngStream = PngStream  # type: ignore[misc]
     Image.register_open(PngImageFile.format, PngImageFile, PngImagePlugin._accept)

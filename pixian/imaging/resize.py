@@ -1,4 +1,4 @@
-"""Enlarges and shrinks a cut-out without letting hidden colours in or flat ones ring."""
+"""Resizing of cut-outs without bleeding of hidden colours and without ringing."""
 
 from math import ceil
 from typing import Any
@@ -13,22 +13,20 @@ from pixian.protocol.form_fields import Size
 Floats = npt.NDArray[np.float32]
 
 STRIP_ROWS = 128
-"""Rows worked on at once, of the larger of both pictures: floats of everything would take 400 MB."""
+"""Rows processed at once, of the larger of the two pictures: floats of the whole would take 400 MB."""
 
 BICUBIC_REACH = 2
-"""Pixels that it looks at to each side, of the coarser grid. Lanczos, which looks at three, would draw a
-faint line around the foreground, at a distance."""
+"""Support of the filter in pixels of the coarser grid. Lanczos, with a support of 3, would draw a faint line
+at some distance around the foreground."""
 
 INVISIBLE = 0.5
-"""Alpha that is rounded to 0."""
+"""Alpha below this is rounded to 0."""
 
 
 def scaled(pixels: Pixels, size: Size) -> Pixels:
-    """RGBA uint8[H, W, 4], straight alpha, at another size, width and height in pixels.
-
-    Bicubic, over colours premultiplied by alpha. In floats: where a bicubic overshoots an edge, bytes would
-    cut off its alpha but not its colour, and leave a bright line there.
-    """
+    """Resize RGBA uint8[H, W, 4] with straight alpha to a width and height, by bicubic interpolation."""
+    # Colours are premultiplied, so those of transparent pixels don't count. In floats: where the filter
+    # overshoots at an edge, bytes would clip alpha but not the colour, and leave a bright line.
     width, height = size
     result = np.empty((height, width, 4), np.uint8)
     rows = max(1, int(STRIP_ROWS * min(1, height / len(pixels))))
@@ -39,7 +37,7 @@ def scaled(pixels: Pixels, size: Size) -> Pixels:
 
 
 def _strip(pixels: Pixels, size: Size, top: int, bottom: int) -> Pixels:
-    """The rows from ``top`` to ``bottom`` of the result."""
+    """Return the rows from ``top`` to ``bottom`` of the result."""
     ratio = len(pixels) / size[1]
     reach = ceil(BICUBIC_REACH * max(1, ratio)) + 1
     first = max(0, int(top * ratio) - reach)

@@ -1,4 +1,4 @@
-"""What Pillow's TIFF reader refuses, or reads otherwise than the specification and libtiff have it."""
+"""A TIFF plug-in for Pillow, for layouts that Pillow rejects or reads differently from the specification."""
 
 import sys
 from collections.abc import Iterator
@@ -9,35 +9,39 @@ from PIL import Image, ImageFile, ImagePalette, TiffImagePlugin
 WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE, INK, YCBCR, LAB, ICC_LAB = 0, 1, 3, 5, 6, 8, 9
 PLANES = 2
 REVERSED_BITS = 2
-PREMULTIPLIED, STRAIGHT = 1, 2  # what an extra sample is
+PREMULTIPLIED, STRAIGHT = 1, 2  # meanings of an extra sample
 
 Layout = tuple[bytes, int, tuple[int, ...], int, tuple[int, ...], tuple[int, ...]]
 """Byte order, photometric interpretation, sample format, bit order, bits of each sample, extra samples."""
 
 
 class TiffImageFile(TiffImagePlugin.TiffImageFile):
-    """A TIFF with its samples as they are meant, in a mode that Pillow converts rightly, and as it is
-    stored: turning it upright is left to ``pixian.imaging.orientation``, as for all formats."""
+    """A TIFF with correctly read samples, in a mode that Pillow converts correctly.
+
+    It keeps its stored orientation: ``pixian.imaging.orientation`` turns pictures of all formats.
+    """
 
     def _setup(self) -> None:
         super()._setup()
         self._size = self._tile_size
         if self.mode in ("LA", "La") and self._planar_configuration == PLANES:
-            # Pillow would leave the alpha at 0, and so the picture empty.
-            raise SyntaxError("Grey and alpha in planes of their own can't be read")
+            # Pillow would leave alpha at 0, so that the whole picture would be transparent.
+            raise SyntaxError("Grey and alpha in separate planes can't be read")
         if not self.use_load_libtiff and self._needs_libtiff():
             self._read_with_libtiff()
         colors = self.tag_v2.get(TiffImagePlugin.COLORMAP, ())
         if self.mode == "P" and max(colors) < 256:
-            # By a program that didn't know of a colour map's 16 bits; libtiff sees it the same way.
+            # A colour map has 16-bit values. One without any above 255 was written by a program that used 8
+            # bits; libtiff makes the same assumption.
             self.palette = ImagePalette.raw("RGB;L", bytes(colors))
 
     def load_end(self) -> None:
+        """Correct the decoded samples."""
         if not self.is_animated:
             self._close_exclusive_fp_after_loading = True
-        meant = self._as_meant()
-        if meant is not self:
-            self.im, self._mode = meant.im, meant.mode
+        corrected = self._corrected()
+        if corrected is not self:
+            self.im, self._mode = corrected.im, corrected.mode
 
     @property
     def _photometric(self) -> int:
@@ -53,9 +57,12 @@ class TiffImageFile(TiffImagePlugin.TiffImageFile):
         return int(self.tag_v2.get(TiffImagePlugin.EXTRASAMPLES, (0,))[0])
 
     def _needs_libtiff(self) -> bool:
-        """Pillow's own reader of uncompressed files takes most planes apart wrongly, reverses no bits of wide
-        samples and knows no subsampling. libtiff isn't used for everything: it holds a whole strip beside the
-        picture, which may be as large."""
+        """Return True if Pillow's own reader of uncompressed files would misread this one.
+
+        It mixes up the planes of most modes, doesn't reverse the bits of wide samples, and doesn't know
+        subsampling. libtiff isn't used for every file, since it keeps a whole strip in memory, which may be
+        as large as the picture.
+        """
         is_wide = self._bits > 8
         reversed_bits = self.tag_v2.get(TiffImagePlugin.FILLORDER) == REVERSED_BITS
         in_planes = self._planar_configuration == PLANES and self.mode not in ("1", "L", "P")
@@ -75,10 +82,10 @@ class TiffImageFile(TiffImagePlugin.TiffImageFile):
         self.tile = [ImageFile._Tile("libtiff", (0, 0, *self._tile_size), 0, args)]
 
     def _is_wide_grey_and_alpha(self) -> bool:
-        """Read as four bytes a pixel, since Pillow has no mode for it."""
+        """Return True for 16-bit grey with alpha: Pillow has no mode for it, so it is read as RGBA bytes."""
         return self._photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO) and self.mode == "RGBA"
 
-    def _as_meant(self) -> Image.Image:
+    def _corrected(self) -> Image.Image:
         if self.mode.startswith("I;16") and self._bits == 12:
             return Image.fromarray(np.asarray(self) << 4)
         if self._photometric in (LAB, ICC_LAB) and self.mode == "RGB":
@@ -91,20 +98,20 @@ class TiffImageFile(TiffImagePlugin.TiffImageFile):
         return self._negative(image) if self._photometric == WHITE_IS_ZERO else image
 
     def _grey_and_alpha(self) -> Image.Image:
-        """The upper byte of both. libtiff gives them in the machine's order."""
+        """Return the upper bytes of grey and alpha, which libtiff stores in the machine's byte order."""
         bands = self.split()[1::2] if sys.byteorder == "little" else self.split()[::2]
         modes = {PREMULTIPLIED: "La", STRAIGHT: "LA"}
         return Image.merge(modes[self._extra], bands) if self._extra in modes else bands[0]
 
     def _lab(self) -> Image.Image:
-        """Pillow's Lab has a and b moved up by 128, as ICC's has, and TIFF's own hasn't."""
+        """Return the picture in Pillow's Lab: a and b are offset by 128, as in ICC Lab but not in CIE Lab."""
         light, *colors = self.split()
         if self._photometric == LAB:
             colors = [band.point([level ^ 128 for level in range(256)]) for band in colors]
         return Image.merge("LAB", (light, *colors))
 
     def _negative(self, image: Image.Image) -> Image.Image:
-        """White is zero, in the modes in which Pillow leaves it so."""
+        """Invert a picture in which white is zero, if its mode is one that Pillow doesn't invert."""
         if image.mode.startswith("I;16"):
             return Image.fromarray(np.uint16(65535) - np.asarray(image, np.uint16))
         if image.mode == "F":
@@ -116,7 +123,7 @@ class TiffImageFile(TiffImagePlugin.TiffImageFile):
 
 
 def _layouts() -> Iterator[tuple[Layout, tuple[str, str]]]:
-    """Yield what Pillow's table lacks, with the mode and the raw mode to read it in."""
+    """Yield layouts that Pillow's table lacks, each with the mode and raw mode to read it in."""
     for order, wide in ((b"II", "L"), (b"MM", "B")):
         grey16 = "I;16" if wide == "L" else "I;16B"
         for bits in (1, REVERSED_BITS):
@@ -131,7 +138,7 @@ def _layouts() -> Iterator[tuple[Layout, tuple[str, str]]]:
             ):
                 yield (order, photometric, (1,), 1, (8, 8), extra), (mode, raw)
                 yield (order, photometric, (1,), 1, (16, 16), extra), ("RGBA", "RGBA")
-        # Alpha beside ink isn't heeded, as in libtiff: it says how much ink lies there in most programs.
+        # Alpha of a CMYK picture is ignored, as in libtiff.
         for extra in ((), (PREMULTIPLIED,), (STRAIGHT,)):
             yield (order, INK, (1,), 1, (8,) * 5, extra), ("CMYK", "CMYKX")
         yield (order, LAB, (1,), 1, (16,) * 3, ()), ("RGB", f"RGB;16{wide}")
@@ -141,7 +148,7 @@ def _layouts() -> Iterator[tuple[Layout, tuple[str, str]]]:
 
 
 def install() -> None:
-    """Make Pillow open TIFF as described here, in this process."""
+    """Register this plug-in with Pillow, for the whole process."""
     for layout, modes in _layouts():
         TiffImagePlugin.OPEN_INFO.setdefault(layout, modes)  # type: ignore[arg-type]
     Image.register_open(TiffImageFile.format, TiffImageFile, TiffImagePlugin._accept)

@@ -1,4 +1,4 @@
-"""Base64 as clients write it: wrapped, in URL-safe letters, without its padding."""
+"""Tolerant base64: accepts wrapped lines, the URL-safe alphabet and missing padding (§ 2 of the contract)."""
 
 import base64
 import re
@@ -8,20 +8,25 @@ LINE_BREAK = re.compile(r"[\t\r\n\f\v]+(?: {2,})?")
 
 
 def decode(text: str) -> bytes:
-    """Return what the text stands for; raises ValueError where it isn't base64."""
-    letters = _without_spaces(LINE_BREAK.sub("", text.strip())).translate(URL_SAFE).rstrip("=")
+    """Decode base64 text to bytes; raise ValueError if it isn't base64."""
+    letters = _resolve_spaces(LINE_BREAK.sub("", text.strip())).translate(URL_SAFE).rstrip("=")
     return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True)
 
 
-def _without_spaces(text: str) -> str:
-    """Drop spaces, or read each as the ``+`` that a client forgot to escape: then no ``+`` is left."""
-    if " " not in text or "+" in text or "-" in text or _are_lines(text.split()):
+def _resolve_spaces(text: str) -> str:
+    """Drop the spaces, or turn each back into the ``+`` that it was before form decoding.
+
+    A client that forgets to escape ``+`` in an urlencoded form loses all of them: the server decodes each
+    as a space. So a text that still has a ``+`` (or a ``-``, its URL-safe twin) lost none.
+    """
+    if " " not in text or "+" in text or "-" in text or _are_wrapped_lines(text.split()):
         return "".join(text.split())
     return text.replace(" ", "+")
 
 
-def _are_lines(words: list[str]) -> bool:
-    """Tell lines that were joined by spaces, as a shell does, from letters that were lost."""
+def _are_wrapped_lines(words: list[str]) -> bool:
+    """Return True if the words are lines of equal length that a shell joined with spaces."""
     *lines, last = words
-    as_long = len({len(line) for line in lines}) == 1 and len(last) <= len(lines[0])
-    return as_long and (len(lines) > 1 or sum(map(len, words)) % 4 == 0)
+    equally_long = len({len(line) for line in lines}) == 1 and len(last) <= len(lines[0])
+    # Two words may be equally long by chance; then a whole number of base64 quanta has to decide.
+    return equally_long and (len(lines) > 1 or sum(map(len, words)) % 4 == 0)

@@ -1,4 +1,4 @@
-"""An API Id and secret in the contract's shape, and how they travel in a header."""
+"""API credentials: an Id and a secret in the contract's format, sent as HTTP Basic authentication."""
 
 import base64
 import os
@@ -24,7 +24,7 @@ class Credentials:
 
     @classmethod
     def generate(cls) -> Self:
-        """New ones: ``px`` + 13 characters, and 260 random bits as 52 characters."""
+        """Return new random credentials: ``px`` + 13 characters, and 260 random bits as 52 characters."""
         return cls(
             "px" + "".join(secrets.choice(ID_ALPHABET) for _ in range(13)),
             "".join(secrets.choice(SECRET_ALPHABET) for _ in range(52)),
@@ -32,9 +32,9 @@ class Credentials:
 
     @classmethod
     def from_header(cls, authorization: str) -> Self | None:
-        """What a ``Basic`` header carries; None where it is anything else.
+        """Return the credentials in an ``Authorization: Basic`` header, or None if it holds none.
 
-        RFC 7617 allows no control characters, and PostgreSQL couldn't look for an Id with a NUL.
+        Control characters are refused: RFC 7617 forbids them, and PostgreSQL fails on a query with a NUL.
         """
         scheme, _, encoded = authorization.partition(" ")
         if scheme.lower() != "basic":
@@ -47,7 +47,7 @@ class Credentials:
 
     @property
     def api_key(self) -> str:
-        """What the vendor shows as the API key: base64 of ``id:secret``."""
+        """Return the API key as the vendor displays it: base64 of ``id:secret``."""
         return base64.b64encode(f"{self.api_id}:{self.api_secret}".encode()).decode()
 
     @property
@@ -56,16 +56,18 @@ class Credentials:
 
 
 def kept_secret(path: Path, make: Callable[[], str]) -> str:
-    """The secret that ``path`` holds, made on first use and readable by its owner alone.
+    """Return the secret stored at ``path``; create it with ``make`` on first use, readable by its owner only.
 
-    Web, worker and engine may all ask at once on a first start. Each writes a file of its own and
-    links it into place, which succeeds for one of them; all then read the same text.
+    Safe if several processes ask at once, as web, worker and engine do on a first start: all of them
+    return the same secret.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         draft.touch(mode=0o600, exist_ok=False)
         draft.write_text(make())
+        # link() fails if the target exists, unlike rename(): the first process wins, and nobody ever
+        # reads a half-written file.
         try:
             os.link(draft, path)
         except FileExistsError:

@@ -1,4 +1,4 @@
-"""Credits as the wire writes them, and as integers: one credit is 10^6 micro-credits."""
+"""Credit amounts: parsing and formatting of the headers; integers count micro-credits, 10^-6 of a credit."""
 
 import re
 
@@ -6,28 +6,31 @@ MICROCREDITS = 1_000_000
 DECIMALS = 6
 MAX_MICROCREDITS = 2**53
 
-# A plain decimal, as every language's formatter writes a number: no sign, exponent, separator, blank inside
-# or needless zero. Twenty decimals hold a double in full; what is longer was written by no formatter.
+# A plain decimal number as any language formats it: no sign, exponent, thousands separator, inner blank or
+# leading zero. Twenty decimals are enough for the full expansion that formatters print of a double.
 _PLAIN = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]{1,20}))?", re.ASCII)
-_MOST_DIGITS = len(str(MAX_MICROCREDITS // MICROCREDITS))
+_MAX_DIGITS = len(str(MAX_MICROCREDITS // MICROCREDITS))
 
 
 class UnreadableCreditsError(ValueError):
-    """A credit header that is no plain decimal. Guessing what it means would make the books differ from the
-    upstream's, so a person looks at it."""
+    """A credit header that isn't a plain decimal number.
+
+    A guess at its meaning could make the books differ from the upstream's, so a person has to look at it.
+    """
 
 
 class TooManyCreditsError(UnreadableCreditsError):
-    """A plain decimal that nobody's books can hold: 2^53 micro-credits or more."""
+    """An amount of 2^53 micro-credits or more, which the books can't hold."""
 
 
 def parse_credits(text: str) -> int:
-    """Micro-credits in a header such as ``1.250000``; raises UnreadableCreditsErrors.
+    """Return the micro-credits in a header such as ``1.250000``; raise UnreadableCreditsError.
 
-    What is finer than a micro-credit is rounded half up (``is_finer`` tells).
+    An amount finer than a micro-credit is rounded half up; ``is_finer`` tells if that happened.
     """
     whole, decimals = _split(text)
-    if len(whole) > _MOST_DIGITS:
+    # Checked before int(), which takes quadratic time for a very long text.
+    if len(whole) > _MAX_DIGITS:
         raise TooManyCreditsError(text)
     micro = int(whole) * MICROCREDITS + int(decimals[:DECIMALS].ljust(DECIMALS, "0"))
     micro += decimals[DECIMALS : DECIMALS + 1] >= "5"
@@ -37,7 +40,7 @@ def parse_credits(text: str) -> int:
 
 
 def is_finer(text: str) -> bool:
-    """Return True if the amount has a part below one micro-credit, so that it is rounded when it is read."""
+    """Return True if the amount is finer than a micro-credit, so that ``parse_credits`` rounds it."""
     try:
         return bool(_split(text)[1][DECIMALS:].strip("0"))
     except UnreadableCreditsError:
@@ -45,13 +48,13 @@ def is_finer(text: str) -> bool:
 
 
 def format_credits(microcredits: int) -> str:
-    """The header's form of an amount: six decimals, ``1.250000``."""
+    """Format an amount as the headers have it, with six decimals: ``1.250000``."""
     whole, fraction = divmod(microcredits, MICROCREDITS)
     return f"{whole}.{fraction:06d}"
 
 
 def _split(text: str) -> tuple[str, str]:
-    """The digits before and behind the point; raises UnreadableCreditsError."""
+    """Return the digits before and after the decimal point; raise UnreadableCreditsError."""
     plain = _PLAIN.fullmatch(text.strip(" \t"))
     if plain is None:
         raise UnreadableCreditsError(text)

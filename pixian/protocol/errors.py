@@ -1,35 +1,36 @@
-"""Everything that can go wrong with a call, by what the caller may do about it.
+"""The errors of a call, ordered by what the caller can do about them (§ 4 of the contract).
 
 ::
 
     PixianError
-    ├── ApiError         an answer in the contract's envelope: status, code, message
+    ├── ApiError         a response in the contract's envelope: status, code, message
     │   ├── Refused      4xx: permanent, nothing is charged
-    │   │   ├── TooComplex 400: a picture that would take too long to read
+    │   │   ├── TooComplex 400: the picture would take too long to decode
     │   │   ├── SlowDown 429: not processed, wait and send again
-    │   │   └── AccountRefused 401, 402, 403: every call would be refused until a person acts
-    │   ├── Misdirected  what no server of the contract answers: the address is wrong
-    │   ├── GatewayTimedOut  504, 524: something between gave up waiting; charged or not, nobody knows
+    │   │   └── AccountRefused 401, 402, 403: every call is refused until a person acts
+    │   ├── Misdirected  the response isn't from a server of the contract: the address is wrong
+    │   ├── GatewayTimedOut  504, 524: a proxy gave up waiting; it is unknown if the call was charged
     │   └── ServerFailed 5xx: may pass, probably not charged
-    │       └── OutOfTime 429/1017: too little time was left to begin, so it wasn't processed
+    │       └── OutOfTime 429/1017: too little time was left to start, so it wasn't processed
     ├── Unreachable      no connection: nothing was sent
-    ├── Unanswered       sent, and no answer came: charged or not, nobody here knows
-    └── BodyLost         the headers came, the body broke: charged as they say
+    ├── Unanswered       sent, but no response came: it is unknown if the call was charged
+    └── BodyLost         the headers came, the body broke off: charged as the headers say
 
-A server raises ApiErrors and a client rebuilds them from the answer. Match on ``code``, never on the
-text: § 4 of the contract.
+A server raises ApiErrors; the client rebuilds them from the response. Match on ``code``, never on the text.
 """
 
 from enum import IntEnum
 from typing import Any
 
 MAX_CODE = 2**31 - 1
-"""What is larger fits no column and is no code of the contract."""
+"""The largest code that fits the database column; the contract's own are far below."""
 
 
 class Code(IntEnum):
-    """The contract's error codes that are in use here, and some of our own for what only we refuse, which
-    are their status (G)."""
+    """The contract's error codes in use here.
+
+    The codes marked *own* are for refusals that only this product has; they equal their HTTP status (G).
+    """
 
     TIMED_OUT = -10
     OVERLOADED = -3
@@ -60,7 +61,7 @@ class PixianError(Exception):
 
 
 class ApiError(PixianError):
-    """An error answer. ``code`` is 0 where the answer wasn't in the contract's envelope."""
+    """An error response. ``code`` is 0 if the response wasn't in the contract's envelope."""
 
     def __init__(self, status: int, code: int, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(f"{status}/{int(code)}: {message}")
@@ -70,21 +71,23 @@ class ApiError(PixianError):
         self.retry_after = retry_after
 
     def envelope(self) -> dict[str, Any]:
-        """The JSON body that carries it."""
+        """Return the JSON body of the error response."""
         return {"error": {"status": self.status, "code": self.code, "message": self.message}}
 
     def headers(self) -> dict[str, str]:
-        """The headers that go with it (§ 4)."""
-        told = {"WWW-Authenticate": 'Basic realm="pixian"'} if self.status == 401 else {}
-        return told if self.retry_after is None else told | {"Retry-After": str(self.retry_after)}
+        """Return the extra headers of the error response (§ 4)."""
+        headers = {"WWW-Authenticate": 'Basic realm="pixian"'} if self.status == 401 else {}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self.retry_after)
+        return headers
 
 
-class Refused(ApiError):  # noqa: N818 - a refusal is an answer, not a malfunction
+class Refused(ApiError):  # noqa: N818 - a refusal is a response, not a malfunction
     """4xx: the same request would be refused again."""
 
 
 class TooComplex(Refused):
-    """400/1006 for a picture that takes too long to read, or too much memory, however it looks."""
+    """400/1006: a valid picture that would take too much time or memory to decode."""
 
 
 class SlowDown(Refused):
@@ -96,21 +99,25 @@ class AccountRefused(Refused):
 
 
 class Misdirected(ApiError):  # noqa: N818
-    """A redirect, a 404, a success that isn't 200, an account that can't be read: something else than a
-    server of the contract answers at this address, or answers for it."""
+    """The address doesn't lead to a server of the contract.
+
+    Signs are a redirect, a 404, a success other than 200, or an account response that can't be read.
+    """
 
 
 class GatewayTimedOut(ApiError):  # noqa: N818
-    """504, 524: a proxy on the way gave up waiting, while the server may have gone on and charged."""
+    """504, 524: a proxy on the way gave up waiting, but the server may have continued and charged."""
 
 
 class ServerFailed(ApiError):  # noqa: N818
-    """5xx, or an answer that makes no sense: a later attempt may succeed."""
+    """5xx, or a response that makes no sense: a later attempt may succeed."""
 
 
 class OutOfTime(ServerFailed):
-    """429/1017: too little time was left to begin. Another attempt may succeed; it isn't a sign to slow
-    down, so no thread waits for it."""
+    """429/1017: too little time was left to start.
+
+    Another attempt may succeed at once. It isn't a sign to slow down, so no thread backs off for it.
+    """
 
 
 class Unreachable(PixianError):  # noqa: N818
@@ -118,29 +125,28 @@ class Unreachable(PixianError):  # noqa: N818
 
 
 class Unanswered(PixianError):  # noqa: N818
-    """The request went out and no status line came back."""
+    """The request was sent, but no status line came back."""
 
 
 class BodyLost(PixianError):  # noqa: N818
-    """The status and headers arrived, the body did not arrive whole."""
+    """The status and headers arrived, but not the whole body."""
 
 
-def from_answer(status: int, payload: object, fallback: str, retry_after: int | None = None) -> ApiError:
-    """The error that an answer of this status means.
+def from_response(status: int, payload: object, retry_after: int | None = None) -> ApiError:
+    """Return the error that a response with this status and body stands for.
 
-    ``payload`` is the parsed JSON body, or anything else where it wasn't JSON; ``fallback`` is the
-    message then. Of a message's characters those that can't be printed are left out, since neither logs nor
-    PostgreSQL take them.
+    payload: the parsed JSON body, or None if it wasn't JSON.
     """
     match payload:
         case {"error": {"code": int(code), "message": str(message)}} if abs(code) <= MAX_CODE:
+            # PostgreSQL can't store a NUL, and control characters would garble a log.
             message = "".join(character if character.isprintable() else " " for character in message)
         case _:
-            code, message = 0, fallback
-    return _kind(status, code)(status, code, message, retry_after=retry_after)
+            code, message = 0, f"The server responded with HTTP {status}."
+    return _error_class(status, code)(status, code, message, retry_after=retry_after)
 
 
-def _kind(status: int, code: int) -> type[ApiError]:
+def _error_class(status: int, code: int) -> type[ApiError]:
     if status == 429:
         return OutOfTime if code == Code.OUT_OF_TIME else SlowDown
     if status in (401, 402, 403):
@@ -153,15 +159,17 @@ def _kind(status: int, code: int) -> type[ApiError]:
 
 
 def unreadable_picture() -> Refused:
-    return Refused(400, Code.UNREADABLE, "The picture can't be read: it is damaged or of an unknown format.")
+    return Refused(
+        400, Code.UNREADABLE, "The image can't be read: it is damaged or in an unsupported format."
+    )
 
 
-def too_complex(why: str) -> TooComplex:
-    """why: a sentence's rest, behind *it*."""
+def too_complex(reason: str) -> TooComplex:
+    """Return the error for a picture refused unread. reason: a predicate whose subject is *it*."""
     return TooComplex(
         400,
         Code.UNREADABLE,
-        f"The picture can't be read: it {why}. Save it again with an image editor and send that file.",
+        f"The image can't be read: it {reason}. Save it again with an image editor and send the new file.",
     )
 
 
@@ -169,8 +177,8 @@ def too_slow(seconds: float) -> TooComplex:
     return TooComplex(
         400,
         Code.UNREADABLE,
-        f"The picture can't be read within {seconds:g} seconds. "
-        "Save it again with an image editor and send that file.",
+        f"The image couldn't be read within {seconds:g} seconds. "
+        "Save it again with an image editor and send the new file.",
     )
 
 
@@ -178,49 +186,59 @@ def side_too_long(width: int, height: int, cap: int) -> Refused:
     return Refused(
         413,
         Code.TOO_MANY_PIXELS,
-        f"The picture is {width:,} × {height:,}; each side may have {cap:,} pixels. Crop it or shrink it.",
+        f"The image is {width:,} × {height:,} pixels; a side can have at most {cap:,}. Crop or shrink it.",
     )
 
 
 def too_many_bytes(actual: int, cap: int) -> Refused:
-    return Refused(413, Code.TOO_MANY_BYTES, f"The upload has {actual:,} bytes; {cap:,} are allowed.")
+    return Refused(
+        413,
+        Code.TOO_MANY_BYTES,
+        f"The upload is {actual:,} bytes; the limit is {cap:,}. Send a smaller file.",
+    )
 
 
 def too_many_pixels(width: int, height: int, cap: int, shrink_to: tuple[int, int]) -> Refused:
     return Refused(
         413,
         Code.TOO_MANY_PIXELS,
-        f"The picture is {width} × {height}, {width * height:,} pixels; {cap:,} are allowed. "
+        f"The image is {width} × {height} ({width * height:,} pixels); the limit is {cap:,} pixels. "
         f"Shrink it to {shrink_to[0]} × {shrink_to[1]} or less.",
     )
 
 
 def bad_parameter(name: str, value: str, allowed: str) -> Refused:
+    # The message starts with the name: pixian.removebg.errors reads it from there.
     return Refused(400, Code.BAD_PARAMETER, f"{name} is {value[:80]!r}; it must be {allowed}.")
 
 
 def result_too_large(width: int, height: int, allowed: str) -> Refused:
     return Refused(
-        400, Code.RESULT_TOO_LARGE, f"The result would be {width} × {height}; it may have {allowed}."
+        400,
+        Code.RESULT_TOO_LARGE,
+        f"The result would be {width} × {height} pixels; the limit is {allowed}. "
+        "Choose a smaller margin, target size or max_pixels.",
     )
 
 
-def url_unparseable(why: str) -> Refused:
-    return Refused(400, Code.URL_UNPARSEABLE, f"The URL can't be used: {why}.")
+def url_unparseable(reason: str) -> Refused:
+    return Refused(400, Code.URL_UNPARSEABLE, f"The URL can't be used: {reason}.")
 
 
-def url_failed(why: str) -> Refused:
-    return Refused(400, Code.URL_FAILED, f"The URL couldn't be fetched: {why}.")
+def url_failed(reason: str) -> Refused:
+    return Refused(400, Code.URL_FAILED, f"The URL couldn't be fetched: {reason}.")
 
 
 def url_not_200(status: int) -> Refused:
-    return Refused(400, Code.URL_NOT_200, f"The URL answered HTTP {status}; it must be 200.")
+    return Refused(400, Code.URL_NOT_200, f"The URL returned HTTP status {status}; it must return 200.")
 
 
 def url_not_image(content_type: str) -> Refused:
-    kind = repr(content_type[:80]) if content_type else "missing"
-    return Refused(400, Code.URL_NOT_IMAGE, f"The URL's content type is {kind}; it must be an image's.")
+    problem = f"has the content type {content_type[:80]!r}" if content_type else "has no content type"
+    return Refused(400, Code.URL_NOT_IMAGE, f"The URL {problem}; it must be an image's, such as image/jpeg.")
 
 
 def url_too_large(cap: int) -> Refused:
-    return Refused(413, Code.TOO_MANY_BYTES, f"The URL's file has more than the {cap:,} bytes allowed.")
+    return Refused(
+        413, Code.TOO_MANY_BYTES, f"The file at the URL is larger than the limit of {cap:,} bytes."
+    )

@@ -1,4 +1,4 @@
-"""File names: the client's word for a picture, made safe to store, to show and to put into a header."""
+"""File names from clients, made safe to store, to show and to send in a header."""
 
 import re
 import unicodedata
@@ -9,18 +9,20 @@ UNNAMED = "picture"
 MAX_LENGTH = 255
 ENDINGS = {"image/png": "png", "image/jpeg": "jpg"}
 
-# Browsers escape these three in a form's file names, and nothing else.
+# Browsers escape these three characters in a form's file names, and no others.
 ESCAPED = {"%22": '"', "%0d": "\r", "%0a": "\n"}
 ESCAPE = re.compile("|".join(ESCAPED), re.IGNORECASE)
 DRIVES = re.compile(r"^(?:[A-Za-z]:)+")
 
-# What RFC 5987 lets stand in an extended value besides letters and digits.
+# The characters besides letters and digits that RFC 5987 allows unescaped in an extended value.
 UNQUOTED = "!#$&+-.^_`|~"
 
 
 def clean(text: str) -> str:
-    """Return the last part of a path, printable and short enough to be stored, its ending kept; "" where
-    nothing is left."""
+    """Return the last component of a path, without unprintable characters and at most MAX_LENGTH long.
+
+    A name that is too long keeps its extension. Returns "" if nothing is left.
+    """
     text = ESCAPE.sub(lambda escape: ESCAPED[escape[0].lower()], text)
     name = text.replace("\\", "/").rstrip("/ ").rpartition("/")[2]
     name = "".join(character for character in name if character.isprintable())
@@ -32,14 +34,16 @@ def clean(text: str) -> str:
 
 
 def cut_out_name(original: str, ending: str, *, delta: bool = False) -> str:
-    """Return the name of a result's file, after its original's."""
+    """Return the file name of a result: ``photo.jpeg`` becomes ``photo-cutout.png``."""
     kind = "delta" if delta else "cutout"
     return f"{PurePath(clean(original)).stem or UNNAMED}-{kind}.{ending}"
 
 
 def attachment(name: str) -> str:
-    """Return a Content-Disposition for a download (RFC 6266): an ASCII name that every client reads, and the
-    whole one beside it where that says more."""
+    """Return the Content-Disposition header of a download (RFC 6266).
+
+    It has an ASCII name for every client, and the full name beside it if the two differ.
+    """
     name = clean(name) or UNNAMED
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = re.sub(r'["\\%]', "_", plain)

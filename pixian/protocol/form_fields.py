@@ -1,7 +1,7 @@
-"""Form fields read strictly, one function for each kind of value.
+"""Strict parsing of form fields, one function for each type of value.
 
-Each takes the fields that were given, trimmed and none of them empty, and raises Refused 400/1019, which
-names the field, what came and what is allowed.
+Each takes all fields of the form, trimmed and without empty ones, and the name of one. Each raises Refused
+400/1019 for a bad value; the message names the field, its value and the allowed ones.
 """
 
 import re
@@ -26,22 +26,22 @@ MAX_DIGITS = 12
 HEX_COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII | re.IGNORECASE)
 
 
-def boolean(given: Mapping[str, str], name: str) -> bool:
-    text = given.get(name, "false")
+def boolean(fields: Mapping[str, str], name: str) -> bool:
+    text = fields.get(name, "false")
     if text.lower() not in BOOLEANS:
         raise errors.bad_parameter(name, text, "true or false")
     return BOOLEANS[text.lower()]
 
 
-def integer(given: Mapping[str, str], name: str, low: int, high: int, default: int) -> int:
-    text = given.get(name, str(default))
+def integer(fields: Mapping[str, str], name: str, low: int, high: int, default: int) -> int:
+    text = fields.get(name, str(default))
     if not (_is_integer(text) and low <= int(text) <= high):
         raise errors.bad_parameter(name, text, f"an integer from {low} to {high}")
     return int(text)
 
 
-def color(given: Mapping[str, str], name: str) -> Color | None:
-    text = given.get(name)
+def color(fields: Mapping[str, str], name: str) -> Color | None:
+    text = fields.get(name)
     if text is None:
         return None
     if not HEX_COLOR.fullmatch(text):
@@ -49,16 +49,16 @@ def color(given: Mapping[str, str], name: str) -> Color | None:
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
 
 
-def margin(given: Mapping[str, str], name: str) -> Margin:
-    text = given.get(name, "0")
+def margin(fields: Mapping[str, str], name: str) -> Margin:
+    text = fields.get(name, "0")
     try:
         return Margin.parse(text)
     except ValueError as error:
         raise errors.bad_parameter(name, text, ALLOWED_MARGINS) from error
 
 
-def size(given: Mapping[str, str], name: str) -> Size | None:
-    text = given.get(name)
+def size(fields: Mapping[str, str], name: str) -> Size | None:
+    text = fields.get(name)
     if text is None:
         return None
     values = text.split()
@@ -67,9 +67,9 @@ def size(given: Mapping[str, str], name: str) -> Size | None:
     return int(values[0]), int(values[1])
 
 
-def choice(given: Mapping[str, str], name: str, default: Choice) -> Choice:
-    """Read in any case, as booleans are (G)."""
-    text = given.get(name, default)
+def choice(fields: Mapping[str, str], name: str, default: Choice) -> Choice:
+    """Return the member of the default's enum that the field names, in any case (G)."""
+    text = fields.get(name, default)
     kind = type(default)
     try:
         return kind(text.lower())

@@ -1,4 +1,4 @@
-"""``result.margin``: room around a result, in pixels or in parts of the picture, as CSS writes it."""
+"""``result.margin``: space around a result in pixels or percent, in CSS notation."""
 
 import re
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Self
 
-# Digits are bounded so that no text can ask for a number that takes long to handle (G).
+# The number of digits is limited so that no text can produce a number that is slow to compute with (G).
 LENGTH = re.compile(r"(?P<value>\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})(?P<unit>%|px)?", re.ASCII | re.IGNORECASE)
 
 SIDES_OF = {1: (0, 0, 0, 0), 2: (0, 1, 0, 1), 3: (0, 1, 2, 1), 4: (0, 1, 2, 3)}
-"""Which of so many values each side takes: top, right, bottom, left. Source: CSS, the margin property."""
+"""By the number of values: the index of the value for top, right, bottom and left. Source: CSS ``margin``."""
 
 ALLOWED = "one to four values such as 10px, 5% or 2.5%, without a sign and separated by spaces"
 
@@ -22,14 +22,14 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True)
 class Length:
-    """A length from 0 up; ``value`` is exact, since it is written back as it was read."""
+    """A length of 0 or more. ``value`` is a Decimal, so that it is written back exactly as it was read."""
 
     value: Decimal = Decimal(0)
     unit: Unit = Unit.PIXELS
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Out of ``10px``, ``2.5%`` or a bare zero; raises ValueError."""
+        """Parse ``10px``, ``2.5%`` or a bare zero; raise ValueError."""
         match = LENGTH.fullmatch(text)
         if match is None:
             raise ValueError(text)
@@ -42,7 +42,7 @@ class Length:
         return f"{self.value:f}{self.unit}"
 
     def pixels(self, whole: int) -> int:
-        """Whole pixels, halves up, of a side that is ``whole`` pixels long."""
+        """Return whole pixels, rounded half up; percent are of a side that is ``whole`` pixels long."""
         exact = self.value * whole / 100 if self.unit is Unit.PERCENT else self.value
         return int(exact.to_integral_value(ROUND_HALF_UP))
 
@@ -76,7 +76,7 @@ class Margin:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Out of one to four lengths in CSS's order; raises ValueError."""
+        """Parse one to four lengths in CSS order; raise ValueError."""
         values = text.split()
         if len(values) not in SIDES_OF:
             raise ValueError(f"{len(values)} values")
@@ -86,7 +86,7 @@ class Margin:
         return f"{self.top} {self.right} {self.bottom} {self.left}"
 
     def edges(self, width: int, height: int) -> Edges:
-        """In pixels, its percents taken of a box of ``width`` × ``height``, each axis of its own."""
+        """Return the margin of a ``width`` × ``height`` box in pixels; percents are per axis."""
         return Edges(
             self.top.pixels(height),
             self.right.pixels(width),

@@ -1,4 +1,4 @@
-"""What a call asks for besides the picture: parsed by the server, written by the client."""
+"""The options of a call (§ 2 of the contract): parsed by a server, written to form fields by a client."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -33,14 +33,14 @@ class Format(StrEnum):
 class Options:
     """The options of ``POST /remove-background``, with the contract's defaults (§ 2).
 
-    max_pixels: cap on width × height; a bigger picture is shrunk to it first.
+    max_pixels: limit on width × height; a larger picture is shrunk to it first.
     background_color: red, green, blue, 0 to 255 each; None leaves the background transparent.
-    target_size: width and height of the whole result, margin included; None follows the picture.
-    format: as asked for; ``output_format`` says what it comes to.
-    jpeg_quality: 1 to 100. test: free of charge, and the result carries a watermark.
+    target_size: width and height of the whole result, margin included; None derives it from the picture.
+    format: as requested; ``output_format`` resolves ``auto``.
+    jpeg_quality: 1 to 100. test: free of charge, and the result has a watermark.
 
-    Raises Refused 400/1023 for a target size of too many pixels, and 400/1019 for one that the margin
-    leaves nothing of (G).
+    Raises Refused 400/1023 for a target size with too many pixels, and 400/1019 if the margin leaves no
+    room within the target size (G).
     """
 
     max_pixels: int = MAX_PROCESSED_PIXELS
@@ -65,37 +65,44 @@ class Options:
 
     @classmethod
     def parse(cls, form: Mapping[str, str]) -> Self:
-        """Options out of form fields; raises Refused 400/1019 and 400/1023. Unknown names are ignored,
-        and an empty field counts as absent."""
-        given = {name: value.strip() for name, value in form.items() if value.strip()}
+        """Parse form fields; raise Refused 400/1019 or 400/1023.
+
+        Unknown names are ignored, and an empty field counts as absent.
+        """
+        fields = {name: value.strip() for name, value in form.items() if value.strip()}
         return cls(
-            max_pixels=form_fields.integer(given, "max_pixels", *PIXELS_CAP, cls.max_pixels),
-            background_color=form_fields.color(given, "background.color"),
-            crop_to_foreground=form_fields.boolean(given, "result.crop_to_foreground"),
-            margin=form_fields.margin(given, "result.margin"),
-            target_size=form_fields.size(given, "result.target_size"),
-            vertical_alignment=form_fields.choice(given, "result.vertical_alignment", cls.vertical_alignment),
-            format=form_fields.choice(given, "output.format", cls.format),
-            jpeg_quality=form_fields.integer(given, "output.jpeg_quality", *QUALITY, cls.jpeg_quality),
-            test=form_fields.boolean(given, "test"),
+            max_pixels=form_fields.integer(fields, "max_pixels", *PIXELS_CAP, cls.max_pixels),
+            background_color=form_fields.color(fields, "background.color"),
+            crop_to_foreground=form_fields.boolean(fields, "result.crop_to_foreground"),
+            margin=form_fields.margin(fields, "result.margin"),
+            target_size=form_fields.size(fields, "result.target_size"),
+            vertical_alignment=form_fields.choice(
+                fields, "result.vertical_alignment", cls.vertical_alignment
+            ),
+            format=form_fields.choice(fields, "output.format", cls.format),
+            jpeg_quality=form_fields.integer(fields, "output.jpeg_quality", *QUALITY, cls.jpeg_quality),
+            test=form_fields.boolean(fields, "test"),
         )
 
     @classmethod
     def understood(cls, form: Mapping[str, str]) -> dict[str, str]:
-        """Return the fields that say something, each as it was understood and not as it was spelled: ``JPEG``
-        is ``jpeg``. Names that aren't options are left out; raises what ``parse`` raises."""
-        given = {name: " ".join(text.split()) for name, text in form.items() if text.strip()}
-        written = cls.parse(given)._written()
-        written["result.margin"] = given.get("result.margin", "").lower()  # four values may have come as one
-        return {name: text for name, text in written.items() if name in given}
+        """Return the form's options in canonical spelling: ``JPEG`` becomes ``jpeg``.
+
+        Empty fields, and names that aren't options, are left out. Raises as ``parse`` does.
+        """
+        fields = {name: " ".join(text.split()) for name, text in form.items() if text.strip()}
+        canonical = cls.parse(fields)._form_fields()
+        # Kept in the client's notation: one value stays one, where the parsed margin has four.
+        canonical["result.margin"] = fields.get("result.margin", "").lower()
+        return {name: text for name, text in canonical.items() if name in fields}
 
     def form(self) -> dict[str, str]:
-        """The form fields that differ from the defaults."""
-        defaults = Options()._written()
-        return {name: text for name, text in self._written().items() if text != defaults[name]}
+        """Return the form fields that differ from the defaults."""
+        defaults = Options()._form_fields()
+        return {name: text for name, text in self._form_fields().items() if text != defaults[name]}
 
     def heeded(self) -> Self:
-        """What counts of them: a delta PNG has its original's frame, whatever else was asked for."""
+        """Return the options that take effect: a delta PNG ignores colour, crop, margin and target size."""
         if self.output_format is not Format.DELTA_PNG:
             return self
         return replace(
@@ -104,7 +111,7 @@ class Options:
 
     @property
     def output_format(self) -> Format:
-        """What the result is written as; never ``auto``, which is JPEG exactly where a colour is given."""
+        """Return the format of the result; ``auto`` resolves to JPEG if a colour was given, else to PNG."""
         if self.format is not Format.AUTO:
             return self.format
         return Format.PNG if self.background_color is None else Format.JPEG
@@ -114,19 +121,22 @@ class Options:
         return "image/jpeg" if self.output_format is Format.JPEG else "image/png"
 
     @property
-    def ground(self) -> Color | None:
-        """What lies behind the foreground; None is transparency. A JPEG has none, so it is white (G)."""
+    def fill_color(self) -> Color | None:
+        """Return the colour to lay behind the foreground; None keeps it transparent.
+
+        A JPEG can't be transparent: without a colour it is filled with white (G).
+        """
         if self.output_format is Format.JPEG:
             return self.background_color or WHITE
         return self.background_color
 
     def keeps_frame(self, width: int, height: int) -> bool:
-        """Tell whether the result lies on a picture of this size, point by point."""
+        """Return True if each pixel of the result has the position it had in a picture of this size."""
         heeded = self.heeded()
         edges = heeded.margin.edges(width, height)
         return not (heeded.crop_to_foreground or heeded.target_size or edges.across or edges.down)
 
-    def _written(self) -> dict[str, str]:
+    def _form_fields(self) -> dict[str, str]:
         color, size = self.background_color, self.target_size
         return {
             "max_pixels": str(self.max_pixels),
@@ -141,5 +151,5 @@ class Options:
         }
 
 
-NAMES = frozenset(Options()._written())
-"""Of the form fields that are options."""
+NAMES = frozenset(Options()._form_fields())
+"""The names of all options' form fields."""

@@ -1,5 +1,5 @@
-"""The drop-in for remove.bg (§ 7 of the contract): its parameters as ours, and our results as its own.
+"""The drop-in for remove.bg (§ 7 of the contract): translates its parameters, results and errors.
 
-Each call asks the upstream for one cut-out. What the other service can do and the contract can't (a ZIP, the
-alpha alone, a transparent colour) is made of that here.
+Each call asks the upstream for one plain cut-out. Features of remove.bg that the contract lacks (ZIP files,
+the alpha channel alone, translucent colours) are made from that cut-out here.
 """

@@ -1,7 +1,7 @@
-"""Our errors as the other service says them. Its clients look at the status first.
+"""The contract's errors in remove.bg's format. Its clients look at the HTTP status first.
 
-It knows ``unknown_foreground`` too, which is never said here: where nothing is found there is a result none
-the less, wholly transparent, and it is paid (G).
+remove.bg's ``unknown_foreground`` is never used: a picture without a foreground gives a fully transparent
+result, which is charged (G).
 """
 
 from typing import Any
@@ -34,29 +34,31 @@ NAMES: dict[int, str] = {
     Code.CONFLICT: "conflict",
 }
 BY_STATUS = {400: ODD, 401: AUTH, 402: CREDITS, 403: AUTH, 413: BYTES, 429: SLOW_DOWN}
-"""Where the code is none of these, as an upstream's may be."""
+"""Fallback for a code that isn't in NAMES, as another upstream may send one."""
 
 STATUSES = {401: 403, 413: 400}
+"""The contract's status and remove.bg's, if they differ."""
+
 TITLES = {CREDITS: "Insufficient credits", AUTH: "API Key invalid"}
-"""Elsewhere the title says all, since many clients show nothing else."""
+"""Fixed titles. Any other title is the whole message, since many clients show nothing else."""
 
 PARAMETERS = (
     *("image_file", "image_file_b64", "image_url", "body"),
     *("size", "format", "channels", "crop", "crop_margin", "bg_color", "test"),
 )
-ASKED_FOR_AS = {
+CLIENT_NAMES = {
     "max_pixels": "size",
     "result.crop_to_foreground": "crop",
     "result.margin": "crop_margin",
 }
-"""The upstream may refuse what we ask it for; its client asked for it by another name."""
+"""Options of the upstream call and the client's names for them, in case the upstream refuses one."""
 
 
 class SeveralSources(Refused):
-    """More than one picture, which the contract counts among the bad parameters."""
+    """More than one picture; the contract has only the general bad-parameter code for this."""
 
     def __init__(self) -> None:
-        message = "There are several pictures: send one of image_file, image_file_b64, image_url."
+        message = "The request has several images: send exactly one of image_file, image_file_b64, image_url."
         super().__init__(400, Code.BAD_PARAMETER, message)
 
 
@@ -65,7 +67,7 @@ def status_of(error: ApiError) -> int:
 
 
 def envelope(error: ApiError) -> dict[str, Any]:
-    """The JSON body that carries it."""
+    """Return the JSON body of the error response."""
     name = _name(error)
     title = TITLES.get(name, error.message)
     return {"errors": [{"title": title, "code": name, "detail": error.message}]}
@@ -79,13 +81,9 @@ def _name(error: ApiError) -> str:
     if isinstance(error, SeveralSources):
         return MANY
     if error.code == Code.BAD_PARAMETER:
-        return _of_parameter(error.message)
-    otherwise = "server_error" if error.status >= 500 else f"http_{error.status}"
-    return NAMES.get(error.code) or BY_STATUS.get(error.status, otherwise)
-
-
-def _of_parameter(message: str) -> str:
-    """Ours begin with the parameter's name; another upstream's text says nothing that could be relied on."""
-    word = message.partition(" ")[0]
-    name = ASKED_FOR_AS.get(word, word)
-    return f"invalid_{name}" if name in PARAMETERS else ODD
+        # Our messages begin with the parameter's name. Another upstream's may begin with any word.
+        word = error.message.partition(" ")[0]
+        parameter = CLIENT_NAMES.get(word, word)
+        return f"invalid_{parameter}" if parameter in PARAMETERS else ODD
+    fallback = "server_error" if error.status >= 500 else f"http_{error.status}"
+    return NAMES.get(error.code) or BY_STATUS.get(error.status, fallback)

@@ -1,4 +1,4 @@
-"""What a call of the drop-in carries: a form or a JSON object, and exactly one picture."""
+"""The request of a drop-in call: a form or a JSON object, with exactly one picture."""
 
 import json
 from typing import BinaryIO, cast
@@ -10,13 +10,13 @@ from pixian.protocol import errors
 from pixian.protocol.credentials import Credentials
 from pixian.protocol.errors import Code, Refused
 from pixian.removebg.errors import SeveralSources
-from pixian.removebg.options import JSON, SOURCES, present
+from pixian.removebg.options import JSON, SOURCES, drop_empty
 from pixian.server import image_source
 from pixian.server.form import UploadRequest, read_form, refuse_unstorable
 from pixian.server.url_fetcher import Fetcher
 
 MAX_TEXT_BYTES = 1 << 24
-"""Of a form's texts, or of a JSON body: pictures come as base64 here, up to some 12 MB of them."""
+"""Limit on a form's texts together, or on a JSON body. Allows a picture of about 12 MB as base64."""
 
 
 class DropInRequest(UploadRequest):
@@ -24,47 +24,50 @@ class DropInRequest(UploadRequest):
 
 
 def credentials_of(request: Request) -> Credentials | None:
-    """The key in ``X-Api-Key``, or in ``Authorization`` as everywhere else."""
+    """Return the credentials in ``X-Api-Key``, or else in ``Authorization``; None if there are none."""
     key = request.headers.get("X-Api-Key", "").strip()
     return Credentials.from_header(f"Basic {key}" if key else request.headers.get("Authorization", ""))
 
 
 def read_fields(request: Request) -> dict[str, str]:
-    """The parameters as texts; reads the whole body. Raises Refused 400/1019, 413/1012 and 415."""
+    """Return the parameters as texts; reads the whole body. Raises Refused 400/1019, 413/1012 and 415."""
     if request.mimetype != JSON:
         return read_form(request)
     try:
-        given = json.loads(_body(request) or b"{}")
+        body = json.loads(_read_body(request) or b"{}")
     except (ValueError, RecursionError) as error:
-        raise errors.bad_parameter("body", "no JSON", "a form or a JSON object") from error
-    if not isinstance(given, dict):
-        raise errors.bad_parameter("body", type(given).__name__, "a form or a JSON object")
-    fields = {name: _text(value) for name, value in given.items() if value is not None}
+        raise errors.bad_parameter("body", "not valid JSON", "a form or a JSON object") from error
+    if not isinstance(body, dict):
+        raise errors.bad_parameter("body", type(body).__name__, "a form or a JSON object")
+    fields = {name: _text(value) for name, value in body.items() if value is not None}
     refuse_unstorable(fields)
     return fields
 
 
 def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:
-    """The picture's file, to be closed by the caller; raises Refused 400/1005, 400/1019 for several, and what
-    ``pixian.server.image_source`` raises."""
+    """Return the picture's file, to be closed by the caller.
+
+    Raises Refused 400/1005 for none, SeveralSources, and as ``pixian.server.image_source`` does.
+    """
     files = image_source.files_of(request, SOURCES[0])
-    given = present({name: fields.get(name, "") for name in SOURCES})
-    if len(files) + len(image_source.texts_of(request, given, given)) > 1:
+    texts = drop_empty({name: fields.get(name, "") for name in SOURCES})
+    if len(files) + len(image_source.repeated_names(request, texts, texts)) > 1:
         raise SeveralSources
     if files:
         return cast("BinaryIO", files[0].stream)
-    match list(given):
+    match list(texts):
         case ["image_file_b64"]:
-            return image_source.from_base64("image_file_b64", given["image_file_b64"], MAX_TEXT_BYTES)
+            return image_source.from_base64("image_file_b64", texts["image_file_b64"], MAX_TEXT_BYTES)
         case ["image_url"]:
-            return image_source.from_url(given["image_url"], fetcher)
+            return image_source.from_url(texts["image_url"], fetcher)
         case ["image_file"]:
-            raise Refused(400, Code.IMAGE_AS_TEXT, "image_file came as text; send a file.")
-    raise Refused(400, Code.NO_IMAGE, f"There is no picture: send one of {', '.join(SOURCES)}.")
+            raise Refused(400, Code.IMAGE_AS_TEXT, "image_file was sent as text; send it as a file part.")
+    raise Refused(400, Code.NO_IMAGE, f"The request has no image: send one of {', '.join(SOURCES)}.")
 
 
-def _body(request: Request) -> bytes:
-    """Bounded where its length isn't told, too: werkzeug then cuts it off without a word."""
+def _read_body(request: Request) -> bytes:
+    """Return the body; raise Refused 413/1012 if it is too long."""
+    # One byte more than allowed: werkzeug silently truncates a body without a Content-Length at this limit.
     request.max_content_length = MAX_TEXT_BYTES + 1
     try:
         body = request.get_data()
@@ -76,7 +79,7 @@ def _body(request: Request) -> bytes:
 
 
 def _too_large() -> Refused:
-    message = f"The JSON has more than the {MAX_TEXT_BYTES:,} bytes allowed; send larger pictures as a file."
+    message = f"The JSON is larger than the limit of {MAX_TEXT_BYTES:,} bytes; send a larger image as a file."
     return Refused(413, Code.TOO_MANY_BYTES, message)
 
 

@@ -1,5 +1,7 @@
-"""From the upstream's cut-out to what the drop-in's client gets: the same each time, so that it can be
-asked for again."""
+"""The response of a drop-in call, made from the upstream's cut-out.
+
+It is reproducible: the same cut-out and options give the same bytes, so a result can be downloaded again.
+"""
 
 import base64
 import io
@@ -22,92 +24,98 @@ from pixian.protocol.form_fields import Size
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 from pixian.protocol.options import Format as OurFormat
 from pixian.protocol.options import Options
-from pixian.removebg.background import OPAQUE, WHITE, lay_behind
+from pixian.removebg.background import OPAQUE, WHITE, fill_background
 from pixian.removebg.options import JSON, Channels, Format, RemovebgOptions
 
 JPEG_QUALITY = 90
 PNG, JPEG = Options(format=OurFormat.PNG), Options(format=OurFormat.JPEG, jpeg_quality=JPEG_QUALITY)
-LONG_AGO = (1980, 1, 1, 0, 0, 0)
-"""The ZIP format's first moment."""
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a ZIP file can hold; a constant, so that the archive is reproducible."""
 
 TYPES = {Format.PNG: "image/png", Format.JPG: "image/jpeg", Format.ZIP: "application/zip"}
-NOWHERE = Box(0, 0, 0, 0)
+EMPTY = Box(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Made:
-    """A 200's headers and body."""
+    """The headers and body of a successful response."""
 
     headers: dict[str, str]
     body: bytes
 
 
-def finish(wanted: RemovebgOptions, result: BinaryIO, told: Mapping[str, str], uploaded: Size) -> Made:
-    """The answer, made of the upstream's PNG.
+def finish(
+    options: RemovebgOptions, result: BinaryIO, upstream_headers: Mapping[str, str], uploaded: Size
+) -> Made:
+    """Return the response, made from the upstream's PNG.
 
-    told: the upstream's headers. uploaded: width and height of the picture as it came. Raises what
-    ``pixian.imaging.decode`` raises where the result can't be read.
+    uploaded: width and height of the uploaded picture. Raises as ``pixian.imaging.decode`` does if the
+    result can't be read.
     """
     image, header = open_picture(result)
     decode(image)
     copy = working_copy(image, header.orientation, header.pixels)
     pixels, profile = copy.pixels, copy.profile
-    box = foreground_box(pixels) or NOWHERE
-    kind = _kind(wanted, pixels)
-    if kind is Format.PNG and wanted.channels is Channels.RGBA and wanted.paint is None:
+    box = foreground_box(pixels) or EMPTY
+    output_format = _output_format(options, pixels)
+    if output_format is Format.PNG and options.channels is Channels.RGBA and options.background_color is None:
+        # Nothing to change: the upstream's own bytes are passed on.
         result.seek(0)
-        body = result.read()  # as it came
+        body = result.read()
     else:
-        body = _encoded(kind, wanted, pixels, profile)
-    headers = _headers(wanted, (header.width, header.height), box, uploaded) | _credits(told)
-    if wanted.as_json:
-        return Made(headers | {"Content-Type": JSON}, _in_json(body, box))
-    return Made(headers | {"Content-Type": TYPES[kind]}, body)
+        body = _encode(output_format, options, pixels, profile)
+    headers = _headers(options, (header.width, header.height), box, uploaded) | _credits(upstream_headers)
+    if options.as_json:
+        return Made(headers | {"Content-Type": JSON}, _json_body(body, box))
+    return Made(headers | {"Content-Type": TYPES[output_format]}, body)
 
 
-def _kind(wanted: RemovebgOptions, pixels: Pixels) -> Format:
-    """``auto`` is a PNG exactly where something is transparent in the end; the alpha of such a picture is one
-    too, since JPEG would smear it (G)."""
-    if wanted.format is not Format.AUTO:
-        return wanted.format
-    painted = wanted.channels is Channels.RGBA and wanted.paint is not None and wanted.paint[3] == OPAQUE
-    return Format.JPG if painted or bool((pixels[..., 3] == OPAQUE).all()) else Format.PNG
+def _output_format(options: RemovebgOptions, pixels: Pixels) -> Format:
+    """Return the format of the result; ``auto`` is PNG if anything is transparent in the end, else JPG.
+
+    The alpha channel alone is a PNG under the same condition, since JPEG would blur its edges (G).
+    """
+    if options.format is not Format.AUTO:
+        return options.format
+    color = options.background_color
+    filled = options.channels is Channels.RGBA and color is not None and color[3] == OPAQUE
+    return Format.JPG if filled or bool((pixels[..., 3] == OPAQUE).all()) else Format.PNG
 
 
-def _encoded(kind: Format, wanted: RemovebgOptions, pixels: Pixels, profile: bytes | None) -> bytes:
-    """In the format to be sent; ``pixels`` is used up."""
-    if wanted.channels is Channels.ALPHA and kind is not Format.ZIP:
-        return _grey(pixels, "PNG" if kind is Format.PNG else "JPEG")
-    if wanted.paint is not None:
-        lay_behind(pixels, wanted.paint, profile)
-    if kind is Format.ZIP:
-        return _zipped(pixels, profile)
-    if kind is Format.PNG:
+def _encode(output_format: Format, options: RemovebgOptions, pixels: Pixels, profile: bytes | None) -> bytes:
+    """Return the encoded result; ``pixels`` is overwritten."""
+    if options.channels is Channels.ALPHA and output_format is not Format.ZIP:
+        return _encode_alpha(pixels, "PNG" if output_format is Format.PNG else "JPEG")
+    if options.background_color is not None:
+        fill_background(pixels, options.background_color, profile)
+    if output_format is Format.ZIP:
+        return _encode_zip(pixels, profile)
+    if output_format is Format.PNG:
         return encode(pixels, PNG, profile)
-    lay_behind(pixels, WHITE, profile)
+    fill_background(pixels, WHITE, profile)
     return encode(pixels, JPEG, profile)
 
 
-def _zipped(pixels: Pixels, profile: bytes | None) -> bytes:
-    """``color.jpg``, black where nothing is, and ``alpha.png``, grey: together they are the picture."""
-    alpha = _grey(pixels, "PNG")
+def _encode_zip(pixels: Pixels, profile: bytes | None) -> bytes:
+    """Return an archive of ``color.jpg``, black where alpha is 0, and ``alpha.png``, 8-bit grey."""
+    alpha = _encode_alpha(pixels, "PNG")
     pixels[pixels[..., 3] == 0] = 0
     color = encode(pixels, JPEG, profile)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as parts:
-        parts.writestr(zipfile.ZipInfo("color.jpg", LONG_AGO), color)
-        parts.writestr(zipfile.ZipInfo("alpha.png", LONG_AGO), alpha)
+        parts.writestr(zipfile.ZipInfo("color.jpg", ZIP_EPOCH), color)
+        parts.writestr(zipfile.ZipInfo("alpha.png", ZIP_EPOCH), alpha)
     return archive.getvalue()
 
 
-def _grey(pixels: Pixels, kind: str) -> bytes:
-    """The alpha as a picture of its own."""
+def _encode_alpha(pixels: Pixels, image_format: str) -> bytes:
+    """Return the alpha channel as a grey picture."""
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels[..., 3])).save(file, kind, quality=JPEG_QUALITY)
+    Image.fromarray(np.ascontiguousarray(pixels[..., 3])).save(file, image_format, quality=JPEG_QUALITY)
     return file.getvalue()
 
 
-def _in_json(body: bytes, box: Box) -> bytes:
+def _json_body(body: bytes, box: Box) -> bytes:
     data = {
         "result_b64": base64.b64encode(body).decode(),
         "foreground_top": box.top,
@@ -118,8 +126,8 @@ def _in_json(body: bytes, box: Box) -> bytes:
     return json.dumps({"data": data}).encode()
 
 
-def _headers(wanted: RemovebgOptions, size: Size, box: Box, uploaded: Size) -> dict[str, str]:
-    told = {
+def _headers(options: RemovebgOptions, size: Size, box: Box, uploaded: Size) -> dict[str, str]:
+    headers = {
         "X-Type": "other",
         "X-Width": str(size[0]),
         "X-Height": str(size[1]),
@@ -128,21 +136,22 @@ def _headers(wanted: RemovebgOptions, size: Size, box: Box, uploaded: Size) -> d
         "X-Foreground-Width": str(box.width),
         "X-Foreground-Height": str(box.height),
     }
-    if uploaded[0] * uploaded[1] > wanted.max_pixels:
+    if uploaded[0] * uploaded[1] > options.max_pixels:
         width, height = shrunk_size(*uploaded, MAX_PROCESSED_PIXELS)
-        told |= {"X-Max-Width": str(width), "X-Max-Height": str(height)}
-    return told
+        headers |= {"X-Max-Width": str(width), "X-Max-Height": str(height)}
+    return headers
 
 
-def _credits(told: Mapping[str, str]) -> dict[str, str]:
-    """In as few digits as possible, since a client reads them as an integer."""
+def _credits(upstream_headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the upstream's credit headers without trailing zeros: one client calls ``int()`` on them."""
     names = ("X-Credits-Charged", "X-Credits-Calculated")
-    return {name: _minimal(told[name]) for name in names if name in told}
+    return {name: _trim_zeros(upstream_headers[name]) for name in names if name in upstream_headers}
 
 
-def _minimal(text: str) -> str:
+def _trim_zeros(text: str) -> str:
     try:
-        if is_finer(text):  # no digit is left out that was charged
+        # An amount finer than a micro-credit would be rounded, so it stays as it is.
+        if is_finer(text):
             return text
         whole, rest = divmod(parse_credits(text), MICROCREDITS)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How many callers are let in at once; the next one is asked to slow down."""
+"""A limit on concurrent calls, shared fairly between callers."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
@@ -12,44 +12,45 @@ SHARE = 5
 
 
 class ConcurrencyLimit:
-    """Lets a number of calls in; the next one is asked to slow down.
+    """Admit a number of concurrent calls and refuse any further one with 429.
 
-    Callers who say who they are share the places: one of them may hold at most ``share`` times as many as are
-    free. So one alone leaves ``1 / (share + 1)`` of them to others, several leave some to the next one, and
-    the last place goes only to a caller who has none.
+    Identified callers share the places: each may hold at most ``share`` times as many as are free. So a
+    single caller leaves ``1 / (share + 1)`` of the places to others, several callers leave some for the next,
+    and the last free place goes only to a caller that holds none.
     """
 
     def __init__(self, places: int, share: int = SHARE) -> None:
         self._places = places
         self._share = share
-        self._inside: Counter[Hashable] = Counter()
+        self._held: Counter[Hashable] = Counter()
         self._changed = Condition()
 
     @contextmanager
     def passed(self, whose: Hashable = None, wait: float = 0) -> Iterator[None]:
-        """Hold a place. ``whose``: the caller's share; None takes any place. ``wait``: seconds.
+        """Hold a place for the duration of the context; raise SlowDown 429/1015 if none becomes free.
 
-        Raises SlowDown 429/1015 if there is none by then.
+        whose: identifies the caller, None for one that isn't subject to the shares. wait: seconds to wait.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._has_room_for(whose), wait):
                 raise SlowDown(
                     429,
                     Code.SLOW_DOWN,
-                    "Too many calls at once: wait a little.",
+                    "Too many concurrent requests. Wait a few seconds and try again.",
                     retry_after=RETRY_AFTER_SECONDS,
                 )
-            self._inside[whose] += 1
+            self._held[whose] += 1
         try:
             yield
         finally:
             with self._changed:
-                self._inside -= Counter([whose])  # forgets whose count is 0
+                # Counter subtraction drops entries that reach 0, so callers that are gone take no memory.
+                self._held -= Counter([whose])
                 self._changed.notify_all()
 
     def _has_room_for(self, whose: Hashable) -> bool:
-        free = self._places - self._inside.total()
-        theirs = self._inside[whose]
-        if whose is None or not theirs:
+        free = self._places - self._held.total()
+        held = self._held[whose]
+        if whose is None or not held:
             return free > 0
-        return free > 1 and theirs < self._share * free
+        return free > 1 and held < self._share * free

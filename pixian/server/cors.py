@@ -1,4 +1,7 @@
-"""Lets pages of other origins call the API. They hold a key of their own, and no cookie is sent."""
+"""CORS headers that let pages of any origin call the API.
+
+This is safe because a call is authenticated by an API key that the page must already have, never by a cookie.
+"""
 
 from typing import Protocol
 
@@ -21,7 +24,7 @@ ACCEPTED = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match",
 DAY_SECONDS = 86_400
 
 OPENED = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": ", ".join(EXPOSED)}
-"""On every answer: any page may read it with its headers."""
+"""Headers of every response: any page may read it, including these headers."""
 
 PREFLIGHT = {
     **OPENED,
@@ -29,13 +32,13 @@ PREFLIGHT = {
     "Access-Control-Allow-Headers": ", ".join(ACCEPTED),
     "Access-Control-Max-Age": str(DAY_SECONDS),
 }
-"""What a browser asks before it sends ``Authorization``; the status is 204."""
+"""Headers of the 204 response to a preflight, which browsers send before a request with ``Authorization``."""
 
 NO_CONTENT = 204
 
 
 class Names(Protocol):
-    """Headers, of whichever library."""
+    """The part of a header mapping that is needed here, be it Django's or werkzeug's."""
 
     def __contains__(self, name: str, /) -> bool: ...
 

@@ -1,4 +1,4 @@
-"""What a call carries, read with bounds: the options and the picture."""
+"""Form parsing with limits: the fields and files of a call, whichever way a client encodes them."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from typing import IO, Any
 from urllib.parse import parse_qsl
 from wsgiref.types import WSGIEnvironment
 
-import werkzeug.urls  # noqa: F401 - registers how a query's bytes that aren't UTF-8 are kept
+import werkzeug.urls  # noqa: F401 - registers the error handler that ``_pairs`` decodes with
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.wrappers import Request
@@ -16,24 +16,24 @@ from pixian.protocol.limits import MAX_UPLOAD_BYTES
 from pixian.server import multipart
 
 MAX_TEXT_BYTES = 1 << 21
-"""All texts together; the longest allowed one, image.base64, may have half of that."""
+"""Limit on all text fields together: twice the longest one allowed, ``image.base64``."""
 
 MAX_BODY_BYTES = MAX_UPLOAD_BYTES + MAX_TEXT_BYTES
-"""The largest picture, all texts beside it, and the form around them."""
+"""Room for the largest picture, the text fields and the multipart syntax around them."""
 
 MAX_FIELDS = 100
 CHUNK_BYTES = 1 << 16
 ESCAPED_BYTES = 3
-"""What a byte may take in an urlencoded form."""
+"""The length of a percent-escape: an urlencoded form can be this many times as long as its content."""
 
 PICTURES = ("image", "image.base64", "image.url", "image_file", "image_file_b64", "image_url")
-"""The fields that name the picture, here and in the drop-in."""
+"""The fields that carry the picture, in the contract and in the remove.bg drop-in."""
 
 FORMS = MULTIPART, URLENCODED = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 class FormParser(FormDataParser):
-    """Reads forms to their end or says why it can't; werkzeug's takes a damaged one for an empty one."""
+    """A parser that raises MalformedError for a damaged form; werkzeug's would take it for an empty one."""
 
     def parse(
         self,
@@ -42,18 +42,19 @@ class FormParser(FormDataParser):
         content_length: int | None,  # noqa: ARG002 - werkzeug passes it; the stream ends by itself
         options: dict[str, str] | None = None,
     ) -> Any:
+        """Return the stream, the fields and the files, as werkzeug's method does."""
         form = multipart.Form()
-        longest = self.max_form_memory_size or MAX_TEXT_BYTES
+        max_text = self.max_form_memory_size or MAX_TEXT_BYTES
         if mimetype == URLENCODED:
-            form.fields = _urlencoded(stream, longest)
+            form.fields = _urlencoded(stream, max_text)
         elif mimetype == MULTIPART:
             boundary, opener = (options or {}).get("boundary", ""), self.stream_factory
-            form = multipart.parse(stream, boundary, opener, max_text=longest, max_parts=MAX_FIELDS)
+            form = multipart.parse(stream, boundary, opener, max_text=max_text, max_parts=MAX_FIELDS)
         return stream, self.cls(form.fields), self.cls(form.files)
 
 
 class UploadRequest(Request):
-    """A request with bounds. werkzeug keeps files of more than half a megabyte on disk while it reads."""
+    """A request with limits. werkzeug spools uploads of more than half a megabyte to disk."""
 
     form_data_parser_class = FormParser
     max_content_length = MAX_BODY_BYTES
@@ -65,7 +66,7 @@ class UploadRequest(Request):
 
     @property
     def mimetype_params(self) -> dict[str, str]:
-        """With the boundary as it stands, since clients leave out its quotes."""
+        """Return the parameters of Content-Type, with a boundary that clients didn't quote as they should."""
         boundary = multipart.boundary_of(self.headers.get("Content-Type", ""))
         return super().mimetype_params | {"boundary": boundary}
 
@@ -74,17 +75,16 @@ class UploadRequest(Request):
         return self._streams[-1]
 
     def close(self) -> None:
-        """werkzeug itself closes only the files of a form that was read to its end."""
+        """Close all uploaded files; werkzeug closes only those of a form that was parsed to its end."""
         for stream in self._streams:
             stream.close()
 
 
 def read_form(request: Request) -> dict[str, str]:
-    """The parameters, those of the query string included, where the body's win. Of a name that comes several
-    times the first value counts that isn't blank.
+    """Return the parameters of the body and the query string; the body wins.
 
-    Reads the whole body. Raises Refused 413/1012 for too many bytes, 400/1019 for a form that can't be read,
-    and 415 for what isn't a form.
+    If a name has several values, the first one that isn't blank counts. Reads the whole body. Raises Refused
+    413/1012 for too many bytes, 400/1019 for a form that can't be parsed, and 415 for any other body.
     """
     length = request.content_length or 0
     if length > MAX_BODY_BYTES:
@@ -92,13 +92,13 @@ def read_form(request: Request) -> dict[str, str]:
     if (request.mimetype or length) and request.mimetype not in FORMS:
         raise _not_a_form(request.mimetype)
     if request.mimetype == MULTIPART and not request.mimetype_params["boundary"]:
-        raise errors.bad_parameter("Content-Type", request.mimetype, f"{MULTIPART} with its boundary")
+        raise errors.bad_parameter("Content-Type", request.mimetype, f"{MULTIPART} with a boundary")
     try:
         fields = [*request.form.items(multi=True), *_pairs(request.query_string)]
     except RequestEntityTooLarge as error:
-        raise _too_large_a_form() from error
+        raise _form_too_large() from error
     except multipart.MalformedError as error:
-        raise errors.Refused(400, errors.Code.BAD_PARAMETER, f"The form can't be read: {error}.") from error
+        raise errors.Refused(400, errors.Code.BAD_PARAMETER, f"The form can't be parsed: {error}.") from error
     for file in request.files.values():
         if (size := file.stream.seek(0, os.SEEK_END)) > MAX_UPLOAD_BYTES:
             raise errors.too_many_bytes(size, MAX_UPLOAD_BYTES)
@@ -108,7 +108,7 @@ def read_form(request: Request) -> dict[str, str]:
 
 
 def first_values(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return each name with its first value that isn't blank."""
+    """Return the first value of each name that isn't blank."""
     first: dict[str, str] = {}
     for name, value in fields:
         if not first.get(name, "").strip():
@@ -116,53 +116,51 @@ def first_values(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     return first
 
 
-def _urlencoded(stream: IO[bytes], longest: int) -> list[tuple[str, str]]:
-    body = stream.read(longest * ESCAPED_BYTES + 1)
-    if len(body) > longest * ESCAPED_BYTES:
+def _urlencoded(stream: IO[bytes], max_text: int) -> list[tuple[str, str]]:
+    body = stream.read(max_text * ESCAPED_BYTES + 1)
+    if len(body) > max_text * ESCAPED_BYTES:
         raise RequestEntityTooLarge
     if body.startswith(b"--") and b"content-disposition:" in body[:CHUNK_BYTES].lower():
-        raise multipart.MalformedError(f"its Content-Type is {URLENCODED}, and it is {MULTIPART}")
+        raise multipart.MalformedError(f"the Content-Type is {URLENCODED}, but the body is {MULTIPART}")
     pairs = _pairs(body)
-    if sum(len(text) for _, text in pairs) > longest:
+    if sum(len(text) for _, text in pairs) > max_text:
         raise RequestEntityTooLarge
     return pairs
 
 
 def _pairs(text: bytes) -> list[tuple[str, str]]:
-    """Parse an urlencoded text. Escaped bytes that aren't UTF-8 stay escaped, as an address needs them;
-    others are replaced."""
+    """Parse urlencoded text; raise RequestEntityTooLarge for too many fields."""
     if text.count(b"&") >= MAX_FIELDS:
         raise RequestEntityTooLarge
     decoded = text.decode(errors="replace")
+    # Percent-escapes that aren't UTF-8 stay as they are: an image.url may depend on them.
     return parse_qsl(decoded, keep_blank_values=True, errors="werkzeug.url_quote")
 
 
 def refuse_unstorable(fields: Mapping[str, str]) -> None:
-    """Raise Refused 400/1019 for a name or a value that no database can hold.
-
-    Where the picture comes from is stored nowhere, and has errors of its own for what it can't be.
-    """
+    """Raise Refused 400/1019 for a name or value that the database can't store."""
     for name, value in fields.items():
+        # The picture's source isn't stored, and its own checks have more specific errors.
         if name in PICTURES:
             continue
         if not text.is_storable(name):
-            raise errors.bad_parameter("a parameter's name", name, text.ALLOWED)
+            raise errors.bad_parameter("A parameter's name", name, text.ALLOWED)
         if not text.is_storable(value):
             raise errors.bad_parameter(name, value, text.ALLOWED)
 
 
 def _not_a_form(mimetype: str) -> errors.Refused:
-    """JSON is what clients try, so it is named as a bad parameter (§ 2); anything else is 415."""
+    # The contract has a code for JSON (§ 2), which clients are likely to try; anything else is a plain 415.
     if mimetype == "application/json":
         return errors.bad_parameter("Content-Type", mimetype, " or ".join(FORMS))
-    kind = mimetype or "of no Content-Type"
-    return errors.Refused(415, 415, f"The body is {kind}; it must be {MULTIPART}.")
+    problem = f"The body's Content-Type is {mimetype}" if mimetype else "The body has no Content-Type"
+    return errors.Refused(415, 415, f"{problem}; it must be {MULTIPART}.")
 
 
-def _too_large_a_form() -> errors.Refused:
+def _form_too_large() -> errors.Refused:
     return errors.Refused(
         413,
         errors.Code.TOO_MANY_BYTES,
-        f"The form is too large: {MAX_UPLOAD_BYTES:,} bytes are allowed for the picture, "
-        f"{MAX_TEXT_BYTES:,} for all texts together, in {MAX_FIELDS} fields.",
+        f"The form is too large. The limits are {MAX_UPLOAD_BYTES:,} bytes for the image, "
+        f"{MAX_TEXT_BYTES:,} bytes for all text fields together, and {MAX_FIELDS} fields.",
     )

@@ -1,4 +1,4 @@
-"""Where the picture comes from: a file part, base64 text or an address; exactly one of them."""
+"""The source of a call's picture: exactly one of a file part, base64 text or a URL."""
 
 import io
 import os
@@ -19,42 +19,45 @@ SOURCES = ("image", "image.base64", "image.url")
 
 
 def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:
-    """The picture's file, to be closed by the caller.
+    """Return the picture's file, to be closed by the caller.
 
-    Raises Refused 400/1005 for none, 400/1016 for text in a file's place, 400/1019 for several, and what
-    the fetcher raises for an address.
+    Raises Refused 400/1005 for no picture, 400/1016 for text instead of a file, 400/1019 for several, and as
+    the fetcher does for a URL.
     """
     files = files_of(request, "image")
-    given = [*("image" for _ in files), *texts_of(request, fields, SOURCES)]
-    if len(given) > 1:
-        raise errors.bad_parameter("image", " and ".join(given), "one picture from one source")
+    sources = [*("image" for _ in files), *repeated_names(request, fields, SOURCES)]
+    if len(sources) > 1:
+        raise errors.bad_parameter("image", " and ".join(sources), "exactly one image from one source")
     if files:
         return cast(BinaryIO, files[0].stream)
-    match given:
+    match sources:
         case ["image.base64"]:
             return from_base64("image.base64", fields["image.base64"], MAX_BASE64_TEXT)
         case ["image.url"]:
             return from_url(fields["image.url"].strip(), fetcher)
         case ["image"]:
-            raise errors.Refused(400, errors.Code.IMAGE_AS_TEXT, "image came as text; send a file.")
+            raise errors.Refused(
+                400, errors.Code.IMAGE_AS_TEXT, "image was sent as text; send it as a file part."
+            )
     names = ", ".join(SOURCES)
-    raise errors.Refused(400, errors.Code.NO_IMAGE, f"There is no picture: send one of {names}.")
+    raise errors.Refused(400, errors.Code.NO_IMAGE, f"The request has no image: send one of {names}.")
 
 
 def files_of(request: Request, part: str) -> list[FileStorage]:
-    """The pictures in file parts of this name. A browser sends a part without a file name, and without a
-    byte, for a file field that was left empty."""
+    """Return the uploaded files of this name."""
+    # For a file field that was left empty, a browser sends a part without a file name or content.
     return [file for file in request.files.getlist(part) if file.filename or file.stream.seek(0, os.SEEK_END)]
 
 
-def texts_of(request: Request, fields: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    """Of these names those that came with a text, each as often as the body has it."""
-    given = [name for name in names if fields.get(name, "").strip()]
-    return [name for name in given for _ in range(max(1, _times(request, name)))]
+def repeated_names(request: Request, fields: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """Return the names that have a value, each as many times as the body has it (once for the query's)."""
+    present = [name for name in names if fields.get(name, "").strip()]
+    counts = [sum(bool(text.strip()) for text in request.form.getlist(name)) for name in present]
+    return [name for name, count in zip(present, counts, strict=True) for _ in range(max(1, count))]
 
 
 def name_of(request: Request, fields: Mapping[str, str], part: str) -> str:
-    """The picture's name, safe to store: its file's, or the last part of its address."""
+    """Return the picture's name, safe to store: its file's, or the last part of its URL's path."""
     file = next(iter(files_of(request, part)), None)
     if file is not None:
         return file_names.clean(file.filename or "") or file_names.UNNAMED
@@ -63,20 +66,20 @@ def name_of(request: Request, fields: Mapping[str, str], part: str) -> str:
     return file_names.clean(name) or file_names.UNNAMED
 
 
-def from_base64(name: str, text: str, longest: int) -> BinaryIO:
-    """The decoded text, an optional ``data:`` prefix left out; raises Refused 400/1019."""
-    if len(text) > longest:
-        allowed = f"at most {longest:,} characters long; send larger pictures as a file"
+def from_base64(name: str, text: str, max_length: int) -> BinaryIO:
+    """Return the decoded text as a file, after removing a ``data:`` prefix; raise Refused 400/1019."""
+    if len(text) > max_length:
+        allowed = f"at most {max_length:,} characters long; send a larger image as a file"
         raise errors.bad_parameter(name, text, allowed)
-    packed = text.partition(",")[2] if text.lstrip()[:5].lower() == "data:" else text
+    encoded = text.partition(",")[2] if text.lstrip()[:5].lower() == "data:" else text
     try:
-        return io.BytesIO(base64_text.decode(packed))
+        return io.BytesIO(base64_text.decode(encoded))
     except ValueError as error:
-        raise errors.bad_parameter(name, text, "a picture as base64, and this is no base64") from error
+        raise errors.bad_parameter(name, text, "an image in valid base64") from error
 
 
 def from_url(url: str, fetcher: Fetcher) -> BinaryIO:
-    """What is found at an address; raises what the fetcher raises."""
+    """Download a URL into a temporary file and return it; raise as ``Fetcher.fetch`` does."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
         fetcher.fetch(url, cast(BinaryIO, file))
@@ -84,7 +87,3 @@ def from_url(url: str, fetcher: Fetcher) -> BinaryIO:
         file.close()
         raise
     return cast(BinaryIO, file)
-
-
-def _times(request: Request, name: str) -> int:
-    return sum(bool(text.strip()) for text in request.form.getlist(name))

@@ -1,6 +1,8 @@
-"""Connections to public addresses only: a name is resolved once, checked, and connected to as checked.
+"""Protection against server-side request forgery: connections to public addresses only.
 
-Below ``pixian.server.url_fetcher``; whatever else calls addresses that strangers name goes through here too.
+A host name is resolved once, all its addresses are checked, and the connection goes to a checked address. So
+a name server can't return a public address for the check and a private one for the connection (DNS
+rebinding). Any request to a URL from a client goes through here.
 """
 
 import socket
@@ -26,47 +28,45 @@ SPECIAL_PURPOSE = """
     192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4
     2001::/23 2001:db8::/32 2002::/16 3fff::/20
 """
-"""Source: IANA's registries of special-purpose addresses; of IPv6 what lies within GLOBAL_UNICAST."""
+"""Source: IANA's special-purpose address registries; for IPv6, the blocks within GLOBAL_UNICAST."""
 
 AZURE_PLATFORM = "168.63.129.16/32"
-"""A cloud's own services, on an address that looks public."""
+"""Internal services of the Azure cloud, on an address from a public range."""
 
 NOT_PUBLIC = [ip_network(text) for text in [*SPECIAL_PURPOSE.split(), AZURE_PLATFORM]]
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is a host's on the open internet.
-
-    Of IPv6 that is global unicast alone, and so nothing that carries an IPv4 address inside: mapped,
-    compatible, NAT64 (``64:ff9b::/96`` and ``64:ff9b:1::/48``), Teredo, 6to4.
-    """
+    """Return True if the address can belong to a host on the public internet."""
+    # Only global unicast. That excludes the forms that embed an IPv4 address: mapped, compatible and NAT64
+    # (64:ff9b::/96, 64:ff9b:1::/48); Teredo and 6to4 are in the list.
     if isinstance(address, IPv6Address) and address not in GLOBAL_UNICAST:
         return False
     return not any(address in network for network in NOT_PUBLIC)
 
 
 def resolve_by_system(host: str) -> list[str]:
-    """Every address the host has, the one to prefer first; raises OSError where it has none."""
+    """Return all addresses of a host in order of preference; raise OSError if it has none."""
     return [str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 
 class Deadline:
-    """The end of one fetch's time."""
+    """The time by which a whole fetch has to end."""
 
     def __init__(self, seconds: float) -> None:
         self._at = time.monotonic() + seconds
 
     def left(self, at_most: float | None = None) -> float:
-        """Seconds, more than 0; raises ReadTimeout where none are left."""
+        """Return the seconds left, but no more than ``at_most``; raise ReadTimeout if the time is over."""
         seconds = self._at - time.monotonic()
         if seconds <= 0:
-            raise httpcore.ReadTimeout("The time for the whole fetch is over.")
+            raise httpcore.ReadTimeout("The deadline of the whole fetch has passed.")
         return seconds if at_most is None else min(seconds, at_most)
 
 
 @dataclass(frozen=True)
 class GuardedWire(httpcore.NetworkBackend):
-    """Connects only to addresses that it has looked up and checked itself, within one fetch's time."""
+    """A network backend that connects only to addresses it has resolved and checked itself."""
 
     wire: httpcore.NetworkBackend
     resolve: Resolve
@@ -81,10 +81,12 @@ class GuardedWire(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Raises ConnectError where even one of the host's addresses is forbidden: a name that leads
-        outside and inside at once is no honest one."""
+        """Connect to the first address that accepts; raise ConnectError if any address is forbidden.
+
+        One forbidden address is enough: a name with both public and private ones is suspicious.
+        """
         failure: Exception = httpcore.ConnectError(f"{host} has no address.")
-        for address in self._addresses(host, timeout)[:MAX_ADDRESSES]:
+        for address in self._checked_addresses(host, timeout)[:MAX_ADDRESSES]:
             seconds = self.deadline.left(timeout)
             try:
                 stream = self.wire.connect_tcp(str(address), port, seconds, local_address, socket_options)
@@ -94,34 +96,34 @@ class GuardedWire(httpcore.NetworkBackend):
                 return TimedStream(stream, self.deadline)
         raise failure
 
-    def _addresses(self, host: str, timeout: float | None) -> list[Address]:
-        addresses = [ip_address(text) for text in self._looked_up(host, timeout)]
+    def _checked_addresses(self, host: str, timeout: float | None) -> list[Address]:
+        addresses = [ip_address(text) for text in self._resolve_in_time(host, timeout)]
         for address in addresses:
             if not self.allows(address):
                 raise httpcore.ConnectError(f"{host} has the forbidden address {address}.")
         return addresses
 
-    def _looked_up(self, host: str, timeout: float | None) -> list[str]:
-        answer: SimpleQueue[list[str]] = SimpleQueue()
+    def _resolve_in_time(self, host: str, timeout: float | None) -> list[str]:
+        resolved: SimpleQueue[list[str]] = SimpleQueue()
 
-        def ask() -> None:
+        def resolve() -> None:
             try:
-                answer.put(self.resolve(host))
+                resolved.put(self.resolve(host))
             except OSError:
-                answer.put([])
+                resolved.put([])
 
-        # The system's resolver takes no time-out. A thread that is left behind with it ends by the
-        # resolver's own, and as a daemon it doesn't keep the process alive.
-        Thread(target=ask, daemon=True).start()
+        # getaddrinfo() has no time-out, so it runs in a thread. One that is left behind ends with the
+        # resolver's own time-out; as a daemon it doesn't keep the process from exiting.
+        Thread(target=resolve, daemon=True).start()
         try:
-            return answer.get(timeout=self.deadline.left(timeout))
+            return resolved.get(timeout=self.deadline.left(timeout))
         except Empty as error:
-            raise httpcore.ConnectTimeout(f"No answer about {host} in time.") from error
+            raise httpcore.ConnectTimeout(f"{host} wasn't resolved in time.") from error
 
 
 @dataclass(frozen=True)
 class TimedStream(httpcore.NetworkStream):
-    """A connection that ends with its fetch's time, however lively it drips."""
+    """A connection that enforces the deadline, however steadily the server drips its bytes."""
 
     stream: httpcore.NetworkStream
     deadline: Deadline

@@ -1,7 +1,6 @@
-"""The one way to a URL that a stranger gave us.
+"""Download of a URL that a client supplies, safe against server-side request forgery and endless responses.
 
-A name is resolved once, every address it has is checked, and the connection goes to one of those that
-were checked. So neither the spelling of an address nor a name server that changes its mind gets past.
+``pixian.server.ssrf`` checks every address it connects to, after each redirect too.
 """
 
 import re
@@ -28,7 +27,7 @@ from pixian.server.ssrf import (
 )
 
 PORTS = frozenset({80, 443, 8080, 8443})
-"""Where web servers listen. With any other, a stranger could have us scan hosts and talk to mail servers."""
+"""The usual ports of web servers. With others, a client could make us scan ports or talk to mail servers."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HOST_NAME = re.compile(r"(?=.{1,254}$)([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
@@ -43,8 +42,11 @@ def is_image(content_type: str) -> bool:
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """``seconds`` is a deadline for the whole fetch: names, redirects and the last byte.
-    ``connect_seconds`` bounds each look-up of a name, each connection and each TLS handshake."""
+    """Limits on one fetch.
+
+    seconds: deadline for the whole fetch, from the first DNS query to the last byte.
+    connect_seconds: time-out of each DNS query, each connection and each TLS handshake.
+    """
 
     max_bytes: int = MAX_UPLOAD_BYTES
     seconds: float = 20
@@ -54,7 +56,10 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class Fetched:
-    """``url`` is where the redirects ended, ``content_type`` is as ``accept`` saw it, ``size`` in bytes."""
+    """The result of a fetch.
+
+    url: the last one, after all redirects. content_type: in lower case, without parameters. size: in bytes.
+    """
 
     url: str
     content_type: str
@@ -63,11 +68,11 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Safe to share between threads.
+    """Downloads URLs. Safe to share between threads.
 
-    ``networks`` are an operator's own that may be reached besides public addresses. Whoever can have a
-    URL fetched then reaches every host in them, on each of ``ports``. ``admission`` is held during each
-    fetch and bounds how many there are at once; what it raises, ``fetch`` raises.
+    networks: the operator's own networks that are allowed besides public addresses; a client can then reach
+    every host in them on every port in ``ports``. admission: a context held during each fetch, to limit
+    their number; ``fetch`` raises whatever it raises.
     """
 
     limits: FetchLimits = FetchLimits()
@@ -79,14 +84,14 @@ class Fetcher:
     admission: Callable[[], Context[None]] = nullcontext
 
     def fetch(self, url: str, into: BinaryIO, accept: Callable[[str], bool] = is_image) -> Fetched:
-        """Write what the URL holds to ``into``; after an error that has a part of it or nothing.
+        """Write the content of a URL to ``into``, which may hold a part of it after an error.
 
-        ``accept`` judges the content type, in lower case and without parameters. Raises Refused
-        400/1024 for what isn't a web address on one of the ports, 400/1022 for a forbidden address and
-        for a fetch that fails or takes too long, 400/1020 for an answer other than 200, 400/1021 for a
-        content type that isn't accepted, and 413/1012 for too many bytes.
+        accept: decides on the content type, in lower case and without parameters. Raises Refused 400/1024
+        for anything but an http(s) URL with an allowed port, 400/1022 for a forbidden address and for a
+        fetch that fails or takes too long, 400/1020 for a status other than 200, 400/1021 for a content type
+        that isn't accepted, and 413/1012 for too many bytes.
         """
-        hop = self._parsed(url)
+        hop = self._parse(url)
         with self.admission():
             return self._fetch(hop, into, accept)
 
@@ -99,9 +104,9 @@ class Fetcher:
                     with self._get(pool, hop) as response:
                         headers = httpx.Headers(response.headers)
                         if response.status not in REDIRECTS or "Location" not in headers:
-                            content_type = self._checked(response.status, headers, accept)
+                            content_type = self._check(response.status, headers, accept)
                             return Fetched(str(hop), content_type, self._save(response, into))
-                    hop = self._redirected(hop, headers["Location"])
+                    hop = self._redirect(hop, headers["Location"])
         except WIRE_ERRORS as error:
             raise errors.url_failed(self._reason(error)) from error
         raise errors.url_failed(f"it redirects more than {self.limits.redirects} times")
@@ -109,28 +114,29 @@ class Fetcher:
     def _allows(self, address: Address) -> bool:
         return is_public(address) or any(address in network for network in self.networks)
 
-    def _parsed(self, text: str | httpx.URL) -> httpx.URL:
+    def _parse(self, text: str | httpx.URL) -> httpx.URL:
         try:
             url = httpx.URL(text)
         except (httpx.InvalidURL, ValueError) as error:
-            raise errors.url_unparseable("it can't be parsed") from error
+            raise errors.url_unparseable("it isn't a valid URL") from error
         host = url.raw_host.decode("ascii")
         if url.scheme not in DEFAULT_PORTS:
             raise errors.url_unparseable("it must start with http:// or https://")
         if url.userinfo:
-            raise errors.url_unparseable("it must not carry a user name or password")
-        # What has a colon was parsed as an IPv6 address by httpx; a % in it names a network interface.
+            raise errors.url_unparseable("it must not contain a user name or password")
+        # httpx has validated a host with a colon as an IPv6 address; a % in it names a network interface.
         if "%" in host or not (":" in host or HOST_NAME.fullmatch(host)):
-            raise errors.url_unparseable("its host is neither a name nor an address")
+            raise errors.url_unparseable("its host is neither a valid name nor an IP address")
         if (DEFAULT_PORTS[url.scheme] if url.port is None else url.port) not in self.ports:
-            raise errors.url_unparseable(f"its port must be one of {sorted(self.ports)}")
+            ports = ", ".join(map(str, sorted(self.ports)))
+            raise errors.url_unparseable(f"its port must be one of {ports}")
         return url
 
-    def _redirected(self, hop: httpx.URL, location: str) -> httpx.URL:
+    def _redirect(self, hop: httpx.URL, location: str) -> httpx.URL:
         try:
-            return self._parsed(hop.join(location))
+            return self._parse(hop.join(location))
         except (errors.Refused, httpx.InvalidURL, ValueError) as error:
-            raise errors.url_failed("it redirects to what can't be used") from error
+            raise errors.url_failed("it redirects to a URL that can't be used") from error
 
     def _get(self, pool: httpcore.ConnectionPool, url: httpx.URL) -> Context[httpcore.Response]:
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
@@ -138,16 +144,16 @@ class Fetcher:
         timeout = {"connect": self.limits.connect_seconds}
         return pool.stream("GET", target, headers=headers, extensions={"timeout": timeout})
 
-    def _checked(self, status: int, headers: httpx.Headers, accept: Callable[[str], bool]) -> str:
-        """The content type of an answer whose body may be read."""
+    def _check(self, status: int, headers: httpx.Headers, accept: Callable[[str], bool]) -> str:
+        """Return the content type of a response; raise Refused if its body must not be read."""
         if status != 200:
             raise errors.url_not_200(status)
         content_type: str = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if not accept(content_type):
             raise errors.url_not_image(content_type)
-        # Nobody asked for one, and a few bytes may unpack to any number.
+        # We asked for none, and a few compressed bytes can expand to any size.
         if headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise errors.url_failed("it answers with a content encoding")
+            raise errors.url_failed("the response has a Content-Encoding")
         self._check_size(int(headers.get("Content-Length", 0)))
         return content_type
 
@@ -164,10 +170,10 @@ class Fetcher:
             raise errors.url_too_large(self.limits.max_bytes)
 
     def _reason(self, error: Exception) -> str:
-        # One text for an unknown name, a forbidden address and a closed port: a stranger isn't told
-        # what there is on the inside.
+        # The same text for an unknown name, a forbidden address and a closed port, so that a client can't
+        # use it to explore the internal network.
         if isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout):
             return "its host can't be reached"
         if isinstance(error, httpcore.TimeoutException):
-            return f"it takes longer than {self.limits.seconds:g} seconds"
-        return "the answer breaks off or isn't HTTP"
+            return f"it took longer than {self.limits.seconds:g} seconds"
+        return "the response breaks off or isn't HTTP"

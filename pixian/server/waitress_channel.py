@@ -1,4 +1,4 @@
-"""A connection as waitress serves it, with deadlines for clients that are slow."""
+"""waitress's connection class, with deadlines for slow clients."""
 
 import errno
 import fcntl
@@ -24,14 +24,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a client may cost.
+    """Limits on the resources that clients may hold.
 
-    patience: seconds that a connection may be idle, that a request's headers may take, and that a body or a
-    response may take before its rate counts.
-    least_rate: bytes a second, on average, of a body that comes in and of a response that goes out.
-    body_bytes: above it the server refuses a body itself.
-    connections: of one process; the slowest is closed for one more.
-    kept_bytes: of all unfinished requests and responses together, in memory and temporary files.
+    patience: seconds that a connection may stay idle, that a request's headers may take, and that a body or
+    response may take before its rate is judged.
+    least_rate: bytes per second that a body or response must reach on average.
+    body_bytes: a larger body is refused by the server itself, before the application sees it.
+    connections: per process; when they are used up, the slowest ones are closed.
+    kept_bytes: size of all unfinished requests and responses together, in memory and temporary files.
     """
 
     patience: float = 20
@@ -42,7 +42,7 @@ class Limits:
 
 
 class Stage(Enum):
-    """What a connection is waiting for. In all stages but WORK that is the client."""
+    """The stage of a connection. In each one but WORK, the server waits for the client."""
 
     IDLE = auto()
     HEADERS = auto()
@@ -57,34 +57,36 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
         if self.completed:
-            # waitress would say "continue" and wait for a body that isn't to come.
+            # For a request without a body, waitress would send "100 Continue" and wait for one.
             self.expect_continue = False
-        elif self.chunked and self._line_bytes() > MAX_CHUNK_LINE_BYTES:
-            # waitress copies an unfinished line with each packet, in the loop that serves everybody.
+        elif (
+            self.chunked
+            and len(self.body_rcv.control_line) + len(self.body_rcv.trailer) > MAX_CHUNK_LINE_BYTES
+        ):
+            # waitress copies an unfinished chunk header again with each packet, in the loop that serves
+            # all connections: a long one would stall everybody.
             self.error, self.completed = BadRequest("A chunk's header is too long"), True
         return consumed
 
-    def _line_bytes(self) -> int:
-        return len(self.body_rcv.control_line) + len(self.body_rcv.trailer)
-
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """One connection."""
+    """One connection, which knows its stage, since when, and how many bytes have moved."""
 
     parser_class = Parser
     stage = Stage.IDLE
     moved = 0
-    """Bytes, in either direction, since the stage began."""
+    """Bytes transferred in either direction since the stage began."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         self.since = time.monotonic()
         super().__init__(*args, **kwargs)
 
     def readable(self) -> bool:
-        # The loop asks this of every connection before each wait, so no change of stage is missed.
+        # The loop calls this on every connection before each poll, so no change of stage is missed.
         if (stage := self._stage()) is not self.stage:
             self.stage, self.since = stage, time.monotonic()
-            # What an earlier stage has left in the kernel counts once the client has taken it.
+            # Bytes of an earlier response that are still in the kernel's buffer count when the client
+            # acknowledges them, as ``is_overdue`` subtracts what is in the buffer then.
             self.moved = self._in_kernel() if stage is Stage.RESPONSE else 0
         return bool(super().readable())
 
@@ -99,7 +101,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     @property
     def waits_for_client(self) -> bool:
-        # A stage that has just ended is judged no more.
+        # If the stage has changed since the last poll, its timing is out of date.
         return self.stage is not Stage.WORK and self._stage() is self.stage
 
     def is_overdue(self, now: float) -> bool:
@@ -112,10 +114,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return seconds > 0
 
     def _in_kernel(self) -> int:
-        """Return how many bytes of a response the client's machine hasn't confirmed."""
+        """Return the number of bytes in the socket's send buffer, sent or not, but not acknowledged yet."""
         try:
             return int.from_bytes(fcntl.ioctl(self._fileno, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-        except OSError:  # not every system tells this of a socket
+        except OSError:  # not supported for sockets on every system
             return 0
 
     def rate(self, now: float) -> float:
@@ -127,8 +129,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return int(self.total_outbufs_len + received)
 
     def dismiss(self, status: str) -> None:
-        """Close the connection; a client that is still sending is told why."""
-        with suppress(OSError):  # the client may have gone by itself
+        """Close the connection; a client that is still sending gets a response with this status."""
+        with suppress(OSError):  # the client may have disconnected by now
             self._say_goodbye(status)
         self.handle_close()
 
@@ -137,7 +139,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             answer = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             self.send(answer.encode(), do_close=False)
         if self.stage is Stage.RESPONSE:
-            # Else the kernel would keep what is left, as long as the client likes.
+            # Discard the rest of the response on close; the kernel would keep it until the client reads it.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def recv(self, buffer_size: int) -> bytes:
@@ -154,6 +156,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         try:
             return bool(super().received(data))
         except OSError as error:
+            # A full disk can't take the temporary file of a large body.
             if error.errno not in FULL:
                 raise
             self.stage = Stage.BODY

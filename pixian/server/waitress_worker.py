@@ -1,9 +1,9 @@
-"""A gunicorn worker that serves with waitress, and deadlines for slow clients.
+"""A gunicorn worker class that serves with waitress, with deadlines for slow clients.
 
-gunicorn starts, watches and stops the processes. In each of them one loop (waitress) reads requests and
-writes responses: a request takes a thread only once its last byte is here, and a response leaves the thread
-as soon as it is made. So slow uploads and slow downloads cost no threads. waitress by itself closes
-connections that are silent; here a client also has to keep a least rate.
+gunicorn starts, monitors and stops the processes. In each process, waitress's event loop reads requests and
+writes responses: a request occupies a thread only once it has arrived completely, and the thread is free
+again as soon as the response is made. So slow uploads and downloads occupy no threads. waitress itself
+closes only silent connections; here a client must also keep up a minimum rate.
 """
 
 import os
@@ -25,14 +25,14 @@ PROBE_THREADS = 4
 MAX_HEADER_BYTES = 1 << 16
 RECEIVE_BYTES = 1 << 14
 MAX_RESPONSE_BYTES = 1 << 27
-"""Above the largest picture: a thread waits for a slow client only if there is even more to send."""
+"""Larger than any picture: a thread blocks on a slow client only for a response beyond this size."""
 
 OPEN_FILES = 4096
-"""A connection may have two temporary files; many systems allow 1,024 until they are asked."""
+"""Two temporary files per connection are possible, and the default limit is often 1,024."""
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
-    """Threads for requests, and a few more for health probes alone, which mustn't wait behind what hangs."""
+    """Threads for requests, and a few for health probes alone, which mustn't wait behind hanging requests."""
 
     def __init__(self, threads: int) -> None:
         super().__init__()
@@ -41,6 +41,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         self._probes.set_thread_count(PROBE_THREADS)
 
     def add_task(self, task: Channel) -> None:
+        """Queue the connection's next request."""
         if getattr(task.requests[0], "path", "") == PROBE_PATH:
             self._probes.add_task(task)
         else:
@@ -48,7 +49,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
 
 
 def raise_open_files(number: int) -> None:
-    """Let this process have so many files and connections open, as far as the system allows."""
+    """Raise this process's soft limit on open files to ``number``, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY:
         most = number if hard == resource.RLIM_INFINITY else min(number, hard)
@@ -59,6 +60,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]
     limits = Limits()
 
     def run(self) -> None:
+        """Serve until gunicorn asks the worker to stop, then finish the requests in progress."""
         self._sockets: dict[int, object] = {}
         self._checked_at = 0.0
         raise_open_files(OPEN_FILES)
@@ -67,8 +69,8 @@ class WaitressWorker(Worker):  # type: ignore[misc]
             self._turn()
         for server in servers:
             wasyncore.dispatcher.close(server)
-        # gunicorn kills whoever takes longer than graceful_timeout.
-        while self._busy():
+        # No deadline here: gunicorn kills a worker that takes longer than graceful_timeout.
+        while self._has_requests():
             self._turn()
 
     def _servers(self) -> list[BaseWSGIServer]:
@@ -78,7 +80,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]
             _dispatcher=Dispatcher(self.cfg.threads),
             sockets=[listener.sock for listener in self.sockets],
             backlog=self.cfg.backlog,
-            clear_untrusted_proxy_headers=False,  # the application knows how many proxies to believe
+            clear_untrusted_proxy_headers=False,  # the application knows how many proxies to trust
             connection_limit=self.limits.connections,
             log_socket_errors=False,
             max_request_body_size=self.limits.body_bytes,
@@ -92,7 +94,8 @@ class WaitressWorker(Worker):  # type: ignore[misc]
         return servers
 
     def _application(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        # With it the loop itself would read the files, and a disk that hangs would stop all of it.
+        # Without file_wrapper the application's thread reads the file. With it the event loop would, and a
+        # hanging disk would stop all connections.
         environ.pop("wsgi.file_wrapper", None)
         response: Iterable[bytes] = self.wsgi(environ, start_response)
         return response
@@ -103,9 +106,10 @@ class WaitressWorker(Worker):  # type: ignore[misc]
         now = time.monotonic()
         if now - self._checked_at >= CHECK_EVERY_SECONDS:
             self._checked_at = now
-            self._dismiss_the_slow(now)
+            self._enforce_limits(now)
 
-    def _dismiss_the_slow(self, now: float) -> None:
+    def _enforce_limits(self, now: float) -> None:
+        """Close overdue connections, and the slowest others if there are too many or they keep too much."""
         for channel in self._channels():
             if channel.is_overdue(now):
                 channel.dismiss(TOO_SLOW)
@@ -124,8 +128,8 @@ class WaitressWorker(Worker):  # type: ignore[misc]
     def _channels(self) -> list[Channel]:
         return [c for c in self._sockets.values() if isinstance(c, Channel)]
 
-    def _busy(self) -> bool:
-        """Close what waits for nothing; return whether requests are left."""
+    def _has_requests(self) -> bool:
+        """Close idle connections and return True if any other is left."""
         for channel in self._channels():
             if channel.stage is Stage.IDLE and not channel.requests:
                 channel.handle_close()

@@ -1,5 +1,7 @@
-"""E21: the gateway speaks the contract. The engine's suite, against a whole instance over TCP, whose upstream
-is its own engine."""
+"""E21: the gateway speaks the contract.
+
+The engine's suite runs here against a whole instance over TCP, whose upstream is its own engine.
+"""
 
 import json
 import tempfile
@@ -9,19 +11,21 @@ from pathlib import Path
 import httpx
 import pytest
 
-from engine.tests.conftest import models_dir
+from engine.tests.conftest import models_dir, quick_models_dir
 from pixian.protocol.credentials import Credentials
 from pixian.tests.contract.pages import web
 from pixian.tests.contract.service import Service, Web
 from pixian.tests.contract.suite import *  # noqa: F403
 from tests.site.instance import Instance, running
 
-__all__ = ["models_dir", "web"]
+__all__ = ["models_dir", "quick_models_dir", "web"]
 
 
 @pytest.fixture(scope="module")
-def gateway(web: Web, models_dir: Path) -> Iterator[Instance]:
+def gateway(web: Web, quick_models_dir: Path) -> Iterator[Instance]:
     settings = {
+        "MODELS_DIR": str(quick_models_dir),
+        "ENGINE_MODEL": "quick",
         "FETCH_NETWORKS": "127.0.0.0/8",
         "FETCH_PORTS": f"{web.url.rpartition(':')[2]},80,443",
         "API_CALLS_PER_KEY": "0",

@@ -34,10 +34,11 @@ INFER = """
 import sys
 from pathlib import Path
 import numpy as np
-from engine import model, runtime
-found = model.find("fast", Path(sys.argv[1]))
-for kind in (runtime.OpenVinoRuntime, runtime.OnnxRuntime):
-    kind(found.path(Path(sys.argv[1]))).infer(np.zeros((1, 3, 320, 320), np.float32))
+from engine.models import catalog
+from engine.pipeline import inference
+weights = catalog.find("fast", Path(sys.argv[1])).path(Path(sys.argv[1]))
+for runtime in (inference.OpenVinoRuntime, inference.OnnxRuntime):
+    runtime(weights).infer(np.zeros((1, 3, 320, 320), np.float32))
 print("inferred")
 """
 
@@ -64,14 +65,14 @@ def test_openvino_is_the_choice_and_infers(models_dir: Path) -> None:
 
 
 def test_without_openvino_the_matte_is_the_same(
-    models_dir: Path, matter: Matting, monkeypatch: pytest.MonkeyPatch
+    models_dir: Path, matting: Matting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inference, "openvino", None)
     loaded = inference.load(FAST.path(models_dir))
     assert isinstance(loaded, inference.OnnxRuntime)
 
     ours = Matting(FAST, loaded).matte(picture("coffee")).astype(int)
-    theirs = matter.matte(picture("coffee")).astype(int)
+    theirs = matting.matte(picture("coffee")).astype(int)
 
     # bfloat16 keeps 8 bits of a number, so single pixels on an edge differ.
     assert np.abs(ours - theirs).mean() < 1
@@ -103,12 +104,12 @@ def test_a_cache_that_cannot_be_written_is_done_without(models_dir: Path, tmp_pa
     assert loaded.infer(np.zeros((1, 3, 320, 320), np.float32)).shape == (320, 320)
 
 
-def test_threads_share_one_network(matter: Matting) -> None:
+def test_threads_share_one_network(matting: Matting) -> None:
     names = ["astronaut", "chelsea", "coffee", "rocket"]
-    alone = [matter.matte(picture(name)) for name in names]
+    alone = [matting.matte(picture(name)) for name in names]
 
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda name: matter.matte(picture(name)), names * 2))
+        together = list(pool.map(lambda name: matting.matte(picture(name)), names * 2))
 
     for one, other in zip(alone * 2, together, strict=True):
         np.testing.assert_array_equal(one, other)

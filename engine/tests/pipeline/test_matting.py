@@ -56,47 +56,47 @@ def assert_cut(matte: Bytes, name: str, scale: int = 1) -> None:
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_the_subject_is_opaque_and_the_ground_is_gone(matter: Matting, name: str) -> None:
-    assert_cut(matter.matte(picture(name)), name)
+def test_the_subject_is_opaque_and_the_ground_is_gone(matting: Matting, name: str) -> None:
+    assert_cut(matting.matte(picture(name)), name)
 
 
 def test_the_standard_network_too(models_dir: Path) -> None:
     standard = models.BUILT_IN["standard"]
     loaded = inference.load(standard.path(models_dir))
-    matter = Matting(standard, loaded)
+    matting = Matting(standard, loaded)
 
     for name in SUBJECTS:
-        assert_cut(matter.matte(picture(name)), name)
+        assert_cut(matting.matte(picture(name)), name)
 
 
-def test_a_large_picture_has_the_same_matte(matter: Matting) -> None:
+def test_a_large_picture_has_the_same_matte(matting: Matting) -> None:
     small = picture("coffee")
     large = cv2.resize(small, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)
 
-    matte = matter.matte(np.asarray(large, np.uint8))
+    matte = matting.matte(np.asarray(large, np.uint8))
 
     assert_cut(matte, "coffee", scale=6)
     shrunk = cv2.resize(matte, (600, 400), interpolation=cv2.INTER_AREA).astype(int)
-    assert np.abs(shrunk - matter.matte(small)).mean() < 2
+    assert np.abs(shrunk - matting.matte(small)).mean() < 2
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (3, 2), (40_000, 12), (12, 40_000)])
-def test_any_shape_has_a_matte(matter: Matting, shape: tuple[int, int]) -> None:
+def test_any_shape_has_a_matte(matting: Matting, shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
 
-    assert matter.matte(noise).shape == shape
+    assert matting.matte(noise).shape == shape
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
-def test_where_nothing_is_found_all_is_background(matter: Matting, grey: int) -> None:
-    assert matter.matte(np.full((300, 400, 3), grey, np.uint8)).max() == 0
+def test_where_nothing_is_found_all_is_background(matting: Matting, grey: int) -> None:
+    assert matting.matte(np.full((300, 400, 3), grey, np.uint8)).max() == 0
 
 
 @pytest.mark.parametrize("value", [0.0, 0.2, 1.0, float("nan")])
 def test_a_mask_without_any_contrast_shows_nothing(value: float) -> None:
-    matter = Matting(models.BUILT_IN["fast"], Whole(value))
+    matting = Matting(models.BUILT_IN["fast"], Whole(value))
 
-    assert matter.matte(picture("coffee")).max() == 0
+    assert matting.matte(picture("coffee")).max() == 0
 
 
 def test_logits_are_taken_through_a_sigmoid() -> None:

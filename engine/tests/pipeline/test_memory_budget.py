@@ -19,10 +19,10 @@ from pixian.server.concurrency_limit import RETRY_AFTER_SECONDS, ConcurrencyLimi
 
 
 def test_small_ones_share_the_desk() -> None:
-    desk, all_there = MemoryBudget(4, timeout=10), Barrier(4, timeout=10)
+    budget, all_there = MemoryBudget(4, timeout=10), Barrier(4, timeout=10)
 
     def sit() -> None:
-        with desk.room_for(1):
+        with budget.room_for(1):
             all_there.wait()
 
     with ThreadPoolExecutor(4) as pool:
@@ -31,50 +31,50 @@ def test_small_ones_share_the_desk() -> None:
 
 
 def test_what_does_not_fit_waits() -> None:
-    desk, inside = MemoryBudget(4, timeout=10), Event()
+    budget, inside = MemoryBudget(4, timeout=10), Event()
 
     def enter(pixels: int) -> None:
-        with desk.room_for(pixels):
+        with budget.room_for(pixels):
             inside.set()
 
     with ThreadPoolExecutor(1) as pool:
-        with desk.room_for(3):
+        with budget.room_for(3):
             waiting = pool.submit(enter, 2)
             assert not inside.wait(0.2)
         waiting.result(timeout=10)
 
 
 def test_the_larger_than_all_has_it_alone() -> None:
-    desk = MemoryBudget(4, timeout=10)
-    with desk.room_for(100):
+    budget = MemoryBudget(4, timeout=10)
+    with budget.room_for(100):
         pass
-    with desk.room_for(4):
+    with budget.room_for(4):
         pass
 
 
 def test_a_turn_that_does_not_come_is_503_and_leaves_the_line() -> None:
-    desk = MemoryBudget(4, timeout=0.05)
-    with desk.room_for(4), pytest.raises(ServerFailed) as caught, desk.room_for(1):
+    budget = MemoryBudget(4, timeout=0.05)
+    with budget.room_for(4), pytest.raises(ServerFailed) as caught, budget.room_for(1):
         pass
     assert (caught.value.status, caught.value.code) == (503, Code.TIMED_OUT)
-    with desk.room_for(4):
+    with budget.room_for(4):
         pass
 
 
 def test_nobody_is_passed_by() -> None:
     """Whoever waits for much is served before those who came later and want little."""
-    desk, served = MemoryBudget(4, timeout=10), []
+    budget, served = MemoryBudget(4, timeout=10), []
 
     def enter(pixels: int) -> None:
-        with desk.room_for(pixels):
+        with budget.room_for(pixels):
             served.append(pixels)
 
     with ThreadPoolExecutor(3) as pool:
-        with desk.room_for(2):
+        with budget.room_for(2):
             tasks = []
             for number, pixels in enumerate((4, 1, 1), start=1):
                 tasks.append(pool.submit(enter, pixels))
-                while len(desk._line) < number:
+                while len(budget._line) < number:
                     pass
         for task in tasks:
             task.result(timeout=10)
@@ -82,12 +82,12 @@ def test_nobody_is_passed_by() -> None:
 
 
 def test_one_too_many_is_told_to_slow_down() -> None:
-    door = ConcurrencyLimit(2)
-    with door.passed(), door.passed():
-        with pytest.raises(SlowDown) as caught, door.passed():
+    limit = ConcurrencyLimit(2)
+    with limit.passed(), limit.passed():
+        with pytest.raises(SlowDown) as caught, limit.passed():
             pass
         assert caught.value.retry_after == RETRY_AFTER_SECONDS
-    with door.passed():
+    with limit.passed():
         pass
 
 

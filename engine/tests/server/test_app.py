@@ -96,5 +96,5 @@ def test_the_unexpected_is_logged_and_answered(
 
 
 def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"python -m engine\.weights fast"):
+    with pytest.raises(FileNotFoundError, match=r"python -m engine\.models\.download fast"):
         create_application(Config(tmp_path, tmp_path, "fast"))

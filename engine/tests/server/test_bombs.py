@@ -121,7 +121,7 @@ TOLD = {
     "empty APP segments": "more than 16,384 segments",
     "GIF of small comments": "more than 16,384 blocks",
     "empty private chunks": "more than 16,384 chunks",
-    "1 × 32,000,000": "each side may have 65,535",
+    "1 × 32,000,000": "a side can have at most 65,535",
     "32 MP in 34 bytes": "32,000,000 pixels in 14 bytes",
     "TIFF of strips": "more than 65,536 strips or tiles",
 }

@@ -17,13 +17,13 @@ __all__ = ["web"]
 
 @pytest.fixture(scope="module")
 def settings_of_engine(
-    web: Web, models_dir: Path, tmp_path_factory: pytest.TempPathFactory
+    web: Web, quick_models_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
     """An engine that may reach the test's own web server besides public addresses."""
     return {
         "DATA_DIR": str(tmp_path_factory.mktemp("c")),
-        "MODELS_DIR": str(models_dir),
-        "ENGINE_MODEL": "fast",
+        "MODELS_DIR": str(quick_models_dir),
+        "ENGINE_MODEL": "quick",
         "ENGINE_API_ID": KNOWN.api_id,
         "ENGINE_API_SECRET": KNOWN.api_secret,
         "FETCH_NETWORKS": "127.0.0.0/8",

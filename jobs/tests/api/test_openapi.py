@@ -85,7 +85,7 @@ def test_the_options_are_the_contracts(kind: str) -> None:
     """By the code: each option with its default, and none that the code doesn't read."""
     told = properties("/api/v2/remove-background", kind)
     options = {name: value for name, value in told.items() if not name.startswith("image")}
-    assert options.keys() == Options()._written().keys()
+    assert options.keys() == Options()._form_fields().keys()
     defaults = {name: str(value["default"]).lower() for name, value in options.items() if "default" in value}
     assert Options.parse(defaults) == Options()
 

@@ -10,7 +10,7 @@ from jobs.models import Job
 from jobs.storage.disk_space import InsufficientStorageError
 from jobs.storage.files import NotStoredError, SourceLostError
 from pixian.protocol import errors
-from pixian.protocol.errors import from_answer
+from pixian.protocol.errors import from_response
 
 Reason = Job.Reason
 FREE = (Charge.ABSENT, Charge.ZERO)
@@ -20,7 +20,7 @@ Row = tuple[Exception, Iterable[Charge], Hold, Next, Reason]
 
 
 def answer(status: int, code: int = 0) -> errors.ApiError:
-    return from_answer(status, {"error": {"code": code, "message": "no"}}, "")
+    return from_response(status, {"error": {"code": code, "message": "no"}})
 
 
 WAITS: list[Row] = [

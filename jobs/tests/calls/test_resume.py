@@ -158,7 +158,7 @@ def test_a_recorded_answer_is_dealt_with_after_a_restart(
 
     job, _ = run(server)
     assert (job.state, job.reason, job.last_attempt.state) == after
-    assert job.attempts.get(number=1).error_message in ("", f"The answer was HTTP {status}.")
+    assert job.attempts.get(number=1).error_message in ("", f"The server responded with HTTP {status}.")
     assert (job.attempts.count(), server.calls) == (2 if status == 500 else 1, 1)
     assert balances(world).held == (0 if status == 400 else CREDIT)
     assert balances(world).spent == 0

@@ -76,7 +76,8 @@ def test_a_refused_account_waits_and_resumes_by_itself(
     attempt = job.last_attempt
     assert (job.state, job.reason, attempt.state) == ("queued", reason, Attempt.State.PREPARED)
     assert attempt.status == status
-    assert attempt.error_message == ("Look at the key" if status != 204 else "The answer was HTTP 204.")
+    plain = "The server responded with HTTP 204."
+    assert attempt.error_message == ("Look at the key" if status != 204 else plain)
     assert job.run_after > timezone.now()
     assert held(world) == CREDIT
 

@@ -1,23 +1,23 @@
-"""JPEG: its segments up to the last scan, each scan counted. Source: ITU T.81, annex B."""
+"""JPEG: keeps the segments up to the last scan, and counts the scans. Source: ITU T.81, annex B."""
 
 import random
 import re
 from dataclasses import dataclass, field
 
-from pixian.imaging.containers.walk import MAX_METADATA_BYTES, Container, Counter, is_exif, spliced
-from pixian.imaging.splice import Piece, Source
+from pixian.imaging.containers.container import MAX_METADATA_BYTES, Container, Counter, is_exif, splice
+from pixian.imaging.spliced_file import Piece, SourceFile
 from pixian.protocol import errors
 
 MAX_SCANS = 100
 MAX_SCAN_PIXELS = 640_000_000
-"""Scans × pixels: each scan visits all blocks, however few bytes it has. Progressive encoders write 5 to 20
-scans, so that 32 megapixels may have 20; small pictures may have up to ``MAX_SCANS``."""
+"""Limit on scans × pixels: decoding a scan visits every block, however few bytes it has. Progressive encoders
+write 5 to 20 scans, so 32 megapixels can have 20; smaller pictures can have more, up to ``MAX_SCANS``."""
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 START, END, SCAN = 0xD8, 0xD9, 0xDA
 SEQUENTIAL, PROGRESSIVE = (0xC0, 0xC1), (0xC2,)
-# Arithmetic coding, lossless and hierarchical modes: no browser shows them, and the first takes ten times
-# as long to decode.
+# Lossless, hierarchical and arithmetic-coded JPEGs. No browser shows them, and arithmetic coding takes ten
+# times as long to decode.
 OTHER_FRAMES = (0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 TABLES = (0xC4, 0xDB, 0xDD)
 STANDALONE = (0x01, *range(0xD0, 0xD8))
@@ -26,22 +26,22 @@ MARKER = re.compile(rb"\xff[^\x00\xff]")
 SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 EXIF, PROFILE = b"Exif\0", b"ICC_PROFILE\0"
-EXIF_HEAD_BYTES = len(EXIF) + 1  # a second NUL, for which some programs write something else
-PROFILE_HEAD_BYTES = len(PROFILE) + 2  # number and count
+EXIF_HEAD_BYTES = len(EXIF) + 1  # a second NUL, instead of which some programs write something else
+PROFILE_HEAD_BYTES = len(PROFILE) + 2  # the piece's number and the number of pieces
 ALL_COEFFICIENTS = (1 << 64) - 1
 FILLER_BYTES = 4096
 
 
 @dataclass
-class Walk:
-    """What has been seen of one file so far."""
+class Survey:
+    """The parts of a JPEG that have been parsed so far."""
 
-    source: Source
+    source: SourceFile
     pieces: list[Piece] = field(default_factory=lambda: [SOI])
     size: tuple[int, int] = (0, 0)
     progressive: bool = False
     components: list[int] = field(default_factory=list)
-    final: dict[int, int] = field(default_factory=dict)  # component → bits of the coefficients that are exact
+    final: dict[int, int] = field(default_factory=dict)  # component → bit set of its complete coefficients
     has_exif: bool = False
     metadata_bytes: int = 0
     data_bytes: int = 0
@@ -54,27 +54,25 @@ class Walk:
 
     @property
     def is_complete(self) -> bool:
-        """If the scans carry every coefficient to its last bit."""
+        """Return True if the scans contain every coefficient to its last bit."""
         return all(self.final.get(component) == ALL_COEFFICIENTS for component in self.components)
 
 
-def walk(source: Source) -> Container:
-    """Raises Refused 400/1006 if there is no frame or no scan, and TooComplex."""
+def parse(source: SourceFile) -> Container:
+    """Parse up to the last scan; raise Refused 400/1006 if there is no frame or no scan, and TooComplex."""
     seen = survey(source)
-    ended = seen.ended
-    if not seen.scans or not (ended or seen.is_complete):
+    if not seen.scans or not (seen.ended or seen.is_complete):
         raise errors.unreadable_picture()
-    found = (*seen.size, seen.data_bytes)
-    if ended:
-        return Container("JPEG", *found, spliced(source, [*seen.pieces, EOI]))
-    # A picture that is whole doesn't depend on what follows, be it the end or noise.
-    other = spliced(source, [*seen.pieces, NOISE, EOI])
-    return Container("JPEG", *found, spliced(source, [*seen.pieces, EOI]), other)
+    content = splice(source, [*seen.pieces, EOI])
+    # Without an end marker the last scan may be cut off. Then the decoder makes pixels of whatever follows,
+    # so they change if noise follows; those of a complete scan don't.
+    other = None if seen.ended else splice(source, [*seen.pieces, NOISE, EOI])
+    return Container("JPEG", *seen.size, seen.data_bytes, content, other)
 
 
-def survey(source: Source) -> Walk:
-    """Walk up to the end of the image; raises as ``walk`` does."""
-    seen = Walk(source)
+def survey(source: SourceFile) -> Survey:
+    """Parse the segments up to the end of the image; raise as ``parse`` does."""
+    seen = Survey(source)
     position, counter = len(SOI), Counter("segments")
     while (at := source.find(MARKER, position)) < source.size:
         counter.add()
@@ -90,23 +88,24 @@ def survey(source: Source) -> Walk:
     return seen
 
 
-def _segment(seen: Walk, kind: int, start: int) -> int:
-    """Take in one segment; return where the next may begin."""
+def _segment(seen: Survey, kind: int, start: int) -> int:
+    """Process one segment and return the position from which to look for the next one."""
     end = start + 2 + max(2, int.from_bytes(seen.source.at(start + 2, 2)))
     if end > seen.source.size:
         return end
     if kind == SCAN:
         return _scan(seen, start, end)
     if kind in OTHER_FRAMES:
-        raise errors.too_complex("is a JPEG of a kind that browsers don't read either")
+        raise errors.too_complex("is a JPEG of a type that browsers don't support either")
     if kind in SEQUENTIAL + PROGRESSIVE:
         _frame(seen, kind, seen.source.at(start + 4, end - start - 4))
-    if kind in TABLES or kind in SEQUENTIAL + PROGRESSIVE or _is_wanted(seen, kind, start, end):
+    if kind in TABLES or kind in SEQUENTIAL + PROGRESSIVE or _is_needed(seen, kind, start, end):
         seen.pieces.append((start, end))
     return end
 
 
-def _frame(seen: Walk, kind: int, data: bytes) -> None:
+def _frame(seen: Survey, kind: int, data: bytes) -> None:
+    """Read the size and the components from a frame header."""
     if seen.components or len(data) < 6 or len(data) < 6 + 3 * data[5]:
         raise errors.unreadable_picture()
     seen.size = int.from_bytes(data[3:5]), int.from_bytes(data[1:3])
@@ -114,8 +113,8 @@ def _frame(seen: Walk, kind: int, data: bytes) -> None:
     seen.components = [data[6 + 3 * index] for index in range(data[5])]
 
 
-def _scan(seen: Walk, start: int, end: int) -> int:
-    """Count a scan, and note which coefficients it completes."""
+def _scan(seen: Survey, start: int, end: int) -> int:
+    """Count a scan and record the coefficients that it completes; return the position of its end."""
     head = seen.source.at(start + 4, end - start - 4)
     if not head or len(head) < 4 + 2 * head[0] or not seen.components:
         raise errors.unreadable_picture()
@@ -124,6 +123,8 @@ def _scan(seen: Walk, start: int, end: int) -> int:
     allowed = min(MAX_SCANS, max(1, MAX_SCAN_PIXELS // max(1, width * height)))
     if seen.scans > allowed:
         raise errors.too_complex(f"has more than {allowed} scans at {width} × {height}")
+    # The scan header ends with the range of coefficients, and with the bits that are refined: the lower half
+    # of the last byte is 0 if the scan brings the last bit.
     first, last, precision = head[1 + 2 * head[0] :][:3]
     if not seen.progressive:
         first, last, precision = 0, 63, 0
@@ -133,49 +134,49 @@ def _scan(seen: Walk, start: int, end: int) -> int:
             seen.final[component] = seen.final.get(component, 0) | max(bits, 0)
     stop = seen.source.find(SCAN_END, end)
     if stop == seen.source.size and seen.source.at(stop - 1, 1) == b"\xff":
-        stop -= 1  # half a marker
+        stop -= 1  # the file ends within a marker
     seen.pieces.append((start, stop))
     seen.data_bytes += stop - end
     return stop
 
 
-def _is_wanted(seen: Walk, kind: int, start: int, end: int) -> bool:
-    """Return if the segment tells colours or orientation, and comes before the pixels."""
+def _is_needed(seen: Survey, kind: int, start: int, end: int) -> bool:
+    """Return True if the segment describes colours or orientation, and comes before the pixels."""
     size = end - start - 4
-    if seen.scans or kind not in WANTED or seen.metadata_bytes + size > MAX_METADATA_BYTES:
+    if seen.scans or kind not in METADATA or seen.metadata_bytes + size > MAX_METADATA_BYTES:
         return False
-    is_wanted = WANTED[kind](seen, seen.source.at(start + 4, min(PROFILE_HEAD_BYTES, size)), size)
-    seen.metadata_bytes += size * is_wanted
-    return is_wanted
+    is_needed = METADATA[kind](seen, seen.source.at(start + 4, min(PROFILE_HEAD_BYTES, size)), size)
+    seen.metadata_bytes += size * is_needed
+    return is_needed
 
 
-def _is_jfif(_seen: Walk, head: bytes, size: int) -> bool:
+def _is_jfif(_seen: Survey, head: bytes, size: int) -> bool:
     return head.startswith(b"JFIF\0") and size >= 14
 
 
-def _is_adobe(_seen: Walk, head: bytes, size: int) -> bool:
+def _is_adobe(_seen: Survey, head: bytes, size: int) -> bool:
     return head.startswith(b"Adobe") and size >= 12
 
 
-def _is_exif(seen: Walk, head: bytes, size: int) -> bool:
-    """The first one decides, as in browsers, even if it is no EXIF."""
+def _is_exif(seen: Survey, head: bytes, size: int) -> bool:
+    """Return True for the first segment with this prefix, as browsers look at no other, if it holds EXIF."""
     if seen.has_exif or not head.startswith(EXIF) or size <= EXIF_HEAD_BYTES:
         return False
     seen.has_exif = True
     return is_exif(head[EXIF_HEAD_BYTES:])
 
 
-def _is_profile(_seen: Walk, head: bytes, size: int) -> bool:
+def _is_profile(_seen: Survey, head: bytes, size: int) -> bool:
     return head.startswith(PROFILE) and size > PROFILE_HEAD_BYTES
 
 
-WANTED = {0xE0: _is_jfif, 0xE1: _is_exif, 0xE2: _is_profile, 0xEE: _is_adobe}
+METADATA = {0xE0: _is_jfif, 0xE1: _is_exif, 0xE2: _is_profile, 0xEE: _is_adobe}
 
 
 def _noise() -> bytes:
-    """Bytes that go on with any scan, restarts included, and with nothing that a picture would."""
-    made = random.Random(0)  # noqa: S311 - the same each time
-    filler = made.randbytes(FILLER_BYTES).replace(b"\xff", b"\xa5")
+    """Return bytes that continue any scan, with restart markers, but not in any sensible way."""
+    generator = random.Random(0)  # noqa: S311 - seeded, so that the noise is the same each time
+    filler = generator.randbytes(FILLER_BYTES).replace(b"\xff", b"\xa5")
     return filler + b"".join(b"\xff" + bytes([0xD0 + number]) + filler for number in range(8)) * 2
 
 

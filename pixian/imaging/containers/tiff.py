@@ -1,21 +1,21 @@
-"""TIFF: the first directory, reduced to the tags that make a picture. Source: TIFF 6.0, and BigTIFF.
+"""TIFF: keeps the first directory, reduced to the tags that make the picture. Sources: TIFF 6.0, BigTIFF.
 
-The picture keeps its place in the file; a new directory is put behind it, and the header points there. So
-other pages, loops between directories and odd tags are never read.
+The pixels stay in place; a new directory is appended to the file, and the header is changed to point to it.
+So other pages, loops between directories and unknown tags are never read.
 """
 
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from pixian.imaging.containers.container import MAX_METADATA_BYTES, Container, Counter, splice
 from pixian.imaging.containers.jpeg import MAX_SCAN_PIXELS, survey
-from pixian.imaging.containers.walk import MAX_METADATA_BYTES, Container, Counter, spliced
-from pixian.imaging.splice import Piece, Source, Splice
+from pixian.imaging.spliced_file import Piece, SourceFile, SplicedFile
 from pixian.protocol import errors
 
 MAX_ENTRIES = 4_096
 MAX_STRIPS = 65_536
-"""Strips or tiles: one a row of the tallest picture."""
+"""Limit on strips or tiles: one per row of the tallest picture."""
 
 MAX_JPEG_STRIPS = 8_192
 MAX_VALUE_BYTES = 1 << 20
@@ -30,8 +30,7 @@ TAGS = {
     *(TILE_WIDTH, TILE_HEIGHT, 332, 333, 334, 338, 339, 340, 341, 347, *range(512, 522), *range(529, 533)),
     *(PROFILE, *PER_STRIP),
 }
-"""What makes the pixels, their colours and orientation: other tags are left out, other directories with
-them."""
+"""The tags of pixels, colours and orientation. All others are dropped, with the directories they point to."""
 
 VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8}
 NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
@@ -39,7 +38,7 @@ NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 @dataclass(frozen=True)
 class Layout:
-    """How a directory is written: ``order`` as in struct; the rest tells TIFF from BigTIFF."""
+    """The binary layout of a directory in TIFF or BigTIFF, in the notation of ``struct``."""
 
     order: str
     head_bytes: int
@@ -61,6 +60,8 @@ class Layout:
 
 @dataclass(frozen=True)
 class Entry:
+    """A directory entry. data: the value itself, or its range in the file if it doesn't fit inline."""
+
     raw: bytes
     kind: int
     count: int
@@ -71,8 +72,8 @@ class Entry:
         return self.count * VALUE_BYTES.get(self.kind, 0)
 
 
-def walk(source: Source) -> Container:
-    """Raises Refused 400/1006 if there is no directory or no size, and TooComplex."""
+def parse(source: SourceFile) -> Container:
+    """Parse the first directory; raise Refused 400/1006 if it lacks the size, and TooComplex."""
     layout = _layout(source.at(0, 4))
     entries = _entries(source, layout)
     width, height = (_number(source, layout, entries, tag) for tag in (WIDTH, HEIGHT))
@@ -81,7 +82,7 @@ def walk(source: Source) -> Container:
     _check_tiles(source, layout, entries, width * height)
     if _number(source, layout, entries, COMPRESSION) == JPEG:
         _check_jpegs(source, layout, entries)
-    return Container("TIFF", width, height, source.size, _with(source, layout, entries))
+    return Container("TIFF", width, height, source.size, _rewrite(source, layout, entries))
 
 
 def _layout(head: bytes) -> Layout:
@@ -91,25 +92,25 @@ def _layout(head: bytes) -> Layout:
     return Layout(order, 8, "H", "I", "HHI4s")
 
 
-def _entries(source: Source, layout: Layout) -> dict[int, Entry]:
-    """The wanted tags of the first directory whose values lie in the file, in ascending order."""
+def _entries(source: SourceFile, layout: Layout) -> dict[int, Entry]:
+    """Return the first directory's entries by tag, ascending: those of TAGS with a value within the file."""
     (start,) = layout.unpack(layout.offset, source.at(layout.head_bytes - layout.inline_bytes, 8))
     (count,) = layout.unpack(layout.count, source.at(start, 8) if start < source.size else b"")
     Counter("entries in its directory", MAX_ENTRIES).add(count)
-    size, found = struct.calcsize(layout.order + layout.entry), {}
+    size, entries = struct.calcsize(layout.order + layout.entry), {}
     for number in range(count):
         raw = source.at(start + struct.calcsize(layout.count) + number * size, size)
         if len(raw) < size:
             break
         entry = _entry(source, layout, raw)
         tag = layout.unpack("H", raw)[0]
-        if entry is not None and tag not in found:
-            found[tag] = entry
-    return dict(sorted(found.items()))
+        if entry is not None and tag not in entries:
+            entries[tag] = entry
+    return dict(sorted(entries.items()))
 
 
-def _entry(source: Source, layout: Layout, raw: bytes) -> Entry | None:
-    """The entry if its tag is wanted and its value can be read."""
+def _entry(source: SourceFile, layout: Layout, raw: bytes) -> Entry | None:
+    """Return the entry, or None if its tag isn't needed or its value can't be read."""
     tag, kind, count, data = struct.unpack(layout.order + layout.entry, raw)
     if tag not in TAGS or kind not in VALUE_BYTES:
         return None
@@ -119,15 +120,13 @@ def _entry(source: Source, layout: Layout, raw: bytes) -> Entry | None:
     if size <= layout.inline_bytes:
         return Entry(raw, kind, count, data[:size])
     (start,) = layout.unpack(layout.offset, data)
-    most = MAX_METADATA_BYTES if tag == PROFILE else MAX_VALUE_BYTES
-    return (
-        Entry(raw, kind, count, (start, start + size))
-        if start + size <= source.size and size <= most
-        else None
-    )
+    cap = MAX_METADATA_BYTES if tag == PROFILE else MAX_VALUE_BYTES
+    if start + size > source.size or size > cap:
+        return None
+    return Entry(raw, kind, count, (start, start + size))
 
 
-def _numbers(source: Source, layout: Layout, entries: dict[int, Entry], tag: int) -> tuple[int, ...]:
+def _numbers(source: SourceFile, layout: Layout, entries: dict[int, Entry], tag: int) -> tuple[int, ...]:
     entry = entries.get(tag)
     if entry is None or entry.kind not in NUMBERS:
         return ()
@@ -135,31 +134,31 @@ def _numbers(source: Source, layout: Layout, entries: dict[int, Entry], tag: int
     return layout.unpack(f"{entry.count}{NUMBERS[entry.kind]}", data)
 
 
-def _number(source: Source, layout: Layout, entries: dict[int, Entry], tag: int) -> int:
+def _number(source: SourceFile, layout: Layout, entries: dict[int, Entry], tag: int) -> int:
     return next(iter(_numbers(source, layout, entries, tag)), 0)
 
 
-def _check_tiles(source: Source, layout: Layout, entries: dict[int, Entry], pixels: int) -> None:
-    """Raise TooComplex for tiles so much larger than the picture that a buffer for one fills the memory."""
+def _check_tiles(source: SourceFile, layout: Layout, entries: dict[int, Entry], pixels: int) -> None:
+    """Raise TooComplex for tiles much larger than the picture, whose buffer could fill the memory."""
     width, height = (_number(source, layout, entries, tag) for tag in (TILE_WIDTH, TILE_HEIGHT))
     allowed = max(MAX_TILE_PIXELS, 2 * pixels)
     if width * height > allowed:
-        raise errors.too_complex(f"has tiles of {width * height:,} pixels, and {allowed:,} are allowed")
+        raise errors.too_complex(f"has tiles of {width * height:,} pixels; the limit is {allowed:,}")
 
 
-def _check_jpegs(source: Source, layout: Layout, entries: dict[int, Entry]) -> None:
-    """Raise TooComplex if the strips, each a JPEG, have too many scans together."""
+def _check_jpegs(source: SourceFile, layout: Layout, entries: dict[int, Entry]) -> None:
+    """Raise TooComplex if the strips or tiles, each a JPEG, have too many scans together."""
     starts = _numbers(source, layout, entries, OFFSETS) or _numbers(source, layout, entries, TILE_OFFSETS)
     sizes = _numbers(source, layout, entries, STRIP_BYTES) or _numbers(source, layout, entries, TILE_BYTES)
     Counter("strips or tiles of JPEG", MAX_JPEG_STRIPS).add(len(starts))
     work = Counter("pixels in all scans together", MAX_SCAN_PIXELS)
     for start, size in zip(starts, sizes, strict=False):
-        strip = Splice(source.file, [(start, max(start, min(start + size, source.size)))])
-        work.add(survey(Source(cast("BinaryIO", strip))).scan_pixels)
+        strip = SplicedFile(source.file, [(start, max(start, min(start + size, source.size)))])
+        work.add(survey(SourceFile(cast("BinaryIO", strip))).scan_pixels)
 
 
-def _with(source: Source, layout: Layout, entries: dict[int, Entry]) -> BinaryIO:
-    """The file with a directory of these entries alone, behind everything else."""
+def _rewrite(source: SourceFile, layout: Layout, entries: dict[int, Entry]) -> BinaryIO:
+    """Return the file with a new directory at its end, which has only these entries."""
     padding = -source.size % 8
     directory = [
         layout.pack(layout.count, len(entries)),
@@ -169,4 +168,4 @@ def _with(source: Source, layout: Layout, entries: dict[int, Entry]) -> BinaryIO
     at = layout.head_bytes - layout.inline_bytes
     head = source.at(0, at) + layout.pack(layout.offset, source.size + padding)
     pieces: list[Piece] = [head, (layout.head_bytes, source.size), bytes(padding), *directory]
-    return spliced(source, pieces)
+    return splice(source, pieces)

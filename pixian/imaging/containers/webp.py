@@ -1,7 +1,7 @@
-"""WebP: the first image and what tells its colours and orientation. Source: RFC 9649.
+"""WebP: keeps the first image and the metadata of its colours and orientation. Source: RFC 9649.
 
-Pillow's decoder reserves three copies of the picture when it is opened, so that it is opened only once the
-pixels are wanted.
+Pillow allocates three copies of the picture as soon as it opens a WebP, so the file is opened only when the
+pixels are needed.
 """
 
 import struct
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image, WebPImagePlugin
 
-from pixian.imaging.containers.walk import MAX_METADATA_BYTES, Container, Counter, is_exif, spliced
-from pixian.imaging.splice import Piece, Range, Source, length_of
+from pixian.imaging.containers.container import MAX_METADATA_BYTES, Container, Counter, is_exif, splice
+from pixian.imaging.spliced_file import Piece, Range, SourceFile, length_of
 from pixian.protocol import errors
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ LOSSY, LOSSLESS, EXTENDED, FRAME = b"VP8 ", b"VP8L", b"VP8X", b"ANMF"
 METADATA = {b"ICCP": "icc_profile", b"EXIF": "exif"}
 SIDE = 0x3FFF
 BYTES_PER_PIXEL = 16
-"""That decoding takes: two canvases, a copy of one, and the picture."""
+"""Memory that decoding takes: two canvases, a copy of one, and the picture."""
 
 ALPHA, ANIMATED = 0x10, 0x02
 
 
 class Still(Image.Image):
-    """A WebP of which nothing is decoded before ``load``."""
+    """A WebP that isn't decoded before ``load``."""
 
     format = "WEBP"
 
@@ -38,6 +38,7 @@ class Still(Image.Image):
         self.info.update(info)
 
     def load(self) -> "PixelAccess | None":
+        """Decode the pixels, once."""
         if self._im is None:
             with WebPImagePlugin.WebPImageFile(self.content) as decoded:
                 decoded.load()
@@ -45,8 +46,8 @@ class Still(Image.Image):
         return super().load()
 
 
-def walk(source: Source) -> Container:
-    """Raises Refused 400/1006 if there is no image, and TooComplex."""
+def parse(source: SourceFile) -> Container:
+    """Parse the chunks; raise Refused 400/1006 if there is no image, and TooComplex."""
     chunks = _chunks(source)
     image = next((kind for kind in (LOSSY, LOSSLESS, FRAME) if kind in chunks), None)
     if image is None or (image == FRAME and EXTENDED not in chunks):
@@ -55,30 +56,32 @@ def walk(source: Source) -> Container:
     metadata = _metadata(source, chunks)
     pieces = _extended(source, chunks) if EXTENDED in chunks else _chunk(image, chunks[image])
     head = struct.pack("<4sI4s", b"RIFF", 4 + sum(map(length_of, pieces)), b"WEBP")
-    content = spliced(source, [head, *pieces])
+    content = splice(source, [head, *pieces])
     info = {METADATA[kind]: data for kind, data in metadata.items()}
     start, end = chunks[image]
     still = Still(content, size, "RGBA" if has_alpha else "RGB", info)
     return Container("WEBP", *size, end - start, content, image=still)
 
 
-def _chunks(source: Source) -> dict[bytes, Range]:
-    """The first of each kind: where its data begins and ends. One that is cut short counts only if it has
-    pixels."""
-    found: dict[bytes, Range] = {}
+def _chunks(source: SourceFile) -> dict[bytes, Range]:
+    """Return the range of the data of the first chunk of each kind.
+
+    Only a chunk of pixels may be cut off by the end of the file.
+    """
+    chunks: dict[bytes, Range] = {}
     position, counter = HEAD_BYTES, Counter("chunks")
     while position + 8 <= source.size:
         counter.add()
         kind, size = struct.unpack("<4sI", source.at(position, 8))
         end = position + 8 + size
-        if kind not in found and (end <= source.size or kind in (LOSSY, LOSSLESS)):
-            found[kind] = position + 8, min(end, source.size)
+        if kind not in chunks and (end <= source.size or kind in (LOSSY, LOSSLESS)):
+            chunks[kind] = position + 8, min(end, source.size)
         position = end + size % 2
-    return found
+    return chunks
 
 
-def _header(source: Source, chunks: dict[bytes, Range], image: bytes) -> tuple[tuple[int, int], bool]:
-    """Width and height, and if there is transparency."""
+def _header(source: SourceFile, chunks: dict[bytes, Range], image: bytes) -> tuple[tuple[int, int], bool]:
+    """Return width and height, and whether the picture has an alpha channel."""
     if EXTENDED in chunks:
         data = source.at(chunks[EXTENDED][0], 10).ljust(10, b"\0")
         width, height = int.from_bytes(data[4:7], "little") + 1, int.from_bytes(data[7:10], "little") + 1
@@ -91,19 +94,19 @@ def _header(source: Source, chunks: dict[bytes, Range], image: bytes) -> tuple[t
     return ((bits & SIDE) + 1, (bits >> 14 & SIDE) + 1), bool(bits >> 28 & 1)
 
 
-def _metadata(source: Source, chunks: dict[bytes, Range]) -> dict[bytes, bytes]:
-    found = {}
+def _metadata(source: SourceFile, chunks: dict[bytes, Range]) -> dict[bytes, bytes]:
+    metadata = {}
     for kind in METADATA:
         start, end = chunks.get(kind, (0, 0))
         if 0 < end - start <= MAX_METADATA_BYTES:
             data = source.at(start, end - start)
             if kind != b"EXIF" or is_exif(data.removeprefix(b"Exif\0\0")):
-                found[kind] = data
-    return found
+                metadata[kind] = data
+    return metadata
 
 
-def _extended(source: Source, chunks: dict[bytes, Range]) -> list[Piece]:
-    """The chunks of the first image, in the order that the format asks for."""
+def _extended(source: SourceFile, chunks: dict[bytes, Range]) -> list[Piece]:
+    """Return the chunks of the first image, in the order that the format requires."""
     start, _end = chunks[EXTENDED]
     data = bytearray(source.at(start, 10).ljust(10, b"\0"))
     data[0] &= ALPHA | ANIMATED

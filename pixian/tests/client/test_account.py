@@ -102,7 +102,7 @@ def test_a_balance_beyond_all_bounds_is_no_balance(huge: str, sign: str) -> None
 def test_what_is_no_account_means_a_wrong_address(body: bytes) -> None:
     with pytest.raises(errors.Misdirected) as caught:
         account(body)
-    assert (caught.value.status, caught.value.message) == (200, "The account's answer can't be read.")
+    assert (caught.value.status, caught.value.message) == (200, "The account's response can't be read.")
 
 
 def test_the_account_can_be_kept_as_json_whatever_is_in_it() -> None:

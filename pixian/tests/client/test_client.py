@@ -99,7 +99,7 @@ def test_an_error_page_is_no_envelope(body: bytes) -> None:
     ):
         error = came.error()
     assert isinstance(error, errors.ServerFailed)
-    assert (error.code, error.message) == (0, "The answer was HTTP 500.")
+    assert (error.code, error.message) == (0, "The server responded with HTTP 500.")
 
 
 def test_a_body_that_breaks_off_is_lost() -> None:

@@ -10,9 +10,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageCms
 
 from pixian.imaging import resize
+from pixian.imaging.color_profile import to_profile
 from pixian.imaging.compose import compose, foreground_box
 from pixian.imaging.convert import Pixels
-from pixian.imaging.fill_color import in_space_of
 from pixian.imaging.layout import Box
 from pixian.protocol.errors import Code, Refused
 from pixian.protocol.margin import Margin
@@ -186,23 +186,23 @@ def test_too_large_a_result_is_refused_before_there_is_room_for_it() -> None:
 
 class TestColourSpaces:
     def test_a_colour_is_converted_to_the_pictures_space(self) -> None:
-        assert in_space_of((255, 0, 0), SWAPPED) == (0, 255, 0)
+        assert to_profile((255, 0, 0), SWAPPED) == (0, 255, 0)
         options = Options(background_color=(255, 0, 0))
         assert compose(square(), options, SWAPPED).pixels[0, 0].tolist() == [0, 255, 0, 255]
 
     @given(COLORS)
     def test_in_srgb_it_stays_as_it_is(self, color: tuple[int, int, int]) -> None:
-        assert in_space_of(color, SRGB) == in_space_of(color, None) == color
+        assert to_profile(color, SRGB) == to_profile(color, None) == color
 
     @pytest.mark.parametrize("profile", [b"", b"no profile", SRGB[:200]], ids=["empty", "text", "cut"])
     def test_with_a_broken_profile_too(self, profile: bytes) -> None:
-        assert in_space_of((1, 2, 3), profile) == (1, 2, 3)
+        assert to_profile((1, 2, 3), profile) == (1, 2, 3)
 
     def test_white_is_white_everywhere(self) -> None:
-        assert in_space_of((255, 255, 255), SWAPPED) == (255, 255, 255)
+        assert to_profile((255, 255, 255), SWAPPED) == (255, 255, 255)
 
 
 def test_a_profile_of_another_space_is_left_alone() -> None:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     assert ImageCms.ImageCmsProfile(io.BytesIO(lab))
-    assert in_space_of((1, 2, 3), lab) == (1, 2, 3)
+    assert to_profile((1, 2, 3), lab) == (1, 2, 3)

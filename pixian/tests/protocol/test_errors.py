@@ -36,14 +36,15 @@ ENVELOPE = {"error": {"status": 400, "code": 1006, "message": "no"}}
         (451, errors.Refused),
     ],
 )
-def test_the_status_decides_what_may_be_done(status: int, kind: type[errors.ApiError]) -> None:
-    error = errors.from_answer(status, None, "HTTP", 7)
+def test_the_status_decides_the_error_class(status: int, kind: type[errors.ApiError]) -> None:
+    error = errors.from_response(status, None, 7)
     assert type(error) is kind
-    assert (error.status, error.code, error.message, error.retry_after) == (status, 0, "HTTP", 7)
+    assert (error.status, error.code, error.retry_after) == (status, 0, 7)
+    assert error.message == f"The server responded with HTTP {status}."
 
 
-def test_the_envelope_goes_out_as_it_comes_in() -> None:
-    error = errors.from_answer(400, ENVELOPE, "unused")
+def test_an_envelope_round_trips() -> None:
+    error = errors.from_response(400, ENVELOPE)
     assert (error.code, error.message) == (errors.Code.UNREADABLE, "no")
     assert error.envelope() == ENVELOPE
 
@@ -62,27 +63,27 @@ def test_the_envelope_goes_out_as_it_comes_in() -> None:
         None,
     ],
 )
-def test_anything_else_falls_back(payload: object) -> None:
-    error = errors.from_answer(400, payload, "fallback")
-    assert (error.code, error.message) == (0, "fallback")
+def test_a_body_without_an_envelope_gets_code_0_and_a_general_message(payload: object) -> None:
+    error = errors.from_response(400, payload)
+    assert (error.code, error.message) == (0, "The server responded with HTTP 400.")
 
 
 def test_a_message_can_be_logged_and_stored() -> None:
-    """PostgreSQL takes no NUL, UTF-8 no half of a surrogate pair, and a log no second line."""
+    """A NUL fails in PostgreSQL, half a surrogate pair in UTF-8, and a line break would fake a log entry."""
     envelope = {"error": {"status": 400, "code": 1, "message": "trop sombre\n…\x00\ud800\x1b[2J ✓"}}
-    assert errors.from_answer(400, envelope, "").message == "trop sombre …   [2J ✓"
+    assert errors.from_response(400, envelope).message == "trop sombre …   [2J ✓"
 
 
-def test_a_refused_account_is_a_refusal_and_a_gateways_time_out_is_no_server_error() -> None:
-    """``process`` decides by these kinds in this order."""
+def test_the_subclasses_callers_rely_on() -> None:
+    """Callers match on these classes in this order."""
     assert issubclass(errors.AccountRefused, errors.Refused)
     assert issubclass(errors.SlowDown, errors.Refused)
     assert not issubclass(errors.GatewayTimedOut, errors.ServerFailed)
     assert not issubclass(errors.Misdirected, errors.Refused)
 
 
-def test_having_been_too_late_is_no_sign_to_slow_down() -> None:
-    late = errors.from_answer(429, {"error": {"code": 1017, "message": "Too late"}}, "")
+def test_out_of_time_is_not_a_reason_to_slow_down() -> None:
+    late = errors.from_response(429, {"error": {"code": 1017, "message": "Too late"}})
     assert isinstance(late, errors.OutOfTime)
     assert not isinstance(late, errors.SlowDown)
     for payload in (
@@ -90,7 +91,7 @@ def test_having_been_too_late_is_no_sign_to_slow_down() -> None:
         {"error": {"code": 1015, "message": "Slow"}},
         {"error": {"code": 0, "message": ""}},
     ):
-        assert isinstance(errors.from_answer(429, payload, ""), errors.SlowDown)
+        assert isinstance(errors.from_response(429, payload), errors.SlowDown)
     assert not isinstance(
-        errors.from_answer(400, {"error": {"code": 1017, "message": ""}}, ""), errors.OutOfTime
+        errors.from_response(400, {"error": {"code": 1017, "message": ""}}), errors.OutOfTime
     )

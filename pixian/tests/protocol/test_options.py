@@ -144,7 +144,7 @@ def test_a_margin_that_leaves_nothing_of_the_target_is_refused(margin: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "output", "ground", "content_type"),
+    ("options", "output", "fill", "content_type"),
     [
         (Options(), Format.PNG, None, "image/png"),
         (Options(background_color=(1, 2, 3)), Format.JPEG, (1, 2, 3), "image/jpeg"),
@@ -155,9 +155,9 @@ def test_a_margin_that_leaves_nothing_of_the_target_is_refused(margin: str) -> N
     ],
 )
 def test_the_format_follows_the_colour(
-    options: Options, output: Format, ground: tuple[int, int, int] | None, content_type: str
+    options: Options, output: Format, fill: tuple[int, int, int] | None, content_type: str
 ) -> None:
-    assert (options.output_format, options.ground, options.content_type) == (output, ground, content_type)
+    assert (options.output_format, options.fill_color, options.content_type) == (output, fill, content_type)
 
 
 @given(every_option())

@@ -10,24 +10,24 @@ from hypothesis.extra.numpy import arrays
 
 from pixian.imaging.convert import Pixels
 from pixian.removebg import background as module
-from pixian.removebg.background import WHITE, Paint, lay_behind, parse_paint
+from pixian.removebg.background import WHITE, Rgba, fill_background, parse_color
 from pixian.tests.imaging.test_compose import SWAPPED, cut_outs
 
 LEVELS = st.integers(0, 255)
 PAINTS = st.tuples(LEVELS, LEVELS, LEVELS, st.integers(1, 255))
 
 
-def over(pixel: list[int], paint: Paint) -> list[int]:
+def over(pixel: list[int], color: Rgba) -> list[int]:
     """The definition, in exact numbers: halves go up."""
     above = Fraction(pixel[3], 255)
-    below = Fraction(paint[3], 255) * (1 - above)
+    below = Fraction(color[3], 255) * (1 - above)
     alpha = above + below
-    colour = [(c * above + g * below) / alpha for c, g in zip(pixel[:3], paint[:3], strict=True)]
+    colour = [(c * above + g * below) / alpha for c, g in zip(pixel[:3], color[:3], strict=True)]
     return [int(value + Fraction(1, 2)) for value in [*colour, alpha * 255]]
 
 
 @pytest.mark.parametrize(
-    ("text", "paint"),
+    ("text", "color"),
     [
         ("fff", (255, 255, 255, 255)),
         ("#0f8", (0, 255, 136, 255)),
@@ -39,13 +39,13 @@ def over(pixel: list[int], paint: Paint) -> list[int]:
         ("rebeccapurple", (102, 51, 153, 255)),
     ],
 )
-def test_digits_and_names_are_read(text: str, paint: Paint) -> None:
-    assert parse_paint(text) == paint
+def test_digits_and_names_are_read(text: str, color: Rgba) -> None:
+    assert parse_color(text) == color
 
 
 @pytest.mark.parametrize("text", ["0000", "#fff0", "ffffff00"])
 def test_a_wholly_transparent_colour_is_none(text: str) -> None:
-    assert parse_paint(text) is None
+    assert parse_color(text) is None
 
 
 @pytest.mark.parametrize(
@@ -57,30 +57,30 @@ def test_a_wholly_transparent_colour_is_none(text: str) -> None:
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the reader of the field catches this very kind
-        parse_paint(text)
+        parse_color(text)
 
 
 @given(cut_outs(), PAINTS)
-def test_every_pixel_follows_the_definition(pixels: Pixels, paint: Paint) -> None:
-    expected = [[over(pixel, paint) for pixel in row] for row in pixels.tolist()]
-    lay_behind(pixels, paint, None)
+def test_every_pixel_follows_the_definition(pixels: Pixels, color: Rgba) -> None:
+    expected = [[over(pixel, color) for pixel in row] for row in pixels.tolist()]
+    fill_background(pixels, color, None)
     assert pixels.tolist() == expected
 
 
 @given(arrays(np.uint8, (5, 7, 4)))
 def test_strips_leave_no_seam(pixels: Pixels) -> None:
     whole = pixels.copy()
-    lay_behind(whole, (10, 200, 30, 128), None)
+    fill_background(whole, (10, 200, 30, 128), None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "STRIP_PIXELS", 3)
-        lay_behind(pixels, (10, 200, 30, 128), None)
+        fill_background(pixels, (10, 200, 30, 128), None)
     np.testing.assert_array_equal(pixels, whole)
 
 
 def test_a_colour_looks_as_asked_for_in_a_picture_of_another_space() -> None:
     """A phone's photo keeps its profile, by which plain numbers would mean another colour."""
     pixels = np.zeros((1, 1, 4), np.uint8)
-    lay_behind(pixels, (255, 0, 0, 128), SWAPPED)
+    fill_background(pixels, (255, 0, 0, 128), SWAPPED)
     assert pixels[0, 0].tolist() == [0, 255, 0, 128]
-    lay_behind(pixels, WHITE, SWAPPED)
+    fill_background(pixels, WHITE, SWAPPED)
     assert pixels[0, 0].tolist() == [127, 255, 127, 255]

@@ -22,7 +22,7 @@ OF_STATUS = {
 }
 
 
-def told(error: ApiError) -> tuple[int, str]:
+def translated(error: ApiError) -> tuple[int, str]:
     (only,) = envelope(error)["errors"]
     assert set(only) == {"title", "code", "detail"}
     assert only["title"]
@@ -53,7 +53,7 @@ def told(error: ApiError) -> tuple[int, str]:
     ],
 )
 def test_every_code_has_the_other_services_name(code: Code, status: int, name: str) -> None:
-    assert told(Refused(OF_STATUS.get(code, 400), code, "Why.")) == (status, name)
+    assert translated(Refused(OF_STATUS.get(code, 400), code, "Why.")) == (status, name)
 
 
 def test_no_refusal_of_ours_is_without_a_name() -> None:
@@ -62,7 +62,7 @@ def test_no_refusal_of_ours_is_without_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "told_as", "name"),
+    ("status", "expected_status", "name"),
     [
         (400, 400, "invalid_request"),
         (401, 403, "auth_failed"),
@@ -79,16 +79,16 @@ def test_no_refusal_of_ours_is_without_a_name() -> None:
         (504, 504, "server_error"),
     ],
 )
-def test_the_status_decides_where_the_code_says_nothing(status: int, told_as: int, name: str) -> None:
-    assert told(ours.from_answer(status, None, "No envelope.")) == (told_as, name)
-    assert told(Refused(status, 1003, "A code that is new to us.")) == (told_as, name)
+def test_the_status_decides_where_the_code_says_nothing(status: int, expected_status: int, name: str) -> None:
+    assert translated(ours.from_response(status, None)) == (expected_status, name)
+    assert translated(Refused(status, 1003, "A code that is new to us.")) == (expected_status, name)
 
 
 @pytest.mark.parametrize("name", ["size", "format", "channels", "crop", "bg_color", "test"])
 def test_a_bad_parameter_is_named_in_the_code(name: str) -> None:
     with pytest.raises(Refused) as caught:
         RemovebgOptions.parse({name: "?"})
-    assert told(caught.value) == (400, f"invalid_{name}")
+    assert translated(caught.value) == (400, f"invalid_{name}")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_bad_parameter_is_named_in_the_code(name: str) -> None:
 def test_what_the_upstream_refuses_has_the_clients_name(form: dict[str, str], name: str) -> None:
     with pytest.raises(Refused) as caught:
         Options.parse(form)
-    assert told(caught.value) == (400, name)
+    assert translated(caught.value) == (400, name)
 
 
 @pytest.mark.parametrize("message", ["", "Nope", "Parameter size is bad", "the options is 'x'", "a/b\n"])
@@ -111,7 +111,7 @@ def test_a_text_that_names_nothing_of_ours_makes_no_code(message: str) -> None:
 
 
 def test_several_sources_have_a_code_of_their_own() -> None:
-    assert told(SeveralSources()) == (400, "multiple_sources")
+    assert translated(SeveralSources()) == (400, "multiple_sources")
     assert SeveralSources().code == Code.BAD_PARAMETER
 
 

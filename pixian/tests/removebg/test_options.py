@@ -42,7 +42,7 @@ def test_every_parameter_is_read() -> None:
         channels=Channels.ALPHA,
         crop=True,
         margin=Margin.parse("10px 5%"),
-        paint=(0x81, 0xD4, 0xFA, 0x77),
+        background_color=(0x81, 0xD4, 0xFA, 0x77),
         test=True,
         as_json=True,
     )

@@ -81,12 +81,12 @@ def test_the_upstreams_png_goes_out_as_it_came() -> None:
         ({}, True, "JPEG"),
         ({"format": Format.PNG}, True, "PNG"),
         ({"format": Format.JPG}, False, "JPEG"),
-        ({"paint": OPAQUE_WHITE}, False, "JPEG"),
-        ({"paint": HALF_WHITE}, False, "PNG"),
-        ({"paint": HALF_WHITE}, True, "JPEG"),
-        ({"paint": OPAQUE_WHITE, "format": Format.PNG}, False, "PNG"),
+        ({"background_color": OPAQUE_WHITE}, False, "JPEG"),
+        ({"background_color": HALF_WHITE}, False, "PNG"),
+        ({"background_color": HALF_WHITE}, True, "JPEG"),
+        ({"background_color": OPAQUE_WHITE, "format": Format.PNG}, False, "PNG"),
         ({"channels": Channels.ALPHA}, False, "PNG"),
-        ({"channels": Channels.ALPHA, "paint": OPAQUE_WHITE}, False, "PNG"),
+        ({"channels": Channels.ALPHA, "background_color": OPAQUE_WHITE}, False, "PNG"),
         ({"channels": Channels.ALPHA}, True, "JPEG"),
         ({"channels": Channels.ALPHA, "format": Format.JPG}, False, "JPEG"),
     ],
@@ -103,7 +103,7 @@ def test_auto_is_a_png_where_something_is_transparent(
 
 
 def test_a_colour_lies_behind() -> None:
-    image = opened(made(paint=HALF_WHITE)).convert("RGBA")
+    image = opened(made(background_color=HALF_WHITE)).convert("RGBA")
     assert image.getpixel((0, 0)) == HALF_WHITE
     assert image.getpixel((20, 0)) == RED
     assert image.getpixel((10, 0)) == (85, 85, 255, 192)
@@ -113,13 +113,13 @@ def test_a_jpg_of_something_transparent_is_white_behind() -> None:
     image = opened(made(format=Format.JPG))
     assert image.mode == "RGB"
     assert min(image.getpixel((3, 3))) > 250  # type: ignore[arg-type]
-    faint = opened(made(format=Format.JPG, paint=(0, 0, 0, 51))).getpixel((3, 3))
+    faint = opened(made(format=Format.JPG, background_color=(0, 0, 0, 51))).getpixel((3, 3))
     assert faint == pytest.approx((204, 204, 204), abs=3)
 
 
 def test_the_alpha_alone_is_grey_whatever_the_colour() -> None:
-    for paint in (None, OPAQUE_WHITE):
-        image = opened(made(channels=Channels.ALPHA, format=Format.PNG, paint=paint))
+    for color in (None, OPAQUE_WHITE):
+        image = opened(made(channels=Channels.ALPHA, format=Format.PNG, background_color=color))
         assert image.mode == "L"
         np.testing.assert_array_equal(np.asarray(image), cut_out()[..., 3])
 
@@ -144,7 +144,7 @@ def test_colours_hidden_by_an_upstream_stay_hidden_in_a_zip() -> None:
 
 
 def test_a_zip_with_a_colour_is_that_picture_in_two_parts() -> None:
-    alpha = parts(made(format=Format.ZIP, paint=HALF_WHITE))["alpha.png"]
+    alpha = parts(made(format=Format.ZIP, background_color=HALF_WHITE))["alpha.png"]
     assert [alpha.getpixel((x, 0)) for x in (0, 10, 20)] == [128, 192, 255]
 
 
@@ -176,7 +176,7 @@ def test_json_carries_a_zip_too() -> None:
 
 
 def test_the_foregrounds_place_is_that_in_the_result() -> None:
-    headers = made(cut_out((8, 3, 21, 9)), paint=OPAQUE_WHITE).headers
+    headers = made(cut_out((8, 3, 21, 9)), background_color=OPAQUE_WHITE).headers
     sides = [headers[f"X-Foreground-{side}"] for side in ("Top", "Left", "Width", "Height")]
     assert sides == ["3", "8", "13", "6"]
 
@@ -234,13 +234,15 @@ def test_a_test_tells_what_it_would_cost() -> None:
     assert (headers["X-Credits-Charged"], headers["X-Credits-Calculated"]) == ("0", "0.384")
 
 
-@pytest.mark.parametrize("wanted", [{"paint": HALF_WHITE}, {"format": Format.JPG}])
+@pytest.mark.parametrize("wanted", [{"background_color": HALF_WHITE}, {"format": Format.JPG}])
 def test_the_profile_stays(wanted: dict[str, Any]) -> None:
     assert opened(made(profile=SRGB, **wanted)).info["icc_profile"] == SRGB
 
 
 def test_a_colour_is_converted_to_the_pictures_space() -> None:
-    image = opened(made(profile=SWAPPED, paint=(255, 0, 0, 255), format=Format.PNG)).convert("RGBA")
+    image = opened(made(profile=SWAPPED, background_color=(255, 0, 0, 255), format=Format.PNG)).convert(
+        "RGBA"
+    )
     assert image.getpixel((0, 0)) == (0, 255, 0, 255)
 
 
@@ -261,14 +263,14 @@ def test_an_upstream_may_write_its_png_in_any_mode(mode: str) -> None:
     st.booleans(),
 )
 def test_the_same_is_made_each_time(
-    pixels: Pixels, kind: Format, channels: Channels, paint: Any, as_json: bool
+    pixels: Pixels, kind: Format, channels: Channels, color: Any, as_json: bool
 ) -> None:
-    wanted = {"format": kind, "channels": channels, "paint": paint, "as_json": as_json}
+    wanted = {"format": kind, "channels": channels, "background_color": color, "as_json": as_json}
     assert made(pixels, **wanted) == made(pixels, **wanted)
 
 
 def test_the_clock_is_what_would_make_two_archives_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: with the time of day in them, they do."""
     first = made(format=Format.ZIP)
-    monkeypatch.setattr(module, "LONG_AGO", datetime(2026, 1, 2, 3, 4, 6).timetuple()[:6])  # noqa: DTZ001
+    monkeypatch.setattr(module, "ZIP_EPOCH", datetime(2026, 1, 2, 3, 4, 6).timetuple()[:6])  # noqa: DTZ001
     assert made(format=Format.ZIP) != first

@@ -1,4 +1,4 @@
-"""Reading a picture's file piece by piece, so that a decoder is given only what it needs of it."""
+"""A virtual file made of pieces of another one, so that a decoder gets only the parts that it needs."""
 
 import io
 import os
@@ -13,14 +13,14 @@ WINDOW_BYTES = 1 << 16
 
 
 class Buffer(Protocol):
-    """A writable buffer, as ``readinto`` is given."""
+    """The part of a writable buffer that ``readinto`` needs."""
 
     def __len__(self) -> int: ...
     def __setitem__(self, key: slice, value: bytes) -> None: ...
 
 
-class Source:
-    """A file of known size, read at any position through a window, so that memory stays flat."""
+class SourceFile:
+    """Random access to a file through a window of WINDOW_BYTES, in constant memory."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -30,14 +30,14 @@ class Source:
         self._window = b""
 
     def at(self, position: int, count: int) -> bytes:
-        """Return up to ``count`` bytes; fewer only at the end of the file."""
+        """Return ``count`` bytes from ``position``; fewer only at the end of the file."""
         if not (self._start <= position and position + count <= self._start + len(self._window)):
             self._load(position, count)
         offset = position - self._start
         return self._window[offset : offset + count]
 
     def find(self, pattern: re.Pattern[bytes], position: int) -> int:
-        """Return where ``pattern``, two bytes long, matches next; the file's size if it never does."""
+        """Return the next position at which a two-byte pattern matches; the file's size if there is none."""
         while position < self.size:
             end = self._start + len(self._window)
             if not (self._start <= position < end - 1):
@@ -45,7 +45,7 @@ class Source:
                 end = self._start + len(self._window)
             if match := pattern.search(self._window, position - self._start):
                 return self._start + match.start()
-            # A match may begin with the window's last byte.
+            # The window's last byte is searched again: it may be the first byte of a match.
             position = max(position + 1, end - 1)
         return self.size
 
@@ -55,21 +55,24 @@ class Source:
 
 
 Range = tuple[int, int]
-"""Of a source: from the first position up to, not including, the second."""
+"""A half-open range of positions in the source file."""
 
 Piece = bytes | Range
 
 
 class DeadlineError(Exception):
-    """A splice was read after its deadline."""
+    """A spliced file was read after its deadline."""
 
 
-class Splice(io.RawIOBase):
-    """A read-only file put together from pieces of another one, which stays open when this is closed."""
+class SplicedFile(io.RawIOBase):
+    """A read-only file spliced from literal bytes and ranges of another file.
+
+    Closing it doesn't close the other file.
+    """
 
     other_ending: BinaryIO | None = None
     unchecked: BinaryIO | None = None
-    """The same picture in other ways, as ``Container`` has them."""
+    """Variants of the same picture; see ``Container``."""
 
     def __init__(self, file: BinaryIO, pieces: Iterable[Piece]) -> None:
         self._file = file
@@ -79,7 +82,7 @@ class Splice(io.RawIOBase):
         self._deadline = float("inf")
 
     def read_until(self, deadline: float) -> None:
-        """Make reads after ``deadline``, on the monotonic clock, raise DeadlineError."""
+        """Set the time on the monotonic clock after which any read raises DeadlineError."""
         self._deadline = deadline
 
     def readable(self) -> bool:
@@ -92,6 +95,7 @@ class Splice(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a position, possibly beyond the end, and return it."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._starts[-1]}[whence]
         if base + offset < 0:
             raise OSError("negative seek position")
@@ -99,6 +103,7 @@ class Splice(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Buffer) -> int:  # type: ignore[override]
+        """Fill the buffer from one piece, and return the number of bytes; raise DeadlineError."""
         if time.monotonic() > self._deadline:
             raise DeadlineError
         if self._position >= self._starts[-1]:
