@@ -1,15 +1,14 @@
 """The workbench: drop pictures, watch them, take them away."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import structlog
-from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
@@ -17,7 +16,7 @@ from accounts.ledger.operations import LedgerError
 from accounts.models import Membership, Role
 from accounts.teams.permissions import enter, remember
 from jobs.calls.attempts import estimate
-from jobs.intake.forms import UploadForm
+from jobs.intake.forms import UploadForm, UploadRefusedError
 from jobs.intake.submit import RequestReusedError, submit
 from jobs.models import Job
 from jobs.storage.spool import FULL
@@ -66,7 +65,8 @@ def upload(request: HttpRequest, team: str) -> HttpResponse:
     """
     member = enter(request, team, Role.MEMBER)
     batch = _uuid(request.POST.get("batch")) or uuid4()
-    outcomes = [_take(request, member, file, batch) for file in request.FILES.getlist("image")]
+    form = UploadForm({"batch": batch, "request_id": request.POST.get("request_id")})
+    outcomes = [_submit(member, form, file) for file in request.FILES.getlist("image")]
     outcomes = outcomes or [Refusal("", _("Choose a picture first."), 400)]
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
     if request.headers.get("HX-Request"):
@@ -78,14 +78,13 @@ def upload(request: HttpRequest, team: str) -> HttpResponse:
     return render(request, "jobs/atelier.html", shown, status=max(refusal.status for refusal in refusals))
 
 
-def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", batch: UUID) -> Job | Refusal:
-    data = {"batch": batch, "request_id": request.POST.get("request_id")}
-    form = UploadForm(data, MultiValueDict({"image": [file]}), team=member.team_id)
+def _submit(member: Membership, form: UploadForm, file: "UploadedFile[Any]") -> Job | Refusal:
     name = file_names.clean(file.name or "")
-    if not form.is_valid():
-        return Refusal(name, form.message, form.status)
     try:
-        return submit(member.team, member.user, form.upload())
+        upload = form.upload(cast("TemporaryUploadedFile", file), member.team_id)
+        return submit(member.team, member.user, upload)
+    except UploadRefusedError as error:
+        return Refusal(name, error.message, error.status)
     except LedgerError as error:
         return Refusal(name, hold_errors.told(error), hold_errors.PAYMENT_REQUIRED)
     except RequestReusedError:
