@@ -44,9 +44,11 @@ def read_fields(request: Request) -> dict[str, str]:
     return fields
 
 
-def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:
-    """The picture's file, to be closed by the caller; raises Refused 400/1005, 400/1019 for several, and what
-    ``pixian.server.image_source`` raises."""
+def read_source(request: UploadRequest, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:
+    """Return the picture's file, which is closed with the request.
+
+    Raises Refused 400/1005 for none, 400/1019 for several, and what ``pixian.server.image_source`` raises.
+    """
     files = image_source.files_of(request, SOURCES[0])
     given = present({name: fields.get(name, "") for name in SOURCES})
     if len(files) + len(image_source.texts_of(request, given, given)) > 1:
@@ -55,9 +57,11 @@ def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> B
         return cast("BinaryIO", files[0].stream)
     match list(given):
         case ["image_file_b64"]:
-            return image_source.from_base64("image_file_b64", given["image_file_b64"], MAX_TEXT_BYTES)
+            return image_source.from_base64(
+                request, "image_file_b64", given["image_file_b64"], MAX_TEXT_BYTES
+            )
         case ["image_url"]:
-            return image_source.from_url(given["image_url"], fetcher)
+            return image_source.from_url(request, given["image_url"], fetcher)
         case ["image_file"]:
             raise Refused(400, Code.IMAGE_AS_TEXT, "image_file came as text; send a file.")
     raise Refused(400, Code.NO_IMAGE, f"There is no picture: send one of {', '.join(SOURCES)}.")

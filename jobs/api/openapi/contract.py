@@ -3,7 +3,7 @@
 from typing import Any
 
 from jobs.api.openapi.responses import IMAGES, JSON, Dict, errors, headers
-from jobs.api.requests import MAX_KEY
+from jobs.api.requests import MAX_IDEMPOTENCY_KEY
 from jobs.calls.responses import RELAYED
 from pixian.protocol import version_1
 from pixian.protocol.limits import (
@@ -89,7 +89,7 @@ OPTIONS: Dict = {
 IDEMPOTENCY_KEY: Dict = {
     "name": "Idempotency-Key",
     "in": "header",
-    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[ -~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY, "pattern": "^[ -~]+$"},
     "description": "For a day, the same request with the same key is one call: it is charged once, and a "
     "repetition is answered with the first one's bytes.",
 }

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 
-from jobs.api.decorators import speaks
+from jobs.api.decorators import api_view
 from jobs.api.openapi import contract, removebg
 from jobs.api.openapi.responses import JSON, Dict, error_components, errors, header_components
 from jobs.api.rest.api import api
@@ -35,7 +35,7 @@ def document() -> Dict:
     return _document(settings.PUBLIC_URL)
 
 
-@speaks("GET")
+@api_view("GET")
 def openapi_json(_request: WSGIRequest) -> HttpResponse:
     return HttpResponse(json.dumps(document()), JSON)
 

@@ -12,7 +12,7 @@ from ninja import NinjaAPI
 from ninja.errors import ValidationError
 from ninja.operation import Operation
 
-from jobs.api.decorators import speaks
+from jobs.api.decorators import api_view
 from jobs.api.rest import credits, jobs, usage
 from pixian.protocol.errors import Code, Refused
 
@@ -56,4 +56,4 @@ def urls() -> list[URLPattern]:
 
 
 def _spoken(route: URLPattern) -> URLPattern:
-    return URLPattern(route.pattern, speaks("GET")(route.callback), name=route.name)
+    return URLPattern(route.pattern, api_view("GET")(route.callback), name=route.name)

@@ -11,7 +11,7 @@ from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
 from accounts.ledger.allowances import Standing
 from accounts.models import Allowance, LedgerAccount, Scope, Team, Transfer, User
-from jobs.api.rest.auth import KeyRequest, reads
+from jobs.api.rest.auth import KeyRequest, requires
 from jobs.api.rest.fields import Credits, Listed, Paged, credits_, next_page, one_of
 from jobs.api.rest.schemas import KeyName, key_name
 from jobs.search import pagination
@@ -72,7 +72,11 @@ class Statement(Listed[Movement]):
 
 
 @router.get(
-    "/balance", response=Balance, url_name="api_balance", summary="Tell the balance", **reads(Scope.BALANCE)
+    "/balance",
+    response=Balance,
+    url_name="api_balance",
+    summary="Tell the balance",
+    **requires(Scope.BALANCE),
 )
 def show_balance(request: KeyRequest) -> Balance:
     """The team's four figures, and the allowances that bound this key."""
@@ -92,7 +96,7 @@ def show_balance(request: KeyRequest) -> Balance:
     response=Statement,
     url_name="api_ledger",
     summary="List what moved",
-    **reads(Scope.LEDGER),
+    **requires(Scope.LEDGER),
 )
 def list_movements(request: KeyRequest, asked: Query[Paged]) -> Statement:
     """The team's statement, the newest line first."""

@@ -13,7 +13,7 @@ from accounts.models import Scope
 from jobs.api import requests
 from jobs.api.openapi.responses import FILE, ONE
 from jobs.api.rest import schemas
-from jobs.api.rest.auth import KeyRequest, reads
+from jobs.api.rest.auth import KeyRequest, requires
 from jobs.api.rest.fields import MAX_ID, Listed, Paged, next_page, one_of
 from jobs.api.rest.schemas import JobDetails, JobSummary
 from jobs.models import Job
@@ -46,7 +46,7 @@ class JobList(Listed[JobSummary]):
     """A page of jobs, the newest first."""
 
 
-@router.get("", response=JobList, url_name="api_jobs", summary="List jobs", **reads(Scope.JOBS))
+@router.get("", response=JobList, url_name="api_jobs", summary="List jobs", **requires(Scope.JOBS))
 def list_jobs(request: KeyRequest, asked: Query[JobsWanted]) -> JobList:
     """The team's jobs, the newest first. For a name or an origin each page looks through the next 20,000
     jobs: it may have fewer than asked for, even none, while ``next`` says where to go on."""
@@ -55,14 +55,20 @@ def list_jobs(request: KeyRequest, asked: Query[JobsWanted]) -> JobList:
 
 
 @router.get(
-    "/{job_id}", response=JobDetails, url_name="api_job", summary="Explain a job", **reads(Scope.JOBS, **ONE)
+    "/{job_id}",
+    response=JobDetails,
+    url_name="api_job",
+    summary="Explain a job",
+    **requires(Scope.JOBS, **ONE),
 )
 def show_job(request: KeyRequest, job_id: JobId) -> JobDetails:
     """One job with its options and every attempt."""
     return schemas.details(_job(request, job_id))
 
 
-@router.get("/{job_id}/result", url_name="api_result", summary="Fetch a result", **reads(Scope.JOBS, **FILE))
+@router.get(
+    "/{job_id}/result", url_name="api_result", summary="Fetch a result", **requires(Scope.JOBS, **FILE)
+)
 def fetch_result(request: KeyRequest, job_id: JobId) -> HttpResponseBase:
     """The cut-out as it came from the upstream; 404 while there is none."""
     found = _job(request, job_id)
@@ -72,7 +78,9 @@ def fetch_result(request: KeyRequest, job_id: JobId) -> HttpResponseBase:
     return _bytes(request, found.result, found.result_name, kind, found.result_sha256)
 
 
-@router.get("/{job_id}/source", url_name="api_source", summary="Fetch a source", **reads(Scope.JOBS, **FILE))
+@router.get(
+    "/{job_id}/source", url_name="api_source", summary="Fetch a source", **requires(Scope.JOBS, **FILE)
+)
 def fetch_source(request: KeyRequest, job_id: JobId) -> HttpResponseBase:
     """The picture as it was sent in."""
     found = _job(request, job_id)
@@ -95,6 +103,6 @@ def _bytes(request: KeyRequest, file: FieldFile, name: str, kind: str, sha256: s
         try:
             response = FileResponse(file.open(), as_attachment=True, filename=name, content_type=kind)
         except FileNotFoundError as error:
-            raise requests.gone() from error
+            raise requests.result_gone() from error
     response["ETag"], response["Cache-Control"] = etag, UNTIL_ASKED_AGAIN
     return response

@@ -8,7 +8,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from accounts.models import Scope
-from jobs.api.rest.auth import KeyRequest, reads
+from jobs.api.rest.auth import KeyRequest, requires
 from jobs.api.rest.fields import Credits, Days, credits_, one_of
 from jobs.audit import usage
 from jobs.audit.usage import By, Part
@@ -48,7 +48,7 @@ class UsageWanted(Days):
     by: Parting = Field(By.DAY, description="How it is parted.")
 
 
-@router.get("", response=Usage, url_name="api_usage", summary="Sum up usage", **reads(Scope.LEDGER))
+@router.get("", response=Usage, url_name="api_usage", summary="Sum up usage", **requires(Scope.LEDGER))
 def sum_usage(request: KeyRequest, asked: Query[UsageWanted]) -> Usage:
     """Sums of what the ledger took, and the numbers of jobs, of 93 days at most; without a first day, of the
     31 days up to the last one."""

@@ -150,10 +150,10 @@ def test_without_the_teams_scope_another_team_is_given_this_ones_picture(
 ) -> None:
     """The control."""
 
-    def known_anywhere(_: Team, upload: Upload) -> Job | None:
+    def find_anywhere(_: Job, upload: Upload) -> Job | None:
         return Job.objects.filter(request_id=upload.request_id).first()
 
-    monkeypatch.setattr(submit, "_known", known_anywhere)
+    monkeypatch.setattr(submit, "_find_first", find_anywhere)
     server.script.extend([wire.answer(wire.picture("red")), wire.answer(wire.picture("blue"))])
     program.call(headers=KEY)
     assert other.call(headers=KEY).content == wire.picture("red")
