@@ -32,6 +32,7 @@ class Limits:
     body_bytes: above it the server refuses a body itself.
     connections: of one process; the slowest is closed for one more.
     kept_bytes: of all unfinished requests and responses together, in memory and temporary files.
+    memory_bytes: kept so far, above which a body that begins goes to a temporary file unless it is small.
     """
 
     patience: float = 20
@@ -39,6 +40,7 @@ class Limits:
     body_bytes: int = 1 << 27
     connections: int = 500
     kept_bytes: int = 1 << 30
+    memory_bytes: int = 1 << 26
 
 
 class Stage(Enum):

@@ -24,6 +24,7 @@ PROBE_PATH = "/healthz"
 PROBE_THREADS = 4
 MAX_HEADER_BYTES = 1 << 16
 RECEIVE_BYTES = 1 << 14
+SMALL_BODY_BYTES = 1 << 19
 MAX_RESPONSE_BYTES = 1 << 27
 """Above the largest picture: a thread waits for a slow client only if there is even more to send."""
 
@@ -89,7 +90,14 @@ class WaitressWorker(Worker):  # type: ignore[misc]
         servers = [s for s in self._sockets.values() if isinstance(s, BaseWSGIServer)]
         for server in servers:
             server.channel_class, server.limits = Channel, self.limits
+        self._adjustments = servers[0].adj  # every server has the same
+        self._keep_bodies_in_memory(kept=0)
         return servers
+
+    def _keep_bodies_in_memory(self, kept: int) -> None:
+        """Keep the next bodies in memory while little is kept, so that a picture is written to disk once."""
+        plenty = kept < self.limits.memory_bytes
+        self._adjustments.inbuf_overflow = self.limits.body_bytes if plenty else SMALL_BODY_BYTES
 
     def _application(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         # With it the loop itself would read the files, and a disk that hangs would stop all of it.
@@ -120,6 +128,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]
                 break
             kept -= channel.kept_bytes()
             channel.dismiss(CROWDED)
+        self._keep_bodies_in_memory(kept)
 
     def _channels(self) -> list[Channel]:
         return [c for c in self._sockets.values() if isinstance(c, Channel)]
