@@ -84,7 +84,7 @@ def wake(times: int, expires: float | None = None) -> None:
 
 
 def ping() -> str:
-    """The broker's address without its password; raises ConnectionError where it doesn't answer."""
+    """Return the broker's URL without its password; raises ConnectionError if it doesn't answer."""
     try:
         with app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, timeout=2)

@@ -42,7 +42,7 @@ def look() -> None:
 
 @app.task(name=LOOK_AGAIN)
 def look_again() -> None:
-    """What is due by now, was announced to a broker that lost it, or was left behind."""
+    """Announce jobs that are due by now, whose message a broker lost, or that a worker left behind."""
     try:
         periodic.note_beat(BEAT_NOTED_EVERY)
         wake(claims.claimable_count(), expires=LOOK_AGAIN_SECONDS)
@@ -68,7 +68,7 @@ def begin(sender: WorkController, **_: Any) -> None:
 
 @signals.worker_shutting_down.connect
 def stop(**_: Any) -> None:
-    """The jobs in hand are finished, no other is begun."""
+    """Finish the jobs in hand and begin no other."""
     stopping.set()
 
 
@@ -112,8 +112,10 @@ def _upstream() -> Upstream:
 
 @cache
 def _pool() -> WorkerPool:
-    """This process's. The heart beats until ``end``; a stack keeps it, since a context manager that nobody
-    holds is left at once."""
+    """Return this process's pool, whose heart beats until ``end``.
+
+    A stack keeps it, since a context manager that nothing holds is left at once.
+    """
     leftovers.sweep()
     pool = WorkerPool(_upstream(), app.conf.worker_concurrency, stopping)
     of_this_process.enter_context(pool.beating())

@@ -44,8 +44,8 @@ def test_an_address_is_kept_as_browsers_send_it(text: str, origin: str) -> None:
         ("https://example.org:99999", "must be like"),
         ("https://example.org/pixian", "below a path"),
         ("https://example.org/?a=b", "below a path"),
-        ("https://under_score.example.org", "other signs"),
-        ("https://-é-.example.org", "no name of the DNS"),
+        ("https://under_score.example.org", "isn't made of letters"),
+        ("https://-é-.example.org", "no DNS name"),
     ],
 )
 def test_an_address_that_cannot_be_served_is_refused(text: str, complaint: str) -> None:
@@ -89,7 +89,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 @pytest.fixture
 def https(settings: Settings) -> None:
-    """The settings that PUBLIC_URL=https://… makes."""
+    """Apply the settings that PUBLIC_URL=https://… makes."""
     settings.PUBLIC_URL = HTTPS
     settings.BEHIND_HTTPS = settings.SECURE_SSL_REDIRECT = True
     settings.SECURE_SSL_HOST = "cutouts.example.org"
