@@ -1,9 +1,11 @@
+"""URLs of a team's pictures, below ``/t/<team>/``."""
+
 from django.urls import path, re_path
 
 from jobs.views import history, job, pictures, quick_start, workspace
 
 urlpatterns = [
-    path("", workspace.atelier, name="atelier"),
+    path("", workspace.workspace, name="atelier"),
     path("upload/", workspace.upload, name="upload"),
     path("batches/<uuid:batch>/", workspace.batch, name="batch"),
     path("api/", quick_start.quick_start, name="quick_start"),

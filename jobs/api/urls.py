@@ -1,4 +1,4 @@
-"""Addresses for programs, at the root of the site as they are at the vendors'."""
+"""The API's URLs, at the root of the site as they are at the vendors'."""
 
 from django.urls import include, path, re_path
 

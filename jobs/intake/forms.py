@@ -59,7 +59,7 @@ def check_picture(file: TemporaryUploadedFile, team_id: int) -> Header:
     if not size:
         raise UploadRefusedError(_("The file is empty."))
     if size > MAX_UPLOAD_BYTES:
-        message = _("The file has %(size)s; %(limit)s are allowed.")
+        message = _("The file is %(size)s; at most %(limit)s are allowed.")
         sizes = {"size": filesizeformat(size), "limit": filesizeformat(MAX_UPLOAD_BYTES)}
         raise UploadRefusedError(message % sizes, TOO_LARGE)
     try:
@@ -86,5 +86,5 @@ def _refusal(error: ApiError) -> UploadRefusedError:
         message = _("The picture has too many pixels; %(limit)s megapixels are allowed.")
         return UploadRefusedError(message % {"limit": MAX_UPLOAD_PIXELS // 1_000_000}, TOO_LARGE)
     return UploadRefusedError(
-        _("This is no picture that we can read. JPEG, PNG, WebP, TIFF, GIF and BMP are fine, if undamaged.")
+        _("We can't read this file as a picture. JPEG, PNG, WebP, TIFF, GIF and BMP work, if undamaged.")
     )

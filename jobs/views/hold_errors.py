@@ -1,5 +1,4 @@
-"""Why no credits were held for a picture, in the reader's language: what it may cost, what is left, when
-there is more."""
+"""Messages that say why no credits were held for a picture, in the reader's language."""
 
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
@@ -16,10 +15,11 @@ from accounts.ledger.operations import (
 PAYMENT_REQUIRED = 402
 
 
-def told(error: LedgerError) -> str:
+def message_for(error: LedgerError) -> str:
+    """Return what the picture may cost, what is left, and when there is more."""
     match error:
         case AllowanceUsedUpError():
-            return _beyond_an_allowance(error)
+            return _allowance_message(error)
         case InsufficientCreditsError():
             message = _("This picture may cost %(asked)s credits, and %(available)s are available.")
             asked, available = error.asked_microcredits, error.available_microcredits
@@ -28,10 +28,10 @@ def told(error: LedgerError) -> str:
             message = _("The team owes %(credits)s credits. New pictures wait until they are covered.")
             return message % {"credits": display(error.owed_microcredits)}
         case _:
-            return _("The team's credits don't reach.")
+            return _("The team hasn't enough credits.")
 
 
-def _beyond_an_allowance(error: AllowanceUsedUpError) -> str:
+def _allowance_message(error: AllowanceUsedUpError) -> str:
     allowance = error.allowance
     if allowance.api_key_id:
         message = _(

@@ -35,7 +35,7 @@ def again(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     except NotFailedError:
         messages.info(request, _("This picture is under way or done already."))
     except AllowanceUsedUpError as error:
-        messages.error(request, hold_errors.told(error))
+        messages.error(request, hold_errors.message_for(error))
         return render(request, "jobs/job.html", _shown(member, pk), status=hold_errors.PAYMENT_REQUIRED)
     except LedgerError:
         messages.error(request, _("There aren't enough credits to try again."))

@@ -1,4 +1,4 @@
-"""The workbench: drop pictures, watch them, take them away."""
+"""The workspace: drop pictures, watch them, take the cut-outs away."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Refusal:
-    """One file of a drop that was not accepted, and why."""
+    """A file of a drop that wasn't accepted, and why."""
 
     name: str
     message: str
@@ -40,8 +40,8 @@ class Refusal:
 
 
 @require_GET
-def atelier(request: HttpRequest, team: str) -> HttpResponse:
-    """The drop area, and the batch that is named in the address or begun by this page."""
+def workspace(request: HttpRequest, team: str) -> HttpResponse:
+    """Show the drop area, and the batch that the address names or this page begins."""
     member = enter(request, team)
     remember(request, member.team)
     batch = _uuid(request.GET.get("batch")) or uuid4()
@@ -50,18 +50,17 @@ def atelier(request: HttpRequest, team: str) -> HttpResponse:
 
 @require_GET
 def batch(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
-    """The batch's grid alone, for polling: nothing where nothing has changed."""
+    """Show the batch's grid alone, for polling; 204 if nothing has changed."""
     member = enter(request, team)
-    shown = {"team": member.team} | _grid(member, batch)
-    return polling.fragment(request, "jobs/_grid.html", shown)
+    return polling.fragment(request, "jobs/_grid.html", {"team": member.team} | _grid(member, batch))
 
 
 @require_POST
 def upload(request: HttpRequest, team: str) -> HttpResponse:
-    """Take in the dropped files, each on its own: one that is refused doesn't hold up the others.
+    """Submit the dropped files, each on its own: one that is refused doesn't hold up the others.
 
-    The page's script sends one file a request and is answered with a status and a text; a plain form
-    sends all at once and is shown the page again.
+    The page's script sends one file per request and gets a status and a text; a plain form sends all of them
+    and gets the page again.
     """
     member = enter(request, team, Role.MEMBER)
     batch = _uuid(request.POST.get("batch")) or uuid4()
@@ -74,8 +73,8 @@ def upload(request: HttpRequest, team: str) -> HttpResponse:
         return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
     if not refusals:
         return redirect(f"{reverse('atelier', args=[team])}?batch={batch}")
-    shown = _page(member, batch) | {"refusals": refusals}
-    return render(request, "jobs/atelier.html", shown, status=max(refusal.status for refusal in refusals))
+    context = _page(member, batch) | {"refusals": refusals}
+    return render(request, "jobs/atelier.html", context, status=max(refusal.status for refusal in refusals))
 
 
 def _submit(member: Membership, form: UploadForm, file: "UploadedFile[Any]") -> Job | Refusal:
@@ -86,24 +85,24 @@ def _submit(member: Membership, form: UploadForm, file: "UploadedFile[Any]") -> 
     except UploadRefusedError as error:
         return Refusal(name, error.message, error.status)
     except LedgerError as error:
-        return Refusal(name, hold_errors.told(error), hold_errors.PAYMENT_REQUIRED)
+        return Refusal(name, hold_errors.message_for(error), hold_errors.PAYMENT_REQUIRED)
     except RequestReusedError:
-        return Refusal(name, _("Another picture was sent under this number before."), CONFLICT)
+        message = _("This upload came before, with another picture. Drop the file again.")
+        return Refusal(name, message, CONFLICT)
     except OSError as error:
         if error.errno not in FULL:
             raise
-        log.error("the disk is full", error=str(error))  # noqa: TRY400 - where says nothing
-        return Refusal(name, _no_room(), INSUFFICIENT_STORAGE)
-
-
-def _no_room() -> str:
-    return _("The server's disk is full, so nothing was stored and no credits were held. Tell its operator.")
+        log.error("the disk is full", error=str(error))  # noqa: TRY400 - a traceback adds nothing
+        message = _(
+            "The server's disk is full, so nothing was stored and no credits were held. Tell its operator."
+        )
+        return Refusal(name, message, INSUFFICIENT_STORAGE)
 
 
 def _page(member: Membership, batch: UUID) -> dict[str, object]:
     may_spend = member.role >= Role.MEMBER
-    shown = {"team": member.team, "may_spend": may_spend, "batch": batch, "price": estimate(MEGAPIXEL)}
-    return shown | _grid(member, batch)
+    context = {"team": member.team, "may_spend": may_spend, "batch": batch, "price": estimate(MEGAPIXEL)}
+    return context | _grid(member, batch)
 
 
 def _grid(member: Membership, batch: UUID) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The OpenAPI document as a page of our own.
 
 ninja bundles Swagger UI and Redoc, and neither holds up here. Swagger UI runs under the strict CSP but fails
-axe's checks (contrast, an unnamed list) and is wider than a phone's screen; Redoc stops without inline styles.
+axe's checks (contrast, an unnamed list) and is wider than a phone; Redoc stops without inline styles.
 """
 
 from collections.abc import Iterator

@@ -167,7 +167,7 @@ def test_a_bad_file_does_not_hold_up_the_others(world: World, client: Client) ->
     response = drop(client, world, world.bob, good[0], *bad, good[1])
     assert response.status_code == 400
     assert sorted(Job.objects.values_list("name", flat=True)) == ["a.png", "b.png"]
-    for expected in ("letter.jpg", "no picture that we can read", "no.jpg", "The file is empty"):
+    for expected in ("letter.jpg", "read this file as a picture", "no.jpg", "The file is empty"):
         assert expected in text(response)
     assert [refusal.name for refusal in response.context["refusals"]] == ["letter.jpg", "no.jpg"]
 
@@ -198,7 +198,7 @@ def test_a_refusal_is_a_plain_text_to_a_script(world: World, client: Client, set
     response = send(client, world, world.bob, file(b"a letter"))
     assert response.status_code == 400
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert text(response).startswith("This is no picture")
+    assert text(response).startswith("We can't read this file")
     assert_nothing_happened(settings)
 
 
@@ -266,8 +266,10 @@ def test_a_keys_allowance_is_told_from_ones_own(world: World, noon: None) -> Non
     allowances.grant(key, limit=CREDIT, period="month")
     with pytest.raises(ledger.AllowanceUsedUpError) as caught:
         ledger.hold(world.team, 2 * CREDIT, key="a", reference="", actor=world.bob, api_key=key)
-    assert "1 of the API key's allowance are left: 0 of 1 a month are used" in hold_errors.told(caught.value)
-    assert "1 April 2026, 00:00" in hold_errors.told(caught.value)
+    assert "1 of the API key's allowance are left: 0 of 1 a month are used" in hold_errors.message_for(
+        caught.value
+    )
+    assert "1 April 2026, 00:00" in hold_errors.message_for(caught.value)
 
 
 @pytest.mark.parametrize(("credits_", "tone"), [(8, "fail"), (9, "doubt"), (10, "doubt"), (11, "")])
@@ -298,7 +300,7 @@ def test_a_requests_number_stands_for_one_picture(world: World, client: Client) 
     send(client, world, world.bob, file(), **ids)
     response = send(client, world, world.bob, file(small_png(9, 9)), **ids)
     assert response.status_code == 409
-    assert "Another picture" in text(response)
+    assert "came before, with another picture" in text(response)
     assert Job.objects.count() == 1
     assert ledger.balances(world.team).held == CREDIT
 
