@@ -172,7 +172,7 @@ def _broker() -> Finding:
 
 
 def _beat() -> Finding:
-    """Check beat by what a worker noted when it ran beat's last task."""
+    """Reads what a worker noted when it carried out an announcement of Beat's."""
     ran_at = PeriodicTask.objects.filter(name=periodic.BEAT).values_list("ran_at", flat=True).first()
     if ran_at is None:
         return False, _("Nothing has come from Beat yet. Is it running, and a worker?")

@@ -1,4 +1,4 @@
-"""Ask if the database answers, without waiting for one that hangs."""
+"""Whether the database answers, asked so that nobody waits for one that hangs."""
 
 import time
 from dataclasses import dataclass, field
@@ -39,11 +39,8 @@ _last.done.set()
 
 
 def database_answers() -> bool:
-    """Return within two seconds if the database answers.
-
-    Probes at the same time share one question, so they can't use up the database's connections, nor threads
-    while it hangs.
-    """
+    """Return within two seconds. All who ask at the same time share one question, so that probes can't use up
+    the database's connections, nor threads while it hangs."""
     global _last  # noqa: PLW0603 - one in each process
     with _lock:
         if _last.done.is_set():

@@ -1,6 +1,7 @@
-"""Print the processes of the Procfile that these settings need, as honcho's arguments.
+"""``python -m pixian_web.processes`` prints which processes of the Procfile these settings need, as honcho's
+arguments.
 
-honcho numbers ports itself unless it gets one, and would override ``PORT``.
+honcho numbers ports itself unless it is told one, and would override ``PORT``.
 """
 
 import sys

@@ -35,7 +35,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def health_page(request: HttpRequest) -> HttpResponse:
-    """Show staff each part of the instance, and what is wrong with it."""
+    """What an operator has to know: each part of the instance, and what is wrong with it. For staff."""
     if not getattr(request.user, "is_staff", False):
         raise Http404
     checks = health.checks()
@@ -44,7 +44,7 @@ def health_page(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def too_often(request: HttpRequest) -> HttpResponse:
-    """Say when to come back to a user who guessed or asked too often."""
+    """Where somebody guessed or asked too often: when to come back."""
     minutes = FORGOTTEN_AFTER_MINUTES
     page = render(request, "429.html", {"minutes": minutes}, status=TOO_MANY_REQUESTS)
     page["Retry-After"] = str(minutes * 60)
@@ -53,11 +53,8 @@ def too_often(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - Django passes it
-    """Refuse a form without its token.
-
-    Over plain HTTP the browser keeps no cookie of a site set up for HTTPS, so no token ever fits; the page
-    then says so.
-    """
+    """Refuse a form without its token. Over plain HTTP the browser keeps no cookie of a site set up for
+    HTTPS, so that no token ever fits: then the page says so."""
     insecure = settings.BEHIND_HTTPS and not request.is_secure()
     page = render_to_string("403_csrf.html", {"public_url": settings.PUBLIC_URL if insecure else ""})
     return HttpResponse(page, status=FORBIDDEN)
@@ -65,7 +62,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noq
 
 @login_not_required
 def broken(request: HttpRequest) -> HttpResponse:
-    """Respond where a view failed: say plainly what an operator can mend; scripts get plain text."""
+    """Where a view failed. What an operator can mend is said plainly, and scripts are told in plain text."""
     status, heading, meaning = _what_broke(sys.exc_info()[1])
     if request.headers.get("HX-Request"):
         return HttpResponse(meaning, status=status, content_type="text/plain; charset=utf-8")

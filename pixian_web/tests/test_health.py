@@ -33,7 +33,7 @@ def said(name: str) -> health.Check:
 
 @pytest.fixture(autouse=True)
 def paid_upstream(settings: Settings) -> Any:
-    """Serve the contract where the settings point."""
+    """A server of the contract, which the settings point at."""
     with serving() as server:
         settings.PIXIAN_EMBEDDED = False
         settings.PIXIAN_API_URL = server.url

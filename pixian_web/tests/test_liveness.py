@@ -20,7 +20,7 @@ REFUSED = "connection refused by db.internal"
 
 @pytest.fixture
 def going_on() -> Iterator[Event]:
-    """Let what hangs go on, once this is set."""
+    """What hangs goes on once this is set."""
     event = Event()
     yield event
     event.set()

@@ -25,7 +25,7 @@ def prepare(data_dir: Path, **settings: str) -> "subprocess.CompletedProcess[str
 
 
 def modes(data_dir: Path) -> dict[str, int]:
-    """Return what others may do, by name, with nothing left out."""
+    """What others may do, by name; nothing is left out."""
     return {
         str(path.relative_to(data_dir)): stat.S_IMODE(path.stat().st_mode)
         for path in (data_dir, *data_dir.rglob("*"))
@@ -41,7 +41,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data_dir(prepared: Path, tmp_path: Path) -> Path:
-    """Return a copy to change."""
+    """A copy, to do something to."""
     shutil.copytree(prepared, tmp_path / "data")
     return tmp_path / "data"
 

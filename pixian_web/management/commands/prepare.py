@@ -67,7 +67,7 @@ class Command(BaseCommand):
             self.stderr.write(f"\n  {error}\n")
 
     def _owner(self) -> User:
-        """Create the first owner; a second start finds them and adds nothing."""
+        """The first owner; a second start finds them and adds nothing."""
         owner = User.objects.filter(is_superuser=True).order_by("-is_active", "pk").first()
         owner = owner or User.objects.create_superuser(FIRST_OWNER)
         if not Team.objects.exists():
@@ -75,7 +75,7 @@ class Command(BaseCommand):
         return owner
 
     def _way_in(self, owner: User) -> str:
-        """Return a log-in link until a superuser has logged in once, then how to get one.
+        """A link until a superuser has logged in for the first time, then how to get one.
 
         Under systemd the output of every start lands in the journal, which more people read than may be
         superuser, and a link asks for no second factor.
