@@ -59,7 +59,7 @@ def check_picture(file: TemporaryUploadedFile, team_id: int) -> Header:
     if not size:
         raise UploadRefusedError(_("The file is empty."))
     if size > MAX_UPLOAD_BYTES:
-        message = _("The file is %(size)s; at most %(limit)s are allowed.")
+        message = _("The file is %(size)s; the limit is %(limit)s.")
         sizes = {"size": filesizeformat(size), "limit": filesizeformat(MAX_UPLOAD_BYTES)}
         raise UploadRefusedError(message % sizes, TOO_LARGE)
     try:
@@ -71,20 +71,18 @@ def check_picture(file: TemporaryUploadedFile, team_id: int) -> Header:
 def _refusal(error: ApiError) -> UploadRefusedError:
     """Return the contract's refusal in the reader's language."""
     if isinstance(error, ServerFailed):
-        message = _(
-            "Too many large pictures are being read at the moment. Upload this one again in a minute."
-        )
+        message = _("Too many large pictures are being read right now. Upload this one again in a minute.")
         return UploadRefusedError(message, BUSY)
     if isinstance(error, TooComplex):
         return UploadRefusedError(
             _(
-                "This picture's file is built in a way that takes too long to read. "
-                "Save it again with an image editor, and upload that file."
+                "This file is built in a way that takes too long to read. Save the picture again with "
+                "an image editor, then upload that file."
             )
         )
     if error.code == Code.TOO_MANY_PIXELS:
-        message = _("The picture has too many pixels; %(limit)s megapixels are allowed.")
+        message = _("The picture has too many pixels; the limit is %(limit)s megapixels.")
         return UploadRefusedError(message % {"limit": MAX_UPLOAD_PIXELS // 1_000_000}, TOO_LARGE)
     return UploadRefusedError(
-        _("We can't read this file as a picture. JPEG, PNG, WebP, TIFF, GIF and BMP work, if undamaged.")
+        _("This isn't a picture we can read. Upload an undamaged JPEG, PNG, WebP, TIFF, GIF or BMP file.")
     )

@@ -21,27 +21,32 @@ def message_for(error: LedgerError) -> str:
         case AllowanceUsedUpError():
             return _allowance_message(error)
         case InsufficientCreditsError():
-            message = _("This picture may cost %(asked)s credits, and %(available)s are available.")
+            message = _(
+                "This picture may cost %(asked)s credits, but only %(available)s are available. "
+                "Nothing was held."
+            )
             asked, available = error.asked_microcredits, error.available_microcredits
             return message % {"asked": display(asked), "available": display(available)}
         case OwingError():
-            message = _("The team owes %(credits)s credits. New pictures wait until they are covered.")
+            message = _(
+                "The team owes %(credits)s credits. New pictures are refused until they are paid off."
+            )
             return message % {"credits": display(error.owed_microcredits)}
         case _:
-            return _("The team hasn't enough credits.")
+            return _("The team doesn't have enough credits.")
 
 
 def _allowance_message(error: AllowanceUsedUpError) -> str:
     allowance = error.allowance
     if allowance.api_key_id:
         message = _(
-            "This picture may cost %(asked)s credits, and %(left)s of the API key's allowance are left: "
-            "%(used)s of %(limit)s a %(period)s are used. It renews on %(when)s."
+            "This picture may cost %(asked)s credits, but the API key's allowance has only "
+            "%(left)s left: %(used)s of %(limit)s per %(period)s are used. It renews on %(when)s."
         )
     else:
         message = _(
-            "This picture may cost %(asked)s credits, and %(left)s of your allowance are left: %(used)s of "
-            "%(limit)s a %(period)s are used. It renews on %(when)s."
+            "This picture may cost %(asked)s credits, but your allowance has only %(left)s left: "
+            "%(used)s of %(limit)s per %(period)s are used. It renews on %(when)s."
         )
     limit, used = allowance.limit_microcredits, error.used_microcredits
     return message % {

@@ -87,14 +87,18 @@ def _submit(member: Membership, form: UploadForm, file: "UploadedFile[Any]") -> 
     except LedgerError as error:
         return Refusal(name, hold_errors.message_for(error), hold_errors.PAYMENT_REQUIRED)
     except RequestReusedError:
-        message = _("This upload came before, with another picture. Drop the file again.")
+        message = _(
+            "Another picture was already uploaded under this request number. Reload the page, then "
+            "upload this one again."
+        )
         return Refusal(name, message, CONFLICT)
     except OSError as error:
         if error.errno not in FULL:
             raise
         log.error("the disk is full", error=str(error))  # noqa: TRY400 - a traceback adds nothing
         message = _(
-            "The server's disk is full, so nothing was stored and no credits were held. Tell its operator."
+            "The server's disk is full, so nothing was stored and no credits were held. Tell the "
+            "person who runs this site."
         )
         return Refusal(name, message, INSUFFICIENT_STORAGE)
 

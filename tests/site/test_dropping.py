@@ -65,7 +65,7 @@ def test_more_files_than_the_browser_tells_at_once(owner_page: Page, tmp_path: P
         (folder / f"{number}.png").write_text("no picture")
     drop(owner_page, folder)
     expect(
-        owner_page.locator("[data-pending] .tile.refused", has_text="read this file as a picture")
+        owner_page.locator("[data-pending] .tile.refused", has_text="a picture we can read")
     ).to_have_count(130)
 
 

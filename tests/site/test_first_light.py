@@ -44,7 +44,7 @@ def cut_out_three(page: Page, instance: Instance, drop: list[Path]) -> None:
     expect(page.locator("#batch .tile", has_text="done")).to_have_count(3)
     refused = page.locator("[data-pending] .tile")
     expect(refused).to_have_count(1)
-    expect(refused).to_contain_text("read this file as a picture")
+    expect(refused).to_contain_text("a picture we can read")
     expect(page.locator("#balance")).to_contain_text("99.36")
 
     page.locator("#batch .tile", has_text="coffee.jpg").get_by_role("link", name="coffee.jpg").last.click()

@@ -163,7 +163,7 @@ def test_an_allowance_that_does_not_reach_is_told_and_changes_nothing(
     before = Transfer.objects.count()
     response = again(client, world, world.bob, failed.pk)
     assert response.status_code == 402
-    assert "0.5 of your allowance are left: 0 of 0.5 a week are used" in response.content.decode()
+    assert "your allowance has only 0.5 left: 0 of 0.5 per week are used" in response.content.decode()
     assert page(world, "again", failed.pk) in response.content.decode()
     failed.refresh_from_db()
     assert (failed.state, failed.reason, failed.attempts.count()) == ("failed", "refused", 1)

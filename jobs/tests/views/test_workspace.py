@@ -167,7 +167,7 @@ def test_a_bad_file_does_not_hold_up_the_others(world: World, client: Client) ->
     response = drop(client, world, world.bob, good[0], *bad, good[1])
     assert response.status_code == 400
     assert sorted(Job.objects.values_list("name", flat=True)) == ["a.png", "b.png"]
-    for expected in ("letter.jpg", "read this file as a picture", "no.jpg", "The file is empty"):
+    for expected in ("letter.jpg", "a picture we can read", "no.jpg", "The file is empty"):
         assert expected in text(response)
     assert [refusal.name for refusal in response.context["refusals"]] == ["letter.jpg", "no.jpg"]
 
@@ -198,7 +198,7 @@ def test_a_refusal_is_a_plain_text_to_a_script(world: World, client: Client, set
     response = send(client, world, world.bob, file(b"a letter"))
     assert response.status_code == 400
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert text(response).startswith("We can't read this file")
+    assert text(response).startswith("This isn't a picture we can read")
     assert_nothing_happened(settings)
 
 
@@ -209,7 +209,7 @@ def test_too_few_credits_are_told_with_both_amounts(
     ledger.adjust(world.team, -99_250_000, key="rest", actor=world.alice, memo="for the test")
     response = way(client, world, world.bob, file(small_png(1500, 1000)))
     assert response.status_code == 402
-    assert "cost 1.5 credits, and 0.75 are available" in text(response)
+    assert "cost 1.5 credits, but only 0.75 are available" in text(response)
     assert_nothing_happened(settings)
 
 
@@ -252,7 +252,7 @@ def test_an_allowance_that_does_not_reach_says_so_and_writes_nothing(
     response = way(client, world, world.bob, file())
     assert response.status_code == 402
     assert (
-        "This picture may cost 1 credits, and 0.5 of your allowance are left: 8.5 of 9 a day are used. "
+        "This picture may cost 1 credits, but your allowance has only 0.5 left: 8.5 of 9 per day are used. "
         "It renews on 5 March 2026, 00:00."
     ) in text(response)
     assert not Job.objects.exists()
@@ -266,7 +266,7 @@ def test_a_keys_allowance_is_told_from_ones_own(world: World, noon: None) -> Non
     allowances.grant(key, limit=CREDIT, period="month")
     with pytest.raises(ledger.AllowanceUsedUpError) as caught:
         ledger.hold(world.team, 2 * CREDIT, key="a", reference="", actor=world.bob, api_key=key)
-    assert "1 of the API key's allowance are left: 0 of 1 a month are used" in hold_errors.message_for(
+    assert "the API key's allowance has only 1 left: 0 of 1 per month are used" in hold_errors.message_for(
         caught.value
     )
     assert "1 April 2026, 00:00" in hold_errors.message_for(caught.value)
@@ -300,7 +300,7 @@ def test_a_requests_number_stands_for_one_picture(world: World, client: Client) 
     send(client, world, world.bob, file(), **ids)
     response = send(client, world, world.bob, file(small_png(9, 9)), **ids)
     assert response.status_code == 409
-    assert "came before, with another picture" in text(response)
+    assert "Another picture" in text(response)
     assert Job.objects.count() == 1
     assert ledger.balances(world.team).held == CREDIT
 
