@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import connection, connections
-from django.utils.datastructures import MultiValueDict
 from PIL import Image
 from pytest_django import Settings
 
@@ -20,7 +18,7 @@ from accounts.ledger.money import MICROCREDITS
 from accounts.models import Membership, Role, Team, Transfer, User
 from accounts.teams.create import open_team
 from jobs.intake.forms import UploadForm
-from jobs.intake.submit import submit
+from jobs.intake.submit import Upload, submit
 from jobs.models import Attempt, Job
 
 ROOT = Path(__file__).parent
@@ -111,8 +109,7 @@ class World:
 
     def job(self, picture: bytes | None = None, user: User | None = None, **ids: Any) -> Job:
         """A submitted job of the team."""
-        form = upload(picture or small_png(), **ids)
-        sent = form.upload()
+        sent = upload(picture or small_png(), **ids)
         with sent.file:
             return submit(self.team, user or self.alice, sent)
 
@@ -145,15 +142,12 @@ def hold_of(attempt: Attempt) -> Transfer:
     return attempt.hold
 
 
-def upload(picture: bytes, name: str = "photo.png", **ids: Any) -> UploadForm:
-    """A valid form with the picture as Django receives it."""
+def upload(picture: bytes, name: str = "photo.png", **ids: Any) -> Upload:
+    """Return a valid upload, its picture in a file as Django receives it."""
     file = TemporaryUploadedFile(name, "image/png", len(picture), None)
     file.write(picture)
     file.seek(0)
-    data = {"request_id": ids.get("request_id", uuid4()), "batch": ids.get("batch", uuid4())}
-    form = UploadForm(data, MultiValueDict({"image": [file]}))
-    assert form.is_valid(), form.errors
-    return form
+    return UploadForm(ids).upload(file, team_id=0)
 
 
 def small_png(width: int = 1000, height: int = 1000) -> bytes:

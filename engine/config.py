@@ -13,18 +13,16 @@ from typing import Self
 
 import environ
 
+from engine.environment import ConfigError, Environment
 from pixian.protocol.credentials import Credentials, kept_secret
 from pixian.protocol.credits import UnreadableCreditsError, is_finer, parse_credits
 from pixian.server.ssrf import Network
 from pixian.server.url_fetcher import PORTS
 
 ROOT = Path(__file__).resolve().parent.parent
+MAX_PORT = 65535
 MAX_SOCKET_PATH_BYTES = 100
 """Linux ends a Unix socket's path at 108 bytes, other systems at 104, the closing zero included."""
-
-
-class ConfigError(ValueError):
-    """A setting that can't be used; the message names it and says what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +53,18 @@ class Config:
     def from_env(cls, env_file: Path = ROOT / ".env") -> Self:
         """The settings in force; the environment wins over ``env_file``. Raises ConfigError."""
         environ.Env.read_env(env_file)
-        env = environ.Env()
+        env = Environment()
         return cls(
-            data_dir=_folder(env.str("DATA_DIR", default="data")),
-            models_dir=_folder(env.str("MODELS_DIR", default="models")),
-            model=env.str("ENGINE_MODEL", default="standard"),
-            api_id=env.str("ENGINE_API_ID", default=""),
-            api_secret=env.str("ENGINE_API_SECRET", default=""),
-            microcredits_per_megapixel=_price(env.str("ENGINE_CREDITS_PER_MEGAPIXEL", default="1")),
-            queue=env.int("ENGINE_QUEUE", default=cls.queue),
-            timeout=env.float("ENGINE_TIMEOUT", default=cls.timeout),
-            fetch_networks=_networks(env.list("FETCH_NETWORKS", default=[])),
-            fetch_ports=frozenset(env.list("FETCH_PORTS", cast=int, default=sorted(PORTS))),
+            data_dir=_folder(env.text("DATA_DIR", default="data")),
+            models_dir=_folder(env.text("MODELS_DIR", default="models")),
+            model=env.text("ENGINE_MODEL", default="standard"),
+            api_id=env.text("ENGINE_API_ID", default=""),
+            api_secret=env.text("ENGINE_API_SECRET", default=""),
+            microcredits_per_megapixel=_price(env.text("ENGINE_CREDITS_PER_MEGAPIXEL", default="1")),
+            queue=env.integer("ENGINE_QUEUE", cls.queue, low=1),
+            timeout=env.number("ENGINE_TIMEOUT", cls.timeout),
+            fetch_networks=_networks(env.items("FETCH_NETWORKS")),
+            fetch_ports=_ports(env.items("FETCH_PORTS", ",".join(map(str, sorted(PORTS))))),
         )
 
     @cached_property
@@ -99,9 +97,16 @@ def _folder(text: str) -> Path:
 
 def _networks(texts: list[str]) -> tuple[Network, ...]:
     try:
-        return tuple(ip_network(text.strip()) for text in texts)
+        return tuple(ip_network(text) for text in texts)
     except ValueError as error:
         raise ConfigError(f"FETCH_NETWORKS must be networks such as 10.1.0.0/16: {error}") from error
+
+
+def _ports(texts: list[str]) -> frozenset[int]:
+    for text in texts:
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MAX_PORT):
+            raise ConfigError(f"FETCH_PORTS names {text!r}; ports are numbers from 1 to {MAX_PORT}")
+    return frozenset(map(int, texts))
 
 
 def _new_credentials() -> str:

@@ -1,3 +1,5 @@
+"""URLs of a team's pictures, below ``/t/<team>/``."""
+
 from django.urls import path, re_path
 
 from jobs.views import history, job, pictures, quick_start, workspace

@@ -1,7 +1,7 @@
 """Gunicorn's settings for the web process.
 
-Requests are read by one loop (``pixian.server.waitress_worker``), so threads are for work alone; several
-processes where programs call more often than one interpreter can book.
+One loop reads the requests (``pixian.server.waitress_worker``), so threads only work. Several processes help
+if programs call more often than one interpreter can book.
 """
 
 import logging
@@ -28,8 +28,8 @@ class worker_class(WaitressWorker):  # noqa: N801 - gunicorn reads this name
 bind = f"127.0.0.1:{PORT}"
 workers = WEB_PROCESSES
 threads = WEB_THREADS
-# Above the upstream's longest answer: the gateway makes paid calls inside a request, and one that is cut off
-# is in doubt.
+# Above the upstream's longest response: the gateway makes paid calls inside a request, and a call that is cut
+# off is in doubt.
 timeout = graceful_timeout = PIXIAN_TIMEOUT + 100
 loglevel = "warning"
 control_socket_disable = True
@@ -38,7 +38,9 @@ logconfig_dict = GUNICORN
 
 
 def post_worker_init(_worker: object) -> None:
-    """Let this process bring programs' calls to their end that others left. Django is set up by now, and the
-    process won't be forked any more."""
+    """Start the thread that finishes API calls whose process died.
+
+    Django is set up by now, and the process won't be forked any more.
+    """
     upstream = import_string("jobs.api.requests.upstream")()
     import_string("jobs.worker.web_watch.start")(upstream)

@@ -1,4 +1,4 @@
-"""Text that comes in by a page's address or form, checked before any view sees it."""
+"""Refuse text in a page's URL or form that the database can't hold, before any view sees it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,9 +16,9 @@ BAD_REQUEST = 400
 class TextMiddleware:
     """Answer 400 to text that the database can't hold.
 
-    It stands behind the middleware for CSRF and log-ins, so that no form is read that those would refuse. The
-    faces for programs are let through: they read their own bodies and answer in their own shape. The names of
-    files are no matter of this, since ``jobs.intake.forms.clean_name`` drops what can't be kept of them.
+    It comes after the middleware for CSRF and sign-in, so that no form is read that those would refuse. The
+    API is let through: it reads its own bodies and has errors of its own. File names need no check, since
+    ``pixian.protocol.file_names.clean`` drops what can't be stored.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -35,7 +35,7 @@ class TextMiddleware:
         return None if all(map(is_storable, _texts(request, arguments))) else _refusal(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """A number of more than 64 bits is the same kind: SQLite can't hold it."""
+        """Refuse a number of more than 64 bits, which SQLite can't hold either."""
         return _refusal(request) if isinstance(error, OverflowError) else None
 
 

@@ -1,4 +1,4 @@
-"""What every answer gets, whichever view made it."""
+"""Middleware for every response, whichever view made it."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -10,7 +10,7 @@ BAD_GATEWAY = 502
 
 
 class HiddenSchemeMiddleware(MiddlewareMixin):
-    """Say what is wrong in place of a redirect to HTTPS that a proxy would send round for ever."""
+    """Replace a redirect to HTTPS that would loop for ever behind the proxy by a text that says why."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         here = f"{settings.PUBLIC_URL}{request.get_full_path()}"
@@ -18,7 +18,7 @@ class HiddenSchemeMiddleware(MiddlewareMixin):
         if not hidden or response.headers.get("Location") != here:
             return response
         text = (
-            f"This site is set up for {settings.PUBLIC_URL}, but its proxy doesn't say whether it was asked "
+            f"This site is set up for {settings.PUBLIC_URL}, but its proxy doesn't say if the request came "
             "over HTTPS. Its operator needs to have the proxy send X-Forwarded-Proto (in nginx: "
             "proxy_set_header X-Forwarded-Proto $scheme;), or to set HTTPS_REDIRECT=false.\n"
         )
@@ -26,7 +26,7 @@ class HiddenSchemeMiddleware(MiddlewareMixin):
 
 
 class PrivateMiddleware(MiddlewareMixin):
-    """Keep answers out of shared caches, unless their view says otherwise. Static files don't pass here."""
+    """Keep responses out of shared caches, unless their view says otherwise. Static files don't pass here."""
 
     def process_response(self, _request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if "public" not in response.headers.get("Cache-Control", ""):

@@ -1,4 +1,4 @@
-"""The address that people use, read from ``PUBLIC_URL``."""
+"""Parse ``PUBLIC_URL``, the site's address as users type it."""
 
 import re
 from dataclasses import dataclass
@@ -8,18 +8,20 @@ from urllib.parse import urlsplit
 import idna
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# As Django accepts it in a request's Host header.
+# The characters that Django accepts in a request's Host header.
 HOST = re.compile(r"[a-z0-9.-]+")
 EXAMPLE = "it must be like https://cutouts.example.org"
 
 
 @dataclass(frozen=True)
 class PublicUrl:
-    """Scheme, host and port as browsers send them; an international host in its ASCII form."""
+    """Scheme, host and port as browsers send them.
+
+    host: an international name in its ASCII form; an IPv6 address in brackets.
+    """
 
     scheme: str
     host: str
-    """An IPv6 address stands in brackets."""
     port: int | None
 
     @property
@@ -32,7 +34,7 @@ class PublicUrl:
 
 
 def parse(text: str) -> PublicUrl:
-    """Read a public URL; raises ValueError, with what is wrong, for one that can't be served."""
+    """Parse a public URL; raises ValueError, which says what is wrong with it."""
     try:
         parts = urlsplit(text.strip())
         host, port = parts.hostname, parts.port
@@ -57,7 +59,7 @@ def _ascii(host: str, text: str) -> str:
     try:
         name = host if host.isascii() else idna.encode(host, uts46=True).decode()
     except idna.IDNAError as error:
-        raise ValueError(f"PUBLIC_URL is {text!r}, whose host is no name of the DNS: {error}") from error
+        raise ValueError(f"PUBLIC_URL is {text!r}, whose host is no DNS name: {error}") from error
     if not HOST.fullmatch(name):
-        raise ValueError(f"PUBLIC_URL is {text!r}, whose host has other signs than letters, digits, - and .")
+        raise ValueError(f"PUBLIC_URL is {text!r}, whose host isn't made of letters, digits, - and .")
     return name

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import django
-import environ
 import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -12,28 +11,26 @@ from django.utils.translation import gettext_lazy as _
 
 from engine.config import Config as EngineConfig
 from pixian.protocol.credentials import kept_secret
-from pixian.protocol.credits import UnreadableCreditsError, parse_credits
 from pixian_web import connections, logs, mail, public_url
+from pixian_web.env import SiteEnvironment, improperly_configured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-environ.Env.read_env(BASE_DIR / ".env")
-env = environ.Env()
-engine_config = EngineConfig.from_env()
+with improperly_configured():
+    engine_config = EngineConfig.from_env(BASE_DIR / ".env")  # which puts the file into the environment
+env = SiteEnvironment()
 
 # Where things are ---------------------------------------------------------------------------------
 
 DATA_DIR = engine_config.data_dir
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # before anything is kept in it
-PORT = env.int("PORT", default=8000)
-DEBUG = env.bool("DEBUG", default=False)
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+PORT = env.integer("PORT", 8000, low=1, high=65535)
+DEBUG = env.boolean("DEBUG", default=False)
+LOG_LEVEL = env.log_level("LOG_LEVEL", "INFO")
 
-SECRET_KEY = env.str("SECRET_KEY", default="") or kept_secret(DATA_DIR / "secret-key", get_random_secret_key)
+SECRET_KEY = env.text("SECRET_KEY") or kept_secret(DATA_DIR / "secret-key", get_random_secret_key)
 
-try:
-    _public = public_url.parse(env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}"))
-except ValueError as _error:
-    raise ImproperlyConfigured(str(_error)) from _error
+with improperly_configured():
+    _public = public_url.parse(env.text("PUBLIC_URL", f"http://127.0.0.1:{PORT}"))
 PUBLIC_URL = _public.origin
 ALLOWED_HOSTS = [_public.host, "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
@@ -41,15 +38,15 @@ CSRF_FAILURE_VIEW = "pixian_web.views.csrf_failure"
 BEHIND_HTTPS = _public.scheme == "https"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_HTTPS else None
-SECURE_SSL_REDIRECT = env.bool("HTTPS_REDIRECT", default=BEHIND_HTTPS)
+SECURE_SSL_REDIRECT = env.boolean("HTTPS_REDIRECT", default=BEHIND_HTTPS)
 SECURE_SSL_HOST = _public.netloc
 # A redirect loses a program's body, and probes ask over plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^api/", r"^v1\.0/"]
-SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=30 * 24 * 60 * 60 if BEHIND_HTTPS else 0)
+SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 30 * 24 * 60 * 60 if BEHIND_HTTPS else 0)
 # Other hosts below this domain aren't ours to decide about, and browsers preload whole domains.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
-TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1 if BEHIND_HTTPS else 0)
+TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1 if BEHIND_HTTPS else 0)
 """How many addresses at the end of X-Forwarded-For our own proxies wrote; see accounts.auth.client_ip."""
 
 # Browsers keep cookies by host and not by port, so two instances on one host would log each other out.
@@ -60,66 +57,57 @@ SESSION_ENGINE = "accounts.auth.sessions"
 
 # The upstream -------------------------------------------------------------------------------------
 
-PIXIAN_API_URL = env.str("PIXIAN_API_URL", default="embedded")
+PIXIAN_API_URL = env.url("PIXIAN_API_URL", "embedded", "https", "http")
 PIXIAN_EMBEDDED = PIXIAN_API_URL == "embedded"
-PIXIAN_SOCKET = engine_config.socket if PIXIAN_EMBEDDED else None
-PIXIAN_API_ID = env.str("PIXIAN_API_ID", default="")
-PIXIAN_API_SECRET = env.str("PIXIAN_API_SECRET", default="")
+PIXIAN_SOCKET = None
+PIXIAN_API_ID = env.text("PIXIAN_API_ID")
+PIXIAN_API_SECRET = env.text("PIXIAN_API_SECRET")
 if PIXIAN_EMBEDDED:
-    PIXIAN_API_ID = engine_config.credentials.api_id
-    PIXIAN_API_SECRET = engine_config.credentials.api_secret
+    with improperly_configured():
+        PIXIAN_SOCKET = engine_config.socket
+        PIXIAN_API_ID = engine_config.credentials.api_id
+        PIXIAN_API_SECRET = engine_config.credentials.api_secret
 elif not (PIXIAN_API_ID and PIXIAN_API_SECRET):
     raise ImproperlyConfigured("PIXIAN_API_URL is set, so PIXIAN_API_ID and PIXIAN_API_SECRET are needed too")
 
-HOLD_CREDITS_PER_MEGAPIXEL = env.str("HOLD_CREDITS_PER_MEGAPIXEL", default="1")
-"""The least that is held for a megapixel before a call; the embedded engine charges 1 by default."""
-try:
-    parse_credits(HOLD_CREDITS_PER_MEGAPIXEL)
-except UnreadableCreditsError as error:
-    raise ImproperlyConfigured(
-        f"HOLD_CREDITS_PER_MEGAPIXEL is {HOLD_CREDITS_PER_MEGAPIXEL!r}; it must be a number such as 1 or 0.25"
-    ) from error
+HOLD_MICROCREDITS_PER_MEGAPIXEL = env.microcredits("HOLD_CREDITS_PER_MEGAPIXEL", "1")
+"""At least so much is held for a megapixel before a call; the embedded engine charges 1 credit by default."""
 
-_alarm_factor = env.str("CHARGE_ALARM_FACTOR", default="10").strip()
-if not (_alarm_factor.isascii() and _alarm_factor.isdigit() and 1 <= int(_alarm_factor[:9]) <= 1_000_000):
-    raise ImproperlyConfigured(
-        f"CHARGE_ALARM_FACTOR is {_alarm_factor!r}; it must be a whole number from 1 to 1000000"
-    )
-CHARGE_ALARM_FACTOR = int(_alarm_factor)
+CHARGE_ALARM_FACTOR = env.integer("CHARGE_ALARM_FACTOR", 10, low=1, high=1_000_000)
 """A charge above so many times its hold, and above one credit, isn't believed: a person looks first."""
 
-PIXIAN_TIMEOUT = env.int("PIXIAN_TIMEOUT", default=200)
+PIXIAN_TIMEOUT = env.integer("PIXIAN_TIMEOUT", 200, low=1)
 """Seconds without a byte, after which a call is in doubt. Pixian asks for 180 at least."""
 
-CALLS_IN_FLIGHT = env.int("CALLS_IN_FLIGHT", default=100)
+CALLS_IN_FLIGHT = env.integer("CALLS_IN_FLIGHT", 100, low=1)
 """The ramp's ceiling over all workers. Pixian wants to be asked before more than 100."""
 
-WORKER_THREADS = env.int("WORKER_THREADS", default=2)
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
+WORKER_THREADS = env.integer("WORKER_THREADS", 2, low=1)
+CELERY_BROKER_URL = env.url("CELERY_BROKER_URL", "", "redis", "rediss", "amqp", "amqps")
 """Where it is set, Celery's workers are woken through it; without it workers poll the database."""
 WAKE_WORKERS = "pixian_web.celery.wake" if CELERY_BROKER_URL else "jobs.queue.notify.skip"
 
-LEASE_SECONDS = env.int("LEASE_SECONDS", default=60)
+LEASE_SECONDS = env.integer("LEASE_SECONDS", 60, low=1)
 
 # Programs -----------------------------------------------------------------------------------------
 
-WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)
-WEB_THREADS = env.int("WEB_THREADS", default=32)
+WEB_PROCESSES = env.integer("WEB_PROCESSES", 1, low=1)
+WEB_THREADS = env.integer("WEB_THREADS", 32, low=1)
 """Requests at once in each."""
 
-WEB_PATIENCE_SECONDS = env.int("WEB_PATIENCE_SECONDS", default=20)
-WEB_LEAST_RATE = env.int("WEB_LEAST_RATE", default=10_000)
+WEB_PATIENCE_SECONDS = env.integer("WEB_PATIENCE_SECONDS", 20, low=1)
+WEB_LEAST_RATE = env.integer("WEB_LEAST_RATE", 10_000)
 """Seconds and bytes a second that a client has to keep (``pixian.server.waitress_channel.Limits``)."""
 
 WEB_THREADS_FOR_PAGES = 8
 """Of these, so many are never taken by programs' calls, which may last minutes."""
 
-GATEWAY_WAIT_SECONDS = env.int("GATEWAY_WAIT_SECONDS", default=30)
+GATEWAY_WAIT_SECONDS = env.integer("GATEWAY_WAIT_SECONDS", 30)
 """How long a program's call waits for its turn, and for an upstream that says 429, before it is told so."""
 
-API_CALLS_PER_KEY = env.int("API_CALLS_PER_KEY", default=300)
-API_CALLS_PER_TEAM = env.int("API_CALLS_PER_TEAM", default=900)
-API_GUESSES_PER_ADDRESS = env.int("API_GUESSES_PER_ADDRESS", default=30)
+API_CALLS_PER_KEY = env.integer("API_CALLS_PER_KEY", 300)
+API_CALLS_PER_TEAM = env.integer("API_CALLS_PER_TEAM", 900)
+API_GUESSES_PER_ADDRESS = env.integer("API_GUESSES_PER_ADDRESS", 30)
 """A minute; 0 is no bound."""
 
 FETCH_NETWORKS, FETCH_PORTS = engine_config.fetch_networks, engine_config.fetch_ports
@@ -185,10 +173,11 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
 DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
-DATABASE_POOL = env.int("DATABASE_POOL", default=16)
+DATABASE_POOL = env.integer("DATABASE_POOL", 16)
 """Connections to PostgreSQL at most, of one process; 0 for no pool."""
+_pool_options = connections.pool_options(DATABASE_POOL)
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A transaction that begins as a reader and then writes fails at once when another has written in
@@ -206,7 +195,7 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # A host that freezes in the middle of a transaction would keep its team's accounts locked for hours.
     DATABASES["default"]["OPTIONS"] = {
         "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=20s",
-        "pool": connections.pool_options(DATABASE_POOL),
+        "pool": _pool_options,
     } | DATABASES["default"].get("OPTIONS", {})
 
 # Wrong passwords and codes are counted here, over all processes and hosts (``accounts.models.CacheEntry``). A
@@ -242,7 +231,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
-VERIFY_EVERY_DAYS = env.int("VERIFY_EVERY_DAYS", default=30)
+VERIFY_EVERY_DAYS = env.integer("VERIFY_EVERY_DAYS", 30)
 """The nightly verification reads each stored result again no sooner than after so many days."""
 
 # Who comes in -------------------------------------------------------------------------------------
@@ -262,7 +251,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 PASSWORD_RESET_TIMEOUT = 60 * 60 * 24  # one-time log-in links too
-SIGNUP_OPEN = env.bool("SIGNUP_OPEN", default=False)
+SIGNUP_OPEN = env.boolean("SIGNUP_OPEN", default=False)
 """Whether strangers may sign up by themselves."""
 
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES
@@ -303,12 +292,12 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True
 
 # Mails --------------------------------------------------------------------------------------------
 
-_mail = env.email_url("EMAIL_URL", default="consolemail://")
+_mail = env.email("EMAIL_URL", "consolemail://")
 globals().update(mail.django_settings(_mail, django.VERSION))
 MAIL_LEAVES = mail.reaches_people(_mail)
 """Whether mails reach people; otherwise they end in the log or a folder, and pages say so."""
 
-DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"Pixian Web <pixian-web@{_public.host}>")
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"Pixian Web <pixian-web@{_public.host}>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 # Without mail nobody could confirm an address. With it nobody must, before logging in: people whom an
 # operator made would be locked out.
@@ -338,7 +327,7 @@ X_FRAME_OPTIONS = "DENY"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("fr", _("French"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
 USE_TZ = True
 
 # Logs ---------------------------------------------------------------------------------------------

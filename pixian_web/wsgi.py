@@ -1,4 +1,4 @@
-"""The web process's entry: ``gunicorn pixian_web.wsgi``."""
+"""The WSGI application: ``gunicorn pixian_web.wsgi``."""
 
 import os
 import re
@@ -15,10 +15,10 @@ _django = get_wsgi_application()
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Serve a request, whose text is UTF-8 whatever its Content-Type says.
+    """Serve a request, reading its text as UTF-8 whatever its Content-Type says.
 
-    Django would read forms and queries by any codec that Python knows. Some make lone surrogates, which no
-    database takes; those that aren't for text ("hex") make it fail before any view or error page.
+    Django would decode forms and queries with any codec that Python knows. Some make lone surrogates, which
+    no database takes; those that aren't for text ("hex") make it fail before any view or error page.
     """
     if "CONTENT_TYPE" in environ:
         environ["CONTENT_TYPE"] = CHARSET.sub("", environ["CONTENT_TYPE"])

@@ -21,7 +21,8 @@ import numpy as np
 from bench.quality import baseline, contact_sheet, dataset
 from bench.quality.metrics import NAMES, Errors, errors
 from bench.quality.scenes import Scene, scenes
-from engine.config import Config, ConfigError
+from engine.config import Config
+from engine.environment import ConfigError
 from engine.models import catalog as models
 from engine.models.packages import PackageError
 from engine.models.spec import ModelError

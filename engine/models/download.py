@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.config import Config, ConfigError
+from engine.config import Config
+from engine.environment import ConfigError
 from engine.models import archives
 from engine.models import catalog as models
 from engine.models.packages import PackageError

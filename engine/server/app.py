@@ -83,7 +83,7 @@ class EngineApp:
                 response.headers.update(version_1.DEPRECATED)
             return list(response(environ, start_response))
 
-    def _answer(self, request: Request) -> Response:
+    def _answer(self, request: UploadRequest) -> Response:
         try:
             return _opened(self._routed(request))
         except ApiError as error:
@@ -97,7 +97,7 @@ class EngineApp:
             response = envelope(ServerFailed(500, 500, "The engine failed; its log says why."))
         return _opened(response)
 
-    def _routed(self, request: Request) -> Response:
+    def _routed(self, request: UploadRequest) -> Response:
         if cors.is_preflight(request.method, request.headers):
             return Response(status=cors.NO_CONTENT, headers=cors.PREFLIGHT)
         match URLS.bind_to_environ(request.environ).match()[0]:
@@ -111,7 +111,7 @@ class EngineApp:
             case _:
                 return self._remove_background(request)
 
-    def _remove_background(self, request: Request, renamed: Renamed = dict) -> Response:
+    def _remove_background(self, request: UploadRequest, renamed: Renamed = dict) -> Response:
         """renamed: gives the fields the names they have in version 2."""
         authenticate(request, self._credentials)
         with self._door.passed():

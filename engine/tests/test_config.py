@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import ROOT, Config, ConfigError
+from engine.config import ROOT, Config
+from engine.environment import ConfigError
 
 NAMES = (
     "DATA_DIR",

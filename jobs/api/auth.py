@@ -1,15 +1,11 @@
-"""Whose program it is: the key, its scope, and how often it may call.
+"""Authenticate API calls by a team's key, and limit how often they come.
 
-What is counted: every call with a right key by the key and its team, refused ones too; every call without one
-by the address it came from. So nobody who guesses uses up what a key's owner may.
+A call with a right key counts once for the key and for its team, whatever becomes of it. A call without one
+counts for the address it came from, so that guessing uses up nobody else's limit.
 """
-
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 from django.conf import settings
 from django.http import HttpRequest
-from werkzeug.exceptions import HTTPException
 
 from accounts import rate_limits
 from accounts.api_keys import keys
@@ -20,91 +16,64 @@ from accounts.rate_limits import Bound, TooFastError
 from jobs.api import call_log
 from jobs.connections import give_back
 from pixian.protocol.credentials import Credentials
-from pixian.protocol.errors import ApiError, Code, Refused, SlowDown
+from pixian.protocol.errors import Code, Refused, SlowDown
 
-REFUSED = {
-    IdUnknownError: (Code.ID_UNKNOWN, "The API Id is unknown: send Id and secret as HTTP Basic."),
+UNKNOWN_ID = (Code.ID_UNKNOWN, "The API Id is unknown: send Id and secret as HTTP Basic.")
+REFUSALS = {
+    IdUnknownError: UNKNOWN_ID,
     KeyDisabledError: (Code.KEY_DISABLED, "This API key was revoked or has expired."),
 }
 WRONG_SECRET = (Code.SECRET_WRONG, "The API secret is wrong.")
 
 
-def key_of(request: HttpRequest, scope: Scope, credentials: Credentials | None = None) -> ApiKey:
-    """The key that a request was sent with. credentials: None for those of its ``Authorization``.
+def authenticate(request: HttpRequest, scope: Scope, credentials: Credentials | None = None) -> ApiKey:
+    """Return the key that a request was sent with, and count the call.
 
-    Raises Refused 401 for no key that opens anything, 403 for one without the scope, and SlowDown where it,
-    its team, or somebody who guesses, calls too often.
+    credentials: read from ``Authorization`` if None.
+    Raises Refused 401 without a usable key and 403 if the key lacks the scope; SlowDown if the key, its team
+    or a guesser's address calls too often.
     """
-    given = credentials or Credentials.from_header(request.headers.get("Authorization", ""))
+    credentials = credentials or Credentials.from_header(request.headers.get("Authorization", ""))
+    if credentials is None:
+        _count_guess(request)
+        raise Refused(401, *UNKNOWN_ID)
     try:
-        key = keys.find(given.api_id, given.api_secret) if given else _nobody()
+        key = keys.find(credentials.api_id, credentials.api_secret)
     except KeyRefusedError as error:
-        _slow_guessing_down(request)
-        code, message = REFUSED.get(type(error), WRONG_SECRET)
-        raise Refused(401, code, message) from error
+        _count_guess(request)
+        raise Refused(401, *REFUSALS.get(type(error), WRONG_SECRET)) from error
     call_log.note_key(key)
     if not key.allows(scope):
-        raise Refused(
-            403, Code.SCOPE_MISSING, f"This API key isn't good for this: it needs the scope {scope.value!r}."
-        )
-    with_patience(key)
+        raise Refused(403, Code.SCOPE_MISSING, f"This API key lacks the scope {scope.value!r}.")
+    _count_call(key)
     keys.note_use(key)
-    give_back()  # the connection: the body may come slowly
+    give_back()  # the connection, since the body may take long to read
     return key
 
 
-def bounds(key: ApiKey) -> list[Bound]:
-    """By which a call of this key is counted. In this order everywhere, since the rows are locked by it."""
+def rate_limits_of(key: ApiKey) -> list[Bound]:
+    """Return the limits that a key's calls count for, always in this order: their rows are locked by it."""
     return [
         Bound(f"key:{key.pk}", settings.API_CALLS_PER_KEY),
         Bound(f"team:{key.team_id}", settings.API_CALLS_PER_TEAM),
     ]
 
 
-def with_patience(key: ApiKey) -> None:
-    """Raises SlowDown where the next call would be one too many."""
+def _count_call(key: ApiKey) -> None:
+    """Count a call for the key and its team, or for neither: raises SlowDown."""
     try:
-        rate_limits.check(bounds(key))
+        rate_limits.take(*rate_limits_of(key))
     except TooFastError as error:
-        raise too_fast(error) from error
+        raise _slow_down("Too many calls for this key or team.", error) from error
 
 
-def count(key: ApiKey) -> None:
-    """Count a call of this key that makes no job; raises SlowDown, and then it isn't counted."""
-    try:
-        rate_limits.take(*bounds(key))
-    except TooFastError as error:
-        raise too_fast(error) from error
-
-
-@contextmanager
-def refusals_counted(key: ApiKey) -> Iterator[None]:
-    """Count a call that is refused inside. One that makes a job counts in that job's transaction."""
-    try:
-        yield
-    except SlowDown:
-        raise
-    except (ApiError, HTTPException):
-        with suppress(SlowDown):  # what was wrong says more than that it was the last call for now
-            count(key)
-        raise
-
-
-def too_fast(error: TooFastError) -> SlowDown:
-    return SlowDown(
-        429, Code.SLOW_DOWN, "Too many calls for this key or team.", retry_after=error.retry_after
-    )
-
-
-def _nobody() -> ApiKey:
-    raise IdUnknownError
-
-
-def _slow_guessing_down(request: HttpRequest) -> None:
-    """A right key is let in all the same."""
+def _count_guess(request: HttpRequest) -> None:
+    """Count a wrong key for its address, where a right key is still let in; raises SlowDown."""
     try:
         rate_limits.take(Bound(f"guesses:{client_subnet(request)}", settings.API_GUESSES_PER_ADDRESS))
     except TooFastError as error:
-        raise SlowDown(
-            429, Code.SLOW_DOWN, "Too many wrong keys from your address.", retry_after=error.retry_after
-        ) from error
+        raise _slow_down("Too many wrong keys from your address.", error) from error
+
+
+def _slow_down(message: str, error: TooFastError) -> SlowDown:
+    return SlowDown(429, Code.SLOW_DOWN, message, retry_after=error.retry_after)

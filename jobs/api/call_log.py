@@ -1,6 +1,6 @@
-"""One line in the log for each program's call: whose it was, what came of it, what it cost, how long it took.
+"""One log line for each API call: its key, outcome, charge and duration.
 
-No address stands in it, since old programs send their key in one.
+The line has no URL, since old programs send their key in it.
 """
 
 import time
@@ -17,12 +17,12 @@ from jobs.models import Attempt, Job
 log = structlog.get_logger(__name__)
 
 KEY_PREFIX = 6
-"""Characters of a key's Id: enough to find it in the team's list."""
+"""Characters of an API Id that are logged: enough to find the key in the team's list."""
 
 
 @dataclass
 class CallLine:
-    """What is known of a call so far. attempt: the one that was made for it; None for a repetition."""
+    """A line as far as it is known. attempt: the call's own; None for a repeated request."""
 
     name: str
     key: ApiKey | None = None
@@ -31,7 +31,7 @@ class CallLine:
     began: float = field(default_factory=time.monotonic)
 
     def write(self, status: int) -> None:
-        """Log the line; once the answer is sent, since only then it is known what was charged."""
+        """Log the line. Called once the response is sent: only then is the charge known."""
         charged = self.attempt.known_microcredits if self.attempt else None
         log.info(
             "call",
@@ -46,11 +46,11 @@ class CallLine:
 
 
 _line: ContextVar[CallLine | None] = ContextVar("line", default=None)
-"""Of the request that this thread serves."""
+"""The line of the request that this thread serves."""
 
 
 def begin(request: HttpRequest) -> CallLine:
-    """Start the line of a request."""
+    """Start a request's line."""
     match = request.resolver_match
     line = CallLine(match.url_name or match.route if match else "")
     _line.set(line)

@@ -1,4 +1,4 @@
-"""What every view of the contract shares: answers that any page may read, and errors in its envelope."""
+"""A decorator for every view of the API: open to any origin, with errors in the contract's envelope."""
 
 import json
 from collections.abc import Callable
@@ -22,70 +22,74 @@ from pixian.server import cors
 log = structlog.get_logger(__name__)
 
 View = Callable[..., HttpResponseBase]
-"""Given the request, and by name the parts of its address."""
+"""Takes the request and, by name, the parts of its path."""
 
-Envelope = Callable[[ApiError], HttpResponse]
+ErrorResponse = Callable[[ApiError], HttpResponse]
 
 NOT_FOUND, NOT_ALLOWED = 404, 405
 
 
-def envelope(error: ApiError) -> HttpResponse:
-    """An error answer of the contract."""
+def error_response(error: ApiError) -> HttpResponse:
+    """Return an error in the contract's envelope."""
     body = json.dumps(error.envelope())
     return HttpResponse(body, "application/json", error.status, headers=error.headers())
 
 
-def speaks(method: str, told: Envelope = envelope) -> Callable[[View], View]:
-    """A view that answers one method, without a session: a key is asked for instead (``access.key_of``), so
-    that another site's page can't act for somebody who is logged in here. told: how its errors look."""
+def api_view(method: str, to_response: ErrorResponse = error_response) -> Callable[[View], View]:
+    """Decorate a view of the API, which answers one method.
+
+    It asks for an API key (``auth.authenticate``) and never looks at the session, so another site's page
+    can't act for a user who is signed in here. to_response: makes the response to an error.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def face(request: WSGIRequest, **parts: str) -> HttpResponseBase:
+        def wrapped(request: WSGIRequest, **parts: str) -> HttpResponseBase:
             if cors.is_preflight(request.method, request.headers):
                 return HttpResponse(status=cors.NO_CONTENT, headers=cors.PREFLIGHT)
             line = call_log.begin(request)
-            response = _answer(request, partial(view, **parts), method, told)
-            # As Django itself does for what is to happen once an answer is sent.
+            response = _respond(request, partial(view, **parts), method, to_response)
+            # Django closes these once the response is sent: only then is it known what was charged.
             closers = response._resource_closers  # type: ignore[attr-defined]
             closers.append(partial(line.write, response.status_code))
             for name, value in cors.OPENED.items():
                 response[name] = value
             return response
 
-        return csrf_exempt(login_not_required(face))
+        return csrf_exempt(login_not_required(wrapped))
 
     return decorate
 
 
-def _answer(request: WSGIRequest, view: View, method: str, told: Envelope) -> HttpResponseBase:
+def _respond(request: WSGIRequest, view: View, method: str, to_response: ErrorResponse) -> HttpResponseBase:
     try:
         if request.method == method:
             return view(request)
-        response = told(Refused(NOT_ALLOWED, NOT_ALLOWED, "Method Not Allowed."))
+        response = to_response(Refused(NOT_ALLOWED, NOT_ALLOWED, "Method Not Allowed."))
         response["Allow"] = f"{method}, OPTIONS"
     except ApiError as error:
-        response = told(error)
-    except HTTPException as error:  # what werkzeug refuses: a form that can't be read, or stops half-way
-        response = told(Refused(error.code or 400, error.code or 400, f"{error.name}."))
+        response = to_response(error)
+    except HTTPException as error:  # werkzeug's, for a form that is malformed or ends too early
+        response = to_response(Refused(error.code or 400, error.code or 400, f"{error.name}."))
     except (OperationalError, InterfaceError) as error:
-        log.error("the database doesn't answer", error=str(error).strip())  # noqa: TRY400 - where says nothing
-        response = told(responses.database_away())
+        # Without a traceback: where the database was needed says nothing about why it is away.
+        log.error("the database doesn't answer", error=str(error).strip())  # noqa: TRY400
+        response = to_response(responses.database_away())
     except Exception as error:
-        log.exception("a program's request failed")
-        response = told(_broken(error))
+        log.exception("an API call failed")
+        response = to_response(_server_error(error))
     return response
 
 
-def _broken(error: Exception) -> ApiError:
-    """What a program is told that can't know better, and what the operator is."""
+def _server_error(error: Exception) -> ApiError:
     if isinstance(error, OSError) and error.errno in spool.FULL:
         return responses.disk_full()
-    return ServerFailed(500, 500, "Something broke here. What was charged is in the books.")
+    return ServerFailed(500, 500, "The server failed. What was charged is in the books.")
 
 
-def nothing(_request: WSGIRequest) -> HttpResponse:
+def raise_not_found(_request: WSGIRequest) -> HttpResponse:
+    """Raise Refused 404, for every path of the API that isn't one."""
     raise Refused(NOT_FOUND, NOT_FOUND, "Not Found.")
 
 
-nothing_here = speaks("GET")(nothing)
+not_found = api_view("GET")(raise_not_found)

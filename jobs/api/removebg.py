@@ -1,4 +1,4 @@
-"""The drop-in for remove.bg: programs written for that service need another host and key, no more."""
+"""The drop-in for remove.bg: programs written for that service change host and key, and nothing else."""
 
 import json
 from dataclasses import asdict
@@ -6,19 +6,18 @@ from typing import BinaryIO, cast
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
-from werkzeug.wrappers import Request
 
 from accounts import rate_limits
 from accounts.ledger import operations as ledger
 from accounts.models import ApiKey, Scope
 from jobs.api import auth, requests
-from jobs.api.decorators import nothing, speaks
+from jobs.api.decorators import api_view, raise_not_found
 from jobs.calls import responses
 from jobs.calls.streaming import StreamedCall
 from jobs.models import Job
 from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError
-from pixian.removebg import account as standing
+from pixian.removebg import account as removebg_account
 from pixian.removebg import errors
 from pixian.removebg.options import JSON, SOURCES, RemovebgOptions
 from pixian.removebg.request import DropInRequest, credentials_of, read_fields, read_source
@@ -26,90 +25,82 @@ from pixian.removebg.response import TYPES, finish
 from pixian.server.form import UploadRequest
 from pixian.server.image_source import name_of
 
-ENDINGS = {kind: ending.value for ending, kind in TYPES.items()}
+EXTENSIONS = {content_type: format_.value for format_, content_type in TYPES.items()}
 
 
-def told(error: ApiError) -> HttpResponse:
-    """An error answer as that service gives it."""
+def error_response(error: ApiError) -> HttpResponse:
+    """Return an error as remove.bg writes it."""
     body = json.dumps(errors.envelope(error))
     return HttpResponse(body, "application/json", errors.status_of(error), headers=errors.headers(error))
 
 
-@speaks("POST", told)
+@api_view("POST", error_response)
 def remove_background(request: WSGIRequest) -> HttpResponse:
-    """``POST /v1.0/removebg``: a job like any other; what it asks for beyond the contract is made here, out
-    of the stored result."""
-    with DropInRequest(request.environ) as came:
-        key = auth.key_of(request, Scope.CUTOUTS, credentials_of(came))
-        with requests.door().passed(key.team_id):
-            with auth.refusals_counted(key):
-                fields = read_fields(came)
-                wanted = RemovebgOptions.parse(fields, request.headers.get("Accept", ""))
-                job, call = _made(request, came, key, fields, wanted)
-            _finish(call)
-            return _rated(key, _answer(job, wanted))
+    """Serve ``POST /v1.0/removebg``: submit a job, and make what the contract hasn't got from its result."""
+    with DropInRequest(request.environ, requests.open_picture_file) as received:
+        key = auth.authenticate(request, Scope.CUTOUTS, credentials_of(received))
+        with requests.concurrency_limit().passed(key.team_id):
+            form = read_fields(received)
+            options = RemovebgOptions.parse(form, request.headers.get("Accept", ""))
+            job, call = _start_call(request, received, key, form, options)
+            if call:
+                call.finish()
+                if call.error:
+                    raise call.error
+            return _add_rate_limit_headers(_respond(job, options), key)
 
 
-@speaks("GET", told)
+@api_view("GET", error_response)
 def account(request: WSGIRequest) -> HttpResponse:
-    """``GET /v1.0/account``: the team's balance."""
-    with UploadRequest(request.environ) as came:
-        key = auth.key_of(request, Scope.BALANCE, credentials_of(came))
-        auth.count(key)
-    balance = standing.account(ledger.balances(key.team).available)
-    return HttpResponse(json.dumps(balance), "application/json")
+    """Serve ``GET /v1.0/account``: the team's balance."""
+    with UploadRequest(request.environ) as received:
+        key = auth.authenticate(request, Scope.BALANCE, credentials_of(received))
+    body = removebg_account.account(ledger.balances(key.team).available)
+    return HttpResponse(json.dumps(body), "application/json")
 
 
-nothing_here = speaks("GET", told)(nothing)
+not_found = api_view("GET", error_response)(raise_not_found)
 
 
-def _made(
-    request: WSGIRequest, came: Request, key: ApiKey, fields: dict[str, str], wanted: RemovebgOptions
+def _start_call(
+    request: WSGIRequest,
+    received: UploadRequest,
+    key: ApiKey,
+    form: dict[str, str],
+    options: RemovebgOptions,
 ) -> tuple[Job, StreamedCall | None]:
-    """The job and its call; raises ApiErrors."""
-    terms = requests.terms(
+    fields = requests.upload_fields(
         request,
         Job.Origin.DROP_IN,
-        wanted.form(),
-        test=wanted.test,
-        ignored=requests.ignored(came, fields, errors.PARAMETERS),
-        face=json.dumps(asdict(wanted), default=str),
+        options.form(),
+        test=options.test,
+        ignored=requests.ignored_names(received, form, errors.PARAMETERS),
+        response_options=json.dumps(asdict(options), default=str),
     )
-    with (
-        read_source(came, fields, requests.fetcher_of(key)) as source,
-        requests.received(source, name_of(came, fields, SOURCES[0]), terms) as upload,
-    ):
-        return requests.make(key, upload)
+    picture = read_source(received, form, requests.fetcher_for(key))
+    return requests.start_call(key, picture, name_of(received, form, SOURCES[0]), fields)
 
 
-def _finish(call: StreamedCall | None) -> None:
-    """Wait until the result is stored and booked; raises ApiErrors."""
-    if call:
-        call.finish()
-        if call.error:
-            raise call.error
-
-
-def _answer(job: Job, wanted: RemovebgOptions) -> HttpResponse:
-    told = responses.headers(job.last_attempt.headers)
+def _respond(job: Job, options: RemovebgOptions) -> HttpResponse:
+    headers = responses.headers(job.last_attempt.headers)
     try:
         with job.result.open() as result:
-            made = finish(wanted, cast("BinaryIO", result), told, (job.width, job.height))
+            made = finish(options, cast("BinaryIO", result), headers, (job.width, job.height))
     except FileNotFoundError as error:
-        raise requests.gone() from error
+        raise requests.result_gone() from error
     response = HttpResponse(made.body, headers=made.headers)
-    if (kind := made.headers["Content-Type"]) != JSON:
-        name = file_names.cut_out_name(job.name, ENDINGS[kind])
+    if (content_type := made.headers["Content-Type"]) != JSON:
+        name = file_names.cut_out_name(job.name, EXTENSIONS[content_type])
         response["Content-Disposition"] = file_names.attachment(name)
     return response
 
 
-def _rated(key: ApiKey, response: HttpResponse) -> HttpResponse:
-    """With how often the key may still call within a minute."""
-    bound = auth.bounds(key)[0]
-    if bound.per_minute:
-        left, paid_off_at = rate_limits.remaining(bound)
-        response["X-RateLimit-Limit"] = str(bound.per_minute)
+def _add_rate_limit_headers(response: HttpResponse, key: ApiKey) -> HttpResponse:
+    """Say how often the key may still call within a minute."""
+    limit = auth.rate_limits_of(key)[0]
+    if limit.per_minute:
+        left, reset_at = rate_limits.remaining(limit)
+        response["X-RateLimit-Limit"] = str(limit.per_minute)
         response["X-RateLimit-Remaining"] = str(left)
-        response["X-RateLimit-Reset"] = str(paid_off_at)
+        response["X-RateLimit-Reset"] = str(reset_at)
     return response

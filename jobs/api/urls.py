@@ -1,4 +1,4 @@
-"""Addresses for programs, at the root of the site as they are at the vendors'."""
+"""The API's URLs, at the root of the site as they are at the vendors'."""
 
 from django.urls import include, path, re_path
 
@@ -12,10 +12,10 @@ urlpatterns = [
     path("api/v2/account", pixian.account, name="api_account"),
     path("v1.0/removebg", removebg.remove_background, name="drop_in_remove_background"),
     path("v1.0/account", removebg.account, name="drop_in_account"),
-    re_path(r"^v1\.0/", removebg.nothing_here, name="drop_in_nothing"),
-    re_path(r"^api/v2/", decorators.nothing_here, name="api_nothing"),
+    re_path(r"^v1\.0/", removebg.not_found, name="drop_in_nothing"),
+    re_path(r"^api/v2/", decorators.not_found, name="api_nothing"),
     path("api/", include(api.urls())),
     path("api/openapi.json", document.openapi_json, name="openapi_json"),
     path("api/docs", page.docs, name="api_docs"),
-    re_path(r"^api(?:/|$)", decorators.nothing_here, name="rest_nothing"),
+    re_path(r"^api(?:/|$)", decorators.not_found, name="rest_nothing"),
 ]

@@ -232,7 +232,8 @@ def _account() -> tuple[str, str]:
 
 def _floor() -> int:
     """Return the micro-credits that are held for a megapixel at least."""
-    return parse_credits(settings.HOLD_CREDITS_PER_MEGAPIXEL)
+    floor: int = settings.HOLD_MICROCREDITS_PER_MEGAPIXEL
+    return floor
 
 
 def _learn(job: Job, charged: int, held: int) -> None:

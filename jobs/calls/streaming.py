@@ -60,6 +60,16 @@ class StreamedCall(Listener):
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self.headers is not None)
 
+    @property
+    def has_ended(self) -> bool:
+        with self._changed:
+            return self._ended
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait until the call has ended, for so long at most."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended, seconds)
+
     def finish(self) -> None:
         """Wait until the call has ended: its result is stored and booked, or there is an error."""
         give_back()  # as in ``wait``

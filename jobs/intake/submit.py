@@ -1,10 +1,11 @@
-"""The only way in, for browser and programs alike: store the source, then hold and queue in one go."""
+"""Submit a picture from a browser or an API call: store its source, hold its credits, queue its job."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.core.files.storage import default_storage
@@ -12,10 +13,8 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
-from accounts import rate_limits
 from accounts.ledger.operations import LedgerError
 from accounts.models import ApiKey, Team, User
-from accounts.rate_limits import Bound, TooFastError
 from jobs.calls import attempts
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency, notify
@@ -24,9 +23,11 @@ from jobs.storage import files
 from pixian.imaging.decode import Header
 
 REMEMBERED = timedelta(hours=24)
-UNDONE = (LedgerError, IntegrityError, DataError, CallLimitError, TooFastError)
-"""After these surely nothing was written. After any other failure the row may be there, only its confirmation
-lost, and the sender comes back for it."""
+"""An idempotency key may stand for another request afterwards."""
+
+NOTHING_WRITTEN = (LedgerError, IntegrityError, DataError, CallLimitError)
+"""After these surely no row was written. After any other error the row may exist and only its confirmation be
+lost; the client then repeats its request and gets that job."""
 
 
 class RequestReusedError(Exception):
@@ -34,18 +35,18 @@ class RequestReusedError(Exception):
 
 
 class NotFailedError(Exception):
-    """Only a failed job can be tried again."""
+    """Only a failed job can be retried."""
 
 
 @dataclass(frozen=True)
 class Upload:
     """A picture that was checked when it came.
 
-    request_id: made by the sender before the first try, so that a repeated request is one job.
-    batch: groups what was dropped together.
-    options: the contract's form fields, as they go to the upstream. test: as they say.
+    request_id: made by the client before its first try, so that a repeated request is one job.
+    batch: groups the pictures of one drop.
+    options: the contract's form fields, as the upstream gets them. test: as they say.
     ignored: the names of fields that aren't options.
-    fingerprint: all but the picture that tells one request from another, as text; "" for none.
+    fingerprint: all that tells one API request from another except its picture; "" if it may not be repeated.
     """
 
     file: TemporaryUploadedFile
@@ -65,43 +66,47 @@ class Upload:
 
 
 def submit(team: Team, user: User, upload: Upload) -> Job:
-    """The queued job, its credits held; the job of the first time where the request is a repetition.
+    """Return the queued job, its credits held, or the first job if the request is a repeat.
 
     Raises what ``ledger.hold`` raises, and RequestReusedError; nothing is kept then.
     """
+    job = _new_job(upload, team=team, created_by=user)
+    try:
+        with _stored_source(job, upload):
+            _queue(job, user)
+    except IntegrityError:
+        # Asked only now, since hardly any browser repeats a request.
+        if first := _find_first(job, upload):
+            return first
+        raise
+    return job
 
-    return _store_and_write(Job(team=team, created_by=user), upload, partial(_queue, user=user))[0]
 
+def submit_and_claim(key: ApiKey, upload: Upload, worker: str, until: float) -> tuple[Job, Attempt | None]:
+    """Return an API call's job, claimed by ``worker``, and its attempt; the first job and None for a repeat.
 
-def submit_and_claim(
-    key: ApiKey, upload: Upload, bounds: list[Bound], worker: str, until: float
-) -> tuple[Job, Attempt | None]:
-    """A program's job, claimed by ``worker`` from the beginning, and the call to be made for it: the first
-    time's job and None where the request is a repetition.
-
-    bounds: by which the call is counted. until: on the monotonic clock, how long to wait for a free call.
-    Raises TooFastError and NoSlotError besides what ``submit`` raises; nothing is kept then.
+    until: on the monotonic clock, how long to wait for a free call.
+    Raises CallLimitError besides what ``submit`` raises; nothing is kept then.
     """
-    if upload.fingerprint:
-        _forget_old_requests(key.team, upload)
-    job = Job(team=key.team, created_by=key.owner, api_key=key, priority=Job.Priority.API)
-
-    def write(job: Job) -> Attempt:
-        refused = False
-        while True:
-            with concurrency.call_limit.turn(key.team_id, until, refused=refused):
-                try:
-                    return _begin(job, bounds, worker)
-                except CallLimitError:  # others were faster
-                    job.pk, refused = None, True
-
-    return _store_and_write(job, upload, write)
+    job = _new_job(upload, team=key.team, created_by=key.owner, api_key=key, priority=Job.Priority.API)
+    if first := _find_first(job, upload):
+        return first, None
+    try:
+        with _stored_source(job, upload):
+            return job, _begin_when_free(job, worker, until)
+    except (IntegrityError, CallLimitError):
+        # The same request was sent twice at once, and the other one was faster.
+        if first := _find_first(job, upload):
+            return first, None
+        raise
 
 
 @transaction.atomic
 def submit_again(job: Job, user: User) -> None:
-    """A failed job once more, as a new attempt with its own hold; raises NotFailedError and what
-    ``ledger.hold`` raises."""
+    """Queue a failed job again, as a new attempt with a hold of its own.
+
+    Raises NotFailedError, and what ``ledger.hold`` raises.
+    """
     if job.is_direct or not claims.requeue(job):
         raise NotFailedError(str(job.pk))
     attempts.prepare(job, user)
@@ -109,16 +114,24 @@ def submit_again(job: Job, user: User) -> None:
 
 
 @transaction.atomic
-def _queue(job: Job, user: User) -> Attempt:
+def _queue(job: Job, user: User) -> None:
     job.save(force_insert=True)
-    attempt = attempts.prepare_first(job, user)
+    attempts.prepare_first(job, user)
     notify.after_commit()
-    return attempt
+
+
+def _begin_when_free(job: Job, worker: str, until: float) -> Attempt:
+    refused = False
+    while True:
+        with concurrency.line.turn(job.team_id, until, refused=refused):
+            try:
+                return _begin(job, worker)
+            except CallLimitError:  # another call was faster
+                job.pk, refused = None, True
 
 
 @transaction.atomic
-def _begin(job: Job, bounds: list[Bound], worker: str) -> Attempt:
-    rate_limits.take(*bounds)
+def _begin(job: Job, worker: str) -> Attempt:
     for name, value in claims.claim_columns(worker).items():
         setattr(job, name, value)
     job.save(force_insert=True)
@@ -127,52 +140,57 @@ def _begin(job: Job, bounds: list[Bound], worker: str) -> Attempt:
     return attempt
 
 
-def _store_and_write(job: Job, upload: Upload, write: Callable[[Job], Attempt]) -> tuple[Job, Attempt | None]:
-    """The file is stored first, so that no row is ever without its file; a crash in between leaves a file
-    that no row names."""
-    digest = files.sha256(upload.file)
-    if first := _known(job.team, upload):
-        return _same(first, upload, digest), None
-    _fill(job, upload, digest)
-    name = files.put(str(job.source.name), upload.file)
-    job.source.name = name
+def _new_job(upload: Upload, **owners: Any) -> Job:
+    header = upload.header
+    job = Job(
+        **owners,
+        request_id=upload.request_id,
+        request_sha256=upload.request_sha256,
+        batch=upload.batch,
+        name=upload.name,
+        origin=upload.origin,
+        options=dict(upload.options),
+        test=upload.test,
+        ignored=list(upload.ignored),
+        source_sha256=files.sha256(upload.file),
+        source_bytes=upload.file.size or 0,
+        content_type=header.content_type,
+        width=header.width,
+        height=header.height,
+    )
+    job.source.name = files.new_source_name(job.team.slug, header.format.lower())
+    job.estimated_microcredits = 0 if job.test else attempts.estimate(job.priced_pixels)
+    return job
+
+
+@contextmanager
+def _stored_source(job: Job, upload: Upload) -> Iterator[None]:
+    """Store a job's source while its rows are written inside; delete it if surely no row was.
+
+    The file comes first, so that no row is ever without its file. A crash in between leaves a file that no
+    row names, which ``storage.quarantine`` finds.
+    """
+    name = job.source.name = files.put(str(job.source.name), upload.file)
     try:
-        return job, write(job)
-    except UNDONE as error:
+        yield
+    except NOTHING_WRITTEN:
         default_storage.delete(name)
-        # The same request was sent twice at once, and the other one was faster.
-        if isinstance(error, IntegrityError | CallLimitError) and (first := _known(job.team, upload)):
-            return _same(first, upload, digest), None
         raise
 
 
-def _fill(job: Job, upload: Upload, digest: str) -> None:
-    job.request_id, job.request_sha256 = upload.request_id, upload.request_sha256
-    job.batch, job.name, job.origin = upload.batch, upload.name, upload.origin
-    job.options, job.test = dict(upload.options), upload.test
-    job.ignored = list(upload.ignored)
-    job.source.name = files.new_source_name(job.team.slug, upload.header.format.lower())
-    job.source_sha256, job.source_bytes = digest, upload.file.size or 0
-    job.content_type = upload.header.content_type
-    job.width, job.height = upload.header.width, upload.header.height
-    job.estimated_microcredits = 0 if job.test else attempts.estimate(job.priced_pixels)
+def _find_first(job: Job, upload: Upload) -> Job | None:
+    """Return the team's job that the same request has made before; raises RequestReusedError.
 
-
-def _known(team: Team, upload: Upload) -> Job | None:
-    """The job that the same request has made before, in the same team. A program that gives its requests no
-    key has made none."""
-    if upload.origin != Job.Origin.BROWSER and not upload.fingerprint:
+    None for an API call without an idempotency key, and for one whose key was last used a day ago.
+    """
+    if job.is_direct and not upload.fingerprint:
         return None
-    return Job.objects.filter(team=team, request_id=upload.request_id).first()
-
-
-def _same(first: Job, upload: Upload, digest: str) -> Job:
-    if (first.source_sha256, first.request_sha256) != (digest, upload.request_sha256):
+    first = Job.objects.filter(team=job.team, request_id=upload.request_id).first()
+    if first is None:
+        return None
+    if job.is_direct and first.created_at < timezone.now() - REMEMBERED:
+        Job.objects.filter(pk=first.pk, request_id=upload.request_id).update(request_id=uuid4())
+        return None
+    if (first.source_sha256, first.request_sha256) != (job.source_sha256, job.request_sha256):
         raise RequestReusedError(str(first.request_id))
     return first
-
-
-def _forget_old_requests(team: Team, upload: Upload) -> None:
-    """After a day a program may use an idempotency key for something else."""
-    old = Job.objects.filter(team=team, request_id=upload.request_id)
-    old.filter(created_at__lt=timezone.now() - REMEMBERED).update(request_id=uuid4())

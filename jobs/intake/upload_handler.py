@@ -1,4 +1,4 @@
-"""Receiving a file without letting it fill the disk."""
+"""Receive a file from a browser without letting it fill the disk."""
 
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 
@@ -6,10 +6,10 @@ from pixian.protocol.limits import MAX_UPLOAD_BYTES
 
 
 class BoundedUploadHandler(TemporaryFileUploadHandler):
-    """Keeps each file on disk up to the contract's limit, and only counts what comes beyond.
+    """Write each file to disk up to the contract's limit, and only count the bytes beyond.
 
-    The form then refuses it by its size, with a message; breaking the connection off would leave the
-    sender without one.
+    The form then refuses it by its size, with a message; a connection that breaks off would leave the user
+    without one.
     """
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
@@ -21,5 +21,5 @@ class BoundedUploadHandler(TemporaryFileUploadHandler):
         try:
             super().receive_data_chunk(raw_data, start)
         except OSError:
-            self.file.close()  # and with it what was written: a full disk needs the room
+            self.file.close()  # which removes it: a full disk needs the room
             raise

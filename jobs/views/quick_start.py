@@ -1,4 +1,4 @@
-"""How a program calls this site: samples with the reader's own host and key, and what there is to know."""
+"""The quick start for programs: samples with the reader's own host and key, limits and errors."""
 
 from dataclasses import dataclass
 
@@ -22,9 +22,9 @@ LANGUAGES = {
     "Java": "Java.java",
     "C#": "csharp.cs",
 }
-"""With the templates under ``jobs/samples``."""
+"""Languages of the samples, with their templates under ``jobs/samples``."""
 
-NOBODY = Credentials("YOUR_API_ID", "YOUR_API_SECRET")
+PLACEHOLDER = Credentials("YOUR_API_ID", "YOUR_API_SECRET")
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Sample:
 @require_GET
 def quick_start(request: HttpRequest, team: str) -> HttpResponse:
     member = enter(request, team)
-    known = _key_of(member)
-    api_id = known.api_id if known else NOBODY.api_id
-    shown = {
+    key = _usable_key(member)
+    api_id = key.api_id if key else PLACEHOLDER.api_id
+    context = {
         "team": member.team,
-        "samples": samples(settings.PUBLIC_URL, Credentials(api_id, NOBODY.api_secret)),
-        "key": known,
+        "samples": samples(settings.PUBLIC_URL, Credentials(api_id, PLACEHOLDER.api_secret)),
+        "key": key,
         "may_make": member.role >= Role.MEMBER,
         "host": settings.PUBLIC_URL,
         "megabytes": MAX_UPLOAD_BYTES >> 20,
@@ -50,20 +50,19 @@ def quick_start(request: HttpRequest, team: str) -> HttpResponse:
         "per_team": settings.API_CALLS_PER_TEAM,
         "patience": settings.GATEWAY_WAIT_SECONDS,
     }
-    return render(request, "jobs/quick_start.html", shown)
+    return render(request, "jobs/quick_start.html", context)
 
 
 def samples(host: str, credentials: Credentials) -> list[Sample]:
-    """In each language, for this host and key."""
-    told = {"url": f"{host}/api/v2/remove-background", "credentials": credentials}
+    """Return a sample in each language, for this host and key."""
+    context = {"url": f"{host}/api/v2/remove-background", "credentials": credentials}
     return [
-        Sample(language, render_to_string(f"jobs/samples/{name}", told).strip() + "\n")
+        Sample(language, render_to_string(f"jobs/samples/{name}", context).strip() + "\n")
         for language, name in LANGUAGES.items()
     ]
 
 
-def _key_of(member: Membership) -> ApiKey | None:
-    """One of the reader's own that the samples work with."""
-    mine = ApiKey.objects.usable().filter(team=member.team, owner=member.user).order_by("-pk")
-    good = [key for key in mine.with_owners_role() if key.allows(Scope.CUTOUTS)]
-    return good[0] if good else None
+def _usable_key(member: Membership) -> ApiKey | None:
+    """Return the member's newest key that the samples work with."""
+    keys = ApiKey.objects.usable().filter(team=member.team, owner=member.user).order_by("-pk")
+    return next((key for key in keys.with_owners_role() if key.allows(Scope.CUTOUTS)), None)

@@ -1,15 +1,14 @@
-"""The workbench: drop pictures, watch them, take them away."""
+"""The workspace: drop pictures, watch them, take the cut-outs away."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import structlog
-from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
@@ -17,7 +16,7 @@ from accounts.ledger.operations import LedgerError
 from accounts.models import Membership, Role
 from accounts.teams.permissions import enter, remember
 from jobs.calls.attempts import estimate
-from jobs.intake.forms import UploadForm
+from jobs.intake.forms import UploadForm, UploadRefusedError
 from jobs.intake.submit import RequestReusedError, submit
 from jobs.models import Job
 from jobs.storage.spool import FULL
@@ -33,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Refusal:
-    """One file of a drop that was not accepted, and why."""
+    """A file of a drop that wasn't accepted, and why."""
 
     name: str
     message: str
@@ -42,7 +41,7 @@ class Refusal:
 
 @require_GET
 def workspace(request: HttpRequest, team: str) -> HttpResponse:
-    """The drop area, and the batch that is named in the address or begun by this page."""
+    """Show the drop area, and the batch that the address names or this page begins."""
     member = enter(request, team)
     remember(request, member.team)
     batch = _uuid(request.GET.get("batch")) or uuid4()
@@ -51,22 +50,22 @@ def workspace(request: HttpRequest, team: str) -> HttpResponse:
 
 @require_GET
 def batch(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
-    """The batch's grid alone, for polling: nothing where nothing has changed."""
+    """Show the batch's grid alone, for polling; 204 if nothing has changed."""
     member = enter(request, team)
-    shown = {"team": member.team} | _grid(member, batch)
-    return polling.fragment(request, "jobs/_grid.html", shown)
+    return polling.fragment(request, "jobs/_grid.html", {"team": member.team} | _grid(member, batch))
 
 
 @require_POST
 def upload(request: HttpRequest, team: str) -> HttpResponse:
-    """Take in the dropped files, each on its own: one that is refused doesn't hold up the others.
+    """Submit the dropped files, each on its own: one that is refused doesn't hold up the others.
 
-    The page's script sends one file a request and is answered with a status and a text; a plain form
-    sends all at once and is shown the page again.
+    The page's script sends one file per request and gets a status and a text; a plain form sends all of them
+    and gets the page again.
     """
     member = enter(request, team, Role.MEMBER)
     batch = _uuid(request.POST.get("batch")) or uuid4()
-    outcomes = [_take(request, member, file, batch) for file in request.FILES.getlist("image")]
+    form = UploadForm({"batch": batch, "request_id": request.POST.get("request_id")})
+    outcomes = [_submit(member, form, file) for file in request.FILES.getlist("image")]
     outcomes = outcomes or [Refusal("", _("Choose a picture first."), 400)]
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
     if request.headers.get("HX-Request"):
@@ -74,47 +73,40 @@ def upload(request: HttpRequest, team: str) -> HttpResponse:
         return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
     if not refusals:
         return redirect(f"{reverse('workspace', args=[team])}?batch={batch}")
-    shown = _page(member, batch) | {"refusals": refusals}
-    return render(request, "jobs/workspace.html", shown, status=max(refusal.status for refusal in refusals))
+    context = _page(member, batch) | {"refusals": refusals}
+    return render(request, "jobs/workspace.html", context, status=max(refusal.status for refusal in refusals))
 
 
-def _take(request: HttpRequest, member: Membership, file: "UploadedFile[Any]", batch: UUID) -> Job | Refusal:
-    data = {"batch": batch, "request_id": request.POST.get("request_id")}
-    form = UploadForm(data, MultiValueDict({"image": [file]}), team=member.team_id)
+def _submit(member: Membership, form: UploadForm, file: "UploadedFile[Any]") -> Job | Refusal:
     name = file_names.clean(file.name or "")
-    if not form.is_valid():
-        return Refusal(name, form.message, form.status)
     try:
-        return submit(member.team, member.user, form.upload())
+        upload = form.upload(cast("TemporaryUploadedFile", file), member.team_id)
+        return submit(member.team, member.user, upload)
+    except UploadRefusedError as error:
+        return Refusal(name, error.message, error.status)
     except LedgerError as error:
         return Refusal(name, hold_errors.message_for(error), hold_errors.PAYMENT_REQUIRED)
     except RequestReusedError:
-        return Refusal(
-            name,
-            _(
-                "Another picture was already uploaded under this request number. Reload the page, then "
-                "upload this one again."
-            ),
-            CONFLICT,
+        message = _(
+            "Another picture was already uploaded under this request number. Reload the page, then "
+            "upload this one again."
         )
+        return Refusal(name, message, CONFLICT)
     except OSError as error:
         if error.errno not in FULL:
             raise
-        log.error("the disk is full", error=str(error))  # noqa: TRY400 - where says nothing
-        return Refusal(name, _no_room(), INSUFFICIENT_STORAGE)
-
-
-def _no_room() -> str:
-    return _(
-        "The server's disk is full, so nothing was stored and no credits were held. Tell the "
-        "person who runs this site."
-    )
+        log.error("the disk is full", error=str(error))  # noqa: TRY400 - a traceback adds nothing
+        message = _(
+            "The server's disk is full, so nothing was stored and no credits were held. Tell the "
+            "person who runs this site."
+        )
+        return Refusal(name, message, INSUFFICIENT_STORAGE)
 
 
 def _page(member: Membership, batch: UUID) -> dict[str, object]:
     may_spend = member.role >= Role.MEMBER
-    shown = {"team": member.team, "may_spend": may_spend, "batch": batch, "price": estimate(MEGAPIXEL)}
-    return shown | _grid(member, batch)
+    context = {"team": member.team, "may_spend": may_spend, "batch": batch, "price": estimate(MEGAPIXEL)}
+    return context | _grid(member, batch)
 
 
 def _grid(member: Membership, batch: UUID) -> dict[str, object]:

@@ -44,8 +44,8 @@ def read_fields(request: Request) -> dict[str, str]:
     return fields
 
 
-def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:
-    """Return the picture's file, to be closed by the caller.
+def read_source(request: UploadRequest, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:
+    """Return the picture's file, which is closed with the request.
 
     Raises Refused 400/1005 for none, SeveralSources, and as ``pixian.server.image_source`` does.
     """
@@ -57,9 +57,11 @@ def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> B
         return cast("BinaryIO", files[0].stream)
     match list(texts):
         case ["image_file_b64"]:
-            return image_source.from_base64("image_file_b64", texts["image_file_b64"], MAX_TEXT_BYTES)
+            return image_source.from_base64(
+                request, "image_file_b64", texts["image_file_b64"], MAX_TEXT_BYTES
+            )
         case ["image_url"]:
-            return image_source.from_url(texts["image_url"], fetcher)
+            return image_source.from_url(request, texts["image_url"], fetcher)
         case ["image_file"]:
             raise Refused(400, Code.IMAGE_AS_TEXT, "image_file was sent as text; send it as a file part.")
     raise Refused(400, Code.NO_IMAGE, f"The request has no image: send one of {', '.join(SOURCES)}.")

@@ -1,8 +1,9 @@
 """Form parsing with limits: the fields and files of a call, whichever way a client encodes them."""
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import IO, Any
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO, Any, Self
 from urllib.parse import parse_qsl
 from wsgiref.types import WSGIEnvironment
 
@@ -23,6 +24,7 @@ MAX_BODY_BYTES = MAX_UPLOAD_BYTES + MAX_TEXT_BYTES
 
 MAX_FIELDS = 100
 CHUNK_BYTES = 1 << 16
+MAX_MEMORY_BYTES = 500_000
 ESCAPED_BYTES = 3
 """The length of a percent-escape: an urlencoded form can be this many times as long as its content."""
 
@@ -53,16 +55,33 @@ class FormParser(FormDataParser):
         return stream, self.cls(form.fields), self.cls(form.files)
 
 
+OpenFile = Callable[[], IO[bytes]]
+
+
+def open_temporary() -> IO[bytes]:
+    """Open a file that stays in memory as long as it is small."""
+    return tempfile.SpooledTemporaryFile(MAX_MEMORY_BYTES)
+
+
 class UploadRequest(Request):
-    """A request with limits. werkzeug spools uploads of more than half a megabyte to disk."""
+    """A request with limits, whose pictures are written to files of the application's own choice."""
 
     form_data_parser_class = FormParser
     max_content_length = MAX_BODY_BYTES
     max_form_memory_size = MAX_TEXT_BYTES
 
-    def __init__(self, environ: WSGIEnvironment) -> None:
+    def __init__(self, environ: WSGIEnvironment, open_file: OpenFile = open_temporary) -> None:
         super().__init__(environ)
-        self._streams: list[IO[bytes]] = []
+        self._open_file = open_file
+        self._files: list[IO[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def open_file(self) -> IO[bytes]:
+        """Open a file for a picture; it is closed with the request."""
+        self._files.append(self._open_file())
+        return self._files[-1]
 
     @property
     def mimetype_params(self) -> dict[str, str]:
@@ -70,14 +89,13 @@ class UploadRequest(Request):
         boundary = multipart.boundary_of(self.headers.get("Content-Type", ""))
         return super().mimetype_params | {"boundary": boundary}
 
-    def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
-        self._streams.append(super()._get_file_stream(*args, **kwargs))
-        return self._streams[-1]
+    def _get_file_stream(self, *_args: Any, **_kwargs: Any) -> IO[bytes]:
+        return self.open_file()
 
     def close(self) -> None:
-        """Close all uploaded files; werkzeug closes only those of a form that was parsed to its end."""
-        for stream in self._streams:
-            stream.close()
+        """Close all files; werkzeug closes only those of a form that was parsed to its end."""
+        for file in self._files:
+            file.close()
 
 
 def read_form(request: Request) -> dict[str, str]:

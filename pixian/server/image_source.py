@@ -1,8 +1,6 @@
 """The source of a call's picture: exactly one of a file part, base64 text or a URL."""
 
-import io
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
@@ -12,14 +10,15 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Request
 
 from pixian.protocol import base64_text, errors, file_names
+from pixian.server.form import UploadRequest
 from pixian.server.url_fetcher import Fetcher
 
 MAX_BASE64_TEXT = 1 << 20
 SOURCES = ("image", "image.base64", "image.url")
 
 
-def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:
-    """Return the picture's file, to be closed by the caller.
+def read_source(request: UploadRequest, fields: dict[str, str], fetcher: Fetcher) -> BinaryIO:
+    """Return the picture's file, which is closed with the request.
 
     Raises Refused 400/1005 for no picture, 400/1016 for text instead of a file, 400/1019 for several, and as
     the fetcher does for a URL.
@@ -32,9 +31,9 @@ def read_source(request: Request, fields: dict[str, str], fetcher: Fetcher) -> B
         return cast(BinaryIO, files[0].stream)
     match sources:
         case ["image.base64"]:
-            return from_base64("image.base64", fields["image.base64"], MAX_BASE64_TEXT)
+            return from_base64(request, "image.base64", fields["image.base64"], MAX_BASE64_TEXT)
         case ["image.url"]:
-            return from_url(fields["image.url"].strip(), fetcher)
+            return from_url(request, fields["image.url"].strip(), fetcher)
         case ["image"]:
             raise errors.Refused(
                 400, errors.Code.IMAGE_AS_TEXT, "image was sent as text; send it as a file part."
@@ -66,24 +65,23 @@ def name_of(request: Request, fields: Mapping[str, str], part: str) -> str:
     return file_names.clean(name) or file_names.UNNAMED
 
 
-def from_base64(name: str, text: str, max_length: int) -> BinaryIO:
-    """Return the decoded text as a file, after removing a ``data:`` prefix; raise Refused 400/1019."""
+def from_base64(request: UploadRequest, name: str, text: str, max_length: int) -> BinaryIO:
+    """Write the decoded text to a file, after removing a ``data:`` prefix; raise Refused 400/1019."""
     if len(text) > max_length:
         allowed = f"at most {max_length:,} characters long; send a larger image as a file"
         raise errors.bad_parameter(name, text, allowed)
     encoded = text.partition(",")[2] if text.lstrip()[:5].lower() == "data:" else text
     try:
-        return io.BytesIO(base64_text.decode(encoded))
+        content = base64_text.decode(encoded)
     except ValueError as error:
         raise errors.bad_parameter(name, text, "an image in valid base64") from error
+    file = cast(BinaryIO, request.open_file())
+    file.write(content)
+    return file
 
 
-def from_url(url: str, fetcher: Fetcher) -> BinaryIO:
-    """Download a URL into a temporary file and return it; raise as ``Fetcher.fetch`` does."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    try:
-        fetcher.fetch(url, cast(BinaryIO, file))
-    except BaseException:
-        file.close()
-        raise
-    return cast(BinaryIO, file)
+def from_url(request: UploadRequest, url: str, fetcher: Fetcher) -> BinaryIO:
+    """Download a URL into a file and return it; raise as ``Fetcher.fetch`` does."""
+    file = cast(BinaryIO, request.open_file())
+    fetcher.fetch(url, file)
+    return file

@@ -32,6 +32,7 @@ class Limits:
     body_bytes: a larger body is refused by the server itself, before the application sees it.
     connections: per process; when they are used up, the slowest ones are closed.
     kept_bytes: size of all unfinished requests and responses together, in memory and temporary files.
+    memory_bytes: kept_bytes above which a new body goes to a temporary file, unless it is small.
     """
 
     patience: float = 20
@@ -39,6 +40,7 @@ class Limits:
     body_bytes: int = 1 << 27
     connections: int = 500
     kept_bytes: int = 1 << 30
+    memory_bytes: int = 1 << 26
 
 
 class Stage(Enum):

@@ -24,6 +24,7 @@ PROBE_PATH = "/healthz"
 PROBE_THREADS = 4
 MAX_HEADER_BYTES = 1 << 16
 RECEIVE_BYTES = 1 << 14
+SMALL_BODY_BYTES = 1 << 19
 MAX_RESPONSE_BYTES = 1 << 27
 """Larger than any picture: a thread blocks on a slow client only for a response beyond this size."""
 
@@ -91,7 +92,14 @@ class WaitressWorker(Worker):  # type: ignore[misc]
         servers = [s for s in self._sockets.values() if isinstance(s, BaseWSGIServer)]
         for server in servers:
             server.channel_class, server.limits = Channel, self.limits
+        self._adjustments = servers[0].adj  # every server has the same
+        self._keep_bodies_in_memory(kept=0)
         return servers
+
+    def _keep_bodies_in_memory(self, kept: int) -> None:
+        """Keep the next bodies in memory while little is kept, so that a picture is written to disk once."""
+        plenty = kept < self.limits.memory_bytes
+        self._adjustments.inbuf_overflow = self.limits.body_bytes if plenty else SMALL_BODY_BYTES
 
     def _application(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         # Without file_wrapper the application's thread reads the file. With it the event loop would, and a
@@ -124,6 +132,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]
                 break
             kept -= channel.kept_bytes()
             channel.dismiss(CROWDED)
+        self._keep_bodies_in_memory(kept)
 
     def _channels(self) -> list[Channel]:
         return [c for c in self._sockets.values() if isinstance(c, Channel)]

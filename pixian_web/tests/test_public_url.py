@@ -44,8 +44,8 @@ def test_an_address_is_kept_as_browsers_send_it(text: str, origin: str) -> None:
         ("https://example.org:99999", "must be like"),
         ("https://example.org/pixian", "below a path"),
         ("https://example.org/?a=b", "below a path"),
-        ("https://under_score.example.org", "other signs"),
-        ("https://-é-.example.org", "no name of the DNS"),
+        ("https://under_score.example.org", "isn't made of letters"),
+        ("https://-é-.example.org", "no DNS name"),
     ],
 )
 def test_an_address_that_cannot_be_served_is_refused(text: str, complaint: str) -> None:
@@ -56,7 +56,7 @@ def test_an_address_that_cannot_be_served_is_refused(text: str, complaint: str) 
 def test_it_stops_the_start() -> None:
     done = manage("check", PUBLIC_URL="https://example.org/pixian")
     assert done.returncode == 1
-    assert "ImproperlyConfigured: PUBLIC_URL is 'https://example.org/pixian'" in done.stderr
+    assert done.stderr.startswith("PUBLIC_URL is 'https://example.org/pixian'")
 
 
 def test_an_international_host_is_served() -> None:

@@ -235,7 +235,7 @@ def test_an_exempted_view_is_found(world: World, monkeypatch: pytest.MonkeyPatch
 def test_a_key_route_that_takes_a_session_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: whoever is logged in counts as the holder of a key."""
     key, _credentials = keys.create(world.team, world.alice, "shop")
-    monkeypatch.setattr(auth, "key_of", lambda _request, _scope: key)
+    monkeypatch.setattr(auth, "authenticate", lambda _request, _scope: key)
     with pytest.raises(AssertionError):
         check_opens_nothing(world, "api_account")
 

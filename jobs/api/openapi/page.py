@@ -1,4 +1,8 @@
-"""The OpenAPI document as a page: made here, since the usual viewers load scripts from elsewhere."""
+"""The OpenAPI document as a page of our own.
+
+ninja bundles Swagger UI and Redoc, and neither holds up here. Swagger UI runs under the strict CSP but fails
+axe's checks (contrast, an unnamed list) and is wider than a phone; Redoc stops without inline styles.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,28 +23,28 @@ BOUNDS = (("minimum", "from {}"), ("maximum", "to {}"), ("maxLength", "at most {
 
 @dataclass(frozen=True)
 class Kind:
-    """A type in words; ``shape`` names the component that it is, or is made of."""
+    """A type in words. schema: the name of the schema that it is, or is a list of."""
 
     text: str
-    shape: str = ""
+    schema: str = ""
 
 
 @dataclass(frozen=True)
 class Value:
-    """A parameter, or one of an object's."""
+    """A parameter, or a property of an object. source: ``path``, ``query`` or ``header`` for a parameter."""
 
     name: str
     kind: Kind
     required: bool
-    says: str
+    description: str
     default: Any = None
-    where: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: str
-    says: str
+    description: str
     kinds: list[Kind]
     headers: list[str]
 
@@ -50,91 +54,95 @@ class Operation:
     method: str
     path: str
     tag: str
-    told: Dict
+    described: Dict
     scope: str
     parameters: list[Value]
     bodies: list[tuple[str, list[Value]]]
-    answers: list[Answer]
+    responses: list[Response]
 
 
 @login_not_required
 @require_GET
 def docs(request: HttpRequest) -> HttpResponse:
-    doc = document()
-    schemas = doc["components"]["schemas"].items()
-    shapes = [(name, schema.get("description", ""), list(_values(schema))) for name, schema in schemas]
-    grouped = groupby(_operations(doc), lambda operation: operation.tag)
-    sections = [(tag, list(operations)) for tag, operations in grouped]
-    shown = {"info": doc["info"], "address": doc["servers"][0]["url"], "sections": sections, "shapes": shapes}
-    return render(request, "jobs/openapi.html", shown)
+    described = document()
+    schemas = described["components"]["schemas"].items()
+    grouped = groupby(_operations(described), lambda operation: operation.tag)
+    context = {
+        "info": described["info"],
+        "address": described["servers"][0]["url"],
+        "sections": [(tag, list(operations)) for tag, operations in grouped],
+        "schemas": [(name, schema.get("description", ""), list(_values(schema))) for name, schema in schemas],
+    }
+    return render(request, "jobs/openapi.html", context)
 
 
-def _operations(doc: Dict) -> Iterator[Operation]:
-    for path, item in doc["paths"].items():
+def _operations(document: Dict) -> Iterator[Operation]:
+    for path, item in document["paths"].items():
         for method in METHODS:
-            if told := item.get(method):
+            if described := item.get(method):
                 yield Operation(
                     method=method.upper(),
                     path=path,
-                    tag=told["tags"][0],
-                    told=told,
-                    scope=next(iter(told["security"][0].values()))[0],
-                    parameters=[_parameter(each) for each in told["parameters"]],
-                    bodies=_bodies(told),
-                    answers=[_answer(doc, status, each) for status, each in told["responses"].items()],
+                    tag=described["tags"][0],
+                    described=described,
+                    scope=next(iter(described["security"][0].values()))[0],
+                    parameters=[_parameter(each) for each in described["parameters"]],
+                    bodies=_bodies(described),
+                    responses=[
+                        _response(document, status, each)
+                        for status, each in sorted(described["responses"].items())
+                    ],
                 )
 
 
-def _parameter(told: Dict) -> Value:
-    schema = told["schema"]
+def _parameter(described: Dict) -> Value:
+    schema = described["schema"]
     return Value(
-        name=told["name"],
+        name=described["name"],
         kind=kind_of(schema),
-        required=told.get("required", False),
-        says=told.get("description", ""),
+        required=described.get("required", False),
+        description=described.get("description", ""),
         default=schema.get("default"),
-        where=told["in"],
+        source=described["in"],
     )
 
 
-def _bodies(told: Dict) -> list[tuple[str, list[Value]]]:
-    content = told.get("requestBody", {}).get("content", {})
-    return [(kind, list(_values(media["schema"]))) for kind, media in content.items()]
+def _bodies(operation: Dict) -> list[tuple[str, list[Value]]]:
+    content = operation.get("requestBody", {}).get("content", {})
+    return [(media_type, list(_values(media["schema"]))) for media_type, media in content.items()]
 
 
-def _answer(doc: Dict, status: str, told: Dict) -> Answer:
-    if "$ref" in told:
-        told = doc["components"]["responses"][_name(told)]
-    content = told.get("content", {})
-    kinds = [
-        kind_of(media["schema"]) if media.get("schema") else Kind(kind) for kind, media in content.items()
-    ]
-    return Answer(status, told["description"], kinds, list(told.get("headers", {})))
+def _response(document: Dict, status: str, described: Dict) -> Response:
+    if "$ref" in described:
+        described = document["components"]["responses"][_name(described)]
+    content = described.get("content", {}).items()
+    kinds = [kind_of(media["schema"]) if media else Kind(media_type) for media_type, media in content]
+    return Response(status, described["description"], kinds, list(described.get("headers", {})))
 
 
-def _values(schema: Dict, inside: str = "") -> Iterator[Value]:
-    """An object's, and those of the objects in it that have no name of their own."""
+def _values(schema: Dict, prefix: str = "") -> Iterator[Value]:
+    """Yield an object's properties, with those of the objects in it that have no name of their own."""
     required = schema.get("required", [])
-    for name, told in schema.get("properties", {}).items():
-        inner = told.get("items", told)
+    for name, described in schema.get("properties", {}).items():
+        inner = described.get("items", described)
         if "properties" in inner:
-            many = "[]" if inner is not told else ""
-            yield from _values(inner, f"{inside}{name}{many}.")
+            brackets = "[]" if inner is not described else ""
+            yield from _values(inner, f"{prefix}{name}{brackets}.")
             continue
-        says, default = told.get("description", ""), told.get("default")
-        yield Value(f"{inside}{name}", kind_of(told), name in required, says, default)
+        description, default = described.get("description", ""), described.get("default")
+        yield Value(f"{prefix}{name}", kind_of(described), name in required, description, default)
 
 
 def kind_of(schema: Dict) -> Kind:
-    """In the words of the document, which are English."""
+    """Return a schema's type in English, the document's language."""
     if "$ref" in schema:
         return Kind(_name(schema), _name(schema))
     if "anyOf" in schema:
         inner = kind_of(next(each for each in schema["anyOf"] if each != {"type": "null"}))
-        return Kind(f"{inner.text} or null", inner.shape)
+        return Kind(f"{inner.text} or null", inner.schema)
     if "items" in schema:
         inner = kind_of(schema["items"])
-        return Kind(f"list of {inner.text}", inner.shape)
+        return Kind(f"list of {inner.text}", inner.schema)
     if "enum" in schema:
         return Kind(" | ".join(schema["enum"]))
     bounds = [words.format(f"{schema[key]:,}") for key, words in BOUNDS if key in schema]
@@ -142,5 +150,5 @@ def kind_of(schema: Dict) -> Kind:
     return Kind(" ".join([kind, *bounds]))
 
 
-def _name(ref: Dict) -> str:
-    return str(ref["$ref"]).rpartition("/")[2]
+def _name(reference: Dict) -> str:
+    return str(reference["$ref"]).rpartition("/")[2]

@@ -1,7 +1,7 @@
-"""Our own JSON API, for what Pixian's contract hasn't got: jobs, the ledger, usage. It only reads.
+"""Our own read-only JSON API, for what Pixian's contract hasn't got: jobs, the ledger, usage.
 
-ninja reads the parameters and describes the answers; who is let in, how errors look and what other origins
-may do are the same as for the contract (``face``, ``access``).
+ninja reads the parameters and describes the responses. Authentication, errors and CORS are those of the
+contract (``jobs.api.auth``, ``jobs.api.decorators``).
 """
 
 from typing import NoReturn
@@ -12,7 +12,7 @@ from ninja import NinjaAPI
 from ninja.errors import ValidationError
 from ninja.operation import Operation
 
-from jobs.api.decorators import speaks
+from jobs.api.decorators import api_view
 from jobs.api.rest import credits, jobs, usage
 from pixian.protocol.errors import Code, Refused
 
@@ -20,7 +20,7 @@ BAD_REQUEST = 400
 
 
 class ReadApi(NinjaAPI):
-    """Its operations are called in the document as their functions are here."""
+    """An API whose operations have their functions' names in the document."""
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
         return operation.view_func.__name__
@@ -29,7 +29,7 @@ class ReadApi(NinjaAPI):
 api = ReadApi(
     title="Pixian Web",
     version="1",
-    openapi_url=None,  # the document covers the contract too, and its page loads nothing from elsewhere
+    openapi_url=None,  # jobs.api.openapi has a document that covers the contract too, and a page for it
     docs_url=None,
 )
 api.add_router("/jobs", jobs.router)
@@ -38,8 +38,8 @@ api.add_router("/usage", usage.router)
 
 
 @api.exception_handler(Exception)
-def passed_on(_request: HttpRequest, error: Exception) -> NoReturn:
-    """To the face."""
+def pass_on(_request: HttpRequest, error: Exception) -> NoReturn:
+    """Leave an error to ``api_view``, in place of ninja's own handlers."""
     raise error
 
 
@@ -50,10 +50,7 @@ def bad_parameter(_request: HttpRequest, error: ValidationError) -> NoReturn:
 
 
 def urls() -> list[URLPattern]:
-    """Of every route, and none for the API's root."""
+    """Return the URL patterns of all routes, without ninja's for the API's root."""
     patterns = [pattern for pattern in api.urls[0] if isinstance(pattern, URLPattern)]
-    return [_spoken(pattern) for pattern in patterns if pattern.name != "api-root"]
-
-
-def _spoken(route: URLPattern) -> URLPattern:
-    return URLPattern(route.pattern, speaks("GET")(route.callback), name=route.name)
+    routes = (pattern for pattern in patterns if pattern.name != "api-root")
+    return [URLPattern(route.pattern, api_view("GET")(route.callback), name=route.name) for route in routes]

@@ -1,4 +1,4 @@
-"""Into our own API: by a team's key alone, and each call is counted."""
+"""Let API keys into our own JSON API, each call counted."""
 
 from functools import partial
 from typing import Any
@@ -7,28 +7,30 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest
 
 from accounts.models import ApiKey, Scope
-from jobs.api import auth as access
+from jobs.api.auth import authenticate
 from pixian.server.form import refuse_unstorable
 
 SCHEME = "basic"
 
 
 class KeyRequest(WSGIRequest):
-    """What a route is given: a request whose key was recognised."""
+    """A request as a route gets it, with the key it was sent with."""
 
     auth: ApiKey
 
 
-def reads(scope: Scope, **told: Any) -> dict[str, Any]:
-    """The part of a route's declaration that says whom it lets in. told: what the document says besides."""
+def requires(scope: Scope, **described: Any) -> dict[str, Any]:
+    """Return the arguments of a route's declaration that ask for a key with this scope.
+
+    described: what the OpenAPI document says about the route besides.
+    """
     return {
-        "auth": partial(_admitted, scope),
-        "openapi_extra": {"security": [{SCHEME: [scope.value]}], **told},
+        "auth": partial(_authenticate, scope),
+        "openapi_extra": {"security": [{SCHEME: [scope.value]}], **described},
     }
 
 
-def _admitted(scope: Scope, request: HttpRequest) -> ApiKey:
-    key = access.key_of(request, scope)
-    access.count(key)
+def _authenticate(scope: Scope, request: HttpRequest) -> ApiKey:
+    key = authenticate(request, scope)
     refuse_unstorable({name: "".join(map(str, values)) for name, values in request.GET.lists()})
     return key

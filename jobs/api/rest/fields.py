@@ -1,4 +1,4 @@
-"""The kinds of values that our own API takes and gives, each with what the OpenAPI document says of it."""
+"""Types of the values in our own API, each with its description in the OpenAPI document."""
 
 import re
 from datetime import date
@@ -15,23 +15,23 @@ from jobs.search.date_range import DateRange
 from jobs.search.pagination import Page
 
 MAX_ID = 2**63 - 1
-LARGEST_PAGE, USUAL_PAGE = 100, 50
+MAX_PAGE, DEFAULT_PAGE = 100, 50
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Item = TypeVar("Item")
 
 
 def credits_(microcredits: int) -> str:
-    """Credits without trailing zeros: ``1.25``."""
+    """Return credits without trailing zeros: ``1.25``."""
     return str(to_credits(microcredits))
 
 
-def known(microcredits: int | None) -> str | None:
+def credits_or_none(microcredits: int | None) -> str | None:
     return None if microcredits is None else credits_(microcredits)
 
 
 def one_of(choices: type[Enum]) -> WithJsonSchema:
-    """Written where it is used, since classes called ``State`` would share a name in the document."""
+    """Describe an enumeration in place: several are called ``State``, and would share that name's schema."""
     return WithJsonSchema({"type": "string", "enum": [each.value for each in choices]})
 
 
@@ -64,26 +64,26 @@ class Days(Schema):
     until: Day | None = Field(None, description="The last day.", examples=["2026-11-30"])
 
     @property
-    def span(self) -> DateRange:
+    def date_range(self) -> DateRange:
         return DateRange(self.since, self.until)
 
 
 class Paged(Days):
-    """Which page, and of which days."""
+    """A page of the items of some days."""
 
-    before: Id | None = Field(None, description="Only what is older than this id.")
-    limit: int = Field(USUAL_PAGE, ge=1, le=LARGEST_PAGE, description="How many at most.")
+    before: Id | None = Field(None, description="Only items older than this id.")
+    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE, description="Items on a page at most.")
 
 
 class Listed(Schema, Generic[Item]):
-    """A page, the newest first."""
+    """A page, newest item first."""
 
     items: list[Item]
-    next: str | None = Field(description="The address of the next page; null on the last one.")
+    next: str | None = Field(description="The URL of the next page; null on the last one.")
 
 
 def next_page(request: HttpRequest, page: Page[Any]) -> str | None:
-    """The address that was asked, with its filters, going on where this page ends."""
+    """Return the request's own URL, with its filters, for the items after this page."""
     if page.older is None:
         return None
     query = request.GET.copy()

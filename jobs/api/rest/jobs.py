@@ -1,4 +1,4 @@
-"""A team's jobs for its programs: found again, explained, and taken away as bytes."""
+"""Routes for a team's jobs: find them, explain them, fetch their files."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from accounts.models import Scope
 from jobs.api import requests
 from jobs.api.openapi.responses import FILE, ONE
 from jobs.api.rest import schemas
-from jobs.api.rest.auth import KeyRequest, reads
+from jobs.api.rest.auth import KeyRequest, requires
 from jobs.api.rest.fields import MAX_ID, Listed, Paged, next_page, one_of
 from jobs.api.rest.schemas import JobDetails, JobSummary
 from jobs.models import Job
@@ -22,79 +22,92 @@ from jobs.search.filters import JobFilter
 from pixian.protocol.errors import Refused
 
 NOT_FOUND = 404
-UNTIL_ASKED_AGAIN = "private, no-cache"
-"""Whoever has the bytes may keep them, and asks each time whether the key still opens them."""
+REVALIDATE = "private, no-cache"
+"""A client may keep the bytes, and asks each time if its key still opens them."""
 
 router = Router(tags=["Jobs"])
 
 JobId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
-class JobsWanted(Paged):
+class JobQuery(Paged):
     state: Annotated[Job.State, one_of(Job.State)] | None = None
     origin: Annotated[Job.Origin, one_of(Job.Origin)] | None = None
-    key: str | None = Field(None, max_length=15, description="The API Id of the key it came by.")
+    key: str | None = Field(None, max_length=15, description="The API Id of the key that sent it.")
     name: str | None = Field(
-        None, max_length=255, pattern=r"^[^\x00]*$", description="A part of the picture's name."
+        None, max_length=255, pattern=r"^[^\x00]*$", description="Part of the picture's name."
     )
 
-    def wanted(self) -> JobFilter:
-        return JobFilter(self.state, self.origin, self.key, self.name, self.span)
+    def to_filter(self) -> JobFilter:
+        return JobFilter(self.state, self.origin, self.key, self.name, self.date_range)
 
 
 class JobList(Listed[JobSummary]):
-    """A page of jobs, the newest first."""
+    """A page of jobs, newest first."""
 
 
-@router.get("", response=JobList, url_name="api_jobs", summary="List jobs", **reads(Scope.JOBS))
-def list_jobs(request: KeyRequest, asked: Query[JobsWanted]) -> JobList:
-    """The team's jobs, the newest first. For a name or an origin each page looks through the next 20,000
-    jobs: it may have fewer than asked for, even none, while ``next`` says where to go on."""
-    page = filters.page(request.auth.team, asked.wanted(), asked.before, asked.limit)
+@router.get("", response=JobList, url_name="api_jobs", summary="List jobs", **requires(Scope.JOBS))
+def list_jobs(request: KeyRequest, query: Query[JobQuery]) -> JobList:
+    """List the team's jobs, newest first.
+
+    With a name or an origin, each page searches the next 20,000 jobs: it may have fewer items than its limit,
+    or none, while ``next`` says where to continue.
+    """
+    page = filters.page(request.auth.team, query.to_filter(), query.before, query.limit)
     return JobList(items=[schemas.summary(job) for job in page.rows], next=next_page(request, page))
 
 
 @router.get(
-    "/{job_id}", response=JobDetails, url_name="api_job", summary="Explain a job", **reads(Scope.JOBS, **ONE)
+    "/{job_id}",
+    response=JobDetails,
+    url_name="api_job",
+    summary="Explain a job",
+    **requires(Scope.JOBS, **ONE),
 )
 def show_job(request: KeyRequest, job_id: JobId) -> JobDetails:
-    """One job with its options and every attempt."""
+    """Show a job with its options and all its attempts."""
     return schemas.details(_job(request, job_id))
 
 
-@router.get("/{job_id}/result", url_name="api_result", summary="Fetch a result", **reads(Scope.JOBS, **FILE))
+@router.get(
+    "/{job_id}/result", url_name="api_result", summary="Fetch a result", **requires(Scope.JOBS, **FILE)
+)
 def fetch_result(request: KeyRequest, job_id: JobId) -> HttpResponseBase:
-    """The cut-out as it came from the upstream; 404 while there is none."""
-    found = _job(request, job_id)
-    if not found.result:
-        raise Refused(NOT_FOUND, NOT_FOUND, f"This job has no result: it is {found.state}.")
-    kind = schemas.result_type(found)
-    return _bytes(request, found.result, found.result_name, kind, found.result_sha256)
+    """Fetch the cut-out as it came from the upstream; 404 while there is none."""
+    job = _job(request, job_id)
+    if not job.result:
+        raise Refused(NOT_FOUND, NOT_FOUND, f"This job has no result: it is {job.state}.")
+    content_type = schemas.result_type(job)
+    return _file_response(request, job.result, job.result_name, content_type, job.result_sha256)
 
 
-@router.get("/{job_id}/source", url_name="api_source", summary="Fetch a source", **reads(Scope.JOBS, **FILE))
+@router.get(
+    "/{job_id}/source", url_name="api_source", summary="Fetch a source", **requires(Scope.JOBS, **FILE)
+)
 def fetch_source(request: KeyRequest, job_id: JobId) -> HttpResponseBase:
-    """The picture as it was sent in."""
-    found = _job(request, job_id)
-    return _bytes(request, found.source, found.name, found.content_type, found.source_sha256)
+    """Fetch the picture as it was sent in."""
+    job = _job(request, job_id)
+    return _file_response(request, job.source, job.name, job.content_type, job.source_sha256)
 
 
 def _job(request: KeyRequest, pk: int) -> Job:
-    """Another team's job is told like one that isn't there."""
+    """Return a job of the key's team; raises Refused 404 for another team's as for none."""
     try:
         return filters.of_team(request.auth.team).get(pk=pk)
     except Job.DoesNotExist as error:
         raise Refused(NOT_FOUND, NOT_FOUND, "The team has no such job.") from error
 
 
-def _bytes(request: KeyRequest, file: FieldFile, name: str, kind: str, sha256: str) -> HttpResponseBase:
-    """304 for whoever has these bytes already."""
+def _file_response(
+    request: KeyRequest, file: FieldFile, name: str, content_type: str, sha256: str
+) -> HttpResponseBase:
+    """Return a file's bytes, or 304 if the client has them already."""
     etag = f'"{sha256}"'
     response: HttpResponseBase | None = get_conditional_response(request, etag)
     if response is None:
         try:
-            response = FileResponse(file.open(), as_attachment=True, filename=name, content_type=kind)
+            response = FileResponse(file.open(), as_attachment=True, filename=name, content_type=content_type)
         except FileNotFoundError as error:
-            raise requests.gone() from error
-    response["ETag"], response["Cache-Control"] = etag, UNTIL_ASKED_AGAIN
+            raise requests.result_gone() from error
+    response["ETag"], response["Cache-Control"] = etag, REVALIDATE
     return response

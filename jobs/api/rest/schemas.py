@@ -1,4 +1,4 @@
-"""How a job looks to a program."""
+"""Jobs as our own API returns them."""
 
 from datetime import datetime
 from typing import Annotated
@@ -8,7 +8,7 @@ from ninja import Schema
 from pydantic import Field
 
 from accounts.models import ApiKey
-from jobs.api.rest.fields import Credits, credits_, known, one_of
+from jobs.api.rest.fields import Credits, credits_, credits_or_none, one_of
 from jobs.audit.reconcile import Verdict, booked, books, held, verdict
 from jobs.calls import responses
 from jobs.models import Attempt, Job
@@ -19,14 +19,14 @@ Sha256 = Annotated[str, Field(pattern=HEX)]
 
 
 class KeyName(Schema):
-    """An API key, as far as it may be shown."""
+    """An API key without its secret."""
 
-    id: str = Field(description="Its API Id.")
+    id: str = Field(description="The API Id.")
     name: str
 
 
 class Picture(Schema):
-    """A job's picture as it came in."""
+    """A job's picture as it was sent in."""
 
     name: str
     content_type: str
@@ -37,7 +37,7 @@ class Picture(Schema):
 
 
 class Result(Schema):
-    """A job's cut-out; fetch it from the job's address with ``/result`` behind it."""
+    """A job's cut-out; its bytes are at the job's path with ``/result`` after it."""
 
     name: str
     content_type: str
@@ -46,30 +46,30 @@ class Result(Schema):
 
 
 class Failure(Schema):
-    """What an attempt was answered instead of a picture."""
+    """The error that an attempt got instead of a picture."""
 
-    code: int | None = Field(description="The contract's error code, where the answer had one.")
+    code: int | None = Field(description="The contract's error code, if the response had one.")
     message: str
 
 
 class AttemptDetails(Schema):
-    """One call to the upstream, which is charged once at most."""
+    """One call to the upstream, which is charged at most once."""
 
     number: int
     state: Annotated[Attempt.State, one_of(Attempt.State)]
     verdict: Annotated[Verdict, one_of(Verdict)]
-    status: int | None = Field(description="Of the answer; null where none came yet.")
-    sends: int = Field(description="How often it was sent: again only where it surely wasn't processed.")
+    status: int | None = Field(description="HTTP status of the response; null before it.")
+    sends: int = Field(description="Times it was sent: again only if it surely wasn't processed.")
     prepared_at: datetime
     sent_at: datetime | None
     answered_at: datetime | None
     ended_at: datetime | None
-    charge_header: str | None = Field(description="X-Credits-Charged, word by word.")
+    charge_header: str | None = Field(description="X-Credits-Charged, verbatim.")
     charge_rounded: bool = Field(
-        description="The header names a part of a micro-credit, so the charge is rounded half up."
+        description="The header is finer than a micro-credit, so the charge is rounded half up."
     )
     doubt: Annotated[Attempt.Doubt, one_of(Attempt.Doubt)] | None = Field(
-        description="Why a person has to look, or had to."
+        description="The reason why a person has to decide, or had to."
     )
     held: Credits
     charged: Credits | None = Field(description="As the header says or a person decided; null if unknown.")
@@ -78,15 +78,15 @@ class AttemptDetails(Schema):
 
 
 class JobSummary(Schema):
-    """A picture on its way, and its money over all attempts."""
+    """A job, and its credits over all attempts."""
 
     id: int
     state: Annotated[Job.State, one_of(Job.State)]
     reason: Annotated[Job.Reason, one_of(Job.Reason)] | None = Field(
-        description="Why it waits or ended as it did."
+        description="The reason why it waits, or ended as it did."
     )
     origin: Annotated[Job.Origin, one_of(Job.Origin)]
-    who: str = Field(description="The member who brought it in, or whose key did: an e-mail address.")
+    who: str = Field(description="E-mail address of the member who sent it in, or whose key did.")
     key: KeyName | None
     test: bool = Field(description="Free of charge, with a watermark.")
     created_at: datetime
@@ -94,23 +94,23 @@ class JobSummary(Schema):
     picture: Picture
     result: Result | None
     estimated: Credits
-    held: Credits = Field(description="For the last attempt.")
-    charged: Credits | None = Field(description="What is known to be charged; null if nothing is known yet.")
-    booked: Credits | None = Field(description="What the ledger took; null before the first attempt ended.")
+    held: Credits = Field(description="Held for the last attempt.")
+    charged: Credits | None = Field(description="Charged as far as is known; null if nothing is known yet.")
+    booked: Credits | None = Field(description="Booked in the ledger; null before the first attempt ended.")
     verdict: Annotated[Verdict, one_of(Verdict)]
 
 
 class JobDetails(JobSummary):
-    """The same with its options and every attempt."""
+    """A job with its options and all its attempts."""
 
-    batch: UUID = Field(description="Shared by what was dropped together.")
-    options: dict[str, str] = Field(description="The form fields that went to the upstream, as understood.")
-    ignored: list[str] = Field(description="Parameters that came and mean nothing here, by their names.")
+    batch: UUID = Field(description="Shared by the pictures of one drop.")
+    options: dict[str, str] = Field(description="The form fields as the upstream got them.")
+    ignored: list[str] = Field(description="Names of the parameters that were ignored.")
     attempts: list[AttemptDetails]
 
 
 def summary(job: Job) -> JobSummary:
-    """Of a job with what ``jobs.search.filters`` reads."""
+    """Summarize a job that was read with what ``jobs.search.filters`` prefetches."""
     money = books(job)
     return JobSummary(
         id=job.pk,
@@ -126,8 +126,8 @@ def summary(job: Job) -> JobSummary:
         result=_result(job),
         estimated=credits_(money.estimated),
         held=credits_(money.held),
-        charged=known(money.charged),
-        booked=known(money.booked),
+        charged=credits_or_none(money.charged),
+        booked=credits_or_none(money.booked),
         verdict=money.verdict,
     )
 
@@ -148,7 +148,7 @@ def key_name(key: ApiKey | None) -> KeyName | None:
 
 
 def result_type(job: Job) -> str:
-    """As a program is told it that waits for the answer."""
+    """Return the content type that the gateway sends for this job."""
     return responses.headers(job.last_attempt.headers)["Content-Type"]
 
 
@@ -190,7 +190,7 @@ def _attempt(attempt: Attempt) -> AttemptDetails:
         charge_rounded=attempt.is_rounded,
         doubt=Attempt.Doubt(attempt.doubt) if attempt.doubt else None,
         held=credits_(held(attempt)),
-        charged=known(attempt.known_microcredits),
+        charged=credits_or_none(attempt.known_microcredits),
         booked=credits_(booked(attempt)),
         error=Failure(code=attempt.error_code, message=attempt.error_message) if failed else None,
     )

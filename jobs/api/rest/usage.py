@@ -1,4 +1,4 @@
-"""Who spent how much, for a team's programs."""
+"""The route for a team's usage: credits by day, member, key or origin."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -8,62 +8,61 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from accounts.models import Scope
-from jobs.api.rest.auth import KeyRequest, reads
+from jobs.api.rest.auth import KeyRequest, requires
 from jobs.api.rest.fields import Credits, Days, credits_, one_of
 from jobs.audit import usage
 from jobs.audit.usage import By, GroupUsage
 from jobs.search.date_range import DateRange
 from pixian.protocol.errors import bad_parameter
 
-USUAL_DAYS, MOST_DAYS = 31, 93
-"""Until there are roll-ups, each bill is read anew."""
+DEFAULT_DAYS, MAX_DAYS = 31, 93
+"""Bounded, since every booking of these days is read for each request."""
 
 router = Router(tags=["Credits"])
 
-Parting = Annotated[By, one_of(By)]
+Grouping = Annotated[By, one_of(By)]
 
 
 class UsagePart(Schema):
-    """One day's, member's, key's or origin's."""
+    """The usage of one day, member, key or origin."""
 
     group: str | None = Field(
         description="A day, an e-mail address, an API Id (null: without a key) or an origin."
     )
-    name: str | None = Field(description="Of the key.")
+    name: str | None = Field(description="The key's name.")
     credits: Credits
-    jobs: int = Field(description="How many were charged for.")
+    jobs: int = Field(description="Jobs that were charged for.")
 
 
 class Usage(Schema):
-    """What the ledger took, by the time it was booked. Refunds are lines of the ledger of their own."""
+    """Credits by the time they were booked. Refunds are lines of the ledger of their own."""
 
-    by: Parting
-    since: str = Field(description="The first day that is summed up.", examples=["2026-11-01"])
-    until: str = Field(description="The last one.", examples=["2026-11-30"])
+    by: Grouping
+    since: str = Field(description="The first day.", examples=["2026-11-01"])
+    until: str = Field(description="The last day.", examples=["2026-11-30"])
     parts: list[UsagePart]
     total: UsagePart
 
 
-class UsageWanted(Days):
-    by: Parting = Field(By.DAY, description="How it is parted.")
+class UsageQuery(Days):
+    by: Grouping = Field(By.DAY, description="The grouping of the parts.")
 
 
-@router.get("", response=Usage, url_name="api_usage", summary="Sum up usage", **reads(Scope.LEDGER))
-def sum_usage(request: KeyRequest, asked: Query[UsageWanted]) -> Usage:
-    """Sums of what the ledger took, and the numbers of jobs, of 93 days at most; without a first day, of the
-    31 days up to the last one."""
-    team, span = request.auth.team, _bounded(asked)
-    parts = [_part(part) for part in usage.by_group(team, span, asked.by)]
-    total = _part(usage.total(team, span))
-    return Usage(by=asked.by, since=str(span.since), until=str(span.until), parts=parts, total=total)
+@router.get("", response=Usage, url_name="api_usage", summary="Sum up usage", **requires(Scope.LEDGER))
+def sum_usage(request: KeyRequest, query: Query[UsageQuery]) -> Usage:
+    """Sum up credits and jobs, of 93 days at most; without a first day, of the last 31."""
+    team, days = request.auth.team, _date_range(query)
+    parts = [_part(part) for part in usage.by_group(team, days, query.by)]
+    total = _part(usage.total(team, days))
+    return Usage(by=query.by, since=str(days.since), until=str(days.until), parts=parts, total=total)
 
 
-def _bounded(asked: UsageWanted) -> DateRange:
-    """Raises Refused where it is too much to sum up while somebody waits."""
-    until = asked.until or timezone.localdate()
-    since = asked.since or until - timedelta(days=USUAL_DAYS - 1)
-    if (until - since).days >= MOST_DAYS:
-        raise bad_parameter("since", str(since), f"a day less than {MOST_DAYS} days before until ({until})")
+def _date_range(query: UsageQuery) -> DateRange:
+    """Return the days to sum up; raises Refused 400/1019 for too many."""
+    until = query.until or timezone.localdate()
+    since = query.since or until - timedelta(days=DEFAULT_DAYS - 1)
+    if (until - since).days >= MAX_DAYS:
+        raise bad_parameter("since", str(since), f"a day less than {MAX_DAYS} days before until ({until})")
     return DateRange(since, until)
 
 

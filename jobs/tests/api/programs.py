@@ -13,7 +13,6 @@ from django.core.wsgi import get_wsgi_application
 
 from accounts.api_keys import keys
 from accounts.models import ApiKey, Scope, Team, User
-from accounts.rate_limits import Bound
 from conftest import small_png
 from jobs.api import requests
 from jobs.calls.upstream import Upstream
@@ -52,11 +51,11 @@ def upload_of(content: bytes, **more: Any) -> Upload:
     return Upload(file, header, "photo.png", **(given | more))
 
 
-def begun(key: ApiKey, *bounds: Bound, **more: Any) -> Job:
+def begun(key: ApiKey, **more: Any) -> Job:
     """A program's job whose call hasn't been made yet."""
     sent = upload_of(small_png(), **more)
     with sent.file:
-        return submit.submit_and_claim(key, sent, list(bounds), process_name(), 0)[0]
+        return submit.submit_and_claim(key, sent, process_name(), 0)[0]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from accounts import rate_limits
 from accounts.api_keys import keys
+from accounts.ledger import operations as ledger
 from accounts.models import ApiKey, RateLimit, Role, Scope
 from conftest import World
 from jobs.models import Job
@@ -102,10 +103,12 @@ def test_the_last_use_is_remembered_to_the_minute(program: Program) -> None:
 def test_a_key_calls_so_often_a_minute(program: Program, settings: Settings, server: Server) -> None:
     settings.API_CALLS_PER_KEY = 3
     assert [program.call().status_code for _ in range(3)] == [200, 200, 200]
+    books = ledger.balances(program.key.team)
     answer = program.call()
     assert refusal(answer) == (429, 1015)
     assert 15 <= int(answer.headers["Retry-After"]) <= 20
     assert (server.calls, Job.objects.count()) == (3, 3)
+    assert ledger.balances(program.key.team) == books
 
 
 def test_all_keys_of_a_team_share_its_bound(

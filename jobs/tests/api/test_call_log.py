@@ -95,7 +95,7 @@ def test_a_database_that_is_away_is_told_from_a_fault_of_ours(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(auth, "bounds", fail)
+    monkeypatch.setattr(auth, "rate_limits_of", fail)
     answer = program.account()
     assert answer.status_code == status
     assert ("Retry-After" in answer.headers) == (status == 503)

@@ -1,10 +1,12 @@
 """E11: the same request again is answered again, and never made again."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from unittest.mock import MagicMock
 
 import httpx
 import pytest
@@ -16,6 +18,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Team, Transfer
 from conftest import World, small_png
+from jobs.api import requests
 from jobs.intake import submit
 from jobs.intake.submit import Upload
 from jobs.models import Job
@@ -75,6 +78,39 @@ def test_fifty_at_once_are_one_call(
     assert len({repr(facts(answer)) for answer in answers}) == 1
     assert (server.calls, Job.objects.count(), Transfer.objects.filter(kind="hold").count()) == (1, 1, 1)
     assert ledger.balances(committed_world.team).spent == 750_000
+
+
+def test_a_repeat_wakes_when_the_first_call_ends(
+    program: Program, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before it would look at the database again."""
+    monkeypatch.setattr(requests, "LOOK_AGAIN_SECONDS", 60)
+    server.otherwise = slowly(wire.answer(), seconds=2)
+    started_at = time.monotonic()
+
+    def call() -> httpx.Response:
+        try:
+            return program.call(headers=KEY)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(call)
+        while not Job.objects.filter(state="running").exists():
+            time.sleep(0.05)
+        again = program.call(headers=KEY)
+    assert (facts(again), server.calls) == (facts(first.result()), 1)
+    assert time.monotonic() - started_at < 30
+
+
+def test_a_repeat_that_waits_on_another_process_looks_at_the_rows(
+    program: Program, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "_calls", MagicMock(get=lambda _pk: None))
+    server.otherwise = slowly(wire.answer(), seconds=1)
+    answers = at_once(lambda: program.call(headers=KEY), 2)
+    assert len({repr(facts(answer)) for answer in answers}) == 1
+    assert server.calls == 1
 
 
 def test_after_a_success_the_same_bytes_and_headers_come_again(program: Program, server: Server) -> None:
@@ -150,10 +186,10 @@ def test_without_the_teams_scope_another_team_is_given_this_ones_picture(
 ) -> None:
     """The control."""
 
-    def known_anywhere(_: Team, upload: Upload) -> Job | None:
+    def find_anywhere(_: Job, upload: Upload) -> Job | None:
         return Job.objects.filter(request_id=upload.request_id).first()
 
-    monkeypatch.setattr(submit, "_known", known_anywhere)
+    monkeypatch.setattr(submit, "_find_first", find_anywhere)
     server.script.extend([wire.answer(wire.picture("red")), wire.answer(wire.picture("blue"))])
     program.call(headers=KEY)
     assert other.call(headers=KEY).content == wire.picture("red")

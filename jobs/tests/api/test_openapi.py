@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page, and what its making by hand could get wrong."""
+"""The OpenAPI document as a page, and that what is written by hand in it says what the code does."""
 
 import re
 from html import unescape
@@ -9,7 +9,19 @@ from django.test import Client
 
 from conftest import World
 from jobs.api.openapi.document import document
-from pixian.protocol.options import Options
+from jobs.api.requests import MAX_IDEMPOTENCY_KEY
+from jobs.calls.responses import RELAYED
+from pixian.protocol import options, version_1
+from pixian.protocol.limits import MAX_RESULT_PIXELS, MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
+from pixian.protocol.margin import ALLOWED as MARGINS
+from pixian.protocol.options import NAMES, PIXELS_CAP, QUALITY, Options
+from pixian.removebg import errors as removebg_errors
+from pixian.removebg import options as removebg_options
+from pixian.removebg.options import RemovebgOptions
+from pixian.removebg.request import MAX_TEXT_BYTES
+from pixian.removebg.response import TYPES
+from pixian.server.form import FORMS
+from pixian.server.image_source import MAX_BASE64_TEXT, SOURCES
 
 METHODS = ("get", "post")
 
@@ -46,14 +58,14 @@ def test_whoever_is_logged_in_reads_it_too(world: World, client: Client) -> None
 
 
 def test_the_page_tells_all_of_the_document(page: str) -> None:
-    for (method, path), told in operations().items():
+    for (method, path), described in operations().items():
         assert f"{method.upper()} {path}" in page
-        assert f'id="{told["operationId"]}"' in page
-        assert told["summary"] in page
-        for parameter in told["parameters"]:
+        assert f'id="{described["operationId"]}"' in page
+        assert described["summary"] in page
+        for parameter in described["parameters"]:
             assert f"<code>{parameter['name']}</code>" in page
     for name, schema in document()["components"]["schemas"].items():
-        assert f'id="shape-{name}"' in page
+        assert f'id="schema-{name}"' in page
         assert schema.get("description", "") in page
 
 
@@ -68,12 +80,12 @@ def test_nothing_on_the_page_is_inline(page: str) -> None:
 
 
 def test_operations_are_told_apart() -> None:
-    ids = [told["operationId"] for told in operations().values()]
+    ids = [described["operationId"] for described in operations().values()]
     assert len(ids) == len(set(ids)) == 12
 
 
 def test_each_operation_says_which_scope_it_asks_for() -> None:
-    scopes = {path: next(iter(told["security"][0].values())) for (_, path), told in operations().items()}
+    scopes = {path: next(iter(each["security"][0].values())) for (_, path), each in operations().items()}
     assert scopes["/api/v2/remove-background"] == scopes["/v1.0/removebg"] == ["cutouts"]
     assert scopes["/api/balance"] == scopes["/api/v2/account"] == scopes["/v1.0/account"] == ["balance"]
     assert scopes["/api/jobs"] == scopes["/api/jobs/{job_id}/result"] == ["jobs"]
@@ -88,6 +100,56 @@ def test_the_options_are_the_contracts(kind: str) -> None:
     assert options.keys() == Options()._form_fields().keys()
     defaults = {name: str(value["default"]).lower() for name, value in options.items() if "default" in value}
     assert Options.parse(defaults) == Options()
+
+
+def test_a_forms_fields_are_the_contracts() -> None:
+    names = {*SOURCES, *NAMES}
+    old = {new: old for old, new in version_1.NAMES.items()}
+    assert properties("/api/v2/remove-background", FORMS[0]).keys() == names
+    assert properties("/api/v2/remove-background", FORMS[1]).keys() == names - {"image"}
+    assert properties(version_1.PATH, FORMS[0]).keys() == {old.get(name, name) for name in names}
+    theirs = set(removebg_errors.PARAMETERS) - {"body"}
+    assert properties("/v1.0/removebg", FORMS[0]).keys() == theirs
+    assert properties("/v1.0/removebg", "application/json").keys() == theirs - {"image_file"}
+
+
+def test_bounds_are_the_contracts() -> None:
+    fields = properties("/api/v2/remove-background", FORMS[0])
+    assert fields["image.base64"]["maxLength"] == MAX_BASE64_TEXT
+    bounded = {name: field for name, field in fields.items() if "minimum" in field}
+    bounds = {name: (field["minimum"], field["maximum"]) for name, field in bounded.items()}
+    assert bounds == {"max_pixels": PIXELS_CAP, "output.jpeg_quality": QUALITY}
+    assert fields["output.format"]["enum"] == list(options.Format)
+    assert fields["result.vertical_alignment"]["enum"] == list(options.Alignment)
+    for name, figure in (("image", MAX_UPLOAD_BYTES), ("image", MAX_UPLOAD_PIXELS)):
+        assert f"{figure:,}" in fields[name]["description"]
+    assert f"{MAX_RESULT_PIXELS:,}" in fields["result.target_size"]["description"]
+    assert MARGINS in fields["result.margin"]["description"]
+    (key,) = document()["paths"]["/api/v2/remove-background"]["post"]["parameters"]
+    assert key["schema"]["maxLength"] == MAX_IDEMPOTENCY_KEY
+
+
+def test_bounds_of_the_drop_in_are_its_own() -> None:
+    fields = properties("/v1.0/removebg", FORMS[0])
+    assert fields["size"]["enum"] == list(removebg_options.SIZES)
+    for name, pixels in removebg_options.SIZES.items():
+        assert f"{name} {pixels:,}" in fields["size"]["description"]
+    assert fields["format"]["enum"] == list(removebg_options.Format)
+    assert fields["channels"]["enum"] == list(removebg_options.Channels)
+    assert f"{MAX_UPLOAD_BYTES:,}" in fields["image_file"]["description"]
+    assert f"{MAX_TEXT_BYTES:,}" in fields["image_file_b64"]["description"]
+    defaults = {name: str(field["default"]).lower() for name, field in fields.items() if "default" in field}
+    assert RemovebgOptions.parse(defaults) == RemovebgOptions()
+
+
+def test_responses_are_the_contracts() -> None:
+    def ok(path: str) -> Any:
+        return document()["paths"][path]["post"]["responses"]["200"]
+
+    assert ok("/api/v2/remove-background")["headers"].keys() == {*RELAYED, "Content-Disposition"}
+    v1 = {*RELAYED, "Content-Disposition", *version_1.DEPRECATED}
+    assert ok(version_1.PATH)["headers"].keys() == v1
+    assert ok("/v1.0/removebg")["content"].keys() == {*TYPES.values(), "application/json"}
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_a_database_that_is_away_is_told(reader: Program, monkeypatch: pytest.Mo
 def test_what_breaks_here_is_told_without_its_insides(
     reader: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auth, "bounds", lambda _key: 1 / 0)
+    monkeypatch.setattr(auth, "rate_limits_of", lambda _key: 1 / 0)
     answer = reader.http.get("/api/jobs")
     assert refusal(answer) == (500, 500)
     assert "division" not in answer.text

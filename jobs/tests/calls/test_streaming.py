@@ -17,7 +17,6 @@ from django.utils import timezone
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from accounts import rate_limits
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
@@ -267,15 +266,6 @@ def test_where_no_worker_has_anything_to_do_programs_take_all(program: Program, 
     begun(program.key)
     with pytest.raises(CallLimitError):
         begun(program.key)
-
-
-def test_a_rate_that_is_passed_gives_back_all(committed_world: World, program: Program) -> None:
-    bound = rate_limits.Bound("key:9", 1)
-    rate_limits.take(bound)
-    with pytest.raises(rate_limits.TooFastError):
-        begun(program.key, bound)
-    assert not Job.objects.exists()
-    assert ledger.balances(committed_world.team) == UNTOUCHED
 
 
 def test_errors_of_ours_name_no_charge() -> None:

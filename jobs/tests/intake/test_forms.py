@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.utils.datastructures import MultiValueDict
 from PIL import Image
 
 from conftest import small_png
 from jobs.intake import forms
-from jobs.intake.forms import UploadForm
+from jobs.intake.forms import UploadForm, UploadRefusedError, check_picture
+from jobs.intake.submit import Upload
 from jobs.renditions.decode_limit import DecodeLimit
 from pixian.imaging import decode
 from pixian.protocol import file_names
@@ -22,21 +22,24 @@ from pixian.tests.imaging.test_decode import bomb
 
 
 @contextmanager
-def form_with(content: bytes | None, name: str = "photo.jpg", **data: object) -> Iterator[UploadForm]:
-    """A form with the file as Django's upload handler leaves it."""
-    if content is None:
-        yield UploadForm(data)
-        return
+def received(content: bytes, name: str = "photo.jpg") -> Iterator[TemporaryUploadedFile]:
+    """Yield a file as Django's upload handler leaves it."""
     with TemporaryUploadedFile(name, "image/jpeg", len(content), None) as file:
         file.write(content)
-        yield UploadForm(data, MultiValueDict({"image": [file]}))
+        yield file
 
 
-def refusal(content: bytes | None, name: str = "photo.jpg", **data: object) -> tuple[int, str]:
-    """Status and message of an upload that isn't valid."""
-    with form_with(content, name, **data) as form:
-        assert not form.is_valid()
-        return form.status, form.message
+def upload_of(content: bytes, name: str = "photo.jpg", **ids: object) -> Upload:
+    """Return a valid upload, its file closed."""
+    with received(content, name) as file:
+        return UploadForm(ids).upload(file, team_id=0)
+
+
+def refusal(content: bytes, name: str = "photo.jpg", **ids: object) -> tuple[int, str]:
+    """Return status and message of an upload that isn't valid."""
+    with pytest.raises(UploadRefusedError) as caught:
+        upload_of(content, name, **ids)
+    return caught.value.status, caught.value.message
 
 
 def encoded(kind: str) -> bytes:
@@ -47,38 +50,28 @@ def encoded(kind: str) -> bytes:
 
 def test_a_whole_photo_passes(photo: Callable[[str], bytes]) -> None:
     request_id, batch = uuid4(), uuid4()
-    with form_with(photo("chelsea"), "Chloé.jpg", request_id=request_id, batch=batch) as form:
-        assert form.is_valid(), form.errors
-        upload = form.upload()
-        assert upload.file.size == len(photo("chelsea"))
+    upload = upload_of(photo("chelsea"), "Chloé.jpg", request_id=request_id, batch=batch)
+    assert upload.file.size == len(photo("chelsea"))
     assert (upload.header.format, upload.header.width, upload.header.height) == ("JPEG", 451, 300)
     assert (upload.name, upload.request_id, upload.batch) == ("Chloé.jpg", request_id, batch)
 
 
 def test_ids_that_are_left_out_are_made() -> None:
-    with form_with(small_png(9, 9)) as form:
-        assert form.is_valid()
-        one, other = form.upload(), form.upload()
+    with received(small_png(9, 9)) as file:
+        form = UploadForm({})
+        one, other = form.upload(file, team_id=0), form.upload(file, team_id=0)
     ids = {one.request_id, one.batch, other.request_id, other.batch}
     assert len(ids) == 4
     assert all(isinstance(made, UUID) for made in ids)
 
 
 def test_the_content_decides_and_not_the_name() -> None:
-    with form_with(small_png(9, 9), "really.txt") as form:
-        assert form.is_valid()
-        assert form.upload().header.content_type == "image/png"
+    assert upload_of(small_png(9, 9), "really.txt").header.content_type == "image/png"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
 def test_every_format_that_is_offered_passes(kind: str) -> None:
-    with form_with(encoded(kind)) as form:
-        assert form.is_valid(), form.errors
-        assert form.upload().header.format == kind
-
-
-def test_no_file_is_asked_for() -> None:
-    assert refusal(None) == (400, "Choose a picture first.")
+    assert upload_of(encoded(kind)).header.format == kind
 
 
 def test_an_empty_file_is_refused() -> None:
@@ -128,16 +121,16 @@ def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_as_many_bytes_as_allowed_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     content = encoded("BMP")
     monkeypatch.setattr(forms, "MAX_UPLOAD_BYTES", len(content))
-    with form_with(content) as form:
-        assert form.is_valid()
+    assert upload_of(content).header.format == "BMP"
 
 
 @pytest.mark.parametrize(("limit", "passes"), [(30_000, True), (29_999, False)])
 def test_the_number_of_pixels_is_bounded(monkeypatch: pytest.MonkeyPatch, limit: int, passes: bool) -> None:
     monkeypatch.setattr(decode, "MAX_UPLOAD_PIXELS", limit)
-    with form_with(encoded("PNG")) as form:
-        assert form.is_valid() == passes
-        assert passes or form.status == 413
+    if passes:
+        assert upload_of(encoded("PNG")).header.pixels == limit
+    else:
+        assert refusal(encoded("PNG"))[0] == 413
 
 
 @pytest.mark.parametrize("field", ["request_id", "batch"])
@@ -179,18 +172,14 @@ def test_a_long_name_fits_its_column_and_keeps_its_ending(name: str) -> None:
 )
 def test_a_name_is_no_path(name: str) -> None:
     """Django takes the last part before the form is asked."""
-    with form_with(small_png(9, 9), name) as form:
-        assert form.is_valid()
-        assert not {"/", "\\"} & set(form.upload().name)
+    assert not {"/", "\\"} & set(upload_of(small_png(9, 9), name).name)
 
 
 @pytest.mark.parametrize(
     ("sent", "kept"), [(" ", "picture"), ("55%22 screen.jpg", '55" screen.jpg'), ("C:photo.jpg", "photo.jpg")]
 )
 def test_a_name_is_never_blank_nor_escaped(sent: str, kept: str) -> None:
-    with form_with(small_png(9, 9), sent) as form:
-        assert form.is_valid()
-        assert form.upload().name == kept
+    assert upload_of(small_png(9, 9), sent).name == kept
 
 
 def test_the_file_is_judged_from_its_beginning() -> None:
@@ -198,15 +187,14 @@ def test_the_file_is_judged_from_its_beginning() -> None:
         file.write(small_png(9, 9))
         file.size = file.tell()
         file.seek(20)
-        assert UploadForm({}, MultiValueDict({"image": [file]})).is_valid()
+        assert check_picture(file, team_id=0).format == "PNG"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("name", ODD)
 def test_metadata_never_costs_a_picture(name: str) -> None:
     _plain, make = ODD[name]
-    with form_with(make()) as form:
-        assert form.is_valid(), form.errors
+    assert upload_of(make())
 
 
 @pytest.mark.parametrize("make", CUT.values(), ids=CUT)
@@ -224,6 +212,6 @@ def test_a_picture_that_takes_too_long_is_refused_with_what_to_do() -> None:
 def test_while_the_team_decodes_all_that_it_may_a_picture_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
     room = DecodeLimit(total=100, share=90, wait=0)
     monkeypatch.setattr(forms, "DECODING", room)
-    with form_with(small_png(9, 9)) as form, room.reserve(0, 90):
-        assert not form.is_valid()
-        assert (form.status, "again in a minute" in form.message) == (503, True)
+    with room.reserve(0, 90):
+        status, message = refusal(small_png(9, 9))
+    assert (status, "again in a minute" in message) == (503, True)

@@ -104,7 +104,7 @@ def test_while_it_waits_no_hold_is_written(
     monkeypatch.setattr(submit, "_begin", lambda *given: tried.append(given))
     sent, until = upload_of(small_png()), time.monotonic() + 2
     with sent.file, CaptureQueriesContext(connection) as asked, pytest.raises(CallLimitError):
-        submit.submit_and_claim(program.key, sent, [], process_name(), until)
+        submit.submit_and_claim(program.key, sent, process_name(), until)
     assert not tried
     writes = [query["sql"] for query in asked if query["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
     assert {sql.split('"')[1] for sql in writes} == {"jobs_ramp"}

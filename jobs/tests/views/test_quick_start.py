@@ -10,13 +10,16 @@ from pytest_django import Settings
 from accounts.api_keys import keys
 from accounts.models import Scope
 from conftest import World
-from jobs.api.openapi.contract import OPTIONS
-from jobs.api.openapi.removebg import PARAMETERS
+from jobs.api.openapi.document import document
 from jobs.calls.responses import RELAYED
 from jobs.views.quick_start import LANGUAGES
 from pixian.protocol.errors import Code
-from pixian.removebg.options import SOURCES as THEIR_SOURCES
-from pixian.server.image_source import SOURCES
+
+
+def fields(path: str) -> list[str]:
+    """Return the names of a form's fields."""
+    content = document()["paths"][path]["post"]["requestBody"]["content"]
+    return list(content["multipart/form-data"]["schema"]["properties"])
 
 
 def shown(client: Client, world: World) -> str:
@@ -67,7 +70,7 @@ def test_every_option_header_and_error_is_reported(world: World, client: Client)
     client.force_login(world.vera)
     page = shown(client, world)
     rows = set(re.findall(r'<th scope="row"><code>([^<]+)</code>', page))
-    assert rows == {*SOURCES, *OPTIONS, *RELAYED, "Content-Disposition"}
+    assert rows == {*fields("/api/v2/remove-background"), *RELAYED, "Content-Disposition"}
     codes = re.findall(r'<th scope="row">[\d, ]+</th>\s*<td>([^<]+)</td>', page)
     told = {int(code) for cell in codes for code in cell.split(", ")}
     assert told - {404, 405, 410, 415, 500, 502} == set(Code)
@@ -76,4 +79,4 @@ def test_every_option_header_and_error_is_reported(world: World, client: Client)
 def test_it_says_what_the_drop_in_takes(world: World, client: Client) -> None:
     client.force_login(world.vera)
     page = shown(client, world)
-    assert [name for name in (*THEIR_SOURCES, *PARAMETERS) if f"<code>{name}</code>" not in page] == []
+    assert [name for name in fields("/v1.0/removebg") if f"<code>{name}</code>" not in page] == []

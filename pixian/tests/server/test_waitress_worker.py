@@ -35,6 +35,10 @@ def application(environ, start_response):
     match environ["PATH_INFO"]:
         case "/slow":
             time.sleep(2)
+        case "/kept":
+            kept = type(environ["wsgi.input"]).__name__.encode()
+            start_response("200 OK", [("Content-Length", str(len(kept)))])
+            return [kept]
         case "/large":
             start_response("200 OK", [("Content-Length", "30000000")])
             return [b"x" * 30_000_000]
@@ -241,6 +245,14 @@ def test_unfinished_bodies_have_a_bound_together(tmp_path: Path) -> None:
         assert sum(is_open(connection) for connection in held) in (2, 3)
         for connection in held:
             connection.close()
+
+
+@pytest.mark.parametrize(("limits", "kept"), [("", b"BytesIO"), ("memory_bytes=0", b"BufferedRandom")])
+def test_a_body_is_kept_in_memory_while_there_is_enough(tmp_path: Path, limits: str, kept: bytes) -> None:
+    body = bytes(2_000_000)
+    with serving(tmp_path, limits) as (port, _process):
+        answer = talk(port, head("/kept", f"Content-Length: {len(body)}", "Connection: close"), body)
+    assert answer.endswith(kept)
 
 
 def is_open(connection: socket.socket) -> bool:

@@ -1,0 +1,54 @@
+"""How many statements an API call and a browser's picture cost, over all threads that take part.
+
+BEGIN, COMMIT and SAVEPOINT aren't counted. The numbers are what the rooms add up to: a room that gets along
+with fewer lowers its figure here.
+"""
+
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from conftest import World
+from jobs.models import Job
+from jobs.tests.api.programs import Program
+from jobs.tests.statements import recorded_statements
+from jobs.tests.views.test_workspace import file, send
+
+KEY, RATE_LIMITS = 1, 2
+SESSION_AND_USER, MEMBERSHIP = 2, 1
+ESTIMATE, JOB, HOLD, ATTEMPT = 1, 1, 4, 1
+FREE_CALL, ADMISSION = 2, 2
+EXECUTION, SETTLEMENT = 8, 3
+
+API_CALL = (
+    KEY + RATE_LIMITS + ESTIMATE + FREE_CALL + JOB + HOLD + ATTEMPT + ADMISSION + EXECUTION + SETTLEMENT
+)
+PICTURE = SESSION_AND_USER + MEMBERSHIP + ESTIMATE + JOB + HOLD + ATTEMPT
+
+
+def listed(statements: list[str]) -> str:
+    return "\n".join(statement[:150] for statement in statements)
+
+
+def test_an_api_call(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the request to the last byte, which is sent once the call is booked."""
+    assert program.call().status_code == 200  # its rate limits, ledger accounts and prices have rows by now
+    with recorded_statements(monkeypatch) as statements:
+        assert program.call().status_code == 200
+    assert Job.objects.filter(state="done").count() == 2
+    assert len(statements) <= API_CALL, listed(statements)
+
+
+def test_a_picture_from_the_browser(
+    client: Client, committed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = committed_world
+    assert send(client, world, world.bob, file()).status_code == 201
+    with recorded_statements(monkeypatch) as statements:
+        data = {"image": file(), "request_id": uuid4(), "batch": uuid4()}
+        address = reverse("upload", args=[world.team.slug])
+        assert client.post(address, data, headers={"HX-Request": "true"}).status_code == 201
+    assert Job.objects.count() == 2
+    assert len(statements) <= PICTURE, listed(statements)

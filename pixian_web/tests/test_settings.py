@@ -1,0 +1,128 @@
+"""A setting that can't be used stops the start, in one line that names it and says what is allowed."""
+
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parents[2]
+OTHER_UPSTREAM = {"PIXIAN_API_ID": "px", "PIXIAN_API_SECRET": "hush"}
+
+WRONG = [
+    ("PORT", "http", "a whole number from 1 to 65535"),
+    ("PORT", "0", "a whole number from 1 to 65535"),
+    ("DEBUG", "ture", "true or false"),
+    ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+    ("PUBLIC_URL", "cutouts.example.org", "it must be like https://cutouts.example.org"),
+    ("HTTPS_REDIRECT", "maybe", "true or false"),
+    ("HSTS_SECONDS", "30d", "a whole number from 0"),
+    ("TRUSTED_PROXIES", "-1", "a whole number from 0"),
+    ("PIXIAN_API_URL", "api.pixian.ai", "must begin with https://, http:// and name a host"),
+    ("PIXIAN_API_URL", "https://", "must begin with https://, http:// and name a host"),
+    ("PIXIAN_API_URL", "https://host:x", "must begin with https://, http:// and name a host"),
+    ("PIXIAN_TIMEOUT", "3m", "a whole number from 1"),
+    ("CALLS_IN_FLIGHT", "0", "a whole number from 1"),
+    ("WORKER_THREADS", "two", "a whole number from 1"),
+    ("CELERY_BROKER_URL", "localhost:6379", "must begin with redis://"),
+    ("LEASE_SECONDS", "1.5", "a whole number from 1"),
+    ("WEB_PROCESSES", "", "a whole number from 1"),
+    ("WEB_THREADS", "0", "a whole number from 1"),
+    ("WEB_PATIENCE_SECONDS", "0", "a whole number from 1"),
+    ("WEB_LEAST_RATE", "10k", "a whole number from 0"),
+    ("GATEWAY_WAIT_SECONDS", "½", "a whole number from 0"),
+    ("API_CALLS_PER_KEY", "many", "a whole number from 0"),
+    ("API_CALLS_PER_TEAM", "1e3", "a whole number from 0"),
+    ("API_GUESSES_PER_ADDRESS", "-5", "a whole number from 0"),
+    ("DATABASE_URL", "mysql://user:hush@host/name", "must be like postgres://user:password@host/name"),
+    (
+        "DATABASE_URL",
+        "postgres://user:hush@host:port/name",
+        "must be like postgres://user:password@host/name",
+    ),
+    ("DATABASE_URL", "pixian", "must be like postgres://user:password@host/name"),
+    ("DATABASE_POOL", "1", "it must be 2 or more, or 0 for no pool"),
+    ("VERIFY_EVERY_DAYS", "monthly", "a whole number from 0"),
+    ("SIGNUP_OPEN", "open", "true or false"),
+    ("EMAIL_URL", "smt://user:hush@host", "must be like smtp+tls://user:password@host:587"),
+    ("EMAIL_URL", "", "must be like smtp+tls://user:password@host:587"),
+    ("TIME_ZONE", "Europe/Atlantis", "a time zone such as Europe/Paris"),
+    ("TIME_ZONE", "/etc/passwd", "a time zone such as Europe/Paris"),
+    ("FETCH_NETWORKS", "10.0.0.0/99", "must be networks such as 10.1.0.0/16"),
+    ("FETCH_PORTS", "80,http", "numbers from 1 to 65535"),
+    ("ENGINE_QUEUE", "0", "a whole number from 1"),
+    ("ENGINE_TIMEOUT", "nan", "a number above 0"),
+    ("ENGINE_CREDITS_PER_MEGAPIXEL", "one", "a number from 0, with at most six decimals"),
+]
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Read the settings anew, with these variables."""
+
+    def read(**variables: str) -> dict[str, Any]:
+        for name, text in (OTHER_UPSTREAM | {"DATA_DIR": str(tmp_path)} | variables).items():
+            monkeypatch.setenv(name, text)
+        return runpy.run_path(str(ROOT / "pixian_web/settings.py"))
+
+    return read
+
+
+@pytest.mark.parametrize(("name", "text", "allowed"), WRONG)
+def test_a_wrong_setting_is_refused(
+    read: Callable[..., dict[str, Any]], name: str, text: str, allowed: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read(**{name: text})
+    (line,) = str(caught.value).splitlines()
+    assert name in line
+    assert allowed in line
+    assert "hush" not in line
+
+
+def test_it_stops_the_start_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "manage.py", "prepare"]
+    env = os.environ | {"DATA_DIR": str(tmp_path), "HOLD_CREDITS_PER_MEGAPIXEL": "0,5"}
+    started = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    message = "HOLD_CREDITS_PER_MEGAPIXEL is '0,5'; it must be a number such as 1 or 0.25\n"
+    assert (started.returncode, started.stdout, started.stderr) == (1, "", message)
+
+
+def test_every_setting_that_can_be_wrong_is_tried() -> None:
+    """Any text is an Id, a secret, a folder, a model or a sender."""
+    texts = {
+        *("DATA_DIR", "MODELS_DIR", "SECRET_KEY", "PIXIAN_API_ID", "PIXIAN_API_SECRET", "EMAIL_FROM"),
+        *("ENGINE_MODEL", "ENGINE_API_ID", "ENGINE_API_SECRET"),
+    }
+    amounts = {"HOLD_CREDITS_PER_MEGAPIXEL", "CHARGE_ALARM_FACTOR"}  # test_money_settings.py
+    readme = (ROOT / "README.md").read_text()
+    documented = {
+        line.split("`")[1] for line in readme.splitlines() if line.startswith("| `") and "` |" in line
+    }
+    settings = {name for name in documented if name.isupper()}
+    assert settings - texts - amounts == {name for name, _text, _allowed in WRONG}
+
+
+def test_right_settings_are_read(read: Callable[..., dict[str, Any]]) -> None:
+    settings = read(
+        PIXIAN_API_URL="https://api.pixian.ai",
+        CELERY_BROKER_URL="redis://:hush@host:6379/0",
+        DATABASE_URL="postgresql://user:p%40ss@host:5432/name",
+        EMAIL_URL="smtp+tls://user:hush@host:587",
+        TIME_ZONE="Europe/Paris",
+        LOG_LEVEL="debug",
+        DEBUG="True",
+        SIGNUP_OPEN="",
+        FETCH_PORTS="80, 9000",
+        HOLD_CREDITS_PER_MEGAPIXEL="0.25",
+        WEB_THREADS=" 40 ",
+    )
+    assert settings["DATABASES"]["default"]["PASSWORD"] == "p@ss"
+    assert (settings["DEBUG"], settings["SIGNUP_OPEN"], settings["LOG_LEVEL"]) == (True, False, "DEBUG")
+    assert settings["FETCH_PORTS"] == {80, 9000}
+    assert (settings["HOLD_MICROCREDITS_PER_MEGAPIXEL"], settings["WEB_THREADS"]) == (250_000, 40)
