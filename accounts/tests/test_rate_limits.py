@@ -1,9 +1,11 @@
 """Rates in the database: any subject fits, no row names one, and what bounds nothing any more goes."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import RequestFactory
 from django.utils import timezone
 from pytest_django import Settings
@@ -39,6 +41,28 @@ def test_a_call_that_one_bound_refuses_counts_for_none(db: None, monkeypatch: py
             rate_limits.take(first, tight, last)
         assert (caught.value.subject, caught.value.retry_after) == ("tight", 60)
     assert [rate_limits.remaining(bound)[0] for bound in (first, tight, last)] == [4, 0, 4]
+
+
+def test_what_a_team_refuses_is_not_counted_for_its_keys(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many calls, by however many keys, come at once."""
+    now = rate_limits._now()
+    monkeypatch.setattr(rate_limits, "_now", lambda: now)
+    team, keys = Bound("team", 10), [Bound(f"key:{n}", 100) for n in range(4)]
+
+    def ask(number: int) -> bool:
+        try:
+            rate_limits.take(keys[number % len(keys)], team)
+        except TooFastError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(40))) == 10
+    assert sum(100 - rate_limits.remaining(key)[0] for key in keys) == 10
 
 
 def test_a_call_is_counted_in_one_statement(db: None) -> None:
