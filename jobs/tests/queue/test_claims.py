@@ -15,6 +15,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World, small_png
+from jobs import plain_sql
 from jobs.calls import attempts
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency
@@ -296,7 +297,7 @@ def test_without_the_lock_it_sends_what_another_worker_has(
     committed_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-    monkeypatch.setattr(attempts.plain_sql, "locking", lambda select, **_: select)
+    monkeypatch.setattr(plain_sql, "locking", lambda select, **_: select)
     sending = send_amid_another_claim(committed_world)
     assert sending.exception() is None
     assert (Attempt.objects.get().state, Job.objects.get().worker) == ("sent", "fresh")
