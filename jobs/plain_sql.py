@@ -1,6 +1,7 @@
 """Write rows in plain SQL where building the statement would cost more than running it."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -26,3 +27,8 @@ def locking(select: str, *, skips_locked: bool = False) -> str:
     if not connection.features.has_select_for_update:
         return select
     return f"{select} FOR UPDATE SKIP LOCKED" if skips_locked else f"{select} FOR UPDATE"
+
+
+def moment(value: datetime) -> Any:
+    """Return a time as the database takes it for a parameter."""
+    return connection.ops.adapt_datetimefield_value(value)

@@ -28,17 +28,17 @@ POLL_SECONDS = 10
 BEAT_NOTED_EVERY = timedelta(seconds=10)
 
 stopping = threading.Event()
-of_this_process = ExitStack()
-of_this_thread = threading.local()
+until_shutdown = ExitStack()
+this_thread = threading.local()
 
 
 @app.task(name=LOOK)
 def look() -> None:
     """Run one job, if there is one, and wait as long as the upstream asks this thread to."""
-    if not hasattr(of_this_thread, "backoff"):
-        of_this_thread.backoff = Backoff()
+    if not hasattr(this_thread, "backoff"):
+        this_thread.backoff = Backoff()
     with _places():
-        stopping.wait(_pool().run_once(of_this_thread.backoff, blocking=False))
+        stopping.wait(_pool().run_once(this_thread.backoff, blocking=False))
 
 
 @app.task(name=ANNOUNCE)
@@ -57,13 +57,13 @@ def run_periodic_tasks() -> None:
 
 
 @signals.worker_init.connect
-def begin(sender: WorkController, **_: Any) -> None:
+def start(sender: WorkController, **_: Any) -> None:
     """Begin the heartbeat before any message comes, so that a worker without work is seen too."""
     app.conf.worker_concurrency = sender.concurrency  # which the command line may have changed
     _pool()
     for number in range(sender.concurrency):
         thread = threading.Thread(target=_poll, name=f"poll{number + 1}", daemon=True)
-        of_this_process.callback(thread.join)  # before the heartbeat ends: it may have a job in hand
+        until_shutdown.callback(thread.join)  # before the heartbeat ends: it may have a job in hand
         thread.start()
 
 
@@ -74,9 +74,9 @@ def stop(**_: Any) -> None:
 
 
 @signals.worker_shutdown.connect
-def end(**_: Any) -> None:
+def shut_down(**_: Any) -> None:
     """End the heartbeat, once they are finished."""
-    of_this_process.close()
+    until_shutdown.close()
 
 
 def _poll() -> None:
@@ -113,8 +113,8 @@ def _upstream() -> Upstream:
 
 @cache
 def _pool() -> WorkerPool:
-    """Return the pool of this process, with a heartbeat until ``end``."""
+    """Return the pool of this process, with a heartbeat until ``shut_down``."""
     leftovers.sweep()
     pool = WorkerPool(_upstream(), app.conf.worker_concurrency, stopping)
-    of_this_process.enter_context(pool.beating())  # which would end at once if nothing referred to it
+    until_shutdown.enter_context(pool.beating())  # which would end at once if nothing referred to it
     return pool

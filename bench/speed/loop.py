@@ -1,7 +1,7 @@
-"""``python -m bench.speed.loop URL ID SECRET FOLDER THREADS``: what somebody writes in ten minutes.
+"""Send each picture of a folder in a plain loop: ``python -m bench.speed.loop URL ID SECRET FOLDER THREADS``.
 
-The threads send each picture of FOLDER with httpx and write what comes back beside it; nothing is kept of
-what it cost, and nothing is tried again. Prints the seconds from the first call to the last file.
+What an engineer writes in ten minutes: threads send the pictures with httpx and write each result beside its
+picture; no cost is kept, and nothing is tried again. Prints the seconds from the first call to the last file.
 """
 
 import sys

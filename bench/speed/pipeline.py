@@ -1,8 +1,8 @@
-"""``python -m bench.speed.pipeline``: R1 and R2, the whole pipeline beside a plain loop.
+"""Measure R1 and R2, the whole pipeline beside a plain loop: ``python -m bench.speed.pipeline``.
 
-Both make 200 calls by 5 threads, in turns (A-B-A-B). Timed is what lies between the first call and the last
-result: a file for the loop, a booked and finished job for the worker, which commits each call four times
-and syncs each result to the disk. Starting the processes isn't timed.
+Both make 200 calls in 5 threads, in turns (A-B-A-B), and are timed from the first call to the last result:
+a file for the loop, a booked and finished job for the worker, which commits each call four times and syncs
+each result to the disk. The start of the processes isn't timed.
 """
 
 import argparse
@@ -24,22 +24,22 @@ from engine.config import ROOT
 THREADS = 5
 DELAYS = (0.5, 0.05)
 AIMS = {0.5: 1.05, 0.05: 1.2}
-JOBS_PER_SECOND_AIM = 40
+JOBS_PER_SECOND_AIM = 150
 
 
 def main(arguments: Sequence[str]) -> int:
-    given = _parsed(arguments)
+    options = _parsed(arguments)
     with tempfile.TemporaryDirectory(prefix="b") as name, ExitStack() as running:
         folder = Path(name)
-        pictures = _pictures(folder / "pictures", given.jobs)
+        pictures = _pictures(folder / "pictures", options.jobs)
         for delay in (*DELAYS, 0):
             log = folder / f"{delay}.log"
             stub = running.enter_context(upstream.running(log, delay=delay, fsync=False))
             ours, theirs = [], []
-            for _ in range(given.repeats):
+            for _ in range(options.repeats):
                 ours.append(_pipeline(folder / "data", stub, pictures))
                 theirs.append(_loop(stub, pictures))
-            sys.stdout.write(f"{_line(delay, given.jobs, ours, theirs)}\n")
+            sys.stdout.write(f"{_line(delay, options.jobs, ours, theirs)}\n")
             sys.stdout.flush()
     return 0
 
@@ -58,7 +58,7 @@ def _line(delay: float, jobs: int, ours: Sequence[float], theirs: Sequence[float
 
 
 def _pictures(folder: Path, count: int) -> Path:
-    """So many small ones, no two alike."""
+    """Write this many small pictures, no two alike."""
     folder.mkdir()
     for number in range(count):
         Image.new("RGB", (400, 300), (number % 256, number // 256, 90)).save(folder / f"{number:05}.png")

@@ -1,6 +1,6 @@
-"""``python -m bench.speed.queued FOLDER THREADS``: a real worker works off each picture of FOLDER.
+"""Let a real worker run each picture of a folder: ``python -m bench.speed.queued FOLDER THREADS``.
 
-Prints the seconds from the first call to the last booked job. Run by ``bench.speed.pipeline`` with an
+Prints the seconds from the first call to the last booked job. ``bench.speed.pipeline`` runs it with an
 instance's settings in its environment.
 """
 
@@ -66,7 +66,7 @@ def _submit(team: Team, user: User, path: Path) -> None:
 
 
 def _seconds(known: int) -> float:
-    """All are done, and booked once."""
+    """Return the time that the new jobs took, once all are done, each booked by its only attempt."""
     made = Attempt.objects.filter(job__pk__gt=known)
     wrong = made.exclude(state=Attempt.State.BOOKED, job__state=Job.State.DONE)
     if wrong.exists():

@@ -3,28 +3,24 @@
 A worker owns a job by its *lease*, which a heartbeat renews, and by its *fence*, a number that rises with
 each claim: a worker that was frozen past its lease finds the fence moved on, and changes nothing any more.
 
-Teams take turns, so that 5,000 jobs of one don't delay one job of another; within a team programs go before
-batches. ``jobs.queue.concurrency`` bounds the calls in flight over all workers and hosts.
+``jobs.queue.scheduling`` chooses the next job, and ``jobs.queue.concurrency`` bounds the calls in flight over
+all workers and hosts.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
-from accounts.models import Team
 from jobs import plain_sql
 from jobs.models import Job, Ramp
-from jobs.models.job import JobQuerySet
-from jobs.queue import concurrency
+from jobs.queue import concurrency, scheduling
 
 State = Job.State
 Reason = Job.Reason
@@ -38,14 +34,8 @@ CLAIM = """
 UPDATE jobs_job SET state = 'running', worker = %s, fence = fence + 1, lease_until = %s, updated_at = %s
 WHERE id = ({choice}) RETURNING *
 """
-SERVE = """
-INSERT INTO jobs_turn (team_id, served_at) VALUES (%s, %s)
-ON CONFLICT (team_id) DO UPDATE SET served_at = excluded.served_at
-"""
 MINE = "SELECT id FROM jobs_job WHERE id = %s AND fence = %s AND state = 'running'"
 """Of one claim, by the job and its fence."""
-
-NOW, LIMIT = datetime(9999, 1, 1, tzinfo=UTC), -1  # placeholders in a query that is built once
 
 _one_writer = threading.Lock()
 
@@ -86,60 +76,21 @@ def claim_each(workers: Sequence[str]) -> list[Job]:
                 break
             concurrency.record(ramp, now)
             # Two jobs of one transaction are two turns, also on a clock that stands still between them.
-            _serve(job.team_id, now + timedelta(microseconds=len(jobs)))
+            scheduling.serve(job.team_id, now + timedelta(microseconds=len(jobs)))
             jobs.append(job)
     return jobs
 
 
 def _claim_next(worker: str, ramp: Ramp, now: datetime) -> Job | None:
-    """Claim the most urgent job of the team that has waited longest."""
+    """Claim the job whose turn it is, or the first that no other worker has locked."""
+    lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
+    changes = [worker, plain_sql.moment(lease_until), plain_sql.moment(now)]
     skips_locked = connection.features.has_select_for_update_skip_locked
     for place in range(MAX_TEAMS_TRIED if skips_locked else 1):
-        # Locked by others: a job that its stale worker is just ending, after its lease ran out.
-        leaves_one = concurrency.program_waits(ramp, now)
-        choice, params = _choice(_next, JobQuerySet.claimable, place, leaves_one)
-        adapted = {_adapt(NOW): _adapt(now), LIMIT: concurrency.limit(ramp, now)}
-        lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
-        values = [worker, _adapt(lease_until), _adapt(now), *(adapted.get(param, param) for param in params)]
-        sql = CLAIM.format(choice=plain_sql.locking(choice, skips_locked=skips_locked))
-        if claimed := list(Job.objects.raw(sql, values)):
+        choice, params = scheduling.choice(ramp, now, place)
+        if claimed := list(Job.objects.raw(CLAIM.format(choice=choice), [*changes, *params])):
             return claimed[0]
     return None
-
-
-def _adapt(moment: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(moment)
-
-
-def _serve(team_id: int, served_at: datetime) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(SERVE, [team_id, _adapt(served_at)])
-
-
-@cache
-def _choice(
-    choose: Callable[[datetime, int], JobQuerySet],
-    _claimable: object,
-    place: int,
-    leaves_one: bool,  # noqa: FBT001
-) -> tuple[str, tuple[Any, ...]]:
-    """Return the SQL that chooses a job, and its parameters with placeholders.
-
-    Built once, since that costs more than the rest of a claim. All functions that it depends on are
-    arguments, so that an experiment that replaces one gets a query of its own.
-    """
-    jobs = concurrency.within_limit(choose(NOW, place), NOW, LIMIT, leaves_one=leaves_one)
-    sql, params = jobs.values("pk")[:1].query.sql_with_params()
-    return sql, tuple(params)
-
-
-def _next(now: datetime, place: int) -> JobQuerySet:
-    """Return a query of the most urgent job of the team in this place of the line, from 0."""
-    claimable = Job.objects.claimable(now)
-    served = F("turn__served_at").asc(nulls_first=True)
-    waiting = Team.objects.filter(Exists(claimable.filter(team=OuterRef("pk")))).order_by(served, "pk")
-    team = waiting.values("pk")[place : place + 1]
-    return claimable.filter(team=team).order_by("-priority", "run_after", "pk")
 
 
 def reclaim(worker: str) -> Job | None:

@@ -12,7 +12,7 @@ from accounts.teams.create import open_team
 from conftest import World
 from jobs.models import Job, Turn
 from jobs.models.job import JobQuerySet
-from jobs.queue import claims
+from jobs.queue import claims, scheduling
 
 MANY = 5000
 
@@ -134,7 +134,7 @@ def test_first_in_first_out_lets_the_one_wait_for_thousands(
     def first_in(now: datetime, _place: int) -> JobQuerySet:
         return Job.objects.claimable(now).order_by("run_after", "pk")
 
-    monkeypatch.setattr(claims, "_next", first_in)
+    monkeypatch.setattr(scheduling, "next_jobs", first_in)
     one = rows(world, others, 1)[0]
     assert serve(20) == ["aurora"] * 20
     before = Job.objects.claimable(timezone.now()).filter(team=flooding)
