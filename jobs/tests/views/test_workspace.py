@@ -198,7 +198,7 @@ def test_a_refusal_is_a_plain_text_to_a_script(world: World, client: Client, set
     response = send(client, world, world.bob, file(b"a letter"))
     assert response.status_code == 400
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert text(response).startswith("a picture we can read")
+    assert text(response).startswith("This isn't a picture we can read")
     assert_nothing_happened(settings)
 
 
