@@ -220,7 +220,7 @@ class PriceAdmin(ReadOnlyAdmin):
     def has_forget_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.change_price")
 
-    @admin.action(description="Reset to what the next charges teach", permissions=["forget"])
+    @admin.action(description="Reset the learned prices", permissions=["forget"])
     @transaction.atomic
     def forget(self, _request: HttpRequest, chosen: QuerySet[Price]) -> None:
         # The time is taken after the rows are locked, so that no booking falls in between.

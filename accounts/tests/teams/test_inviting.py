@@ -86,7 +86,7 @@ def test_only_owners_invite_owners(world: World, client: Client, mona: User, who
 
 
 def test_too_many_at_once_are_stopped(world: World, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(invitations, "A_MINUTE", 1)
+    monkeypatch.setattr(invitations, "PER_MINUTE", 1)
     log_in(client, "alice")
     invite(client, world)
     response = invite(client, world, email="erik@example.org")

@@ -146,7 +146,7 @@ def states(attempts: list[Attempt]) -> list[str]:
 @pytest.mark.parametrize(
     ("answers", "complaint"),
     [
-        ({"decision": "charged", "reason": "asked"}, "Say how much was charged."),
+        ({"decision": "charged", "reason": "asked"}, "Enter how much was charged."),
         ({"decision": "charged", "credits": "0", "reason": "asked"}, "greater than or equal to 0.000001"),
         ({"decision": "charged", "credits": "-1", "reason": "asked"}, "greater than or equal to 0.000001"),
         ({"decision": "charged", "credits": "0.0000001", "reason": "asked"}, "no more than 6 decimal places"),
@@ -181,7 +181,7 @@ def test_too_many_at_once_are_not_decided(
     monkeypatch.setattr(review_action, "MAX_ATTEMPTS", 1)
     act(admin, "decide", doubts, decision="not charged", reason="asked")
     assert set(states(doubts)) == {"in_doubt"}
-    assert "more than 1 such attempts were chosen" in listed(admin)
+    assert "more than 1 such attempts were selected" in listed(admin)
 
 
 def test_one_that_someone_else_decides_meanwhile_is_reported(

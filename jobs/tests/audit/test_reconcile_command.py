@@ -273,7 +273,7 @@ def test_many_periods_that_agree_are_counted(world: World, paid_server: Server) 
     ("arguments", "complaint"),
     [
         (["--settle"], "--settle needs --by EMAIL"),
-        (["--settle", "--by", "nobody@example.org"], "Nobody with the address"),
+        (["--settle", "--by", "nobody@example.org"], "No active user has the address"),
         (["--since", "yesterday"], "--since"),
         (["--log", "/nowhere/log"], "/nowhere/log"),
     ],

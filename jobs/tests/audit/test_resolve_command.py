@@ -72,8 +72,8 @@ def test_staff_and_managers_may(world: World, server: Server, email: str) -> Non
     [
         ("bob@example.org", "bob@example.org is neither staff nor a manager of Aurora"),
         ("charlie@example.org", "neither staff nor a manager"),
-        ("nobody@example.org", "Nobody with the address nobody@example.org"),
-        ("", "Nobody with the address"),
+        ("nobody@example.org", "No active user has the address nobody@example.org"),
+        ("", "No active user has the address"),
     ],
 )
 def test_others_may_not(world: World, server: Server, email: str, complaint: str) -> None:

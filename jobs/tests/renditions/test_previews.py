@@ -244,7 +244,7 @@ def test_a_preview_is_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -
     job = world.job()
     name = preview(job, Side.BEFORE, Size.TILE)
     made = default_storage.get_modified_time(name)
-    monkeypatch.setattr(previews, "_encoded", None)
+    monkeypatch.setattr(previews, "_encode", None)
     time.sleep(0.02)
     assert preview(job, Side.BEFORE, Size.TILE) == name
     assert default_storage.get_modified_time(name) == made

@@ -83,5 +83,5 @@ class Command(BaseCommand):
         """
         superusers = User.objects.filter(is_superuser=True)
         if owner.is_active and not superusers.exclude(last_login=None).exists():
-            return f"Log in as {owner.email}, once, within an hour: {login_link(owner)}"
-        return f"Log in at {settings.PUBLIC_URL}. This prints a link: manage.py login_link {owner.email}"
+            return f"Sign in as {owner.email}, once, within an hour: {login_link(owner)}"
+        return f"Sign in at {settings.PUBLIC_URL}. To print a link: manage.py login_link {owner.email}"
