@@ -61,5 +61,5 @@ def test_colours_under_alpha_0_are_written_as_they_are() -> None:
 
 
 def test_what_png_cannot_hold_is_an_error() -> None:
-    with pytest.raises(ValueError, match="can.t be encoded as PNG"):
+    with pytest.raises(ValueError, match="can't be encoded as PNG"):
         png(np.zeros((1, 1_000_001, 4), np.uint8))
