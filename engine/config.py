@@ -1,6 +1,6 @@
-"""Every setting of the embedded engine, from the environment or ``.env``.
+"""The settings of the embedded engine, from the environment or ``.env``.
 
-Django's settings read it too, to know the socket and the credentials, so nothing heavy is imported.
+Django's settings import this module too, for the socket and the credentials, so it imports nothing heavy.
 """
 
 import os
@@ -22,19 +22,19 @@ from pixian.server.url_fetcher import PORTS
 ROOT = Path(__file__).resolve().parent.parent
 MAX_PORT = 65535
 MAX_SOCKET_PATH_BYTES = 100
-"""Linux ends a Unix socket's path at 108 bytes, other systems at 104, the closing zero included."""
+"""The path of a Unix socket can have 108 bytes on Linux and 104 on other systems, including the final NUL."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """What an engine process needs to know. Reading it touches no file but ``.env``.
+    """The configuration of an engine process. Reading it touches no file but ``.env``.
 
-    data_dir: absolute; the socket, generated credentials and caches are kept in it.
-    models_dir: absolute; the weights lie in it.
-    model: name of the model that is served, as ``engine.models.catalog.find`` knows it.
+    data_dir: absolute path of the folder for the socket, generated credentials and caches.
+    models_dir: absolute path of the folder with the weights.
+    model: name of the model to serve, as ``engine.models.catalog.find`` knows it.
     microcredits_per_megapixel: price of 10^6 processed pixels.
-    queue: calls inside at once, at work or waiting; the next one is asked to slow down.
-    timeout: seconds that a call waits for its turn; below the 180 s that clients allow.
+    queue: maximum number of calls at work or waiting; a further one gets 429.
+    timeout: seconds that a call waits for its turn; below the 180 s that clients wait.
     fetch_networks, fetch_ports: see ``pixian.server.url_fetcher.Fetcher``.
     """
 
@@ -51,7 +51,7 @@ class Config:
 
     @classmethod
     def from_env(cls, env_file: Path = ROOT / ".env") -> Self:
-        """The settings in force; the environment wins over ``env_file``. Raises ConfigError."""
+        """Read the settings; the environment wins over ``env_file``. Raises ConfigError."""
         environ.Env.read_env(env_file)
         env = Environment()
         return cls(
@@ -69,24 +69,24 @@ class Config:
 
     @cached_property
     def credentials(self) -> Credentials:
-        """The configured Id and secret, or those generated once and kept in the data folder."""
+        """Return the configured Id and secret, or a pair generated once and stored in the data folder."""
         if bool(self.api_id) != bool(self.api_secret):
             raise ConfigError("ENGINE_API_ID and ENGINE_API_SECRET belong together: set both or neither")
         if self.api_id:
             return Credentials(self.api_id, self.api_secret)
-        kept = kept_secret(self.data_dir / "engine-credentials", _new_credentials)
-        api_id, _, api_secret = kept.strip().partition(":")
+        stored = kept_secret(self.data_dir / "engine-credentials", _new_credentials)
+        api_id, _, api_secret = stored.strip().partition(":")
         return Credentials(api_id, api_secret)
 
     @property
     def socket(self) -> Path:
-        """Where the engine listens; raises ConfigError where a socket's path can't be that long."""
+        """Return the path of the engine's Unix socket; raise ConfigError if it is too long for one."""
         path = self.data_dir / "engine.sock"
         length = len(os.fsencode(path))
         if length > MAX_SOCKET_PATH_BYTES:
             raise ConfigError(
-                f"{path} has {length} bytes, but a socket's path may have {MAX_SOCKET_PATH_BYTES}: "
-                "set DATA_DIR to a folder with a shorter path"
+                f"The socket's path {path} is {length} bytes long; the limit is {MAX_SOCKET_PATH_BYTES}. "
+                "Set DATA_DIR to a folder with a shorter path"
             )
         return path
 
@@ -99,7 +99,9 @@ def _networks(texts: list[str]) -> tuple[Network, ...]:
     try:
         return tuple(ip_network(text) for text in texts)
     except ValueError as error:
-        raise ConfigError(f"FETCH_NETWORKS must be networks such as 10.1.0.0/16: {error}") from error
+        raise ConfigError(
+            f"FETCH_NETWORKS must be a list of networks such as 10.1.0.0/16: {error}"
+        ) from error
 
 
 def _ports(texts: list[str]) -> frozenset[int]:
@@ -110,8 +112,8 @@ def _ports(texts: list[str]) -> frozenset[int]:
 
 
 def _new_credentials() -> str:
-    made = Credentials.generate()
-    return f"{made.api_id}:{made.api_secret}"
+    credentials = Credentials.generate()
+    return f"{credentials.api_id}:{credentials.api_secret}"
 
 
 def _price(text: str) -> int:
@@ -120,5 +122,5 @@ def _price(text: str) -> int:
         if not is_finer(text):
             return price
     raise ConfigError(
-        f"ENGINE_CREDITS_PER_MEGAPIXEL is {text!r}; it must be a number from 0, with at most six decimals"
+        f"ENGINE_CREDITS_PER_MEGAPIXEL is {text!r}; it must be 0 or more, with at most six decimals"
     )

@@ -1,7 +1,7 @@
 """Gunicorn's settings for the engine process.
 
-One process, so that the network is in memory once. Requests are read by one loop
-(``pixian.server.waitress_worker``), and threads wait their turn to compute.
+There is one worker process, so that the network is in memory only once. An event loop reads the requests
+(``pixian.server.waitress_worker``), and its threads take turns to compute.
 """
 
 import contextlib
@@ -19,19 +19,21 @@ bind = f"unix:{SOCKET}"
 umask = 0o077
 workers = 1
 worker_class = WaitressWorker
-# More than may be inside at once, so that the one too many is told to slow down.
+# More than ENGINE_QUEUE, so that a surplus call gets a thread and can be refused with 429.
 threads = CONFIG.queue + 4
 timeout = 300
 graceful_timeout = 30
 loglevel = "warning"
 control_socket_disable = True
-logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits for a thread is no event
+# waitress warns whenever a request waits for a thread, which is normal here.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 logconfig_dict = GUNICORN
 
 
 def on_starting(_arbiter: object) -> None:
-    """Before gunicorn takes the socket's path, which it would do without asking who listens there."""
+    """Refuse to start if another engine listens at the socket."""
     SOCKET.parent.mkdir(parents=True, exist_ok=True)
+    # gunicorn itself would replace the socket without checking, and cut off the other engine.
     with socket.socket(socket.AF_UNIX) as other, contextlib.suppress(OSError):
         other.connect(str(SOCKET))
         raise SystemExit(f"An engine already listens at {SOCKET}: stop it, or set another DATA_DIR")

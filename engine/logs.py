@@ -1,4 +1,4 @@
-"""How gunicorn's processes log: like everything else, each line with its date, time and offset."""
+"""Logging configuration of gunicorn's processes: lines with date, time and UTC offset."""
 
 from typing import Any
 
@@ -13,7 +13,8 @@ GUNICORN: dict[str, Any] = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "dated"}},
     "root": {"level": "WARNING", "handlers": ["console"]},
-    # Through the root's handler: an application that configures that one, as Django does, logs these too.
+    # They propagate to the root logger, so that an application that configures it, as Django does, formats
+    # these lines too.
     "loggers": {
         name: {"level": "WARNING", "handlers": [], "propagate": True, "qualname": name}
         for name in ("gunicorn.error", "gunicorn.access")

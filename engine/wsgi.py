@@ -1,4 +1,4 @@
-"""The engine process's entry: ``gunicorn -c engine/gunicorn.py engine.wsgi``. Loads the network."""
+"""WSGI entry point of the engine: ``gunicorn -c engine/gunicorn.py engine.wsgi``. Loads the network."""
 
 from engine.config import Config
 from engine.server.app import create_application

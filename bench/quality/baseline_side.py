@@ -1,5 +1,7 @@
-"""Runs under the Python that has rembg, and imports nothing of ours: ``rival_side.py FOLDER`` cuts out every
-PNG in FOLDER with U²-Net, into FOLDER/out. U2NET_HOME says where the weights lie."""
+"""``baseline_side.py FOLDER``: cuts out every PNG in FOLDER with rembg and U²-Net, into FOLDER/out.
+
+It runs under the Python that has rembg, so it imports nothing of ours. U2NET_HOME is the weights' folder.
+"""
 
 import sys
 from pathlib import Path

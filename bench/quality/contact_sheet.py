@@ -1,4 +1,4 @@
-"""A sheet of real photos to look at: source, alpha, laid on white, laid on a saturated colour."""
+"""A contact sheet of real photos: source, alpha, and the cut-out on white and on a saturated colour."""
 
 from pathlib import Path
 
@@ -14,24 +14,25 @@ WHITE, MAGENTA = (255, 255, 255), (230, 0, 160)
 ROW = 420
 
 
-def draw(matter: Matting, path: Path) -> None:
-    """One row a photo; each is enlarged or shrunk to the same height after the work, not before."""
-    rows = [_row(matter, picture) for _, picture in dataset.photos()]
+def draw(matting: Matting, path: Path) -> None:
+    """Write the sheet as a PNG, one photo a row."""
+    rows = [_row(matting, picture) for _, picture in dataset.photos()]
     width = max(row.shape[1] for row in rows)
     padded = [cv2.copyMakeBorder(row, 0, 0, 0, width - row.shape[1], cv2.BORDER_CONSTANT) for row in rows]
     cv2.imwrite(str(path), cv2.cvtColor(np.vstack(padded), cv2.COLOR_RGB2BGR))
 
 
-def _row(matter: Matting, picture: Bytes) -> Bytes:
-    alpha = matter.matte(picture)
+def _row(matting: Matting, picture: Bytes) -> Bytes:
+    alpha = matting.matte(picture)
     colours = estimate(picture, alpha)
-    cells = [picture, cv2.merge([alpha] * 3), *(_laid(colours, alpha, ground) for ground in (WHITE, MAGENTA))]
+    cells = [picture, cv2.merge([alpha] * 3), *(_fill(colours, alpha, color) for color in (WHITE, MAGENTA))]
     row = np.hstack([np.asarray(cell, np.uint8) for cell in cells])
+    # The finished cells are resized, not the picture: the matte is made at the photo's own size.
     scale = ROW / row.shape[0]
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(row, None, fx=scale, fy=scale, interpolation=how), np.uint8)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(row, None, fx=scale, fy=scale, interpolation=interpolation), np.uint8)
 
 
-def _laid(colours: Bytes, alpha: Bytes, ground: tuple[int, int, int]) -> Bytes:
+def _fill(colours: Bytes, alpha: Bytes, background: tuple[int, int, int]) -> Bytes:
     part = alpha[..., np.newaxis].astype(np.float32) / 255
-    return (colours * part + (1 - part) * np.array(ground, np.float32) + 0.5).astype(np.uint8)
+    return (colours * part + (1 - part) * np.array(background, np.float32) + 0.5).astype(np.uint8)

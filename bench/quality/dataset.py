@@ -1,9 +1,9 @@
-"""What the fidelity measure is made of: cut-outs whose alpha is known exactly, and real photos.
+"""The data of the fidelity benchmark: cut-outs with exactly known alpha, and real photos.
 
-Both come out of published packages, pinned and checked, into a cache folder; nothing of them is kept in
-the project. The cut-outs are Microsoft's 3D Fluent emoji (MIT) as packed by LobeHub (MIT), 256 pixels a
-side with soft alpha; the photos are those of scikit-image's wheel (public domain, CC0 and the like, each
-told in its ``data/README.txt``) and the engine's own for tests.
+Both are extracted from published packages, pinned and verified, into a cache folder outside the repository.
+The cut-outs are Microsoft's 3D Fluent emoji (MIT) as packaged by LobeHub (MIT), 256 pixels a side with soft
+alpha. The photos are those in scikit-image's wheel (public domain, CC0 and similar licences, listed in its
+``data/README.txt``), and the engine's test photos.
 """
 
 import contextlib
@@ -29,13 +29,13 @@ EMOJI_SHA512 = "Wlq2lVStTnr8BDpIJ0pEnTKO4LuDxxqTEhTvRtD1DLRF0me7ogeRQjKoehDHXuVJ
 SKIMAGE = "scikit-image==0.26.0"
 SKIMAGE_SHA256 = "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af"
 SKIMAGE_TAGS = ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11")
-"""One build for every machine: only its photos are read."""
+"""The same build on every machine, since only its photos are used."""
 
-GROUNDS = ("brick.png", "grass.png", "gravel.png")
-"""Photos of nothing in particular."""
+TEXTURES = ("brick.png", "grass.png", "gravel.png")
+"""Photos without a subject."""
 
 PLACES = ("coffee.png", "chelsea.png", "astronaut.png", "motorcycle_left.png", "rocket.jpg")
-"""Photos with a subject of their own: seen only out of focus, since a network would rightly find it."""
+"""Photos with a subject of their own. They are blurred, or the network would rightly find it, too."""
 
 THINGS = [
     *range(0x1F332, 0x1F380),  # plants, food
@@ -46,11 +46,11 @@ THINGS = [
     *range(0x1F980, 0x1F9AE),  # animals
     *range(0x1FA80, 0x1FAB8),  # objects, insects
 ]
-"""Code points of what a photo could be of: no signs, flags, clocks or smileys."""
+"""Code points of emoji that could be the subject of a photo: no signs, flags, clocks or smileys."""
 
 
 def gather(cache: Path = CACHE) -> None:
-    """Fetches what is missing into ``cache``/emoji and ``cache``/photos. Raises PackageError."""
+    """Fetch missing data into ``cache``/emoji and ``cache``/photos; raise PackageError."""
     cache.mkdir(parents=True, exist_ok=True)
     for name, fetch in (("emoji", _fetch_emoji), ("photos", _fetch_photos)):
         if not (cache / name).exists():
@@ -60,18 +60,18 @@ def gather(cache: Path = CACHE) -> None:
 
 
 def cut_outs(cache: Path = CACHE) -> list[tuple[str, Bytes]]:
-    """Name and RGBA uint8[256, 256, 4], straight alpha, in the order of the code points."""
+    """Return names and cut-outs, RGBA uint8[256, 256, 4] with straight alpha, ordered by code point."""
     paths = [cache / "emoji" / f"{point:x}.webp" for point in THINGS]
     return [(path.stem, _read(path, cv2.IMREAD_UNCHANGED)) for path in paths if path.exists()]
 
 
 def backgrounds(names: Sequence[str], cache: Path = CACHE) -> list[Bytes]:
-    """Real photos, RGB uint8[H, W, 3]."""
+    """Return real photos by file name, RGB uint8[H, W, 3]."""
     return [_read(cache / "photos" / name, cv2.IMREAD_COLOR) for name in names]
 
 
 def photos() -> list[tuple[str, Bytes]]:
-    """Name and RGB of the photos that are looked at, without a known alpha."""
+    """Return names and RGB pixels of the engine's test photos, whose true alpha is unknown."""
     return [(path.stem, _read(path, cv2.IMREAD_COLOR)) for path in sorted(PHOTOS.glob("*.jpg"))]
 
 
@@ -87,11 +87,11 @@ def _fetch_emoji(folder: Path, target: Path) -> None:
 def _fetch_photos(folder: Path, target: Path) -> None:
     target.mkdir()
     with zipfile.ZipFile(packages.wheel(SKIMAGE, SKIMAGE_SHA256, folder, *SKIMAGE_TAGS)) as archive:
-        for name in (*GROUNDS, *PLACES):
+        for name in (*TEXTURES, *PLACES):
             (target / name).write_bytes(archive.read(f"skimage/data/{name}"))
 
 
-def _read(path: Path, how: int) -> Bytes:
-    read = np.asarray(cv2.imread(str(path), how), np.uint8)
-    order = cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    return np.asarray(cv2.cvtColor(read, order), np.uint8)
+def _read(path: Path, flags: int) -> Bytes:
+    pixels = np.asarray(cv2.imread(str(path), flags), np.uint8)
+    order = cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(pixels, order), np.uint8)

@@ -1,4 +1,4 @@
-"""``python -m bench.quality.delta``: delta PNGs beside plain PNGs of the same results, bytes and time."""
+"""``python -m bench.quality.delta``: compares delta PNGs with plain PNGs in size and time."""
 
 import sys
 import time
@@ -26,48 +26,49 @@ SCALES = (1, 3, 6)
 REPEATS = 5
 
 
-def cut_outs(matter: Matting) -> Iterator[tuple[str, Pixels]]:
-    """Real photos and their enlargements with the matte as alpha, colours still under all of it."""
+def cut_outs(matting: Matting) -> Iterator[tuple[str, Pixels]]:
+    """Yield names and cut-outs of real photos at several scales, with their colours under alpha 0."""
     for path in sorted(dataset.PHOTOS.glob("*.jpg")):
         with Image.open(path) as photo:
             picture = np.asarray(photo.convert("RGBA"))
         for scale in SCALES:
             enlarged = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
             pixels = np.asarray(enlarged, np.uint8)
-            matte = matter.matte(pixels)
+            matte = matting.matte(pixels)
             decontaminate(pixels, matte)
             pixels[..., 3] = matte
             yield f"{path.stem} × {scale}", pixels
 
 
 def seconds(work: Callable[[], bytes]) -> tuple[float, int]:
-    """The median time, and the bytes made."""
-    took = []
+    """Return the median time of ``work``, and the number of bytes that it returns."""
+    times = []
     for _ in range(REPEATS):
         started = time.perf_counter()
-        made = work()
-        took.append(time.perf_counter() - started)
-    return median(took), len(made)
+        content = work()
+        times.append(time.perf_counter() - started)
+    return median(times), len(content)
 
 
 def ordinary(pixels: Pixels) -> bytes:
-    """What the engine does for a plain PNG once the matte is there. Composing uses its input up."""
+    """Return the plain PNG, with the steps that the engine takes after matting."""
+    # A copy, since compose() overwrites its input.
     return encode(compose(pixels.copy(), Options(), None).pixels, Options(), None)
 
 
 def main() -> None:
     config = Config.from_env()
     model = models.find(config.model, config.models_dir)
-    matter = Matting(model, inference.load(model.path(config.models_dir)))
+    matting = Matting(model, inference.load(model.path(config.models_dir)))
     sizes, times = [], []
-    for name, pixels in cut_outs(matter):
+    for name, pixels in cut_outs(matting):
         delta_time, delta_bytes = seconds(partial(delta_png.encode, pixels, pixels))
         plain_time, plain_bytes = seconds(partial(ordinary, pixels))
         sizes.append(delta_bytes / plain_bytes)
         times.append(delta_time / plain_time)
         sys.stdout.write(f"{name:16} bytes {sizes[-1]:.3f}  time {times[-1]:.2f}\n")
-    for what, ratios in (("bytes", sizes), ("time", times)):
-        sys.stdout.write(f"{what}: median {median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}\n")
+    for quantity, ratios in (("bytes", sizes), ("time", times)):
+        sys.stdout.write(f"{quantity}: median {median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}\n")
 
 
 if __name__ == "__main__":

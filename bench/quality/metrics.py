@@ -1,4 +1,4 @@
-"""How far a cut-out is from the true one. Everything here is an error but ``iou``."""
+"""Error metrics of a cut-out against the true one. For all but ``iou``, lower is better."""
 
 from dataclasses import dataclass, fields
 
@@ -11,19 +11,22 @@ from engine.pipeline.guided_filter import Bytes, Floats
 Mask = npt.NDArray[np.bool_]
 
 BAND = 0.008
-"""The edge band reaches so far beyond the true soft edge, as a part of the picture's longer side."""
+"""Width of the edge band beyond the true soft edge, as a fraction of the picture's longer side."""
 
-NEW_GROUNDS = ((255, 255, 255), (0, 0, 0), (0, 200, 60), (230, 0, 160))
+NEW_BACKGROUNDS = ((255, 255, 255), (0, 0, 0), (0, 200, 60), (230, 0, 160))
 
 
 @dataclass(frozen=True)
 class Errors:
-    """mae, band: mean |alpha error|, in thousandths, over all pixels and over the edge band.
+    """The errors of one cut-out.
+
+    mae, band: mean absolute alpha error over all pixels and over the edge band, in thousandths.
     gradient: mean squared error of the gradient's magnitude over the band, in thousandths, after Rhemann
     et al., "A perceptually motivated online benchmark for image matting" (CVPR 2009).
-    colour: mean |foreground error| over the band, 0 to 255, weighed by the lesser of both alphas: what
-    is wrongly transparent has a colour that nobody sees.
-    relaid: mean error over the band, 0 to 255, of the picture laid on four new backgrounds: what is seen."""
+    colour: mean absolute foreground error over the band, 0 to 255, weighted by the smaller of the two alphas,
+    since the colour of a wrongly transparent pixel is invisible.
+    relaid: mean visible error over the band, 0 to 255, of the cut-out on four new backgrounds.
+    """
 
     iou: float
     mae: float
@@ -37,7 +40,7 @@ NAMES = tuple(field.name for field in fields(Errors))
 
 
 def errors(alpha: Bytes, foreground: Bytes, true_alpha: Floats, true_foreground: Floats) -> Errors:
-    """Of alpha uint8[H, W] with colours uint8[H, W, 3], straight, against the truth of a Scene."""
+    """Measure alpha uint8[H, W] and straight colours uint8[H, W, 3] against the truth of a Scene."""
     ours = alpha.astype(np.float32) / np.float32(255)
     band = edge_band(true_alpha)
     difference = np.abs(ours - true_alpha)
@@ -55,7 +58,7 @@ def errors(alpha: Bytes, foreground: Bytes, true_alpha: Floats, true_foreground:
 
 
 def edge_band(alpha: Floats) -> Mask:
-    """Where the true alpha is neither 0 nor 1, and a little further."""
+    """Return the mask of pixels where the true alpha is neither 0 nor 1, widened by BAND."""
     soft = ((alpha > 0.02) & (alpha < 0.98)).astype(np.uint8)
     side = 2 * max(2, round(BAND * max(alpha.shape))) + 1
     return cv2.dilate(soft, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
@@ -77,5 +80,5 @@ def _gradient(alpha: Floats) -> Floats:
 def _relaid(alpha: Floats, colours: Bytes, true_alpha: Floats, true_colours: Floats) -> float:
     part, true_part = alpha[:, np.newaxis], true_alpha[:, np.newaxis]
     seen, uncovered = part * colours - true_part * true_colours, true_part - part
-    grounds = np.array(NEW_GROUNDS, np.float32)
-    return float(np.mean([np.abs(seen + uncovered * ground).mean() for ground in grounds]))
+    backgrounds = np.array(NEW_BACKGROUNDS, np.float32)
+    return float(np.mean([np.abs(seen + uncovered * color).mean() for color in backgrounds]))

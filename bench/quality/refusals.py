@@ -1,4 +1,4 @@
-"""``python -m bench.quality.refusals``: how soon an engine refuses hostile files, from the upload's end."""
+"""``python -m bench.quality.refusals``: measures the time in which an engine refuses hostile files."""
 
 import sys
 import time
@@ -20,13 +20,13 @@ def main() -> None:
     with httpx.Client(base_url="http://engine", transport=transport, auth=auth(config.credentials)) as http:
         http.post(REMOVE, files=upload(photo("chelsea"))).raise_for_status()
         for name, (make, _answers) in CASES.items():
-            content, took = make(), []
+            content, times = make(), []
             for _ in range(REPEATS):
                 started = time.perf_counter()
                 answer = http.post(REMOVE, files=upload(content))
-                took.append((time.perf_counter() - started) * 1000)
-            told = f"{min(took):.0f} to {max(took):.0f}"
-            sys.stdout.write(f"{name:32} {answer.status_code}  {median(took):6.0f} ms ({told})\n")
+                times.append((time.perf_counter() - started) * 1000)
+            span = f"{min(times):.0f} to {max(times):.0f}"
+            sys.stdout.write(f"{name:32} {answer.status_code}  {median(times):6.0f} ms ({span})\n")
 
 
 if __name__ == "__main__":

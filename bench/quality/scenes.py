@@ -1,7 +1,7 @@
-"""Made-up photos: a cut-out on a real photo, so that the true alpha and the true foreground are known.
+"""Synthetic photos: a cut-out composited onto a real photo, so that true alpha and foreground are known.
 
-Emoji have smooth outlines, and settings tuned on them alone would cost real hair: so every other scene
-has strands drawn along its subject's outline. Blending is in sRGB values, as browsers and editors do it.
+Emoji have smooth outlines, and settings tuned on them alone would destroy real hair. So every other scene has
+strands of hair drawn along its subject's outline. Blending is in sRGB values, as browsers and editors do it.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from bench.quality import dataset
 from engine.pipeline.guided_filter import Bytes, Floats
 
 SIDES = (700, 1000, 1600)
-"""Longer sides of the scenes, in pixels: below, at and above the side that the engine works at."""
+"""Longer sides of the scenes, in pixels: below, at and above the engine's working size."""
 
 STRANDS = 260
 OVERSAMPLING = 4
@@ -24,8 +24,11 @@ OVERSAMPLING = 4
 
 @dataclass(frozen=True)
 class Scene:
-    """picture: RGB uint8[H, W, 3]. alpha: float32[H, W]. foreground: RGB float32[H, W, 3], 0 to 255, of
-    meaning only where alpha is above 0. held_out: of the half that nothing is tuned on."""
+    """A synthetic photo with its truth.
+
+    picture: RGB uint8[H, W, 3]. alpha: float32[H, W], 0 to 1. foreground: RGB float32[H, W, 3], 0 to 255,
+    meaningless where alpha is 0. held_out: belongs to the half that nothing is tuned on.
+    """
 
     name: str
     held_out: bool
@@ -36,28 +39,29 @@ class Scene:
 
 
 def scenes(count: int, seed: int = 0, cache: Path = dataset.CACHE) -> Iterator[Scene]:
-    """``count`` scenes; the same for the same seed. Which subjects, and in which half, a hash decides."""
+    """Yield ``count`` scenes, the same ones for the same seed."""
+    # A hash of the name orders the subjects, and later assigns the halves, independently of the seed.
     subjects = sorted(dataset.cut_outs(cache), key=lambda subject: _hash(subject[0]))
-    grounds, places = (dataset.backgrounds(names, cache) for names in (dataset.GROUNDS, dataset.PLACES))
+    textures, places = (dataset.backgrounds(names, cache) for names in (dataset.TEXTURES, dataset.PLACES))
     for index, (name, subject) in enumerate(subjects[:count]):
         random = np.random.default_rng([seed, index])
         if random.random() < 0.5:
-            ground, blur = grounds[int(random.integers(len(grounds)))], random.uniform(0, 4)
+            photo, blur = textures[int(random.integers(len(textures)))], random.uniform(0, 4)
         else:
-            ground, blur = places[int(random.integers(len(places)))], random.uniform(8, 20)
-        yield _scene(name, subject, (ground, blur), random)
+            photo, blur = places[int(random.integers(len(places)))], random.uniform(8, 20)
+        yield _scene(name, subject, (photo, blur), random)
 
 
-def _scene(name: str, subject: Bytes, ground: tuple[Bytes, float], random: np.random.Generator) -> Scene:
-    """One of them. ground: a photo, and how blurred it is, in pixels of a scene 1,000 pixels wide."""
+def _scene(name: str, subject: Bytes, background: tuple[Bytes, float], random: np.random.Generator) -> Scene:
+    """Draw one scene. background: a photo, and its blur in pixels of a scene 1,000 pixels wide."""
     hairy = _hash(f"hair {name}") % 2 == 0
     side = int(random.choice(SIDES))
     width, height = side, int(side * random.uniform(0.66, 1))
-    layer = _placed(subject, (height, width), random)
+    layer = _place(subject, (height, width), random)
     if hairy:
-        layer = _with_strands(layer, random)
-    layer = _blurred(layer, random.uniform(0, 1.2) * side / 1000)
-    behind = _blurred(_cropped(ground[0], (height, width), random), ground[1] * side / 1000)
+        layer = _add_strands(layer, random)
+    layer = _blur(layer, random.uniform(0, 1.2) * side / 1000)
+    behind = _blur(_crop(background[0], (height, width), random), background[1] * side / 1000)
     alpha = layer[..., 3]
     picture = layer[..., :3] + (1 - alpha[..., np.newaxis]) * behind
     picture += random.normal(0, random.uniform(0, 3), picture.shape)
@@ -76,8 +80,8 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 
-def _placed(subject: Bytes, size: tuple[int, int], random: np.random.Generator) -> Floats:
-    """The subject somewhere on a transparent canvas, turned a little: premultiplied float32[H, W, 4]."""
+def _place(subject: Bytes, size: tuple[int, int], random: np.random.Generator) -> Floats:
+    """Return the subject at a random place and angle on a canvas: float32[H, W, 4], premultiplied."""
     height, width = size
     side = subject.shape[0]
     scale = min(size) / side * random.uniform(0.55, 0.95)
@@ -92,13 +96,13 @@ def _placed(subject: Bytes, size: tuple[int, int], random: np.random.Generator) 
     )
 
 
-def _with_strands(layer: Floats, random: np.random.Generator) -> Floats:
-    """Strands of the colour that the subject has at their roots, behind the subject."""
+def _add_strands(layer: Floats, random: np.random.Generator) -> Floats:
+    """Draw strands behind the subject, each in the subject's colour at its root."""
     height, width = layer.shape[:2]
     body = (layer[..., 3] > 0.5).astype(np.uint8)
     outlines, _ = cv2.findContours(body, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline = max(outlines, key=len)[:, 0].astype(np.float32)
-    colours = _colours_within(layer, body)
+    colours = _inner_colours(layer, body)
     fine = np.zeros((height * OVERSAMPLING, width * OVERSAMPLING), np.uint8)
     paint = layer[..., :3].copy()
     for _ in range(STRANDS):
@@ -116,15 +120,15 @@ def _with_strands(layer: Floats, random: np.random.Generator) -> Floats:
     return np.asarray(layer + (1 - layer[..., 3:]) * behind, np.float32)
 
 
-def _colours_within(layer: Floats, body: Bytes) -> Floats:
-    """The subject's colour near each pixel, its own edge left out: float32[H, W, 3]."""
+def _inner_colours(layer: Floats, body: Bytes) -> Floats:
+    """Return the subject's colour near each pixel, without its edge: float32[H, W, 3]."""
     inner = cv2.erode(body, np.ones((9, 9), np.uint8)).astype(np.float32)[..., np.newaxis]
     weight = cv2.blur(inner, (31, 31))[..., np.newaxis]
     return np.asarray(cv2.blur(layer[..., :3] * inner, (31, 31)) / np.maximum(weight, 1e-3), np.float32)
 
 
 def _strand(outline: Floats, start: int, width: int, random: np.random.Generator) -> Floats:
-    """A curve outwards from a point of the outline: float32[12, 2]."""
+    """Return the points of a curve outwards from a point of the outline: float32[12, 2]."""
     ahead, behind = outline[(start + 8) % len(outline)], outline[start - 8]
     along = (ahead - behind) / max(1e-3, float(np.linalg.norm(ahead - behind)))
     outwards = np.array([-along[1], along[0]])
@@ -135,17 +139,17 @@ def _strand(outline: Floats, start: int, width: int, random: np.random.Generator
     return np.asarray((1 - t) ** 2 * outline[start] + 2 * t * (1 - t) * bend + t**2 * tip, np.float32)
 
 
-def _cropped(ground: Bytes, size: tuple[int, int], random: np.random.Generator) -> Floats:
-    """A random part of a photo, enlarged to ``size``: float32[H, W, 3]."""
+def _crop(photo: Bytes, size: tuple[int, int], random: np.random.Generator) -> Floats:
+    """Return a random part of a photo, enlarged to ``size`` and tinted: float32[H, W, 3]."""
     height, width = size
-    scale = max(height / ground.shape[0], width / ground.shape[1]) * random.uniform(1, 1.8)
-    part = np.minimum(ground.shape[:2], np.round(np.array(size) / scale).astype(int))
-    top, left = random.integers(0, np.array(ground.shape[:2]) - part + 1)
-    crop = ground[top : top + part[0], left : left + part[1]]
-    # Half of the photos are grey, which no edge could be seen to carry over.
+    scale = max(height / photo.shape[0], width / photo.shape[1]) * random.uniform(1, 1.8)
+    part = np.minimum(photo.shape[:2], np.round(np.array(size) / scale).astype(int))
+    top, left = random.integers(0, np.array(photo.shape[:2]) - part + 1)
+    crop = photo[top : top + part[0], left : left + part[1]]
+    # Half of the photos are grey. Without a tint, a fringe of them would hardly count as a colour error.
     tint = random.uniform(0.6, 1.1, 3).astype(np.float32)
     return np.asarray(cv2.resize(crop, (width, height), interpolation=cv2.INTER_CUBIC) * tint, np.float32)
 
 
-def _blurred(layer: Floats, sigma: float) -> Floats:
+def _blur(layer: Floats, sigma: float) -> Floats:
     return np.asarray(cv2.GaussianBlur(layer, (0, 0), sigma), np.float32) if sigma > 0.3 else layer

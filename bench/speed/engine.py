@@ -1,9 +1,8 @@
-"""``python -m bench.speed.engine --rembg VENV``: the embedded engine beside ``rembg s``, the same weights and
-photos.
+"""``python -m bench.speed.engine --rembg VENV``: compares the embedded engine with ``rembg s``.
 
-Both servers run; only one works at a time, in turns (A-B-A-B), so that what else the machine does falls on
-both. Prints images per minute with 1, 2 and 5 connections, each server's peak memory, how it grows over
-many calls, and where a large photo's time goes.
+Both servers use the same weights and photos. They run at the same time but work in turns (A-B-A-B), so that
+other load on the machine affects both. Prints images per minute with 1, 2 and 5 connections, each server's
+peak memory and its growth over many calls, and a large photo's time by step.
 """
 
 import argparse
@@ -32,26 +31,26 @@ WARM_UP = 10
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measures and prints; returns the exit status."""
-    given = _parsed(arguments)
+    """Measure and print; return the exit status."""
+    options = _parse_arguments(arguments)
     config = Config.from_env()
     pictures = [path.read_bytes() for path in sorted(dataset.PHOTOS.glob("*.jpg"))]
     with ExitStack() as running:
-        all_servers = [running.enter_context(servers.ours(given.model, config.models_dir))]
-        if given.rembg:
-            python = baseline.python_of(given.rembg)
+        all_servers = [running.enter_context(servers.ours(options.model, config.models_dir))]
+        if options.rembg:
+            python = baseline.python_of(options.rembg)
             all_servers.append(running.enter_context(servers.theirs(python, config.models_dir)))
-        for line in _rates(all_servers, pictures, given.repeats, given.images):
-            _say(line)
+        for line in _rates(all_servers, pictures, options.repeats, options.images):
+            _print(line)
         for server in all_servers:
-            _say(_growth(server, pictures, given.calls))
-    model = models.find(given.model, config.models_dir)
+            _print(_growth(server, pictures, options.calls))
+    model = models.find(options.model, config.models_dir)
     loaded = inference.load(model.path(config.models_dir), dataset.CACHE / "engine")
-    # The queue's time-out, which nobody waits for here.
-    cutter = BackgroundRemover(Matting(model, loaded), 1_000_000, timeout=60)
+    # The time-out is irrelevant: calls are made one at a time, so none has to wait.
+    remover = BackgroundRemover(Matting(model, loaded), 1_000_000, timeout=60)
     for megapixels in (12, 25):
-        for line in steps.lines(cutter, megapixels, given.repeats):
-            _say(line)
+        for line in steps.lines(remover, megapixels, options.repeats):
+            _print(line)
     return 0
 
 
@@ -80,7 +79,7 @@ def _images_per_minute(server: Server, pictures: Sequence[bytes], connections: i
 
 
 def _growth(server: Server, pictures: Sequence[bytes], calls: int) -> str:
-    """Memory after a few calls, and after many more."""
+    """Return a line with the server's memory after a few calls and after many more."""
     _images_per_minute(server, pictures, 2, WARM_UP)
     before = server.resident_bytes()
     _images_per_minute(server, pictures, 2, calls)
@@ -91,12 +90,12 @@ def _growth(server: Server, pictures: Sequence[bytes], calls: int) -> str:
     )
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.speed.engine", description=__doc__)
     parser.add_argument("--rembg", default=os.environ.get("REMBG_PYTHON"), help="rembg's venv, or its Python")
     parser.add_argument("--model", default="standard", help="name of the engine's network")

@@ -15,12 +15,12 @@ from engine.pipeline.cutout import BackgroundRemover
 from pixian.protocol.options import Options
 
 STEPS = {
-    "picture.py:decode": "decode",
-    "pixels.py:rgba": "to RGBA",
-    "runtime.py:infer": "network",
-    "guided.py:coefficients": "filter",
-    "guided.py:apply": "filter, full size",
-    "foreground.py:decontaminate": "foreground colours",
+    "decode.py:decode": "decode",
+    "convert.py:rgba": "to RGBA",
+    "inference.py:infer": "network",
+    "guided_filter.py:coefficients": "filter",
+    "guided_filter.py:apply": "filter, full size",
+    "foreground_estimation.py:decontaminate": "foreground colours",
     "encode.py:encode": "encode",
 }
 """Function by function, none of them within another: their shares add up."""

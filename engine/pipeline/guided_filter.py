@@ -1,8 +1,8 @@
-"""The colour guided filter: lets a matte's edges follow those of the picture.
+"""The colour guided filter, which makes a matte's edges follow the picture's.
 
-Source: Kaiming He, Jian Sun and Xiaoou Tang, "Guided Image Filtering", IEEE TPAMI 35 (2013), § 3 and its
-form for a colour guide; coefficients at a smaller size than the picture after Kaiming He and Jian Sun,
-"Fast Guided Filter" (2015).
+Sources: Kaiming He, Jian Sun and Xiaoou Tang, "Guided Image Filtering", IEEE TPAMI 35 (2013), § 3, in its
+form for a colour guide; Kaiming He and Jian Sun, "Fast Guided Filter" (2015), for coefficients at a smaller
+size than the picture.
 """
 
 from collections.abc import Iterator
@@ -19,17 +19,16 @@ COLUMNS_AT_ONCE = 8192
 
 
 def coefficients(guide: Floats, matte: Floats, radius: int, epsilon: float) -> Floats:
-    """Four planes float32[4, H, W], ar ag ab b, for which ``ar·R + ag·G + ab·B + b`` is the filtered matte.
+    """Return planes ar, ag, ab and b, float32[4, H, W]: the filtered matte is ``ar·R + ag·G + ab·B + b``.
 
-    guide: float32[H, W, 3], 0 to 1. matte: float32[H, W], 0 to 1. radius: half the window's side, in
-    pixels. epsilon: the variance below which a window counts as flat, in squared units of the guide.
-
-    Done in strips: some twenty planes are in play, and a strip of them stays in the CPU's cache.
+    guide: float32[H, W, 3], 0 to 1. matte: float32[H, W], 0 to 1. radius: of the window, in pixels. epsilon:
+    variance below which a window counts as flat, in squared units of the guide.
     """
     height, width = matte.shape
     planes = np.empty((4, height, width), np.float32)
-    # Two means, one of another, look twice as far as one.
+    # The filter averages averages, so a pixel depends on others up to twice the radius away.
     reach = 2 * radius
+    # In strips, so that the twenty or so intermediate planes stay in the CPU's cache.
     for top in range(0, height, STRIP_ROWS):
         start, end = max(0, top - reach), top + STRIP_ROWS + reach
         strip = _coefficients(guide[start:end], matte[start:end], radius, np.float32(epsilon))
@@ -38,14 +37,13 @@ def coefficients(guide: Floats, matte: Floats, radius: int, epsilon: float) -> F
 
 
 def apply(planes: Floats, picture: Bytes) -> Bytes:
-    """The matte uint8[H, W] of a picture uint8[H, W, 3 or 4] from coefficients float32[4, h, w] of any
-    smaller size.
+    """Return the matte uint8[H, W] of a picture uint8[H, W, 3 or 4].
 
-    The coefficients must take bytes and give bytes. Done in tiles, since the enlarged coefficients of
-    25 megapixels would need 400 MB.
+    planes: coefficients float32[4, h, w] of any smaller size, scaled so that they map bytes to bytes.
     """
     height, width = picture.shape[:2]
     matte = np.empty((height, width), np.uint8)
+    # In tiles: the enlarged coefficients of 25 megapixels would take 400 MB.
     for top, left in _tiles(height, width):
         tile = picture[top : top + STRIP_ROWS, left : left + COLUMNS_AT_ONCE]
         parts = [enlarged(plane, (height, width), (top, left), tile.shape) for plane in planes]
@@ -57,11 +55,14 @@ def apply(planes: Floats, picture: Bytes) -> Bytes:
 
 
 def enlarged(plane: Floats, full: tuple[int, ...], corner: tuple[int, int], tile: tuple[int, ...]) -> Floats:
-    """The part of ``plane``, float32[h, w] or [h, w, 3] enlarged to ``full``, height and width, that lies
-    under the tile of that shape whose upper left pixel is ``corner``. Pixels count by their centres, as in
-    every resize before, so that nothing shifts by a part of a pixel."""
+    """Return one tile of a plane, float32[h, w] or [h, w, 3], as if the plane had been enlarged as a whole.
+
+    full: height and width of the enlarged plane. corner: row and column of the tile's upper left pixel.
+    tile: its height and width.
+    """
     scale_y, scale_x = plane.shape[0] / full[0], plane.shape[1] / full[1]
-    where = np.array(
+    # Coordinates are of pixel centres, as in every resize, so that nothing shifts by a fraction of a pixel.
+    matrix = np.array(
         [
             [scale_x, 0, (corner[1] + 0.5) * scale_x - 0.5],
             [0, scale_y, (corner[0] + 0.5) * scale_y - 0.5],
@@ -70,7 +71,7 @@ def enlarged(plane: Floats, full: tuple[int, ...], corner: tuple[int, int], tile
     return _floats(
         cv2.warpAffine(
             plane,
-            where,
+            matrix,
             (tile[1], tile[0]),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
@@ -104,7 +105,7 @@ def _coefficients(guide: Floats, matte: Floats, radius: int, epsilon: np.float32
 
 
 def _solve(covariance: tuple[Floats, ...], red: Floats, green: Floats, blue: Floats) -> tuple[Floats, ...]:
-    """The 3 × 3 symmetric system of each pixel, by its adjugate."""
+    """Solve each pixel's symmetric 3 × 3 system by the adjugate matrix."""
     rr, rg, rb, gg, gb, bb = covariance
     inverse_rr, inverse_rg, inverse_rb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
     inverse_gg, inverse_gb, inverse_bb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
@@ -117,12 +118,12 @@ def _solve(covariance: tuple[Floats, ...], red: Floats, green: Floats, blue: Flo
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[int, int]]:
-    # OpenCV warps into at most 32,767 columns, which a picture may exceed.
+    # Columns are divided too, since warpAffine handles at most 32,767 of them and a picture can have more.
     for top in range(0, height, STRIP_ROWS):
         for left in range(0, width, COLUMNS_AT_ONCE):
             yield top, left
 
 
 def _floats(plane: npt.ArrayLike) -> Floats:
-    """OpenCV's type hints know arrays of any number type; these are float32 as they went in."""
+    """Narrow the type of an array from OpenCV, whose hints allow any number type."""
     return np.asarray(plane, np.float32)

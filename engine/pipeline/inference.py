@@ -1,6 +1,7 @@
-"""Runs a network: with OpenVINO where it can be imported, else with onnxruntime.
+"""Inference with OpenVINO if it is installed, else with onnxruntime.
 
-Neither talks to anybody: OpenVINO's telemetry is a package of its own that isn't installed.
+Neither sends telemetry: the package's ``__init__`` disables onnxruntime's, and OpenVINO's is a separate
+package that isn't installed.
 """
 
 import logging
@@ -28,15 +29,18 @@ class Runtime(Protocol):
     """A loaded network. Safe to share between threads."""
 
     def infer(self, planes: Floats) -> Floats:
-        """float32[1, 3, H, W] in; out comes the first output, float32[H, W]."""
+        """Run the network on float32[1, 3, H, W] and return its first output, float32[H, W]."""
 
 
 class OpenVinoRuntime:
-    """Twice as fast as onnxruntime where the CPU computes in bfloat16, which OpenVINO then chooses."""
+    """A network in OpenVINO, twice as fast as in onnxruntime on CPUs that support bfloat16."""
 
     def __init__(self, path: Path, cache_dir: Path | None = None) -> None:
-        """``cache_dir`` keeps the compiled network: loaded from there it is ready in 0.2 s instead of
-        1.0 s, and half of its memory is the mapped file, which the system may drop and read again."""
+        """Compile the network at ``path``, or load it from ``cache_dir``.
+
+        A cached network is ready in 0.2 s instead of 1.0 s, and half of its memory is the mapped file, which
+        the system can evict and read again.
+        """
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _cores()}
         if cache_dir is not None and (folder := _cache_folder(cache_dir, path)):
             settings["CACHE_DIR"] = str(folder)
@@ -44,20 +48,20 @@ class OpenVinoRuntime:
         self._lock = Lock()
 
     def infer(self, planes: Floats) -> Floats:
-        # One inference uses every core, so two at once would only need more memory.
+        # One inference uses all cores, so two at once would take more memory and be no faster.
         with self._lock:
             self._request.infer({0: planes})
             return np.array(self._request.get_output_tensor(0).data[0, 0], np.float32)
 
 
 class OnnxRuntime:
-    """Where OpenVINO has no build for the machine."""
+    """A network in onnxruntime, for machines that OpenVINO has no build for."""
 
     def __init__(self, path: Path) -> None:
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = _cores()
-        # The arena would keep what the largest call needed, 300 to 600 MB, and is no faster.
+        # The arena would keep the memory of the largest call, 300 to 600 MB, and is no faster.
         options.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
@@ -71,7 +75,7 @@ class OnnxRuntime:
 
 
 def load(path: Path, cache_dir: Path | None = None) -> Runtime:
-    """The ONNX file at ``path``, ready to run, on whichever library this machine has."""
+    """Load the ONNX file at ``path`` with the library that is installed."""
     if openvino is None:
         return OnnxRuntime(path)
     return OpenVinoRuntime(path, cache_dir)
@@ -82,9 +86,11 @@ def _cores() -> int:
 
 
 def _cache_folder(cache_dir: Path, path: Path) -> Path | None:
-    """A folder for this network and this OpenVINO, those of others removed: each holds a copy of all
-    the weights. None, with a warning, where it can't be written."""
-    # The version names its branch too, with slashes.
+    """Return the cache folder for this network and version of OpenVINO, and remove all others.
+
+    Each holds a copy of the weights. Returns None, and logs a warning, if the folder can't be written.
+    """
+    # The version can include a branch name with slashes.
     folder = cache_dir / f"{path.stem}-{openvino.__version__.replace('/', '-')}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,6 +98,6 @@ def _cache_folder(cache_dir: Path, path: Path) -> Path | None:
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
     except OSError as error:
-        logger.warning("The network is compiled at every start, since it can't be cached: %s", error)
+        logger.warning("The compiled network can't be cached, so every start compiles it again: %s", error)
         return None
     return folder if os.access(folder, os.W_OK) else None

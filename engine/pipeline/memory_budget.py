@@ -1,4 +1,4 @@
-"""How much is worked on at once, so that memory stays bounded however many callers there are."""
+"""A limit on the pixels in memory at once, however many calls there are."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -11,23 +11,25 @@ RETRY_AFTER_SECONDS = 5
 
 
 class MemoryBudget:
-    """Room for a number of pixels: one of the largest pictures, or several small ones."""
+    """A budget of pixels: enough for one of the largest pictures, or for several small ones."""
 
     def __init__(self, pixels: int, timeout: float) -> None:
-        self._free = self._all = pixels
+        """Create a budget of so many pixels. timeout: seconds to wait for a share of it."""
+        self._free = self._total = pixels
         self._timeout = timeout
         self._changed = Condition()
-        self._line: deque[object] = deque()
+        self._queue: deque[object] = deque()
 
     @contextmanager
     def room_for(self, pixels: int) -> Iterator[None]:
-        """Waits for the room, and gives it back; raises ServerFailed 503/-10 after the time-out.
+        """Hold a share of the budget for the duration of the context; raise ServerFailed 503/-10 on time-out.
 
-        Served in the order of arrival: whoever waits for much would else be passed by for ever.
+        Calls are served in their order of arrival. Otherwise small pictures could keep a large one waiting
+        forever.
         """
-        pixels = min(pixels, self._all)
+        pixels = min(pixels, self._total)
         with self._changed:
-            self._wait_in_line(pixels)
+            self._wait_in_queue(pixels)
             self._free -= pixels
         try:
             yield
@@ -36,17 +38,20 @@ class MemoryBudget:
                 self._free += pixels
                 self._changed.notify_all()
 
-    def _wait_in_line(self, pixels: int) -> None:
-        place = object()
-        self._line.append(place)
+    def _wait_in_queue(self, pixels: int) -> None:
+        ticket = object()
+        self._queue.append(ticket)
         try:
-            mine = self._changed.wait_for(
-                lambda: self._line[0] is place and self._free >= pixels, self._timeout
+            available = self._changed.wait_for(
+                lambda: self._queue[0] is ticket and self._free >= pixels, self._timeout
             )
         finally:
-            self._line.remove(place)
+            self._queue.remove(ticket)
             self._changed.notify_all()
-        if not mine:
+        if not available:
             raise ServerFailed(
-                503, Code.TIMED_OUT, "The engine is busy for too long.", retry_after=RETRY_AFTER_SECONDS
+                503,
+                Code.TIMED_OUT,
+                "The engine is overloaded. Try again in a few seconds.",
+                retry_after=RETRY_AFTER_SECONDS,
             )

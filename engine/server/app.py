@@ -1,4 +1,4 @@
-"""The engine's face: the contract's ``POST /api/v2/remove-background`` as a WSGI application."""
+"""The engine's WSGI application: the contract's calls, and a health probe."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ URLS = Map(
     ]
 )
 
-# The engine has no books: whoever calls it pays nobody outside this house.
+# The engine keeps no accounts: a call to it costs nothing outside this installation.
 ACCOUNT = {
     "creditPack": "none",
     "state": "active",
@@ -47,57 +47,63 @@ ACCOUNT = {
 
 logger = logging.getLogger(__name__)
 
-Renamed = Callable[[Mapping[str, str]], dict[str, str]]
+RenameFields = Callable[[Mapping[str, str]], dict[str, str]]
 
 
 def create_application(config: Config) -> WSGIApplication:
-    """The application, its network loaded and ready; raises ModelError, ConfigError or FileNotFoundError."""
+    """Load the network and return the application.
+
+    Raises ModelError, ConfigError or FileNotFoundError.
+    """
     model = models.find(config.model, config.models_dir)
     weights = model.path(config.models_dir)
     if not weights.exists():
         raise FileNotFoundError(f"{weights} is missing: run `python -m engine.models.download {model.name}`")
     model.check(weights)
-    loaded = inference.load(weights, config.data_dir / "engine-cache")
-    cutter = BackgroundRemover(Matting(model, loaded), config.microcredits_per_megapixel, config.timeout)
+    runtime = inference.load(weights, config.data_dir / "engine-cache")
+    remover = BackgroundRemover(Matting(model, runtime), config.microcredits_per_megapixel, config.timeout)
     fetcher = Fetcher(networks=config.fetch_networks, ports=config.fetch_ports)
-    return EngineApp(cutter, config.credentials, fetcher, ConcurrencyLimit(config.queue))
+    return EngineApp(remover, config.credentials, fetcher, ConcurrencyLimit(config.queue))
 
 
 class EngineApp:
-    """Answers requests; what it raises in between becomes the contract's envelope."""
+    """The WSGI application; every exception becomes an error response in the contract's envelope."""
 
     def __init__(
-        self, cutter: BackgroundRemover, credentials: Credentials, fetcher: Fetcher, door: ConcurrencyLimit
+        self, remover: BackgroundRemover, credentials: Credentials, fetcher: Fetcher, limit: ConcurrencyLimit
     ) -> None:
-        self._cutter = cutter
+        self._remover = remover
         self._credentials = credentials
         self._fetcher = fetcher
-        self._door = door
+        self._limit = limit
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-        # A slash too many is no other address, and a redirect would lose the body.
+        # A superfluous slash is ignored. Clients would follow a redirect to the right path without the body.
         environ["PATH_INFO"] = re.sub("/+", "/", environ.get("PATH_INFO", "")).rstrip("/") or "/"
         with UploadRequest(environ) as request:
-            response = self._answer(request)
+            response = self._respond(request)
             if request.path == version_1.PATH:
                 response.headers.update(version_1.DEPRECATED)
             return list(response(environ, start_response))
 
-    def _answer(self, request: UploadRequest) -> Response:
+    def _respond(self, request: UploadRequest) -> Response:
         try:
-            return _opened(self._routed(request))
+            response = self._route(request)
         except ApiError as error:
             response = envelope(error)
         except HTTPException as error:
-            response = envelope(_of_http(error))
+            # 404, 405 and werkzeug's other errors: the contract has no codes for them, so the status serves.
+            status = error.code or 500
+            response = envelope(Refused(status, status, error.name + "."))
             if allowed := getattr(error, "valid_methods", None):
                 response.headers["Allow"] = ", ".join(allowed)
         except Exception:
             logger.exception("The call failed")
-            response = envelope(ServerFailed(500, 500, "The engine failed; its log says why."))
-        return _opened(response)
+            response = envelope(ServerFailed(500, 500, "The engine failed; its log has the details."))
+        response.headers.update(cors.OPENED)
+        return response
 
-    def _routed(self, request: UploadRequest) -> Response:
+    def _route(self, request: UploadRequest) -> Response:
         if cors.is_preflight(request.method, request.headers):
             return Response(status=cors.NO_CONTENT, headers=cors.PREFLIGHT)
         match URLS.bind_to_environ(request.environ).match()[0]:
@@ -111,57 +117,49 @@ class EngineApp:
             case _:
                 return self._remove_background(request)
 
-    def _remove_background(self, request: UploadRequest, renamed: Renamed = dict) -> Response:
-        """renamed: gives the fields the names they have in version 2."""
+    def _remove_background(self, request: UploadRequest, rename: RenameFields = dict) -> Response:
+        """Respond with a cut-out. rename: translates the fields' names to those of version 2."""
         authenticate(request, self._credentials)
-        with self._door.passed():
-            fields = renamed(read_form(request))
+        with self._limit.passed():
+            fields = rename(read_form(request))
             options = Options.parse(fields)
             with read_source(request, fields, self._fetcher) as picture:
-                made = self._cutter.cut_out(picture, options)
-                return answer(made, options, name_of(request, fields, "image"))
+                cut_out = self._remover.cut_out(picture, options)
+                return result_response(cut_out, options, name_of(request, fields, "image"))
 
 
-def authenticate(request: Request, known: Credentials) -> None:
-    """Raises Refused 401/1001 for an Id that isn't known, or none at all, and 401/1004 for a wrong secret."""
-    given = Credentials.from_header(request.headers.get("Authorization", ""))
-    if given is None or not _same(given.api_id, known.api_id):
-        raise Refused(401, Code.ID_UNKNOWN, "The API Id is unknown: send Id and secret as HTTP Basic.")
-    if not _same(given.api_secret, known.api_secret):
+def authenticate(request: Request, expected: Credentials) -> None:
+    """Raise Refused 401/1001 for an unknown Id, or none at all, and 401/1004 for a wrong secret."""
+    credentials = Credentials.from_header(request.headers.get("Authorization", ""))
+    if credentials is None or not _equal(credentials.api_id, expected.api_id):
+        raise Refused(
+            401, Code.ID_UNKNOWN, "The API Id is missing or unknown. Send Id and secret with HTTP Basic."
+        )
+    if not _equal(credentials.api_secret, expected.api_secret):
         raise Refused(401, Code.SECRET_WRONG, "The API secret is wrong.")
 
 
-def answer(made: CutOut, options: Options, original: str) -> Response:
-    """200, with what the contract tells about a result in its headers (§ 3). original: its picture's name."""
-    response = Response(made.content, content_type=made.content_type)
-    ending, delta = file_names.ENDINGS[made.content_type], options.output_format is Format.DELTA_PNG
+def result_response(cut_out: CutOut, options: Options, original: str) -> Response:
+    """Return the response with a result (§ 3). original: file name of the uploaded picture."""
+    response = Response(cut_out.content, content_type=cut_out.content_type)
+    ending, delta = file_names.ENDINGS[cut_out.content_type], options.output_format is Format.DELTA_PNG
     name = file_names.cut_out_name(original, ending, delta=delta)
     response.headers["Content-Disposition"] = file_names.attachment(name)
-    response.headers["X-Credits-Charged"] = format_credits(made.charged_microcredits)
+    response.headers["X-Credits-Charged"] = format_credits(cut_out.charged_microcredits)
     if options.test:
-        response.headers["X-Credits-Calculated"] = format_credits(made.price_microcredits)
-    response.headers["X-Input-Size"] = "{} {}".format(*made.input_size)
-    response.headers["X-Result-Size"] = "{} {}".format(*made.result_size)
-    response.headers["X-Input-Orientation"] = str(made.orientation)
+        response.headers["X-Credits-Calculated"] = format_credits(cut_out.price_microcredits)
+    response.headers["X-Input-Size"] = "{} {}".format(*cut_out.input_size)
+    response.headers["X-Result-Size"] = "{} {}".format(*cut_out.result_size)
+    response.headers["X-Input-Orientation"] = str(cut_out.orientation)
     return response
 
 
 def envelope(error: ApiError) -> Response:
-    """An error answer (§ 4)."""
+    """Return an error response (§ 4)."""
     body = json.dumps(error.envelope())
     return Response(body, error.status, headers=error.headers(), content_type="application/json")
 
 
-def _opened(response: Response) -> Response:
-    response.headers.update(cors.OPENED)
-    return response
-
-
-def _of_http(error: HTTPException) -> ApiError:
-    """404, 405 and what else werkzeug itself refuses: the contract has no codes for them."""
-    status = error.code or 500
-    return Refused(status, status, error.name + ".")
-
-
-def _same(given: str, known: str) -> bool:
-    return secrets.compare_digest(given.encode(), known.encode())
+def _equal(text: str, secret: str) -> bool:
+    """Compare in constant time, so that the response's timing reveals nothing about the secret."""
+    return secrets.compare_digest(text.encode(), secret.encode())

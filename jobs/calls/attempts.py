@@ -20,7 +20,7 @@ from jobs.calls import evidence, pricing
 from jobs.models import Attempt, Job, Price
 from jobs.queue import claims
 from pixian.client.client import Answer
-from pixian.protocol.credits import MAX_MICROCREDITS, parse_credits
+from pixian.protocol.credits import MAX_MICROCREDITS
 from pixian.protocol.errors import ApiError
 
 log = structlog.get_logger(__name__)

@@ -53,7 +53,7 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../mine", "/etc/passwd", "", "A", ".hidden", "a/b", "a" * 64])
 def test_a_name_never_leaves_the_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ModelError, match="no name"):
+    with pytest.raises(ModelError, match="isn't a valid model name"):
         models.find(name, tmp_path)
 
 

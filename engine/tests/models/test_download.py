@@ -107,7 +107,7 @@ def test_other_weights_of_that_name_are_left_alone(shelf: Path) -> None:
     shelf.mkdir()
     (shelf / "u2netp.onnx").write_bytes(b"an operator's own")
 
-    with pytest.raises(ModelError, match="remove it to have it fetched again"):
+    with pytest.raises(ModelError, match="delete it to have it fetched again"):
         download.put_in_place(FAST, shelf)
     assert (shelf / "u2netp.onnx").read_bytes() == b"an operator's own"
 
@@ -119,4 +119,4 @@ def test_an_operators_missing_file_is_asked_for(shelf: Path) -> None:
 
 def test_an_unknown_name_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert download.main(["nonsense"]) == 1
-    assert "there are: standard, fast" in capsys.readouterr().err
+    assert "choose one of: standard, fast" in capsys.readouterr().err

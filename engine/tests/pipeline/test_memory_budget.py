@@ -18,7 +18,7 @@ from pixian.protocol.limits import MAX_UPLOAD_PIXELS
 from pixian.server.concurrency_limit import RETRY_AFTER_SECONDS, ConcurrencyLimit
 
 
-def test_small_ones_share_the_desk() -> None:
+def test_small_ones_share_the_memory() -> None:
     budget, all_there = MemoryBudget(4, timeout=10), Barrier(4, timeout=10)
 
     def sit() -> None:
@@ -74,7 +74,7 @@ def test_nobody_is_passed_by() -> None:
             tasks = []
             for number, pixels in enumerate((4, 1, 1), start=1):
                 tasks.append(pool.submit(enter, pixels))
-                while len(budget._line) < number:
+                while len(budget._queue) < number:
                     pass
         for task in tasks:
             task.result(timeout=10)
@@ -144,7 +144,7 @@ def test_a_full_engine_answers_429(narrow: WSGIApplication) -> None:
 def test_a_turn_that_does_not_come_is_told_over_http(config: Config) -> None:
     hurried: Any = create_application(Config(**{**vars(config), "timeout": 0.05}))
     with (
-        hurried._cutter._desk.room_for(MAX_UPLOAD_PIXELS),
+        hurried._remover._memory.room_for(MAX_UPLOAD_PIXELS),
         httpx.Client(base_url="http://engine", transport=httpx.WSGITransport(hurried)) as http,
     ):
         answer = http.post(REMOVE, files=upload(photo("chelsea")), auth=auth(KNOWN))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from engine.config import Config
-from engine.server import app as face
+from engine.server import app
 from engine.server.app import create_application
 from engine.tests.conftest import KNOWN, REMOVE, auth, photo, refusal, upload
 from pixian.client.client import Client
@@ -88,7 +88,7 @@ def test_the_unexpected_is_logged_and_answered(
     def fail(*_: object) -> None:
         raise RuntimeError("the reason")
 
-    monkeypatch.setattr(face, "answer", fail)
+    monkeypatch.setattr(app, "result_response", fail)
 
     assert refusal(http.post(REMOVE, files=upload(CAT))) == (500, 500)
     assert "RuntimeError: the reason" in caplog.text

@@ -1,4 +1,4 @@
-"""No input to the HTTP face gives a 5xx."""
+"""No HTTP request makes the engine respond with a 5xx."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""Each option of § 2 of the contract over the HTTP face, on a real photo with its real matte."""
+"""Each option of § 2 of the contract over HTTP, on a real photo."""
 
 import io
 from collections.abc import Mapping
