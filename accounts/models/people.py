@@ -1,4 +1,4 @@
-"""Users, teams, who is in which, and who is asked to come."""
+"""Users, teams, memberships and invitations."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class UserManager(BaseUserManager["User"]):
     def create_user(
         self, email: str, password: str | None = None, *, confirmed: bool = True, **fields: Any
     ) -> User:
-        """A user who logs in by e-mail; without a password, by a link only.
+        """Create a user who signs in by email, or only by a link if there is no password.
 
-        confirmed: the address is known to be theirs. Operators, who make users, vouch for it.
+        confirmed: the address is known to be theirs. The operators who create users vouch for it.
         """
         user = self.model(email=email, **fields)
         user.set_password(password)
@@ -72,7 +72,7 @@ class Team(models.Model):
 
 
 class Role(models.IntegerChoices):
-    """What a member may do, each including what stands above it."""
+    """A member's permissions; each role includes those of the roles above it."""
 
     VIEWER = 1, _("viewer")  # sees
     MEMBER = 2, _("member")  # spends
@@ -97,8 +97,10 @@ class Membership(models.Model):
 
 
 class Invitation(models.Model):
-    """Somebody is asked into a team by e-mail. Whoever has the token may come in, once and in time; of the
-    token only a hash is kept."""
+    """An invitation into a team by email.
+
+    The bearer of the token may join, once and before it expires; only a hash of the token is kept.
+    """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="invitations")
     email = models.EmailField(_("email address"))
