@@ -1,15 +1,15 @@
-# Everything a newcomer, a developer and CI need. `make run` to use it, `make test` to prove it.
+# All commands that a newcomer, a developer and CI need: `make run` starts the product, `make test` tests it.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes
-# Over three processes, since the experiments wait more than they compute.
+# Run in three processes: the experiments wait more than they compute.
 SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 COVERED := accounts bench chaos engine jobs pixian pixian_web tests conftest.py manage.py
 
 .PHONY: run setup test test-postgresql check bench bench-engine soak format lock browser servers languages messages
 .DEFAULT_GOAL := run
 
-# Ctrl-C reaches honcho, which ends all processes.
+# Ctrl-C reaches honcho, which stops all processes.
 run: setup
 	@$(BIN)/python manage.py prepare
 	@processes=$$($(BIN)/python -m pixian_web.processes) && exec $(BIN)/honcho start $$processes
@@ -17,13 +17,14 @@ run: setup
 setup: .venv/.run
 	@$(BIN)/python -m engine.models.download
 
-# The jobs' tests that write concurrently, lock or count on the database's own ways; pages and files don't.
+# Tests of jobs that write concurrently, lock, or rely on the database's own behaviour.
 ON_POSTGRESQL := api_access api_drop_in api_gateway api_rest api_rest_entry api_rest_files \
   api_rest_money api_unstorable balance booking_raced charges chores double_spend fairness full_disk hands idempotency \
   late_answers presence price_learned process process_insists process_resumes quarantine queue ramp reclaim reconcile \
   reconcile_command relay resolve_command review submit unbooked verify verify_nightly waiting wake worker
 
-# Everything on SQLite, then what the database matters to on PostgreSQL; with ARGS the first alone.
+# Run all tests on SQLite, then those that depend on the database on PostgreSQL. With ARGS, run only the tests
+# that it selects, on SQLite.
 test: .venv/.dev browser servers languages
 	@$(BIN)/python -m engine.models.download fast standard
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
@@ -41,7 +42,7 @@ check: .venv/.dev
 	$(BIN)/mypy $(COVERED)
 	$(BIN)/djlint --quiet --check --lint templates
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	$(BIN)/python -m pytest -q -m house -p no:randomly
+	$(BIN)/python -m pytest -q -m house -p no:randomly tests/site
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix .
@@ -55,17 +56,17 @@ lock: .venv/.dev
 	    requirements/$$name.in -o requirements/$$name.txt $(ARGS) || exit 1; \
 	done
 
-# How true and how fast the cut-outs are; against rembg too where REMBG names a virtual environment that has
-# it. Run by hand on a quiet machine.
+# Measure the quality and speed of the cut-outs, and those of rembg if REMBG names a virtual environment that
+# has it. Run this by hand on a quiet machine.
 bench-engine: .venv/.dev
 	@$(BIN)/python -m bench.quality.fidelity $(if $(REMBG),--rembg $(REMBG)/bin/python)
 	@$(BIN)/python -m bench.quality.delta
 	@$(BIN)/python -m bench.quality.refusals
 	@$(BIN)/python -m bench.speed.engine $(if $(REMBG),--rembg $(REMBG))
 
-# The ratios of the paid way, each beside its baseline: the pipeline and a plain loop (R1, R2), the gateway and
-# its upstream (R3), the ledger and raw SQL (R7), everything killed until everything moves (R9, minutes). Run by
-# hand on a quiet machine.
+# Measure the path of a paid call as ratios to baselines: the pipeline to a plain loop (R1, R2), the gateway to
+# its upstream (R3), the ledger to raw SQL (R7), and the time to recover after all processes are killed (R9, takes
+# minutes). Run this by hand on a quiet machine.
 bench: .venv/.dev servers
 	@$(BIN)/python -m bench.speed.pipeline
 	@$(BIN)/python -m bench.speed.gateway
@@ -73,20 +74,20 @@ bench: .venv/.dev servers
 	@$(BIN)/python -m bench.speed.recovery --database sqlite
 	@$(BIN)/python -m bench.speed.recovery --database postgresql
 
-# The long forms of the experiments: hours. SEED replays one.
+# Run the long forms of the experiments, which take hours. SEED replays a run.
 soak: .venv/.dev servers
 	@$(BIN)/python -m chaos.soak $(if $(SEED),--seed $(SEED))
 
-# Collects the pages' words into the catalogues (needs Debian's gettext) and compiles them. What is still
-# to be translated is said by `make check`.
+# Collect the interface texts into the catalogue and compile it (needs Debian's gettext). `make check` lists
+# the texts that have no translation yet.
 messages: .venv/.dev
 	@command -v xgettext >/dev/null || { echo "Install gettext first: apt install gettext"; exit 1; }
 	@$(BIN)/python manage.py makemessages --locale fr --no-location --no-wrap --no-obsolete \
 	  --ignore '.venv/*' --ignore 'data/*' --ignore '*/tests/*'
 	@$(BIN)/pybabel -q compile --directory locale --domain django
 
-# Debian splits ensurepip off its Python, so the environment is made without pip, and the machine's
-# own pip puts the pinned one in.
+# Debian's Python has no ensurepip, so create the environment without pip; the system's pip then installs
+# the pinned one.
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	@echo "Setting up .venv"
@@ -101,7 +102,7 @@ messages: .venv/.dev
 	@$(PIP) -r requirements/dev.txt
 	@touch $@
 
-# Debian's packages where root or sudo may install them; whoever calls says what is left out otherwise.
+# Install Debian packages if root or sudo may. Otherwise the calling target prints what is left out.
 define apt_install
 if [ "$$(id -u)" = 0 ]; then sudo=; else sudo="sudo -n"; fi; \
 if command -v apt-get >/dev/null && $$sudo true 2>/dev/null; then \
@@ -110,15 +111,15 @@ if command -v apt-get >/dev/null && $$sudo true 2>/dev/null; then \
 fi
 endef
 
-# The browser tests drive Debian's Chromium. Where it can't be installed they are left out, and the
-# test run says so at its end.
+# The browser tests drive Debian's Chromium. If it can't be installed, they are skipped, and the test run
+# says so at its end.
 browser:
 	@command -v chromium >/dev/null && exit 0; \
 	$(call apt_install,chromium); \
 	command -v chromium >/dev/null || echo "LEFT OUT: the browser tests, since chromium is missing and can't be installed here"
 
-# Tests start servers of their own (chaos/servers.py) and need Debian's programs for it. What the
-# packages may start by themselves is neither used nor stopped.
+# Tests start private servers (chaos/servers.py) with Debian's programs. Any server that the packages
+# start themselves is neither used nor stopped.
 servers:
 	@redis() { command -v redis-server >/dev/null; }; \
 	postgres() { command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; }; \
@@ -128,7 +129,7 @@ servers:
 	redis || echo "LEFT OUT: the tests with Redis, since redis-server is missing and can't be installed here"; \
 	postgres || echo "LEFT OUT: the tests on PostgreSQL, since it is missing and can't be installed here"
 
-# The samples for programs are run in every language that Debian has. What is missing is left out, and said.
+# The API samples run in every language that Debian has. A missing language is left out, with a message.
 languages:
 	@wanted="$$(php -m 2>/dev/null | grep -qx curl || echo php-cli php-curl) \
 	  $$(ruby -rhttpclient -e '' 2>/dev/null || echo ruby ruby-httpclient) \

@@ -1,4 +1,4 @@
-"""Users, teams and the books in Django's admin. The books can be read there, never written."""
+"""Show users, teams and the ledger in Django's admin. The ledger can only be read there."""
 
 from typing import Any
 
@@ -13,22 +13,18 @@ from django.http import HttpRequest
 
 from accounts.auth import email_addresses
 from accounts.ledger.money import to_credits
-from accounts.long_tables import LongTableAdmin, Window
+from accounts.long_tables import LongTableAdmin, Window, never
 from accounts.models import Invitation, LedgerAccount, Membership, Team, Transfer, User
 
-# The admin's own log-in page would ask for no second factor, and count no wrong passwords.
+# The admin's own login page asks for no second factor, and doesn't limit wrong passwords.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
-# There an address could be made an account's own without a word in the log; users' action does it instead.
+# Its page could confirm an address without a line in the log. The users' action does that instead.
 admin.site.unregister(EmailAddress)
 
 
-def never(*_args: Any, **_kwargs: Any) -> bool:
-    return False
-
-
 class BooksAdmin(LongTableAdmin):
-    """Only ``accounts.ledger.operations`` writes the books."""
+    """Show a table of the ledger, which only ``accounts.ledger.operations`` writes."""
 
     has_add_permission = has_change_permission = has_delete_permission = never
 
@@ -41,7 +37,7 @@ class MembershipInline(admin.TabularInline):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
-    """Whoever enters an address here, or confirms it, vouches for it; Django keeps who and when."""
+    """Edit users. Staff who enter or confirm an address vouch for it; Django logs who did and when."""
 
     ordering = ("email",)
     list_display = ("email", "confirmed", "first_name", "last_name", "is_active", "is_staff", "last_login")
@@ -51,8 +47,8 @@ class UserAdmin(DjangoUserAdmin):
     fieldsets = (
         (None, {"fields": ("email", "password")}),
         ("Person", {"fields": ("first_name", "last_name")}),
-        ("May", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("When", {"fields": ("last_login", "date_joined")}),
+        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "password1", "password2")}),)
 
@@ -70,13 +66,13 @@ class UserAdmin(DjangoUserAdmin):
         if "email" in form.changed_data:
             email_addresses.vouch_for(user)
 
-    @admin.action(description="Confirm that the address is this person's", permissions=["change"])
+    @admin.action(description="Confirm that the address belongs to the user", permissions=["change"])
     def confirm_addresses(self, request: HttpRequest, users: QuerySet[User]) -> None:
         for user in users:
             try:
                 email_addresses.vouch_for(user)
             except IntegrityError:
-                self.message_user(request, f"{user} is another account's address.", messages.ERROR)
+                self.message_user(request, f"{user} is the address of another account.", messages.ERROR)
             else:
                 self.log_change(request, user, f"Confirmed the address {user.email}.")
                 self.message_user(request, f"{user} is confirmed.", messages.SUCCESS)
@@ -92,7 +88,7 @@ class TeamAdmin(admin.ModelAdmin):
 
 @admin.register(Invitation)
 class InvitationAdmin(admin.ModelAdmin):
-    """They are made on the team's page, where the link is shown; here they can be revoked."""
+    """Show and revoke invitations. They are made on the team's page, which shows the link."""
 
     list_display = ("email", "team", "role", "invited_by", "created_at", "expires_at")
     list_select_related = ("team", "invited_by")
@@ -121,7 +117,7 @@ class TransferAdmin(BooksAdmin):
     date_hierarchy = "created_at"
 
     def exactly(self, text: str) -> Q | None:
-        """An idempotency key, or the reference of a call: its hold and what ended it."""
+        """Return the transfer with this idempotency key, or the hold of this call and what ended it."""
         named = Transfer.objects.filter(idempotency_key__in=(text, f"hold:{text}")).first()
         return None if named is None else Q(pk=named.pk) | Q(hold=named.pk)
 

@@ -1,4 +1,4 @@
-"""Amounts of credits in forms, the operators' and the teams'."""
+"""Let users and operators enter amounts of credits in forms."""
 
 import re
 from decimal import Decimal
@@ -10,8 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.ledger.money import DECIMALS, to_microcredits
 
-MAX_DIGITS = 15
-"""Below 2^53 micro-credits, which every program that reads our JSON can count."""
+MAX_DIGITS = 15  # stays below 2^53 micro-credits, the largest integer that every JSON parser keeps exact
 
 SPACES = re.compile(r"[ \u00a0\u2009\u202f]")
 PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
@@ -35,7 +34,7 @@ def plain_number(text: str) -> str:
 
 
 def _split(digits: str) -> tuple[str, str, str]:
-    """The whole part, its groups set apart by spaces; the mark of the decimals; the decimals."""
+    """Return the whole part with spaces between its groups, the decimal mark and the decimals."""
     marks = [mark for mark in digits if mark in ".,"]
     if not marks:
         return digits, "", ""
@@ -47,16 +46,16 @@ def _split(digits: str) -> tuple[str, str, str]:
 
 
 def _groups_thousands(digits: str, mark: str) -> bool:
-    """``1,234`` in English. (``1 234,567`` has its groups set apart already.)"""
+    # As in ``1,234`` in English. The spaces of ``1 234,567`` group its thousands already.
     is_grouped = " " not in digits and GROUPED.fullmatch(digits.replace(mark, " "))
     return mark == get_format("THOUSAND_SEPARATOR") and bool(is_grouped)
 
 
 class CreditsField(forms.DecimalField):
-    """Credits with up to six decimals; its value is in micro-credits.
+    """Take credits with up to six decimals; the cleaned value is in micro-credits.
 
-    A text field, since browsers read a number field by their own language and not by the page's: Chromium
-    drops the comma of ``1,5`` without a word, and 15 arrives.
+    A text field, because browsers parse a number field by their own language, not by the page's: Chromium
+    silently drops the comma of ``1,5``, and the server gets 15.
     """
 
     widget = forms.TextInput({"inputmode": "decimal", "autocomplete": "off"})
@@ -76,7 +75,7 @@ class CreditsField(forms.DecimalField):
         return super().to_python(value)
 
     def prepare_value(self, value: Any) -> Any:
-        """Write an amount as the page's language does, whether it comes from a row or from an address."""
+        """Format an amount in the page's language, no matter if it comes from a row or from the URL."""
         is_amount = isinstance(value, Decimal) or PLAIN.fullmatch(str(value))
         return number_format(value, use_l10n=True) if is_amount else value
 

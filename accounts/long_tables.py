@@ -1,4 +1,4 @@
-"""Django's admin for tables that grow with every picture: no list reads, counts or sorts all of one."""
+"""Keep Django's admin from reading, counting or sorting all of a table that grows with every picture."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +9,17 @@ from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest
 
 
+def never(*_args: Any, **_kwargs: Any) -> bool:
+    """Refuse a permission, as in ``has_add_permission = never``."""
+    return False
+
+
 class Window(admin.SimpleListFilter):
-    """A bounded part of a long table, by its keys: the newest rows, unless others are asked for. All that
-    the list does is done within it: counting, sorting, filters, search. A table that grows for years then
-    costs what a young one costs."""
+    """Bound the list to a range of primary keys: the newest rows, unless others are asked for.
+
+    The list counts, sorts, filters and searches only within the window, so a table that has grown for years
+    costs no more than a young one.
+    """
 
     title = "rows"
     parameter_name = "upto"
@@ -53,17 +60,17 @@ class Window(admin.SimpleListFilter):
 
 
 class LongTableAdmin(admin.ModelAdmin):
-    """For tables that grow with every picture: with ``Window`` among the filters no list reads all of one."""
+    """List a table that grows with every picture; put ``Window`` among the filters."""
 
     show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER  # each would count anew
+    show_facets = admin.ShowFacets.NEVER  # each facet would count the rows again
 
     def exactly(self, _text: str) -> Q | None:
-        """Return which rows a search names, however old they are and where an index knows them."""
+        """Return the rows that a search names exactly and an index finds, or None for an ordinary search."""
         return None
 
     def names_rows(self, request: HttpRequest) -> bool:
-        """Tell whether a request asks for rows that an index knows, so that it needs no window."""
+        """Return True if the request searches for rows that an index finds, so that it needs no window."""
         return self.exactly(request.GET.get(SEARCH_VAR, "").strip()) is not None
 
     def get_search_results(

@@ -1,10 +1,10 @@
-"""How often a key, or a team, may call: so many calls a minute, in bursts of as many.
+"""Limit how often a key, a team or an address may call: so many calls a minute, in bursts of as many.
 
-Each subject has one row, which says until when its calls so far are *paid off* at its rate (the generic cell
-rate algorithm). One conditional UPDATE takes a call, so the bound holds over all processes and hosts.
+Each subject has one row, which says when its calls so far will be *paid off* at its rate (the generic cell
+rate algorithm). One conditional statement takes a call, so the limit holds over all processes and hosts.
 
-The rows name nobody: subjects, addresses of guessers among them, are hashed with SECRET_KEY, and ``purge``
-removes the rows that bound nothing any more.
+The rows name nobody: subjects, among them the addresses of guessers, are hashed with SECRET_KEY, and
+``purge`` removes the rows that no longer limit anything.
 """
 
 import time
@@ -13,23 +13,32 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.cache.backends.base import default_key_func
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, QuerySet
-from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from accounts.models import CacheEntry, RateLimit
 
-MINUTE = 60_000_000
-"""Microseconds."""
+MINUTE = 60_000_000  # microseconds
+MOST_PURGED = 10_000  # at once; SQLite takes 32,766 parameters in a statement
 
-MOST_PURGED = 10_000
-"""At once. SQLite takes 32,766 parameters in a statement."""
+# Each row comes with ``now + step``. If the subject has a row, what it has yet to pay off is added, unless
+# the sum would be later than ``now + MINUTE``. RETURNING names the rows in which the call was counted.
+TAKE = """
+INSERT INTO accounts_ratelimit (subject, paid_off_at) VALUES {rows}
+ON CONFLICT (subject) DO UPDATE SET paid_off_at = excluded.paid_off_at
+    + CASE WHEN accounts_ratelimit.paid_off_at > %s THEN accounts_ratelimit.paid_off_at - %s ELSE 0 END
+WHERE accounts_ratelimit.paid_off_at - %s + excluded.paid_off_at <= %s
+RETURNING subject
+"""
 
 
 class TooFastError(Exception):
-    """A subject has called too often. retry_after: whole seconds, from 1."""
+    """A subject has called too often.
+
+    retry_after: whole seconds, at least 1.
+    """
 
     def __init__(self, subject: str, retry_after: int) -> None:
         super().__init__(f"{subject} for {retry_after} s")
@@ -39,7 +48,7 @@ class TooFastError(Exception):
 
 @dataclass(frozen=True)
 class Bound:
-    """At most so many calls a minute for a subject; 0 is no bound."""
+    """At most so many calls a minute for a subject; 0 means no limit."""
 
     subject: str
     per_minute: int
@@ -50,38 +59,52 @@ class Bound:
 
     @property
     def row(self) -> str:
-        """The primary key of its row, however long the subject is."""
+        """Return the primary key of the subject's row, which has the same length for any subject."""
         return _hashed(self.subject)
 
 
-def take(bound: Bound) -> None:
-    """Count a call; raises TooFastError, and then it isn't counted."""
-    if not bound.per_minute:
-        return
+def take(*bounds: Bound) -> None:
+    """Count a call for every bound; if one refuses, count it for none and raise TooFastError.
+
+    The rows are locked in the order of the bounds: give them in the same order everywhere.
+    """
+    limiting = [bound for bound in bounds if bound.per_minute]
+    while limiting and not _take(limiting):
+        check(limiting)  # raises, unless enough was paid off in between
+
+
+def _take(bounds: list[Bound]) -> bool:
     now = _now()
-    paid_off = Greatest(F("paid_off_at"), now)
-    row = RateLimit.objects.filter(subject=bound.row)
-    if row.filter(paid_off_at__lte=now + MINUTE - bound.step).update(paid_off_at=paid_off + bound.step):
-        return
-    _, is_new = RateLimit.objects.get_or_create(subject=bound.row, defaults={"paid_off_at": now + bound.step})
-    if not is_new:
-        check([bound])
-        take(bound)  # made, or paid off, by another call in between
+    values = [value for bound in bounds for value in (bound.row, now + bound.step)]
+    statement = TAKE.format(rows=", ".join(["(%s, %s)"] * len(bounds)))
+    # Rather than by a savepoint, which every call would pay for, a refused call is undone by hand: the rows
+    # stay locked until the transaction ends, so nobody sees it counted.
+    with transaction.atomic(savepoint=False):
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [*values, now, now, now, now + MINUTE])
+            taken = {subject for (subject,) in cursor.fetchall()}
+        if len(taken) == len(bounds):
+            return True
+        for bound in bounds:
+            if bound.row in taken:
+                row = RateLimit.objects.filter(subject=bound.row)
+                row.update(paid_off_at=F("paid_off_at") - bound.step)
+        return False
 
 
 def check(bounds: Iterable[Bound]) -> None:
-    """Raises TooFastError where the next call would be one too many; counts nothing."""
-    bounds = [bound for bound in bounds if bound.per_minute]
-    rows = RateLimit.objects.filter(subject__in=[bound.row for bound in bounds])
+    """Raise TooFastError if the next call would be one too many; count nothing."""
+    limiting = [bound for bound in bounds if bound.per_minute]
+    rows = RateLimit.objects.filter(subject__in=[bound.row for bound in limiting])
     paid_off_at, now = dict(rows.values_list("subject", "paid_off_at")), _now()
-    for bound in bounds:
+    for bound in limiting:
         early = paid_off_at.get(bound.row, 0) - (now + MINUTE - bound.step)
         if early > 0:
             raise TooFastError(bound.subject, -(-early // 1_000_000))
 
 
-def left(bound: Bound) -> tuple[int, int]:
-    """How many calls may follow at once, and when (Unix time) it will be all of them again."""
+def remaining(bound: Bound) -> tuple[int, int]:
+    """Return how many calls may follow at once, and when (Unix time) the full burst is allowed again."""
     row = RateLimit.objects.filter(subject=bound.row).first()
     now = _now()
     paid_off_at = max(now, row.paid_off_at if row else now)
@@ -89,7 +112,7 @@ def left(bound: Bound) -> tuple[int, int]:
 
 
 def purge() -> int:
-    """Delete the rows that bound nothing any more, and what the cache has forgotten; return how many."""
+    """Delete the rows that no longer limit anything, and expired cache entries; return how many."""
     paid_off = RateLimit.objects.filter(paid_off_at__lt=_now())
     forgotten = CacheEntry.objects.filter(expires__lt=timezone.now())
     return _delete_unlocked(paid_off) + _delete_unlocked(forgotten)
@@ -98,13 +121,13 @@ def purge() -> int:
 @transaction.atomic
 def _delete_unlocked(rows: QuerySet[Any]) -> int:
     # A call locks its key's row, then its team's. To wait for one of them while holding the other could
-    # deadlock, so rows in use are left for the next time.
+    # deadlock, so rows in use are left for the next purge.
     unlocked = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:MOST_PURGED])
     return rows.filter(pk__in=unlocked).delete()[0]
 
 
 def cache_key(key: str, key_prefix: str, version: int) -> str:
-    """Django's ``KEY_FUNCTION``: allauth's keys name the addresses of those who log in."""
+    """Return a cache key that names nobody, as Django's ``KEY_FUNCTION``: allauth's hold users' addresses."""
     return _hashed(default_key_func(key, key_prefix, version))
 
 
@@ -113,5 +136,5 @@ def _hashed(text: str) -> str:
 
 
 def _now() -> int:
-    """Of the wall clock, which the processes of several hosts share; in microseconds since 1970."""
+    """Return microseconds since 1970, by the wall clock, which the processes of several hosts share."""
     return time.time_ns() // 1000

@@ -16,7 +16,7 @@ urlpatterns = [
     path("team/invitations/<int:pk>/revoke/", inviting.revoke, name="revoke_invitation"),
     path("team/<int:pk>/role/", members.change_role, name="change_role"),
     path("team/<int:pk>/remove/", members.remove, name="remove_member"),
-    path("team/<int:pk>/hand-over/", members.hand_over, name="hand_over"),
+    path("team/<int:pk>/hand-over/", members.transfer_ownership, name="transfer_ownership"),
     path("team/<int:pk>/allowance/", limits.allowance, name="allowance"),
     path("team/<int:pk>/allowance/lift/", limits.lift, name="lift_allowance"),
 ]

@@ -5,7 +5,7 @@ these were changed. What they shorten is when something happens, never whether.
 """
 
 from jobs.calls import execute, outcomes
-from jobs.worker import pool, run
+from jobs.worker import pool, run, shared_claims
 from pixian.client import backoff, ramp_up
 
 STEP_SECONDS = 0.1
@@ -29,7 +29,7 @@ def up() -> None:
     """From here on, and in every process forked from this one."""
     for module in (backoff, outcomes, pool):
         module.STEP_SECONDS = STEP_SECONDS  # type: ignore[attr-defined]
-    pool.POLL_SECONDS = POLL_SECONDS
+    shared_claims.POLL_SECONDS = POLL_SECONDS
     execute.INSIST_STEP_SECONDS = INSIST_STEP_SECONDS  # type: ignore[assignment]
     outcomes.ROOM_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     run.UNREACHABLE_WAIT_SECONDS = run.OPERATOR_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]

@@ -5,7 +5,7 @@ from django.urls import path, re_path
 from jobs.views import history, job, pictures, quick_start, workspace
 
 urlpatterns = [
-    path("", workspace.workspace, name="atelier"),
+    path("", workspace.workspace, name="workspace"),
     path("upload/", workspace.upload, name="upload"),
     path("batches/<uuid:batch>/", workspace.batch, name="batch"),
     path("api/", quick_start.quick_start, name="quick_start"),
@@ -15,7 +15,7 @@ urlpatterns = [
     path("jobs/<int:pk>/cutout.png", pictures.download, name="download"),
     re_path(
         r"^jobs/(?P<pk>[0-9]{1,18})/(?P<side>before|after)-(?P<size>tile|page)\.webp$",
-        pictures.shown,
+        pictures.show,
         name="shown",
     ),
 ]

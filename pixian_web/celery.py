@@ -1,13 +1,13 @@
-"""Celery on Redis as a wake-up, for workers on several hosts.
+"""Wake workers on several hosts by Celery on Redis.
 
 ::
 
     celery -A pixian_web.celery worker      on each host
     celery -A pixian_web.celery beat        somewhere, once
 
-A message says only "look": what is done is claimed from the database. Results aren't kept, delays lie in
-the rows and not in messages, and beat announces anew what is due, so a broker that loses all it has loses
-nothing.
+A message says only "look": the claim in the database decides which worker does what. Results aren't kept,
+delays lie in the rows and not in messages, and beat announces again what is due, so a broker that loses
+everything loses nothing.
 """
 
 import os
@@ -21,9 +21,9 @@ from kombu.transport import virtual
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pixian_web.settings")
 
-LOOK, LOOK_AGAIN, CHORES = "jobs.look", "jobs.look_again", "jobs.worker.periodic"
-LOOK_AGAIN_SECONDS = 2
-CHORES_SECONDS = 60
+LOOK, ANNOUNCE, RUN_PERIODIC_TASKS = "jobs.look", "jobs.announce", "jobs.run_periodic_tasks"
+ANNOUNCE_SECONDS = 2
+PERIODIC_TASKS_SECONDS = 60
 LONGER_THAN_ANY_TURN_SECONDS = 12 * 60 * 60
 
 app = Celery("pixian_web", broker=settings.CELERY_BROKER_URL)
@@ -56,7 +56,7 @@ app.conf.update(
     # A message that waits longer than until the next one is thrown away, so that they never pile up.
     beat_schedule={
         name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
-        for name, seconds in ((LOOK_AGAIN, LOOK_AGAIN_SECONDS), (CHORES, CHORES_SECONDS))
+        for name, seconds in ((ANNOUNCE, ANNOUNCE_SECONDS), (RUN_PERIODIC_TASKS, PERIODIC_TASKS_SECONDS))
     },
 )
 app.autodiscover_tasks(["pixian_web"])
@@ -67,7 +67,7 @@ virtual.Channel.do_restore = False
 
 
 def log_as_everything_else(**_: Any) -> None:
-    """Keep Celery from configuring logs its own way, and use ours where Django isn't set up yet."""
+    """Keep Celery from configuring logs its own way, and use ours even before Django is set up."""
     configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
 
 
@@ -75,7 +75,7 @@ signals.setup_logging.connect(log_as_everything_else)
 
 
 def wake(times: int, expires: float | None = None) -> None:
-    """Send so many looks; raises ConnectionError where the broker doesn't answer."""
+    """Send this many looks; raises ConnectionError if the broker doesn't answer."""
     try:
         for _ in range(times):
             app.send_task(LOOK, retry=False, expires=expires)
@@ -84,7 +84,7 @@ def wake(times: int, expires: float | None = None) -> None:
 
 
 def ping() -> str:
-    """Return the broker's URL without its password; raises ConnectionError if it doesn't answer."""
+    """Return the broker's address without its password; raises ConnectionError if it doesn't answer."""
     try:
         with app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, timeout=2)

@@ -15,20 +15,20 @@ from django.http.response import HttpResponseBase
 from jobs.connections import give_back
 
 WAITS_SECONDS = 10
-"""For a connection, and no longer: programs are then told to come back, and booking a call is tried again."""
+"""For a connection, and no longer: programs then get a 503, and booking a call is tried again."""
 
 IDLE_SECONDS = 10
-"""One connection is closed in each such while in which it wasn't needed."""
+"""A connection that wasn't needed for so long is closed."""
 
 RECONNECT_SECONDS = 5
-"""How long one attempt goes on, each of its tries later than the last one; the next one begins at once. So a
-server that was away for long is found again soon."""
+"""The pool waits longer before each try to connect, for so long, and then begins anew. So a server that was
+away for long is found again soon."""
 
 _inherited: list[object] = []
 
 
 def pool_options(size: int) -> dict[str, Any]:
-    """Return the options of a pool of so many connections; none for 0, which is no pool."""
+    """Return the options of a pool of this many connections; none for 0, which is no pool."""
     if size < 0 or size == 1:
         raise ImproperlyConfigured(f"DATABASE_POOL is {size}; it must be 2 or more, or 0 for no pool")
     if not size:
@@ -56,14 +56,14 @@ class GiveBackMiddleware:
 
 
 def forget_in_children() -> None:
-    """Let forked processes open connections of their own: two on one connection garble each other."""
+    """Let forked processes open their own connections: two processes on one garble each other."""
     os.register_at_fork(after_in_child=_forget)
 
 
 def _forget() -> None:
     for connection in connections.all():
         pools = getattr(connection, "_connection_pools", {})
-        # Kept, since the end of a connection's object would end the parent's connection too.
+        # Kept, since closing a connection's object would close the parent's connection too.
         _inherited.extend([connection.connection, *pools.values()])
         pools.clear()
         connection.connection = None

@@ -1,4 +1,4 @@
-"""When a line was logged."""
+"""Stamp each log line with its time."""
 
 from datetime import UTC, datetime
 
@@ -6,6 +6,6 @@ from structlog.typing import EventDict, WrappedLogger
 
 
 def stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Add the date, the time and its offset to a line, in the instance's time zone."""
+    """Add date, time and UTC offset to a line, in the instance's time zone."""
     event["timestamp"] = datetime.now(UTC).astimezone().isoformat(timespec="milliseconds")
     return event

@@ -1,7 +1,7 @@
-"""``python -m pixian_web.processes`` prints which processes of the Procfile these settings need, as honcho's
-arguments.
+"""Print the processes of the Procfile that these settings need, as honcho's arguments.
 
-honcho numbers ports itself unless it is told one, and would override ``PORT``.
+Run as ``python -m pixian_web.processes``. Without ``--port``, honcho assigns ports itself and overrides
+``PORT``.
 """
 
 import sys

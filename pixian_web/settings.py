@@ -85,7 +85,7 @@ CALLS_IN_FLIGHT = env.integer("CALLS_IN_FLIGHT", 100, low=1)
 WORKER_THREADS = env.integer("WORKER_THREADS", 2, low=1)
 CELERY_BROKER_URL = env.url("CELERY_BROKER_URL", "", "redis", "rediss", "amqp", "amqps")
 """Where it is set, Celery's workers are woken through it; without it workers poll the database."""
-WAKE_WORKERS = "pixian_web.celery.wake" if CELERY_BROKER_URL else "jobs.queue.notify.nobody"
+WAKE_WORKERS = "pixian_web.celery.wake" if CELERY_BROKER_URL else "jobs.queue.notify.skip"
 
 LEASE_SECONDS = env.integer("LEASE_SECONDS", 60, low=1)
 
@@ -294,7 +294,7 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True
 
 _mail = env.email("EMAIL_URL", "consolemail://")
 globals().update(mail.django_settings(_mail, django.VERSION))
-MAIL_LEAVES = mail.leaves(_mail)
+MAIL_LEAVES = mail.reaches_people(_mail)
 """Whether mails reach people; otherwise they end in the log or a folder, and pages say so."""
 
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"Pixian Web <pixian-web@{_public.host}>")

@@ -1,4 +1,4 @@
-"""What Celery's workers do with a message. The rows decide; see ``pixian_web.celery``."""
+"""Act on messages in Celery's workers. The rows decide; see ``pixian_web.celery``."""
 
 import threading
 from contextlib import ExitStack
@@ -9,20 +9,21 @@ from typing import Any
 import structlog
 from celery import signals
 from celery.worker import WorkController
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import close_old_connections
 
 from jobs.calls.upstream import Upstream, connect
+from jobs.connections import DATABASE_AWAY
 from jobs.queue import claims
 from jobs.storage import leftovers
 from jobs.worker import periodic
 from jobs.worker.pool import WorkerPool
 from pixian.client.backoff import Backoff
-from pixian_web.celery import CHORES, LOOK, LOOK_AGAIN, LOOK_AGAIN_SECONDS, app, wake
+from pixian_web.celery import ANNOUNCE, ANNOUNCE_SECONDS, LOOK, RUN_PERIODIC_TASKS, app, wake
 
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 10
-"""Between two looks of a worker's own, in case no message comes: beat is dead, or the broker is away."""
+"""Between two looks of a worker's own, if no message comes: beat is dead, or the broker is away."""
 
 BEAT_NOTED_EVERY = timedelta(seconds=10)
 
@@ -33,53 +34,53 @@ of_this_thread = threading.local()
 
 @app.task(name=LOOK)
 def look() -> None:
-    """One turn, and the wait that the upstream asks of this thread."""
+    """Run one job, if there is one, and wait as long as the upstream asks this thread to."""
     if not hasattr(of_this_thread, "backoff"):
         of_this_thread.backoff = Backoff()
     with _places():
         stopping.wait(_pool().run_once(of_this_thread.backoff, blocking=False))
 
 
-@app.task(name=LOOK_AGAIN)
-def look_again() -> None:
-    """Announce jobs that are due by now, whose message a broker lost, or that a worker left behind."""
+@app.task(name=ANNOUNCE)
+def announce() -> None:
+    """Announce the jobs that are due by now, whose message the broker lost, or that were left behind."""
     try:
         periodic.note_beat(BEAT_NOTED_EVERY)
-        wake(claims.claimable_count(), expires=LOOK_AGAIN_SECONDS)
+        wake(claims.claimable_count(), expires=ANNOUNCE_SECONDS)
     finally:
         close_old_connections()
 
 
-@app.task(name=CHORES)
-def keep_house() -> None:
+@app.task(name=RUN_PERIODIC_TASKS)
+def run_periodic_tasks() -> None:
     periodic.run_due(_upstream(), stopping.is_set)
 
 
 @signals.worker_init.connect
 def begin(sender: WorkController, **_: Any) -> None:
-    """Before any message, so that a worker without work is seen too."""
+    """Begin the heartbeat before any message comes, so that a worker without work is seen too."""
     app.conf.worker_concurrency = sender.concurrency  # which the command line may have changed
     _pool()
     for number in range(sender.concurrency):
         thread = threading.Thread(target=_poll, name=f"poll{number + 1}", daemon=True)
-        of_this_process.callback(thread.join)  # before the heart stops: it may have a job in hand
+        of_this_process.callback(thread.join)  # before the heartbeat ends: it may have a job in hand
         thread.start()
 
 
 @signals.worker_shutting_down.connect
 def stop(**_: Any) -> None:
-    """Finish the jobs in hand and begin no other."""
+    """Let the jobs in hand be finished, and no other begin."""
     stopping.set()
 
 
 @signals.worker_shutdown.connect
 def end(**_: Any) -> None:
-    """They are finished."""
+    """End the heartbeat, once they are finished."""
     of_this_process.close()
 
 
 def _poll() -> None:
-    """Take turns while something is due that no message has told of, and a place is free."""
+    """Run jobs that no message has announced, while any is due and a place is free."""
     backoff = Backoff()
     while not stopping.wait(POLL_SECONDS):
         while not stopping.is_set() and _is_due() and _places().acquire(blocking=False):
@@ -92,7 +93,7 @@ def _poll() -> None:
 def _is_due() -> bool:
     try:
         return bool(claims.claimable_count())
-    except (OperationalError, InterfaceError) as error:
+    except DATABASE_AWAY as error:
         log.warning("the database doesn't answer", error=str(error).strip())
         return False
     finally:
@@ -101,7 +102,7 @@ def _is_due() -> bool:
 
 @cache
 def _places() -> threading.Semaphore:
-    """As many as there are threads, so that messages and polls together take no more jobs at once."""
+    """Return as many places as there are threads: messages and polls together run no more jobs at once."""
     return threading.Semaphore(app.conf.worker_concurrency)
 
 
@@ -112,11 +113,8 @@ def _upstream() -> Upstream:
 
 @cache
 def _pool() -> WorkerPool:
-    """Return this process's pool, whose heart beats until ``end``.
-
-    A stack keeps it, since a context manager that nothing holds is left at once.
-    """
+    """Return the pool of this process, with a heartbeat until ``end``."""
     leftovers.sweep()
     pool = WorkerPool(_upstream(), app.conf.worker_concurrency, stopping)
-    of_this_process.enter_context(pool.beating())
+    of_this_process.enter_context(pool.beating())  # which would end at once if nothing referred to it
     return pool

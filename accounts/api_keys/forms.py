@@ -1,6 +1,6 @@
-"""What a page of keys takes in."""
+"""Validate the form for a new API key."""
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -8,33 +8,38 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.ledger.periods import midnight
 from accounts.models import Scope
 
 MAX_NAME = 80
 LAST_YEAR = 2999
-"""Later days can't be reckoned with in every time zone (Python's calendar ends with the year 9999)."""
+"""Dates near the year 9999, where Python's calendar ends, overflow in some time zones."""
 
 
 class KeyForm(forms.Form):
-    """A new key. ``expires_on``: the last day on which it works, in the instance's time zone."""
+    """A new key. ``expires_on`` is the last day it works, in the instance's time zone."""
 
     name = forms.CharField(
         label=gettext_lazy("Name"),
         max_length=MAX_NAME,
-        help_text=gettext_lazy("What it is for, such as the shop's upload. It stands beside each picture."),
+        help_text=gettext_lazy(
+            "What the key is for, such as the shop's uploads. The name is shown with each picture."
+        ),
     )
     scopes = forms.MultipleChoiceField(
-        label=gettext_lazy("It may"),
+        label=gettext_lazy("Permissions"),
         choices=Scope.choices,
         initial=list(Scope),
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": gettext_lazy("A key that may do nothing is of no use.")},
+        error_messages={"required": gettext_lazy("Choose at least one permission.")},
     )
     expires_on = forms.DateField(
-        label=gettext_lazy("Its last day"),
+        label=gettext_lazy("Expires on"),
         required=False,
         widget=forms.DateInput({"type": "date"}),
-        help_text=gettext_lazy("Leave it empty for a key that works until it is revoked."),
+        help_text=gettext_lazy(
+            "The last day the key works. Leave empty for a key that works until it is revoked."
+        ),
     )
 
     def clean_scopes(self) -> list[Scope]:
@@ -43,13 +48,13 @@ class KeyForm(forms.Form):
     def clean_expires_on(self) -> Any:
         last = self.cleaned_data["expires_on"]
         if last and last < timezone.localdate():
-            raise forms.ValidationError(_("This day is over."))
+            raise forms.ValidationError(_("This date is in the past."))
         if last and last.year > LAST_YEAR:
-            raise forms.ValidationError(_("Choose an earlier day, or leave the field empty."))
+            raise forms.ValidationError(_("Choose an earlier date, or leave the field empty."))
         return last
 
     @property
     def expires_at(self) -> datetime | None:
-        """The moment at which it stops to work."""
+        """Return the midnight after the key's last day."""
         last = self.cleaned_data["expires_on"]
-        return timezone.make_aware(datetime.combine(last + timedelta(days=1), time.min)) if last else None
+        return midnight(last + timedelta(days=1)) if last else None

@@ -1,7 +1,7 @@
-"""API keys: made, shown once, recognised, revoked.
+"""Create, verify and revoke API keys.
 
-Of a secret only its hash is kept. A key is looked up at each call, so that revoking works at once in every
-process.
+Only a hash of the secret is stored. A key is looked up at each call, so revoking takes effect at once in
+every process.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ ALL_SCOPES = tuple(Scope)
 
 
 class KeyRefusedError(Exception):
-    """The credentials open nothing."""
+    """No usable key has these credentials."""
 
 
 class IdUnknownError(KeyRefusedError):
@@ -28,11 +28,11 @@ class IdUnknownError(KeyRefusedError):
 
 
 class SecretWrongError(KeyRefusedError):
-    """The Id is some key's, the secret isn't its."""
+    """A key has this Id, but another secret."""
 
 
 class KeyDisabledError(KeyRefusedError):
-    """The key was revoked or has expired, or its owner has left. Said only to whoever knows the secret."""
+    """The key was revoked or has expired, or its owner has left. Only a client with the secret is told."""
 
 
 def create(
@@ -43,8 +43,10 @@ def create(
     scopes: Iterable[Scope] = ALL_SCOPES,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, Credentials]:
-    """A key that spends on its owner's behalf, and its Id and secret, which the caller shows once: the secret
-    isn't kept."""
+    """Create a key that spends on its owner's behalf; return it with its Id and secret.
+
+    The secret isn't stored, so the caller shows it now or never.
+    """
     made = Credentials.generate()
     key = ApiKey.objects.create(
         team=team,
@@ -59,9 +61,9 @@ def create(
 
 
 def find(api_id: str, secret: str) -> ApiKey:
-    """The usable key that these credentials are, with its team and owner; raises KeyRefusedErrors."""
+    """Return the usable key with these credentials, with its team and owner; raise a KeyRefusedError."""
     key = ApiKey.objects.with_owners_role().select_related("team", "owner").filter(api_id=api_id).first()
-    # The hash is compared for an unknown Id too, so that the time doesn't tell which Ids exist.
+    # Compare for an unknown Id too, so that the response time doesn't tell which Ids exist.
     known = key.secret_sha256 if key else ""
     right = secrets.compare_digest(_hashed(secret), known)
     if key is None:
@@ -74,26 +76,26 @@ def find(api_id: str, secret: str) -> ApiKey:
 
 
 def note_use(key: ApiKey) -> None:
-    """Remember that it was used, to the minute."""
+    """Record that the key was used, at most once a minute."""
     now = timezone.now()
     if key.last_used_at is None or now - key.last_used_at >= USE_RECORDED_EVERY:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
 
 
 def revoke(key: ApiKey, by: User) -> bool:
-    """For good, from now on; False where it was revoked before."""
+    """Revoke the key for good; return False if it was revoked before."""
     unrevoked = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
     return bool(unrevoked.update(revoked_at=timezone.now(), revoked_by=by))
 
 
 def revoke_all_of(owner: User, team: Team, by: User) -> int:
-    """Whoever leaves takes no working key along."""
+    """Revoke the keys of a member who leaves the team; return how many were usable until now."""
     theirs = ApiKey.objects.filter(owner=owner, team=team, revoked_at=None)
     return theirs.update(revoked_at=timezone.now(), revoked_by=by)
 
 
 def visible_to(user: User, team: Team, *, all_of_team: bool) -> QuerySet[ApiKey]:
-    """Their own keys, or all of the team's; usable ones first, then the newest."""
+    """Return the user's own keys, or all of the team's: unrevoked ones first, then the newest."""
     whose = Q() if all_of_team else Q(owner=user)
     keys = ApiKey.objects.filter(whose, team=team).select_related("owner", "revoked_by", "allowance")
     return keys.order_by("revoked_at", "-pk")

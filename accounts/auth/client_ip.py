@@ -1,4 +1,4 @@
-"""The address that a request comes from, as far as it can be believed."""
+"""Determine the client's IP address, trusting only our own proxies."""
 
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -10,31 +10,31 @@ from django.http import HttpRequest
 log = structlog.get_logger(__name__)
 
 NAT64 = IPv6Network("64:ff9b::/96")
-"""RFC 6052: the last 32 bits are an IPv4 address."""
+"""RFC 6052: the last 32 bits hold an IPv4 address."""
 
 SUBNET_BITS = 64
-"""One customer's share of IPv6 is a /64 at least, and each of its 2^64 addresses is theirs to use."""
+"""A customer gets at least a /64 of IPv6, and may use each of its 2^64 addresses."""
 
 
 def client_ip(request: HttpRequest) -> str:
-    """Where a request comes from, as far as that can be believed.
+    """Return the client's address, as text.
 
-    Each proxy adds the address that it was asked from to X-Forwarded-For. So the last TRUSTED_PROXIES of them
-    were written by ours, the first of these names the sender, and what stands before it the sender made up.
-    A request that came by fewer proxies is told by its connection.
+    Each proxy appends its peer's address to X-Forwarded-For. So our proxies wrote the last TRUSTED_PROXIES
+    entries, the first of these is the client, and the client may have forged everything before it. For a
+    request that passed fewer proxies, the address of its connection is used.
     """
     hops = request.headers.get("X-Forwarded-For", "").split(",")
     trusted = settings.TRUSTED_PROXIES
-    told = _address(hops[-trusted]) if 0 < trusted <= len(hops) else None
+    forwarded = _address(hops[-trusted]) if 0 < trusted <= len(hops) else None
     peer = str(request.META.get("REMOTE_ADDR", ""))
-    address = told or _address(peer)
+    address = forwarded or _address(peer)
     if hops != [""] and not trusted and address and address.is_private:
         _warn_of_a_proxy()
     return str(address or peer)
 
 
 def client_subnet(request: HttpRequest) -> str:
-    """Return what a guesser is counted by: an IPv4 address, or the /64 of an IPv6 address."""
+    """Return the key by which guesses are limited: an IPv4 address, or the /64 of an IPv6 address."""
     text = client_ip(request)
     address = _address(text)
     if not isinstance(address, IPv6Address):
@@ -43,10 +43,10 @@ def client_subnet(request: HttpRequest) -> str:
 
 
 def _address(hop: str) -> IPv4Address | IPv6Address | None:
-    """Return the address without a port or a zone (``%eth0``), or None if it is none.
+    """Parse an address, dropping a port or zone (``%eth0``); return None if it isn't one.
 
-    An IPv6 address that carries an IPv4 one is returned as that one. Otherwise everybody behind a translator
-    would share one limit, and one person with 6to4 would have 65,536 of them.
+    An IPv6 address that carries an IPv4 address is returned as the latter. Otherwise all users behind one
+    translator would share a limit, and a single 6to4 user would have 65,536 of them.
     """
     host = hop.strip()
     if host.count(":") == 1 or host.startswith("["):
@@ -66,5 +66,5 @@ def _carried_ipv4(address: IPv6Address) -> IPv4Address | None:
 
 @cache
 def _warn_of_a_proxy() -> None:
-    """Warn once per process that everybody may share one limit for wrong passwords and keys."""
+    """Warn, once per process, that all users may share one limit for wrong passwords and keys."""
     log.warning("X-Forwarded-For comes from a proxy on this network; if it is yours, set TRUSTED_PROXIES")

@@ -1,6 +1,6 @@
-"""What the database keeps of secrets that are needed again, so that a hash won't do.
+"""Encrypt secrets that are needed again, so that hashing them isn't an option.
 
-They are encrypted with a key made from SECRET_KEY, which the database hasn't got.
+The key is derived from SECRET_KEY, which isn't in the database.
 """
 
 from base64 import urlsafe_b64encode
@@ -10,20 +10,20 @@ from django.utils.crypto import salted_hmac
 
 
 class DecryptionError(Exception):
-    """It was sealed with another SECRET_KEY, or never."""
+    """The text wasn't encrypted with this SECRET_KEY."""
 
 
 def encrypt(text: str) -> str:
-    return _box().encrypt(text.encode()).decode()
+    return _fernet().encrypt(text.encode()).decode()
 
 
-def decrypt(sealed: str) -> str:
+def decrypt(encrypted: str) -> str:
     try:
-        return _box().decrypt(sealed.encode()).decode()
+        return _fernet().decrypt(encrypted.encode()).decode()
     except InvalidToken as error:
         raise DecryptionError from error
 
 
-def _box() -> Fernet:
+def _fernet() -> Fernet:
     key = salted_hmac("accounts.auth.encryption", "", algorithm="sha256").digest()
     return Fernet(urlsafe_b64encode(key))

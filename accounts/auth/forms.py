@@ -1,4 +1,4 @@
-"""allauth's forms where ours differ: a new address, an app's first code, passkeys that no browser made."""
+"""Adapt allauth's forms: a new address, an app's first code, and malformed passkey credentials."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ from accounts.models import User
 
 class NewAddressForm(AddEmailForm):  # type: ignore[misc]
     def clean_email(self) -> str:
-        """An address belongs to one person, from the beginning: it couldn't be confirmed for a second one."""
+        """Refuse an address that another account has: it couldn't be confirmed for a second one."""
         email: str = get_adapter().clean_email(self.cleaned_data["email"])
         taken = User.objects.filter(email=email).exclude(pk=self.user.pk).exists()
         if taken:
@@ -29,8 +29,10 @@ class NewAddressForm(AddEmailForm):  # type: ignore[misc]
         return email
 
     def save(self, request: HttpRequest) -> EmailAddress:
-        """Unlike allauth's, it leaves an address in use alone that was never confirmed: without it, nobody
-        could log in until the new one is."""
+        """Ask for the new address's confirmation, and keep the present address even if it is unconfirmed.
+
+        allauth would delete that; the user couldn't sign in until the new one is confirmed.
+        """
         pending = EmailAddress.objects.filter(user=self.user, verified=False).exclude(email=self.user.email)
         pending.delete()
         address = EmailAddress.objects.create(user=self.user, email=self.cleaned_data["email"])
@@ -40,7 +42,7 @@ class NewAddressForm(AddEmailForm):  # type: ignore[misc]
 
 class SignUpForm(SignupForm):  # type: ignore[misc]
     def validate_unique_email(self, value: str) -> str:
-        """An address that another account has asked for, and never confirmed, is still free."""
+        """Accept an address that another account has asked for but never confirmed."""
         EmailAddress.objects.filter(email=value, verified=False).exclude(user__email=value).delete()
         email: str = super().validate_unique_email(value)
         return email
@@ -48,7 +50,7 @@ class SignUpForm(SignupForm):  # type: ignore[misc]
 
 class AskForPasswordForm(ResetPasswordForm):  # type: ignore[misc]
     def clean_email(self) -> str:
-        """No mail to an address that an account has only asked for: its link would lead into that account."""
+        """Drop accounts that have only asked for this address: the emailed link would open them."""
         email: str = super().clean_email()
         self.users: list[User] = [
             user for user in self.users if user.email == get_adapter().clean_email(email)
@@ -58,16 +60,20 @@ class AskForPasswordForm(ResetPasswordForm):  # type: ignore[misc]
 
 class NewPasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]
     def save(self) -> None:
-        """Passkeys log in by themselves. Those of an account whose address nobody has confirmed may be those
-        of whoever took the address first."""
+        """Set the password, and delete the passkeys of an account whose address isn't confirmed.
+
+        They may belong to a stranger who claimed the address first, and a passkey signs in by itself.
+        """
         super().save()
         if not is_confirmed(self.user):
             Authenticator.objects.filter(user=self.user, type=Authenticator.Type.WEBAUTHN).delete()
 
 
-def refusing_nonsense(clean: Callable[[], Any]) -> Any:
-    """What the form's own cleaning returns. It takes for granted that a browser wrote the credential, and
-    falls over what anybody else may send."""
+def clean_credential(clean: Callable[[], Any]) -> Any:
+    """Run a form's own cleaning, and turn its failures on a malformed credential into a validation error.
+
+    allauth assumes that a browser wrote the credential.
+    """
     try:
         return clean()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -76,7 +82,7 @@ def refusing_nonsense(clean: Callable[[], Any]) -> Any:
 
 class SetUpAppForm(ActivateTOTPForm):  # type: ignore[misc]
     def clean_code(self) -> str:
-        """Use the code up, as a log-in does: whoever saw it being typed can't log in with it."""
+        """Use up the code, as a login does, so that an onlooker can't sign in with it."""
         code: str = super().clean_code()
         app = TOTP(Authenticator(user=self.user, type=Authenticator.Type.TOTP))
         if not app._mark_code_used(code):
@@ -86,19 +92,19 @@ class SetUpAppForm(ActivateTOTPForm):  # type: ignore[misc]
 
 class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
     def clean(self) -> Any:
-        return refusing_nonsense(super().clean)
+        return clean_credential(super().clean)
 
 
 class LoginByPasskeyForm(webauthn.LoginWebAuthnForm):  # type: ignore[misc]
     def clean_credential(self) -> Any:
-        return refusing_nonsense(super().clean_credential)
+        return clean_credential(super().clean_credential)
 
 
 class SecondFactorByPasskeyForm(webauthn.AuthenticateWebAuthnForm):  # type: ignore[misc]
     def clean_credential(self) -> Any:
-        return refusing_nonsense(super().clean_credential)
+        return clean_credential(super().clean_credential)
 
 
 class ConfirmByPasskeyForm(webauthn.ReauthenticateWebAuthnForm):  # type: ignore[misc]
     def clean_credential(self) -> Any:
-        return refusing_nonsense(super().clean_credential)
+        return clean_credential(super().clean_credential)

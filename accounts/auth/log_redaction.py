@@ -1,7 +1,7 @@
-"""What stays out of the log: the tokens in addresses that let somebody in.
+"""Keep tokens that let someone in out of the log.
 
-Django's warnings name the address of a request that was refused or not found, and mails that are printed (the
-default) would tell theirs.
+Django's warnings contain the address of a request that was refused or not found, and emails that are printed
+(the default) would contain their links.
 """
 
 import logging
@@ -12,20 +12,20 @@ from django.conf import settings
 TOKEN = re.compile(r"(/(?:join|in/[^/\s]+|password/reset/key|confirm-email)/)[^/\s]+")
 
 
-def mails_are_printed() -> bool:
-    """Whether a mail would get into the log, and reach nobody."""
+def emails_are_printed() -> bool:
+    """Return True if emails go to the log instead of to people."""
     mailers = getattr(settings, "MAILERS", None)  # since Django 6.1
     backend = mailers["default"]["BACKEND"] if mailers else settings.EMAIL_BACKEND
     return str(backend).endswith("console.EmailBackend")
 
 
 def hide(text: str) -> str:
-    """The text with an ellipsis for each such token."""
+    """Replace each token in the text with an ellipsis."""
     return TOKEN.sub(r"\1…", text)
 
 
 class TokensHidden(logging.Filter):
-    """Passes every record on, without them."""
+    """Replace tokens in the arguments of every record; drop none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):

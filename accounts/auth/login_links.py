@@ -1,4 +1,4 @@
-"""One-time log-in links, for the first owner and for people without a password."""
+"""Create and check one-time sign-in links, for the first owner and for users without a password."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from django.utils.http import base36_to_int, int_to_base36
 from accounts.models import User
 
 STAFF_SECONDS = 60 * 60
-"""Such a link may do all on the site, so it lies around for less long."""
+"""Staff may do everything on the site, so their links are valid for a shorter time."""
 
 
 class _LoginTokens(PasswordResetTokenGenerator):
-    """Tokens that a log-in uses up, since they are made from the time of the last one."""
+    """Tokens that a login uses up: they are derived from the time of the last login."""
 
     key_salt = "accounts.auth.login_links"
 
@@ -22,21 +22,21 @@ class _LoginTokens(PasswordResetTokenGenerator):
         return super().check_token(user, token) and (not user.is_staff or self._age(token) <= STAFF_SECONDS)
 
     def _age(self, token: str) -> int:
-        made = base36_to_int(token.partition("-")[0])
-        return self._num_seconds(self._now()) - made
+        created = base36_to_int(token.partition("-")[0])
+        return self._num_seconds(self._now()) - created
 
 
 _tokens = _LoginTokens()
 
 
 def login_link(user: User) -> str:
-    """The full address that logs this user in, once, within ``PASSWORD_RESET_TIMEOUT``; an hour for staff."""
+    """Return a URL that signs this user in once, within ``PASSWORD_RESET_TIMEOUT``; an hour for staff."""
     path = reverse("login_link", args=[int_to_base36(user.pk), _tokens.make_token(user)])
     return f"{settings.PUBLIC_URL}{path}"
 
 
 def user_of_link(number: str, token: str) -> User | None:
-    """Whom the link is for; None where it was used, is too old or was never ours."""
+    """Return the user whom a link is for, or None if it was used, has expired or is forged."""
     try:
         user = User.objects.filter(pk=base36_to_int(number), is_active=True).first()
     except (ValueError, OverflowError):

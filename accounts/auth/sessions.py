@@ -1,7 +1,7 @@
-"""Log-ins in the database, in such a way that whoever reads a dump of it can't take one over.
+"""Store sessions so that a database dump doesn't let its reader take one over.
 
-Of a session's key, which its browser's cookie holds, only a hash is kept. Its data is sealed, since allauth
-keeps secrets there on the way, such as an authenticator app's before it is confirmed.
+Only a hash of a session's key, which is in the browser's cookie, is stored. Its data is encrypted, because
+allauth keeps secrets there for a while, such as that of an authenticator app before it is confirmed.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.auth.encryption import DecryptionError, decrypt, encrypt
 
 LENGTH = 40
-"""Of the column. So many hexadecimal digits of a hash are 160 bits; a key has 165."""
+"""The column's length. 40 hexadecimal digits of a hash are 160 bits; a key has 165."""
 
 
 class SessionStore(db.SessionStore):
@@ -23,7 +23,7 @@ class SessionStore(db.SessionStore):
         rows = self.model.objects.filter(expire_date__gt=timezone.now())
         row = rows.filter(session_key=_hashed(self.session_key or "")).first()
         if row is None:
-            self._session_key = None  # a key that somebody made up isn't taken over
+            self._session_key = None  # don't adopt a key that a client made up
             return {}
         return self.decode(row.session_data)
 
@@ -48,7 +48,7 @@ class SessionStore(db.SessionStore):
         except DecryptionError:
             return {}
 
-    # Django's own would go past the hash.
+    # The async methods of ``db.SessionStore`` would bypass the hash; these run the ones above.
     aload, aexists, acreate = SessionBase.aload, SessionBase.aexists, SessionBase.acreate
     asave, adelete = SessionBase.asave, SessionBase.adelete
 

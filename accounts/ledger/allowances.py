@@ -1,44 +1,58 @@
-"""What a member or a key may spend in a period, counted with the hold in one transaction.
+"""Bound what a member or an API key may spend in a period.
 
-``accounts.ledger.operations`` calls ``take`` and ``correct`` while it has the team's accounts locked, so that
-all of a team's counting happens one after the other. A key spends on behalf of its owner, and counts against
-both.
-A period's use is made of the holds that were made in it, whenever they end.
+A hold is counted in the transaction that makes it. ``accounts.ledger.operations`` calls ``count_hold``
+and ``count_ending`` while it has the team's accounts locked, so a team's holds are counted one after the
+other. A key spends on behalf of its owner, and counts against the allowances of both.
+
+A period's use consists of the holds made in that period, no matter when they end.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-from django.db.models import F, Q, QuerySet, Sum
+from django.db import connection
+from django.db.models import Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from accounts.ledger import periods
-from accounts.ledger.posting import LedgerError, locked_accounts
+from accounts.ledger import periods, posting
+from accounts.ledger.posting import LedgerError
 from accounts.models import Allowance, AllowanceUse, ApiKey, Membership, Team, Transfer, User
 
 Kind = Transfer.Kind
-BOOKINGS = (Kind.SETTLE, Kind.OVERAGE)
 FULL = 100
+
+# In plain SQL, because every hold of a person asks for them while the team's other postings wait.
+BOUNDING = """
+SELECT allowance.id, current.id FROM accounts_allowance allowance
+LEFT JOIN accounts_membership member ON member.id = allowance.member_id
+LEFT JOIN accounts_allowanceuse current
+    ON current.allowance_id = allowance.id AND current.starts_at <= %s AND current.renews_at > %s
+WHERE allowance.team_id = %s AND (member.user_id = %s OR allowance.api_key_id = %s) ORDER BY allowance.id
+"""
+COUNT = "UPDATE accounts_allowanceuse SET used_microcredits = used_microcredits + %s WHERE id IN ({uses})"
+WITHIN_LIMIT = (
+    "used_microcredits + %s <= (SELECT limit_microcredits FROM accounts_allowance WHERE id = allowance_id)"
+)
+NOT_NEGATIVE = "used_microcredits + %s >= 0"
 
 
 class AllowanceUsedUpError(LedgerError):
     """A member's or a key's allowance doesn't reach. Nothing was written."""
 
-    def __init__(self, allowance: Allowance, used: int, asked: int, renews_at: datetime) -> None:
-        super().__init__(f"{asked} micro-credits asked, {used} of {allowance} used")
-        self.allowance = allowance
-        self.used_microcredits = used
+    def __init__(self, use: AllowanceUse, asked: int) -> None:
+        super().__init__(f"{asked} micro-credits asked, {use.used_microcredits} of {use.allowance} used")
+        self.allowance = use.allowance
+        self.used_microcredits = use.used_microcredits
         self.asked_microcredits = asked
-        self.renews_at = renews_at
+        self.renews_at = use.renews_at
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How an allowance stands in its present period, in micro-credits."""
+    """How much of an allowance is used in its present period, in micro-credits."""
 
     allowance: Allowance
     used: int
@@ -50,133 +64,136 @@ class Standing:
 
     @property
     def left(self) -> int:
-        """Zero also where overages took it beyond its limit."""
+        """Return what may still be spent; 0 if overages went beyond the limit."""
         return max(0, self.limit - self.used)
 
     @property
     def percent(self) -> int:
-        """Used of the limit, 100 at most."""
+        """Return the used part of the limit in percent, 100 at most."""
         return min(FULL, self.used * FULL // self.limit) if self.limit else FULL
 
     @property
     def warns(self) -> bool:
-        """Whether it is time for a soft warning."""
+        """Return True if the user should be warned that little is left."""
         return self.used * FULL >= self.limit * self.allowance.warn_percent
 
 
-def standing(allowance: Allowance) -> Standing:
-    now = timezone.now()
-    return _standing(allowance, _current(allowance, now), now)
+def current_standing(allowance: Allowance) -> Standing:
+    """Return the present standing of one allowance."""
+    return _standings([allowance])[0]
 
 
-def of_spender(team: Team, user: User, api_key: ApiKey | None = None) -> list[Standing]:
-    """All that bounds what they may spend besides the team's pool, the tightest first."""
-    found = [standing(allowance) for allowance in _bounding(team.pk, user.pk, _pk(api_key))]
-    return sorted(found, key=lambda each: each.left)
+def spender_standings(team: Team, user: User, api_key: ApiKey | None = None) -> list[Standing]:
+    """Return the standings of all allowances that bound the spender, the tightest first."""
+    theirs = Q(member__user=user) | (Q(api_key=api_key) if api_key else Q())
+    return sorted(_standings(team.allowances.filter(theirs).order_by("pk")), key=lambda each: each.left)
 
 
-def of_members(team: Team) -> dict[int, Standing]:
-    """How each member's allowance stands, by membership; in two queries, however many they are."""
-    now = timezone.now()
-    running = AllowanceUse.objects.filter(allowance__team=team, starts_at__lte=now, renews_at__gt=now)
-    uses = {use.allowance_id: use for use in running}
-    return {
-        allowance.member_id or 0: _standing(allowance, uses.get(allowance.pk), now)
-        for allowance in Allowance.objects.filter(team=team, member__isnull=False)
-    }
+def member_standings(team: Team) -> dict[int, Standing]:
+    """Return the standings of the members' allowances, by membership id."""
+    standings = _standings(team.allowances.filter(member__isnull=False))
+    return {each.allowance.member_id or 0: each for each in standings}
 
 
-@transaction.atomic
 def grant(spender: Membership | ApiKey, *, limit: int, period: str, warn_percent: int = 80) -> Allowance:
-    """Set an allowance, in micro-credits, or change it. What was spent in the present period counts."""
-    locked_accounts(spender.team_id)
-    allowance, _ = Allowance.objects.update_or_create(
-        **_named(spender),
-        defaults={
-            "team_id": spender.team_id,
-            "limit_microcredits": limit,
-            "period": period,
-            "warn_percent": warn_percent,
-        },
-    )
-    # What was counted by periods of another length is counted anew.
-    allowance.uses.all().delete()
-    _open(allowance, timezone.now())
+    """Set or change an allowance, in micro-credits. What was spent in the present period counts."""
+    with posting.locked(spender.team_id):
+        allowance, _ = Allowance.objects.update_or_create(
+            **_named(spender),
+            defaults={
+                "team_id": spender.team_id,
+                "limit_microcredits": limit,
+                "period": period,
+                "warn_percent": warn_percent,
+            },
+        )
+        # The period may have changed, and then the old uses count by the wrong dates.
+        allowance.uses.all().delete()
+        _open(allowance, timezone.now())
     return allowance
 
 
-@transaction.atomic
 def lift(spender: Membership | ApiKey) -> None:
-    """No allowance any more: the team's pool alone is the bound."""
-    locked_accounts(spender.team_id)
-    Allowance.objects.filter(**_named(spender)).delete()
+    """Delete the spender's allowance, so that only the team's pool bounds them."""
+    with posting.locked(spender.team_id):
+        Allowance.objects.filter(**_named(spender)).delete()
 
 
-def take(team_id: int, user: User | None, api_key: ApiKey | None, amount: int, now: datetime) -> None:
-    """Count a hold; raises AllowanceUsedUpError, of several the one that renews last."""
-    refused = []
-    for allowance in _bounding(team_id, _pk(user), _pk(api_key)):
-        use = _current(allowance, now) or _open(allowance, now)
-        room = allowance.limit_microcredits - amount
-        mine = AllowanceUse.objects.filter(pk=use.pk, used_microcredits__lte=room)
-        if not mine.update(used_microcredits=F("used_microcredits") + amount):
-            refused.append(AllowanceUsedUpError(allowance, use.used_microcredits, amount, use.renews_at))
-    if refused:
-        raise max(refused, key=lambda error: error.renews_at)
+def count_hold(team_id: int, user: User | None, api_key: ApiKey | None, amount: int, now: datetime) -> None:
+    """Count a hold, or raise AllowanceUsedUpError: if several allowances refuse, the one that renews last."""
+    bounding = _bounding(team_id, user.pk if user else None, api_key.pk if api_key else None, now)
+    uses = [use_id or _open(Allowance.objects.get(pk=pk), now).pk for pk, use_id in bounding]
+    if refusing := _count(uses, amount, if_=WITHIN_LIMIT):
+        raise max((AllowanceUsedUpError(use, amount) for use in refusing), key=lambda error: error.renews_at)
 
 
-def correct(held: Transfer, booked: int) -> None:
+def count_ending(held: Transfer, team_id: int, booked: int) -> None:
     """Count what was booked in place of a hold that ends, in the period in which the hold was made.
 
-    Called before the ending is written. A use is a roll-up, so one that was miscounted is recomputed rather
-    than a booking refused for it.
+    Call it before the ending is written. A use is only a roll-up: one that was miscounted is recomputed, so
+    that no booking fails because of it.
     """
-    change = booked - held.amount_microcredits
-    if not change:
-        return
-    then = AllowanceUse.objects.filter(
-        starts_at__lte=held.created_at,
-        renews_at__gt=held.created_at,
-        allowance__in=_bounding(held.debit.team_id or 0, held.actor_id, held.api_key_id),
-    )
-    for use in then.select_related("allowance__member").order_by("pk"):
-        if use.used_microcredits + change < 0:
-            _recount(use)
-        mine = AllowanceUse.objects.filter(pk=use.pk)
-        mine.update(used_microcredits=use.used_microcredits + change)
+    if change := booked - held.amount_microcredits:
+        bounding = _bounding(team_id, held.actor_id, held.api_key_id, held.created_at)
+        for use in _count([use_id for _, use_id in bounding if use_id], change, if_=NOT_NEGATIVE):
+            recomputed = recompute_use(use.allowance, use.starts_at, use.renews_at)
+            AllowanceUse.objects.filter(pk=use.pk).update(used_microcredits=recomputed + change)
 
 
-def used(allowance: Allowance, starts_at: datetime, renews_at: datetime) -> int:
-    """The use of a period, recomputed from the ledger."""
+def recompute_use(allowance: Allowance, starts_at: datetime, renews_at: datetime) -> int:
+    """Recompute the use of a period from the ledger."""
     made = Q(debit__team=allowance.team_id, created_at__gte=starts_at, created_at__lt=renews_at)
     holds = Transfer.objects.filter(made & _theirs(allowance), kind=Kind.HOLD)
     still_open = holds.exclude(resolutions__isnull=False)
-    booked = Transfer.objects.filter(hold__in=holds, kind__in=BOOKINGS)
+    booked = Transfer.objects.filter(hold__in=holds, kind__in=Transfer.BOOKINGS)
     return _sum(still_open) + _sum(booked)
 
 
-def differing() -> Iterator[tuple[AllowanceUse, int]]:
-    """Uses that aren't what the ledger says, with what it says."""
+def find_differences() -> Iterator[tuple[AllowanceUse, int]]:
+    """Yield each use that differs from the ledger, with the amount that the ledger says."""
     for use in AllowanceUse.objects.select_related("allowance__member").order_by("pk"):
-        should = used(use.allowance, use.starts_at, use.renews_at)
+        should = recompute_use(use.allowance, use.starts_at, use.renews_at)
         if use.used_microcredits != should:
             yield use, should
 
 
-def _pk(row: User | ApiKey | None) -> int | None:
-    return row.pk if row else None
+def _bounding(
+    team_id: int, user_id: int | None, api_key_id: int | None, at: datetime
+) -> list[tuple[int, int | None]]:
+    """Return the ids of the allowances that bound a spender, each with its use at this time, or None."""
+    if user_id is None and api_key_id is None:
+        return []
+    moment = connection.ops.adapt_datetimefield_value(at)
+    with connection.cursor() as cursor:
+        cursor.execute(BOUNDING, [moment, moment, team_id, user_id, api_key_id])
+        return list(cursor.fetchall())
 
 
-def _recount(use: AllowanceUse) -> None:
-    """As the ledger says, with the holds that are still open in it."""
-    use.used_microcredits = used(use.allowance, use.starts_at, use.renews_at)
+def _count(uses: list[int], amount: int, *, if_: str) -> list[AllowanceUse]:
+    """Add the amount to each use that meets the condition, and return those that don't."""
+    if not uses:
+        return []
+    statement = COUNT.format(uses=", ".join(["%s"] * len(uses)))
+    with connection.cursor() as cursor:
+        cursor.execute(f"{statement} AND {if_} RETURNING id", [amount, *uses, amount])
+        counted = {pk for (pk,) in cursor.fetchall()}
+    if len(counted) == len(uses):
+        return []
+    others = AllowanceUse.objects.filter(pk__in=set(uses) - counted)
+    return list(others.select_related("allowance__member", "allowance__api_key"))
 
 
-def _bounding(team_id: int, user_id: int | None, api_key_id: int | None) -> QuerySet[Allowance]:
-    theirs = Q(member__user=user_id) if user_id else Q(pk=None)
-    if api_key_id:
-        theirs |= Q(api_key=api_key_id)
-    return Allowance.objects.filter(theirs, team=team_id).order_by("pk")
+def _standings(allowances: Iterable[Allowance]) -> list[Standing]:
+    """Return the present standing of each allowance; ask for all uses at once."""
+    now, bounds = timezone.now(), list(allowances)
+    current = AllowanceUse.objects.filter(allowance__in=bounds, starts_at__lte=now, renews_at__gt=now)
+    uses = {use.allowance_id: use for use in current}
+    return [
+        Standing(allowance, use.used_microcredits, use.renews_at)
+        if (use := uses.get(allowance.pk))
+        else Standing(allowance, 0, periods.around(allowance.period, now)[1])
+        for allowance in bounds
+    ]
 
 
 def _named(spender: Membership | ApiKey) -> dict[str, Any]:
@@ -187,24 +204,14 @@ def _theirs(allowance: Allowance) -> Q:
     return Q(api_key=allowance.api_key_id) if allowance.member is None else Q(actor=allowance.member.user_id)
 
 
-def _standing(allowance: Allowance, use: AllowanceUse | None, now: datetime) -> Standing:
-    if use is None:
-        return Standing(allowance, 0, periods.around(allowance.period, now)[1])
-    return Standing(allowance, use.used_microcredits, use.renews_at)
-
-
-def _current(allowance: Allowance, now: datetime) -> AllowanceUse | None:
-    return allowance.uses.filter(starts_at__lte=now, renews_at__gt=now).first()
-
-
 def _open(allowance: Allowance, now: datetime) -> AllowanceUse:
-    """The first use of a period. Where its allowance is new, there may have been holds before."""
+    """Begin a period. If the allowance is new, holds may have been made in the period before."""
     starts_at, renews_at = periods.around(allowance.period, now)
     return AllowanceUse.objects.create(
         allowance=allowance,
         starts_at=starts_at,
         renews_at=renews_at,
-        used_microcredits=used(allowance, starts_at, renews_at),
+        used_microcredits=recompute_use(allowance, starts_at, renews_at),
     )
 
 

@@ -1,15 +1,16 @@
-"""Amounts: integers in micro-credits inside, credits with up to six decimals at the edges."""
+"""Convert amounts: integers in micro-credits inside, credits with up to six decimals at the edges."""
 
 from decimal import Decimal
 
 from django.utils.formats import number_format
 
-MICROCREDITS = 1_000_000
-DECIMALS = 6
+from pixian.protocol.credits import DECIMALS, MICROCREDITS
+
+__all__ = ["DECIMALS", "MICROCREDITS", "display", "exact", "to_credits", "to_microcredits"]
 
 
 def to_microcredits(credits_: Decimal) -> int:
-    """Micro-credits; raises ValueError for an amount finer than one."""
+    """Return micro-credits; raise ValueError for an amount finer than one."""
     micro = credits_ * MICROCREDITS
     if not micro.is_finite() or micro != micro.to_integral_value():
         raise ValueError(f"{credits_} has more than {DECIMALS} decimals")
@@ -17,23 +18,22 @@ def to_microcredits(credits_: Decimal) -> int:
 
 
 def to_credits(microcredits: int) -> Decimal:
-    """Credits without trailing zeros: 1250000 → 1.25."""
+    """Return credits without trailing zeros: 1250000 → 1.25."""
     return _plain(Decimal(microcredits) / MICROCREDITS)
 
 
 def exact(microcredits: int) -> str:
-    """Credits in full, as the reader's language writes them: ``1,234.567891`` or ``1 234,567891``."""
+    """Return credits in full in the reader's notation: ``1,234.567891`` or ``1 234,567891``."""
     return number_format(to_credits(microcredits), force_grouping=True)
 
 
 def display(microcredits: int) -> str:
-    """Credits trimmed to what matters: two decimals, or three digits below one credit."""
+    """Return credits rounded for reading: two decimals, or three digits below one credit."""
     amount = to_credits(microcredits)
     decimals = 2 if abs(amount) >= 1 or not amount else min(2 - amount.adjusted(), DECIMALS)
     return number_format(_plain(round(amount, decimals)), force_grouping=True)
 
 
 def _plain(amount: Decimal) -> Decimal:
-    """Without trailing zeros, and without an exponent in their place."""
-    whole = amount.to_integral_value()
+    whole = amount.to_integral_value()  # normalize() would write 100 as 1E+2
     return whole if amount == whole else amount.normalize()

@@ -1,6 +1,6 @@
-"""The only writer of money: two-phase double entry in integer micro-credits.
+"""Write the ledger: two-phase double entry in integer micro-credits. Nothing else writes it.
 
-A call is paid in two phases. ``hold`` sets its ceiling aside before anything is sent; ``settle`` books
+A call is paid in two phases. ``hold`` sets its ceiling aside before anything is sent; then ``settle`` books
 what was charged, or ``release`` gives the hold back. Nothing is edited or deleted: a correction is a new
 transfer with an author and a reason.
 
@@ -10,10 +10,9 @@ transfer with an author and a reason.
                           ▲                 │                ▲
                           └─────release─────┘      owed ─overage
 
-Every function is one transaction of its own, or part of the caller's.
+Each function is a transaction of its own, or part of the caller's.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
@@ -23,13 +22,12 @@ from accounts.ledger import allowances, posting
 from accounts.ledger.allowances import AllowanceUsedUpError
 from accounts.ledger.posting import (
     Account,
-    Accounts,
     AlreadyResolvedError,
+    Books,
     DuplicateKeyError,
     InsufficientCreditsError,
     LedgerError,
     Leg,
-    post,
 )
 from accounts.models import ApiKey, Team, Transfer, User
 
@@ -42,12 +40,13 @@ __all__ = [
     "OwingError",
 ]
 
+AVAILABLE, HELD, SPENT, OWED, ISSUED = Account
 Kind = Transfer.Kind
 Resolution = Transfer.Resolution
 
 
 class OwingError(LedgerError):
-    """The team owes an overage; holds wait until it is covered."""
+    """The team owes an overage, and gets no new hold until a grant covers it."""
 
     def __init__(self, owed: int) -> None:
         super().__init__(f"{owed} micro-credits owed")
@@ -56,7 +55,7 @@ class OwingError(LedgerError):
 
 @dataclass(frozen=True)
 class Balances:
-    """A team's four figures, in micro-credits and all zero or above."""
+    """A team's balances in micro-credits, each zero or more."""
 
     available: int = 0
     held: int = 0
@@ -65,26 +64,20 @@ class Balances:
 
 
 def balances(team: Team) -> Balances:
-    """What the team has, as of now."""
+    """Return the team's present balances."""
     rows = team.ledger_accounts.values_list("kind", "balance_microcredits")
     return Balances(**{kind: abs(balance) for kind, balance in rows})
 
 
 def transfers(team: Team) -> QuerySet[Transfer]:
-    """The team's transfers, newest first."""
+    """Return the team's transfers, newest first."""
     return Transfer.objects.filter(Q(debit__team=team) | Q(credit__team=team)).order_by("-pk")
 
 
 def grant(team: Team, amount: int, *, key: str, actor: User | None = None, memo: str = "") -> None:
     """Give the team credits. What it owes is covered first."""
-
-    def plan(accounts: Accounts) -> Iterator[Leg]:
-        owed, issued = accounts[Account.OWED], posting.issued()
-        covers = min(amount, -owed.balance_microcredits)
-        yield Leg(issued, owed, covers, Kind.GRANT, f"{key}:covers", memo=memo)
-        yield Leg(issued, accounts[Account.AVAILABLE], amount - covers, Kind.GRANT, key, memo=memo)
-
-    post(team.pk, plan, actor=actor)
+    with posting.locked(team.pk) as books:
+        books.post(_incoming(books, amount, Kind.GRANT, key, memo), actor=actor)
 
 
 def hold(
@@ -96,85 +89,70 @@ def hold(
     actor: User | None = None,
     api_key: ApiKey | None = None,
 ) -> Transfer:
-    """Set credits aside for one call; raises InsufficientCreditsError, OwingError or AllowanceUsedUpError.
+    """Set credits aside for one call; raise InsufficientCreditsError, OwingError or AllowanceUsedUpError.
 
-    actor: who spends, and with ``api_key`` the owner of the key that does.
+    actor: who spends; with ``api_key``, the owner of that key.
     """
-
-    def plan(accounts: Accounts) -> Iterator[Leg]:
-        available, now = accounts[Account.AVAILABLE], timezone.now()
-        if owed := -accounts[Account.OWED].balance_microcredits:
+    with posting.locked(team.pk) as books:
+        if owed := books.balance(OWED):
             raise OwingError(owed)
-        allowances.take(team.pk, actor, api_key, amount, now)
-        yield Leg(available, accounts[Account.HELD], amount, Kind.HOLD, key, at=now)
-
-    return post(team.pk, plan, reference=reference, actor=actor, api_key=api_key)[0]
+        now = timezone.now()  # after the wait for the lock: an allowance's period may have ended meanwhile
+        allowances.count_hold(team.pk, actor, api_key, amount, now)
+        leg = Leg(AVAILABLE, HELD, amount, Kind.HOLD, key)
+        return books.post([leg], reference=reference, actor=actor, api_key=api_key, at=now)[0]
 
 
 def settle(held: Transfer, charged: int, *, actor: User | None = None, memo: str = "") -> None:
-    """End a hold by what was charged; raises AlreadyResolvedError where the hold has ended before.
+    """End a hold by what was charged; raise AlreadyResolvedError if it has ended before.
 
-    Charged less than held: the rest is released. Charged more: the excess is an overage, paid at once out of
-    what the team has; where that is too little the rest is owed, and the next grant pays. Charged nothing:
+    If less than the hold was charged, the rest is released. If more was charged, the excess is an overage: it
+    is paid out of what the team has available, and the rest is owed until the next grant. A charge of zero is
     a release.
     """
     if charged == 0:
         release(held, actor=actor, memo=memo)
         return
     booked = min(charged, held.amount_microcredits)
-    rest, over = held.amount_microcredits - booked, charged - booked
-
-    def plan(accounts: Accounts) -> Iterator[Leg]:
-        source, spent = accounts[Account.HELD], accounts[Account.SPENT]
-        available, owed = accounts[Account.AVAILABLE], accounts[Account.OWED]
-        covers = min(available.balance_microcredits, over)
-        allowances.correct(held, charged)
-        yield Leg(source, spent, booked, Kind.SETTLE, f"settle:{held.pk}", Resolution.CLOSE, memo)
-        yield Leg(source, available, rest, Kind.RELEASE, f"remainder:{held.pk}", Resolution.REMAINDER)
-        yield Leg(owed, spent, over, Kind.OVERAGE, f"overage:{held.pk}", Resolution.EXCESS, memo)
-        yield Leg(available, owed, covers, Kind.ADJUST, f"covers:{held.pk}", memo="covers an overage")
-
-    post(_team_id(held), plan, held=held, actor=actor)
+    rest, excess = held.amount_microcredits - booked, charged - booked
+    with posting.locked_for(held) as books:
+        covered = min(books.balance(AVAILABLE), excess)
+        allowances.count_ending(held, books.team_id, charged)
+        legs = [
+            Leg(HELD, SPENT, booked, Kind.SETTLE, f"settle:{held.pk}", Resolution.CLOSE, memo),
+            Leg(HELD, AVAILABLE, rest, Kind.RELEASE, f"remainder:{held.pk}", Resolution.REMAINDER),
+            Leg(OWED, SPENT, excess, Kind.OVERAGE, f"overage:{held.pk}", Resolution.EXCESS, memo),
+            Leg(AVAILABLE, OWED, covered, Kind.ADJUST, f"covers:{held.pk}", memo="covers an overage"),
+        ]
+        books.post(legs, held=held, actor=actor)
 
 
 def release(held: Transfer, *, actor: User | None = None, memo: str = "") -> None:
-    """End a hold by giving it back; raises AlreadyResolvedError where it has ended before."""
-
-    def plan(accounts: Accounts) -> Iterator[Leg]:
-        source, available, amount = (
-            accounts[Account.HELD],
-            accounts[Account.AVAILABLE],
-            held.amount_microcredits,
-        )
-        allowances.correct(held, 0)
-        yield Leg(source, available, amount, Kind.RELEASE, f"release:{held.pk}", Resolution.CLOSE, memo)
-
-    post(_team_id(held), plan, held=held, actor=actor)
-
-
-def refund(team: Team, amount: int, *, key: str, reference: str, actor: User, memo: str) -> None:
-    """Give spent credits back, with an author and a reason."""
-
-    def plan(accounts: Accounts) -> Iterator[Leg]:
-        spent, available = accounts[Account.SPENT], accounts[Account.AVAILABLE]
-        yield Leg(spent, available, amount, Kind.REFUND, key, memo=memo)
-
-    post(team.pk, plan, reference=reference, actor=actor)
+    """End a hold by giving it back; raise AlreadyResolvedError if it has ended before."""
+    amount, key = held.amount_microcredits, f"release:{held.pk}"
+    with posting.locked_for(held) as books:
+        allowances.count_ending(held, books.team_id, 0)
+        leg = Leg(HELD, AVAILABLE, amount, Kind.RELEASE, key, Resolution.CLOSE, memo)
+        books.post([leg], held=held, actor=actor)
 
 
 def adjust(team: Team, amount: int, *, key: str, actor: User, memo: str) -> None:
-    """Correct what is available, up or (``amount`` below zero) down, with an author and a reason."""
+    """Correct what the team has, up or (``amount`` below zero) down, with an author and a reason.
 
-    def plan(accounts: Accounts) -> Iterator[Leg]:
-        issued, available = posting.issued(), accounts[Account.AVAILABLE]
-        debit, credit = (issued, available) if amount > 0 else (available, issued)
-        yield Leg(debit, credit, abs(amount), Kind.ADJUST, key, memo=memo)
+    What the team owes is covered first. Raise InsufficientCreditsError if less is available than is taken.
+    """
+    with posting.locked(team.pk) as books:
+        if amount > 0:
+            legs = _incoming(books, amount, Kind.ADJUST, key, memo)
+        else:
+            legs = [Leg(AVAILABLE, ISSUED, -amount, Kind.ADJUST, key, memo=memo)]
+        books.post(legs, actor=actor)
 
-    post(team.pk, plan, actor=actor)
 
-
-def _team_id(held: Transfer) -> int:
-    team_id = held.debit.team_id
-    if team_id is None:
-        raise LedgerError(f"transfer {held.pk} is no hold")
-    return team_id
+def _incoming(books: Books, amount: int, kind: Transfer.Kind, key: str, memo: str) -> list[Leg]:
+    covered = min(amount, books.balance(OWED))
+    # One transfer always has the key as it stands, so that a repetition is refused even if all was owed.
+    covers_key = f"{key}:covers" if covered < amount else key
+    return [
+        Leg(ISSUED, OWED, covered, kind, covers_key, memo=memo),
+        Leg(ISSUED, AVAILABLE, amount - covered, kind, key, memo=memo),
+    ]

@@ -1,4 +1,4 @@
-"""When an allowance's period begins and when it renews, in the time zone of the settings."""
+"""Compute when an allowance's period begins and renews, in the time zone of the settings."""
 
 from datetime import date, datetime, time, timedelta
 
@@ -10,9 +10,9 @@ Period = Allowance.Period
 
 
 def around(period: str, at: datetime) -> tuple[datetime, datetime]:
-    """Start and end of the day, week (from Monday) or month that ``at`` lies in: start ≤ at < end.
+    """Return start and end of the day, week (from Monday) or month around a time: start ≤ at < end.
 
-    Days are whole calendar days, so that one on which clocks change has 23 or 25 hours.
+    Days are calendar days: one on which the clocks change has 23 or 25 hours.
     """
     day = timezone.localtime(at).date()
     match period:
@@ -24,8 +24,9 @@ def around(period: str, at: datetime) -> tuple[datetime, datetime]:
         case _:
             first = day.replace(day=1)
             after = (first + timedelta(days=31)).replace(day=1)
-    return _midnight(first), _midnight(after)
+    return midnight(first), midnight(after)
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
+    """Return the moment at which a day begins."""
     return timezone.make_aware(datetime.combine(day, time.min))

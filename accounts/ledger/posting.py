@@ -1,31 +1,47 @@
-"""How a posting is written: rows that can't be repeated, balances that can't be overdrawn.
+"""Write a team's transfers and balances under one lock, in plain SQL.
 
-Below ``accounts.ledger.operations``, which alone calls it and says what each kind of transfer means.
+``accounts.ledger.operations`` says what each kind of transfer means, and posts it here::
+
+    with posting.locked(team.pk) as books:
+        if books.balance(Account.OWED):
+            raise OwingError
+        books.post([Leg(Account.AVAILABLE, Account.HELD, amount, Kind.HOLD, key)])
+
+All of a team's accounts are locked before anything else. A decision can therefore rest on the balances of
+``books``, and two postings never lock each other crosswise, not even if one transaction posts twice.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from accounts.models import ApiKey, LedgerAccount, Transfer, User
 
 Account = LedgerAccount.Kind
 
-# Their balances never pass zero upwards: what a team owes, and what was ever issued.
+# Their balances never rise above zero: what a team owes, and all that was ever issued.
 NEGATIVE = (Account.OWED, Account.ISSUED)
 
-# In plain SQL, since a busy team waits for each posting and most of it would be the making of these two.
-# LOCK asks for nothing but the rows it locks: PostgreSQL rereads those after the wait, and answers all else
-# (a sub-select, a join) from the snapshot that the statement took before it.
+# In plain SQL, because a busy team's postings wait for each other, and the ORM would be most of that wait.
+#
+# After a wait for the lock, PostgreSQL rereads the rows that it locks, so the balances are current. But a
+# join or a sub-select answers from the snapshot taken before the wait: whatever else a posting rests on is
+# read after this, in a statement of its own. (LOCK_BY_ACCOUNT may have one: accounts never change teams.)
 LOCK = """
-SELECT id, team_id, kind, balance_microcredits FROM accounts_ledgeraccount WHERE team_id = %s ORDER BY id
+SELECT kind, id, balance_microcredits, team_id FROM accounts_ledgeraccount WHERE team_id = {team} ORDER BY id
 """
+LOCK_BY_TEAM = LOCK.format(team="%s")
+LOCK_BY_ACCOUNT = LOCK.format(team="(SELECT team_id FROM accounts_ledgeraccount WHERE id = %s)")
+COLUMNS = [field.attname for field in Transfer._meta.concrete_fields if not field.primary_key]
+INSERT = "INSERT INTO accounts_transfer ({columns}) VALUES {rows} ON CONFLICT DO NOTHING RETURNING id"
 MOVE = """
 UPDATE accounts_ledgeraccount SET balance_microcredits = balance_microcredits + moved.column2
 FROM (VALUES {rows}) AS moved
@@ -54,111 +70,164 @@ class DuplicateKeyError(LedgerError):
     """A transfer with this idempotency key exists."""
 
 
-@dataclass(frozen=True)
-class Leg:
-    """One transfer to write; with a resolution it ends the hold. Amounts of zero are left out. at: now, if
-    the plan doesn't say."""
+class LockedAccount(NamedTuple):
+    """An account as it stands under the lock."""
 
-    debit: LedgerAccount
-    credit: LedgerAccount
+    kind: str
+    pk: int
+    balance: int
+    team_id: int | None
+
+    def allows(self, change: int) -> bool:
+        """Return True if the balance would keep its sign."""
+        return (self.balance + change) * self.sign >= 0
+
+    @property
+    def sign(self) -> int:
+        return -1 if self.kind in NEGATIVE else 1
+
+
+class Leg(NamedTuple):
+    """One transfer to write, between the team's accounts or *issued*; with a resolution, it ends the hold."""
+
+    debit: str
+    credit: str
     amount: int
     kind: Transfer.Kind
     key: str
     resolution: str = ""
     memo: str = ""
-    at: datetime | None = None
 
 
-Accounts = Mapping[str, LedgerAccount]
-"""A team's four, by kind."""
+@dataclass(frozen=True)
+class Books:
+    """A team's accounts, by kind, as they stood when they were locked to the end of the transaction."""
 
-Plan = Callable[[Accounts], Iterable[Leg]]
-"""From the accounts as they stand to what is to be posted."""
+    cursor: CursorWrapper
+    accounts: dict[str, LockedAccount]
 
+    @property
+    def team_id(self) -> int:
+        return self.accounts[Account.AVAILABLE].team_id or 0
 
-def post(
-    team_id: int,
-    plan: Plan,
-    *,
-    held: Transfer | None = None,
-    reference: str = "",
-    actor: User | None = None,
-    api_key: ApiKey | None = None,
-) -> list[Transfer]:
-    """Write the transfers that are planned and move the balances, or raise and leave all as it was.
+    def balance(self, kind: str) -> int:
+        """Return how many micro-credits an account holds, or owes, as a positive number."""
+        return abs(self.accounts[kind].balance)
 
-    All of the team's accounts are locked before anything else: the plan may count on the balances it is
-    shown, and two postings can't lock each other crosswise, not even where a transaction posts twice. The
-    rows come before the balances, so that a key or a resolution that exists already stops the posting.
-    """
-    legs: list[Leg] = []
-    try:
-        with transaction.atomic():
-            legs += [leg for leg in plan(locked_accounts(team_id)) if leg.amount]
-            shared = {"reference": held.reference if held else reference, "actor": actor, "api_key": api_key}
-            rows = Transfer.objects.bulk_create(_row(leg, held, shared) for leg in legs)
-            if legs:
-                _move(legs)
-    except IntegrityError as error:
-        if held and held.resolutions.exists():
-            raise AlreadyResolvedError(str(held.pk)) from error
-        keys = [leg.key for leg in legs]
-        if used := Transfer.objects.filter(idempotency_key__in=keys).first():
-            raise DuplicateKeyError(used.idempotency_key) from error
-        raise
-    return rows
+    def post(
+        self,
+        legs: Iterable[Leg],
+        *,
+        held: Transfer | None = None,
+        reference: str = "",
+        actor: User | None = None,
+        api_key: ApiKey | None = None,
+        at: datetime | None = None,
+    ) -> list[Transfer]:
+        """Write the transfers, those of zero left out, and move the balances; return the transfers.
 
+        Raise AlreadyResolvedError, DuplicateKeyError or InsufficientCreditsError.
+        """
+        legs = [leg for leg in legs if leg.amount]
+        if Account.ISSUED in chain(*(leg[:2] for leg in legs)):
+            self.accounts[Account.ISSUED] = issued()
+        transfers = [
+            Transfer(
+                debit_id=self.accounts[leg.debit].pk,
+                credit_id=self.accounts[leg.credit].pk,
+                amount_microcredits=leg.amount,
+                kind=leg.kind,
+                idempotency_key=leg.key,
+                hold_id=held.pk if held and leg.resolution else None,
+                resolution=leg.resolution,
+                reference=held.reference if held else reference,
+                actor=actor,
+                api_key=api_key,
+                memo=leg.memo,
+                created_at=at or timezone.now(),
+            )
+            for leg in legs
+        ]
+        if transfers:
+            # The transfers come first: a repetition is refused as such, whatever the balances are by now.
+            self._insert(transfers, held)
+            self._move(legs)
+        return transfers
 
-def issued() -> LedgerAccount:
-    return LedgerAccount.objects.get_or_create(team=None, kind=Account.ISSUED)[0]
+    def _insert(self, transfers: list[Transfer], held: Transfer | None) -> None:
+        values = [value for transfer in transfers for value in _values(transfer)]
+        row = f"({', '.join(['%s'] * len(COLUMNS))})"
+        rows = ", ".join([row] * len(transfers))
+        self.cursor.execute(INSERT.format(columns=", ".join(COLUMNS), rows=rows), values)
+        written = [pk for (pk,) in self.cursor.fetchall()]
+        if len(written) < len(transfers):
+            _refuse(transfers, written, held)
+        for transfer, pk in zip(transfers, written, strict=True):
+            transfer.pk = pk
+            transfer._state.adding, transfer._state.db = False, connection.alias
 
-
-def locked_accounts(team_id: int) -> dict[str, LedgerAccount]:
-    """The team's four accounts, opened on first use, and locked in one order everywhere to the end of the
-    transaction. (SQLite has locked the whole file by then.) Whatever else a posting rests on is read after
-    this, in a statement of its own."""
-    lock = f"{LOCK} FOR UPDATE" if connection.features.has_select_for_update else LOCK
-    accounts = {account.kind: account for account in LedgerAccount.objects.raw(lock, [team_id])}
-    missing = [kind for kind in Account if kind != Account.ISSUED and kind not in accounts]
-    if not missing:
-        return accounts
-    LedgerAccount.objects.bulk_create(
-        [LedgerAccount(team_id=team_id, kind=kind) for kind in missing], ignore_conflicts=True
-    )
-    return locked_accounts(team_id)
-
-
-def _row(leg: Leg, held: Transfer | None, shared: dict[str, Any]) -> Transfer:
-    return Transfer(
-        debit=leg.debit,
-        credit=leg.credit,
-        amount_microcredits=leg.amount,
-        kind=leg.kind,
-        idempotency_key=leg.key,
-        hold=held if leg.resolution else None,
-        resolution=leg.resolution,
-        memo=leg.memo,
-        created_at=leg.at or timezone.now(),
-        **shared,
-    )
-
-
-def _move(legs: list[Leg]) -> None:
-    """One conditional UPDATE; its count says whether every balance allowed it."""
-    moves: Counter[LedgerAccount] = Counter()
-    for leg in legs:
-        moves[leg.debit] -= leg.amount
-        moves[leg.credit] += leg.amount
-    rows = [(account.pk, delta, _sign(account)) for account, delta in moves.items()]
-    with connection.cursor() as cursor:
-        cursor.execute(MOVE.format(rows=", ".join(["(%s, %s, %s)"] * len(rows))), [*chain(*rows)])
-        if cursor.rowcount == len(rows):
+    def _move(self, legs: list[Leg]) -> None:
+        changes: Counter[LockedAccount] = Counter()
+        for leg in legs:
+            changes[self.accounts[leg.debit]] -= leg.amount
+            changes[self.accounts[leg.credit]] += leg.amount
+        rows = [(account.pk, change, account.sign) for account, change in changes.items()]
+        self.cursor.execute(MOVE.format(rows=", ".join(["(%s, %s, %s)"] * len(rows))), [*chain(*rows)])
+        if self.cursor.rowcount == len(rows):
             return
-    for account, delta in moves.items():
-        if (account.balance_microcredits + delta) * _sign(account) < 0:
-            raise InsufficientCreditsError(abs(delta), abs(account.balance_microcredits))
-    raise LedgerError("a balance changed under its lock")
+        for account, change in changes.items():
+            if not account.allows(change):
+                raise InsufficientCreditsError(abs(change), abs(account.balance))
+        raise LedgerError("a balance changed under its lock")
 
 
-def _sign(account: LedgerAccount) -> int:
-    return -1 if account.kind in NEGATIVE else 1
+@contextmanager
+def locked(team_id: int) -> Iterator[Books]:
+    """Lock the team's accounts to the end of the transaction; open them on first use."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        accounts = lock(cursor, LOCK_BY_TEAM, team_id)
+        kinds = [kind for kind in Account if kind != Account.ISSUED]
+        if len(accounts) < len(kinds):
+            opened = [LedgerAccount(team_id=team_id, kind=kind) for kind in kinds]
+            LedgerAccount.objects.bulk_create(opened, ignore_conflicts=True)
+            accounts = lock(cursor, LOCK_BY_TEAM, team_id)
+        yield Books(cursor, accounts)
+
+
+@contextmanager
+def locked_for(held: Transfer) -> Iterator[Books]:
+    """Lock the accounts of the team that a hold is of."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        accounts = lock(cursor, LOCK_BY_ACCOUNT, held.debit_id)
+        if not accounts:
+            raise LedgerError(f"transfer {held.pk} is not a hold")
+        yield Books(cursor, accounts)
+
+
+def lock(cursor: CursorWrapper, statement: str, key: int) -> dict[str, LockedAccount]:
+    """Lock a team's accounts in the order of their ids, and return them by kind."""
+    # SQLite lets one writer in at a time: the transaction has locked the whole file.
+    lock_rows = "FOR UPDATE" if connection.features.has_select_for_update else ""
+    cursor.execute(f"{statement} {lock_rows}", [key])
+    return {row[0]: LockedAccount(*row) for row in cursor.fetchall()}
+
+
+def issued() -> LockedAccount:
+    """Return the account that all credits come from. It is of no team, and isn't locked."""
+    account, _ = LedgerAccount.objects.get_or_create(team=None, kind=Account.ISSUED)
+    return LockedAccount(Account.ISSUED, account.pk, account.balance_microcredits, None)
+
+
+def _values(transfer: Transfer) -> list[Any]:
+    created_at = connection.ops.adapt_datetimefield_value(transfer.created_at)
+    values = vars(transfer) | {"created_at": created_at}
+    return [values[column] for column in COLUMNS]
+
+
+def _refuse(transfers: list[Transfer], written: list[int], held: Transfer | None) -> None:
+    """Raise the error for transfers of which not all could be written, because others exist already."""
+    if held and held.resolutions.exclude(pk__in=written).exists():
+        raise AlreadyResolvedError(str(held.pk))
+    keys = [transfer.idempotency_key for transfer in transfers]
+    others = Transfer.objects.filter(idempotency_key__in=keys).exclude(pk__in=written)
+    raise DuplicateKeyError(", ".join(others.values_list("idempotency_key", flat=True)))

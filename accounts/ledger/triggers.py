@@ -1,8 +1,8 @@
-"""The database's own refusal to change or delete a transfer.
+"""Make the database refuse to change or delete a transfer.
 
-Django can't say this as a constraint, and a guard in Python is walked past by ``QuerySet.update()`` or
-a database shell. The triggers are put up after every ``migrate``, since SQLite drops them whenever a
-migration rebuilds the table.
+Django has no constraint for this, and ``QuerySet.update()`` or a database shell would bypass a guard in
+Python. The triggers are created after every ``migrate``, because SQLite drops them when a migration rebuilds
+the table.
 """
 
 from typing import Any
@@ -43,12 +43,12 @@ UNGUARDS = {
 
 
 def guard(connection: BaseDatabaseWrapper) -> None:
-    """Put the triggers up; they may be there already."""
+    """Create the triggers that don't exist yet."""
     _run(connection, GUARDS)
 
 
 def unguard(connection: BaseDatabaseWrapper) -> None:
-    """Take them down. For tests only, which empty the tables between them."""
+    """Drop the triggers. For tests only, which empty the tables between them."""
     _run(connection, UNGUARDS)
 
 

@@ -1,20 +1,63 @@
-"""What several commands take."""
+"""Parse and look up what several commands take."""
 
 import re
 from argparse import ArgumentTypeError
+from dataclasses import asdict
 from decimal import Decimal
 
-from accounts.ledger.money import to_microcredits
+from django.core.management.base import CommandError
+
+from accounts.ledger.money import to_credits, to_microcredits
+from accounts.ledger.operations import Balances
+from accounts.models import Team, User, normalize_address
+
+MAX_MEMO = 400
 
 # Decimal itself also reads 1_0, 1e3 and the digits of other scripts.
 PLAIN = re.compile(r"-?[0-9]+(\.[0-9]{1,6})?")
 
 
 def credits_argument(text: str) -> int:
-    """Micro-credits of ``12.5``."""
-    if not PLAIN.fullmatch(text):
-        raise ArgumentTypeError(f"{text!r} is no number with at most six decimals")
-    micro = to_microcredits(Decimal(text))
-    if not 0 <= micro < 2**53:
+    """Return the micro-credits of ``12.5``."""
+    micro = signed_credits_argument(text)
+    if micro < 0:
         raise ArgumentTypeError(f"{text!r} is out of range")
     return micro
+
+
+def signed_credits_argument(text: str) -> int:
+    """Return the micro-credits of ``12.5`` or ``-12.5``."""
+    if not PLAIN.fullmatch(text):
+        raise ArgumentTypeError(f"{text!r} is not a number with at most six decimals")
+    micro = to_microcredits(Decimal(text))
+    if abs(micro) >= 2**53:
+        raise ArgumentTypeError(f"{text!r} is out of range")
+    return micro
+
+
+def memo_argument(text: str) -> str:
+    """Return the text if it fits into a transfer's memo."""
+    if len(text) > MAX_MEMO:
+        raise ArgumentTypeError(f"a memo has {MAX_MEMO} characters at most")
+    return text
+
+
+def find_team(slug: str) -> Team:
+    """Return the team with this slug; raise CommandError if there is none."""
+    team = Team.objects.filter(slug=slug).first()
+    if team is None:
+        raise CommandError(f"No team has the slug {slug!r}.")
+    return team
+
+
+def find_user(email: str) -> User:
+    """Return the active user with this address; raise CommandError if there is none."""
+    user = User.objects.filter(email=normalize_address(email), is_active=True).first()
+    if user is None:
+        raise CommandError(f"Nobody with the address {email} may log in.")
+    return user
+
+
+def balances_in_credits(balances: Balances) -> dict[str, str]:
+    """Return the balances as a command prints them: ``{"available": "12.5", ...}``."""
+    return {kind: str(to_credits(micro)) for kind, micro in asdict(balances).items()}

@@ -1,4 +1,4 @@
-"""The keys by which programs spend and read."""
+"""Store the keys by which programs spend and read."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from accounts.models.people import Membership, Role, Team, User
 
 
 class Scope(models.TextChoices):
-    """What a key is good for."""
+    """Name what a key may do."""
 
     CUTOUTS = "cutouts", _("remove backgrounds")
-    BALANCE = "balance", _("see the balance")
-    JOBS = "jobs", _("see pictures and fetch results")
-    LEDGER = "ledger", _("see the ledger and usage")
+    BALANCE = "balance", _("view the balance")
+    JOBS = "jobs", _("view pictures and download results")
+    LEDGER = "ledger", _("view the ledger and usage")
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self) -> ApiKeyQuerySet:
-        """Neither revoked nor expired."""
+        """Keep the keys that are neither revoked nor expired."""
         in_time = models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now())
         return self.filter(in_time, revoked_at=None)
 
     def with_owners_role(self) -> ApiKeyQuerySet:
-        """Each with ``owners_role``: what its owner is in the team now, None for somebody who has left."""
+        """Annotate each key with ``owners_role``: its owner's role, or None if they have left the team."""
         theirs = Membership.objects.filter(team=OuterRef("team"), user=OuterRef("owner"))
-        role = {"owners_role": Subquery(theirs.values("role"))}  # so that it can be declared below
+        role = {"owners_role": Subquery(theirs.values("role"))}  # not as keyword: the model declares the name
         return self.annotate(**role)
 
 
 class ApiKey(models.Model):
-    """An Id and secret in the contract's shape. It spends on behalf of its owner: the allowance of both
-    counts. The secret is 260 random bits, so that a plain hash of it gives nothing away.
+    """Let a program spend and read on behalf of the key's owner; the allowances of both count.
 
-    scopes: names of ``Scope``, separated by spaces.
+    Id and secret have the contract's shape. The secret is 260 random bits, so a plain hash of it gives
+    nothing away. scopes: names of ``Scope``, separated by spaces.
     """
 
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="api_keys")
@@ -69,6 +69,6 @@ class ApiKey(models.Model):
         return self.revoked_at is None and not self.is_expired
 
     def allows(self, scope: Scope) -> bool:
-        """Whether it is good for this, as long as its owner is: a viewer spends by no key either."""
+        """Return True if the key has the scope and its owner may do the same: a viewer's key can't spend."""
         may = scope != Scope.CUTOUTS or (self.owners_role or 0) >= Role.MEMBER
         return may and scope in self.scopes.split()

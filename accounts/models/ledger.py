@@ -1,4 +1,4 @@
-"""The books. Only ``accounts.ledger.operations`` writes these tables."""
+"""Store the ledger. Only ``accounts.ledger.operations`` writes these tables."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from accounts.models.people import Team, User
 
 
 class LedgerAccount(models.Model):
-    """Where credits are. A balance is what came in minus what went out, in micro-credits."""
+    """Hold credits. The balance is what came in minus what went out, in micro-credits."""
 
     class Kind(models.TextChoices):
         AVAILABLE = "available", _("available")
         HELD = "held", _("held")
         SPENT = "spent", _("spent")
-        OWED = "owed", _("owed")  # zero or below: what was spent beyond the holds
-        ISSUED = "issued", _("issued")  # zero or below: all that was ever granted, of no team
+        OWED = "owed", _("owed")  # zero or less: what was spent beyond the holds
+        ISSUED = "issued", _("issued")  # zero or less: all that was ever granted; of no team
 
     team = models.ForeignKey(Team, on_delete=models.PROTECT, null=True, related_name="ledger_accounts")
     kind = models.CharField(max_length=9, choices=Kind)
@@ -50,8 +50,10 @@ class LedgerAccount(models.Model):
 
 
 class Transfer(models.Model):
-    """Credits moved from ``debit`` to ``credit``, once and for ever: the database refuses to change or
-    delete a row (``accounts.ledger.triggers``)."""
+    """Record that credits moved from ``debit`` to ``credit``.
+
+    The database refuses to change or delete a row (``accounts.ledger.triggers``).
+    """
 
     class Kind(models.TextChoices):
         GRANT = "grant", _("granted")
@@ -62,9 +64,13 @@ class Transfer(models.Model):
         REFUND = "refund", _("refunded")
         ADJUST = "adjust", _("adjusted")
 
+    BOOKINGS = (Kind.SETTLE, Kind.OVERAGE)  # together, what a call was charged
+
     class Resolution(models.TextChoices):
-        """Which part of ending a hold a transfer is. Each part exists once a hold, and every ending has
-        a CLOSE, so a hold can't end twice."""
+        """Name the part that a transfer has in ending a hold.
+
+        Each part exists at most once per hold, and every ending has a CLOSE, so a hold can't end twice.
+        """
 
         CLOSE = "close"
         REMAINDER = "remainder"
@@ -77,9 +83,9 @@ class Transfer(models.Model):
     idempotency_key = models.CharField(max_length=120, unique=True)
     hold = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="resolutions")
     resolution = models.CharField(max_length=9, choices=Resolution, blank=True)
-    reference = models.CharField(max_length=80, blank=True)  # what it was for, as the caller names it
+    reference = models.CharField(max_length=80, blank=True)  # the call that it is for, as the caller names it
     actor = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="transfers")
-    # With the key, where a program spends on behalf of the actor.
+    # The key, if a program spends on behalf of the actor.
     api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="transfers")
     memo = models.CharField(max_length=400, blank=True)
     created_at = models.DateTimeField(default=timezone.now, db_index=True)

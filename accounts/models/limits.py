@@ -1,4 +1,4 @@
-"""What a member or a key may spend in a period, what they have, and how often a key may call.
+"""Store allowances, what was spent of them, rate limits and the cache.
 
 ``accounts.ledger.allowances`` and ``accounts.rate_limits`` write these tables.
 """
@@ -14,7 +14,7 @@ from accounts.models.people import Membership, Team
 
 
 class Allowance(models.Model):
-    """A bound on what a member, or a key, may spend in each period."""
+    """Bound what a member, or a key, may spend in each period."""
 
     class Period(models.TextChoices):
         DAY = "day", _("day")
@@ -45,8 +45,11 @@ class Allowance(models.Model):
 
 
 class AllowanceUse(models.Model):
-    """What counts against an allowance in one of its periods: the open holds made in it, and what was booked
-    for those that have ended. A roll-up of the ledger, which ``manage.py verify`` recomputes."""
+    """Count what is used of an allowance in one of its periods.
+
+    That is the holds made in the period that are still open, and what was booked for those that have ended.
+    It is a roll-up of the ledger, which ``manage.py verify`` recomputes.
+    """
 
     allowance = models.ForeignKey(Allowance, on_delete=models.CASCADE, related_name="uses")
     starts_at = models.DateTimeField()
@@ -65,8 +68,10 @@ class AllowanceUse(models.Model):
 
 
 class RateLimit(models.Model):
-    """How far ahead a key, a team or a guesser has called: the moment at which they will have paid off their
-    calls at their rate, in microseconds since 1970. subject: a keyed hash, see ``accounts.rate_limits``."""
+    """Record when a key, a team or an address will have paid off its calls at its rate.
+
+    subject: a keyed hash, see ``accounts.rate_limits``. paid_off_at: in microseconds since 1970.
+    """
 
     subject = models.CharField(max_length=64, primary_key=True)
     paid_off_at = models.BigIntegerField(default=0)
@@ -76,8 +81,10 @@ class RateLimit(models.Model):
 
 
 class CacheEntry(models.Model):
-    """What log-ins, resets and codes are counted by: the table of Django's cache (``CACHES``), so that all
-    processes count together and none forgets when it starts anew."""
+    """Store an entry of Django's cache (``CACHES``), which counts log-ins, resets and codes.
+
+    In the database, all processes count together, and a restart forgets nothing.
+    """
 
     cache_key = models.CharField(max_length=255, primary_key=True)
     value = models.TextField()

@@ -1,4 +1,4 @@
-"""Opening a team: its slug, its owner and its first credits; and calling it something else."""
+"""Create a team with its slug, owner and first credits; rename a team."""
 
 from uuid import uuid4
 
@@ -11,7 +11,10 @@ from accounts.models import Membership, Role, Team, User
 
 @transaction.atomic
 def open_team(name: str, owner: User, microcredits: int = 0, *, slug: str | None = None) -> Team:
-    """A new team with one owner, and credits if there are any. Its slug is made of its name unless given."""
+    """Create a team with one owner, and grant it credits if any are given.
+
+    Without a slug, one is made from the name.
+    """
     team = Team.objects.create(name=name, slug=slug or _free_slug(name))
     Membership.objects.create(team=team, user=owner, role=Role.OWNER)
     if microcredits:
@@ -20,12 +23,12 @@ def open_team(name: str, owner: User, microcredits: int = 0, *, slug: str | None
 
 
 def rename(team: Team, name: str) -> None:
-    """Its slug stays, and with it every address that somebody has kept."""
+    """Change the team's name. Its slug stays, so that bookmarks keep working."""
     Team.objects.filter(pk=team.pk).update(name=name)
 
 
 def unguessable_slug(name: str) -> str:
-    """A slug that doesn't tell whether another team has this name, for teams that anybody may open."""
+    """Return a slug that doesn't reveal if another team has this name, for teams that any user may create."""
     return f"{_plain_slug(name)}-{uuid4().hex[:6]}"
 
 

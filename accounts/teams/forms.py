@@ -1,4 +1,4 @@
-"""What a team's pages take in: its name, an invitation, a role, a limit; nothing invalid passes."""
+"""Validate the forms of a team's pages: its name, an invitation, a role, an allowance."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,15 +20,15 @@ class TeamForm(forms.Form):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=MAX_NAME)
 
     def clean_name(self) -> str:
-        """In one line: it stands in the subjects of mails."""
+        """Put the name on one line, since subjects of emails contain it."""
         name = "".join(c if c.isprintable() else " " for c in self.cleaned_data["name"])
         if not name.strip():
-            raise forms.ValidationError(_("A team needs a name."))
+            raise forms.ValidationError(_("Give the team a name."))
         return " ".join(name.split())
 
 
 class RoleForm(forms.Form):
-    """One of these roles."""
+    """A choice among the given roles."""
 
     def __init__(self, roles: Iterable[Role], *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -41,9 +41,9 @@ class RoleForm(forms.Form):
 
 
 class InviteForm(RoleForm):
-    """An invitation into a team, by somebody with this role in it."""
+    """An invitation to a team, by a member whose role is ``inviter``."""
 
-    email = forms.EmailField(label=gettext_lazy("E-mail"), max_length=254)
+    email = forms.EmailField(label=gettext_lazy("Email"), max_length=254)
 
     def __init__(self, team: Team, inviter: int, *args: Any, **options: Any) -> None:
         super().__init__(invitations.roles(inviter), *args, **options)
@@ -53,35 +53,35 @@ class InviteForm(RoleForm):
         email = normalize_address(self.cleaned_data["email"])
         validate_email(email)
         if Membership.objects.filter(team=self.team, user__email=email).exists():
-            raise forms.ValidationError(_("%(email)s is in the team already."), params={"email": email})
+            raise forms.ValidationError(_("%(email)s is already in the team."), params={"email": email})
         return email
 
 
 class AllowanceForm(forms.Form):
-    """How much somebody may spend; ``credits`` in micro-credits."""
+    """How much a member or key may spend; ``credits`` is cleaned to micro-credits."""
 
     credits = CreditsField(
         label=gettext_lazy("Credits"),
         min_value=0,
-        help_text=gettext_lazy("Up to six decimals. With 0 they can spend nothing."),
+        help_text=gettext_lazy("Up to six decimals. 0 means no spending at all."),
     )
-    period = forms.ChoiceField(label=gettext_lazy("In each"), choices=Allowance.Period.choices)
+    period = forms.ChoiceField(label=gettext_lazy("Per"), choices=Allowance.Period.choices)
     warn_percent = forms.IntegerField(
-        label=gettext_lazy("Warn at, in percent"),
+        label=gettext_lazy("Warn at (percent)"),
         min_value=1,
         max_value=100,
-        # As text, for the same reason as the credits: a number field turns "8,5" into 85.
+        # A text field, as for the credits: a number field turns "8,5" into 85.
         widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off"}),
-        help_text=gettext_lazy("From here on they see a warning beside the balance, and so do you."),
+        help_text=gettext_lazy("Once this much is used, a warning appears beside the allowance."),
     )
 
 
 class NewPersonForm(forms.Form):
-    """Somebody who was invited and has no account yet."""
+    """The account of an invited person who has none yet."""
 
     name = forms.CharField(label=gettext_lazy("Your name"), max_length=150)
     password = forms.CharField(
-        label=gettext_lazy("A password"),
+        label=gettext_lazy("Password"),
         strip=False,
         widget=forms.PasswordInput({"autocomplete": "new-password"}),
         help_text=password_validation.password_validators_help_text_html,
@@ -93,7 +93,7 @@ class NewPersonForm(forms.Form):
         self.email = email
 
     def clean(self) -> None:
-        """A password is also compared with the name and the address."""
+        """Validate the password, also against the name and the address."""
         super().clean()
         user = User(email=self.email, first_name=self.cleaned_data.get("name", ""))
         if password := self.cleaned_data.get("password"):

@@ -1,6 +1,6 @@
-"""Asking somebody into a team: invited, told by mail, found by the token, let in once.
+"""Invite someone to a team, email the link, and let one person in with it.
 
-Of a token only a hash is kept. Whoever invites is shown the link once, the mail carries it, and no log does.
+Only a hash of the token is stored. The inviter sees the link once, the email contains it, and no log does.
 """
 
 import hashlib
@@ -24,19 +24,19 @@ from accounts.rate_limits import Bound
 
 log = structlog.get_logger(__name__)
 
-LASTS = timedelta(days=7)
+LIFETIME = timedelta(days=7)
 TOKEN_BYTES = 32
-A_MINUTE = 20
-"""Of one person: invitations are mails to strangers."""
+PER_MINUTE = 20
+"""For one user: invitations are emails to strangers."""
 
 
 class GoneError(Exception):
-    """The invitation was used, revoked or replaced, or is too old."""
+    """The invitation was used, revoked or replaced, or has expired."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """An invitation with its link, which nobody can make again. mailed: the mail server has taken a mail."""
+    """An invitation with its link, which can't be restored. ``mailed``: the mail server accepted an email."""
 
     invitation: Invitation
     link: str = field(repr=False)
@@ -44,16 +44,18 @@ class Sent:
 
 
 def roles(inviter: int) -> list[Role]:
-    """As what somebody with this role may invite others."""
+    """Return the roles that a member with this role may invite others as."""
     if inviter < Role.MANAGER:
         return []
     return [role for role in Role if role <= inviter]
 
 
 def invite(team: Team, email: str, role: Role, by: User) -> Sent:
-    """Ask somebody in, in the present language; an older invitation of the same address is replaced. Not
-    within a transaction, since it sends a mail. Raises rates.TooFastError."""
-    rate_limits.take(Bound(f"invitations:{by.pk}", A_MINUTE))
+    """Invite an address, in the active language, replacing its older invitation.
+
+    Sends an email, so don't call it in a transaction. Raises rate_limits.TooFastError.
+    """
+    rate_limits.take(Bound(f"invitations:{by.pk}", PER_MINUTE))
     token, now = secrets.token_urlsafe(TOKEN_BYTES), timezone.now()
     invitation, _is_new = Invitation.objects.update_or_create(
         team=team,
@@ -63,7 +65,7 @@ def invite(team: Team, email: str, role: Role, by: User) -> Sent:
             "token_sha256": _hashed(token),
             "invited_by": by,
             "created_at": now,
-            "expires_at": now + LASTS,
+            "expires_at": now + LIFETIME,
         },
     )
     link = f"{settings.PUBLIC_URL}{reverse('join', args=[token])}"
@@ -71,14 +73,14 @@ def invite(team: Team, email: str, role: Role, by: User) -> Sent:
 
 
 def find(token: str) -> Invitation | None:
-    """The invitation that this token is for, with its team and who sent it; None where it's no good."""
+    """Return the valid invitation with this token, with its team and inviter; None if there is none."""
     waiting = Invitation.objects.filter(expires_at__gt=timezone.now(), invited_by__is_active=True)
     return waiting.select_related("team", "invited_by").filter(token_sha256=_hashed(token)).first()
 
 
 @transaction.atomic
 def accept(invitation: Invitation, user: User) -> Membership:
-    """Use it up and let them in; whoever is in already stays what they are. Raises GoneError."""
+    """Use up the invitation and add the user; a member keeps their role. Raises GoneError."""
     _use_up(invitation)
     membership, _is_new = Membership.objects.get_or_create(
         team=invitation.team, user=user, defaults={"role": invitation.role}
@@ -88,8 +90,10 @@ def accept(invitation: Invitation, user: User) -> Membership:
 
 @transaction.atomic
 def accept_as_new(invitation: Invitation, name: str, password: str) -> User:
-    """Make a user with the invited address and let them in. Raises GoneError, and IntegrityError where the
-    address has become somebody's meanwhile."""
+    """Create a user with the invited address and add them to the team.
+
+    Raises GoneError, and IntegrityError if another account has taken the address meanwhile.
+    """
     _use_up(invitation)
     user = User.objects.create_user(invitation.email, password, confirmed=False, first_name=name)
     Membership.objects.create(team=invitation.team, user=user, role=invitation.role)
@@ -97,34 +101,37 @@ def accept_as_new(invitation: Invitation, name: str, password: str) -> User:
 
 
 def revoke(invitation: Invitation) -> None:
-    """Its link leads nowhere from now on."""
+    """Delete the invitation, so that its link no longer works."""
     Invitation.objects.filter(pk=invitation.pk).delete()
 
 
 def withdraw(team: Team, sender: User, role: int = 0) -> int:
-    """Revoke what somebody has sent and may no longer, now that they are ``role`` (0: nobody in the team)."""
+    """Revoke invitations that their sender may no longer send with ``role``; 0 means they left the team."""
     theirs = team.invitations.filter(invited_by=sender)
     return theirs.exclude(role__in=roles(role)).delete()[0]
 
 
 def _use_up(invitation: Invitation) -> None:
-    """One conditional DELETE: of two at once one finds the row."""
+    # One conditional DELETE: of two requests at once, only one deletes the row.
     waiting = Invitation.objects.filter(expires_at__gt=timezone.now(), token_sha256=invitation.token_sha256)
     if not waiting.delete()[0]:
         raise GoneError(str(invitation))
 
 
 def _mail(invitation: Invitation, link: str) -> bool:
-    """Whether a mail left. A mail server that is down breaks nothing: the link can be given by hand."""
-    if log_redaction.mails_are_printed():
+    """Email the link; return False if it wasn't sent, so that the inviter passes it on by hand."""
+    if log_redaction.emails_are_printed():
         return False
     team = " ".join(invitation.team.name.split())
     subject = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + _("Join the team %(team)s") % {"team": team}
     body = render_to_string("accounts/invitation.txt", {"invitation": invitation, "link": link})
     try:
         send_mail(subject, body, None, [invitation.email])
-    except (OSError, ValueError) as error:  # smtplib's own are OSErrors; it can't encode every address
-        # A server that refuses a mail may quote it.
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # smtplib raises both, the latter for the encoding
+        # A server that refuses an email may quote it in its reply.
         log.warning("an invitation couldn't be mailed", error=log_redaction.hide(str(error)))
         return False
     return True

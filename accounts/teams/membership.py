@@ -1,8 +1,8 @@
-"""Who is what in a team: roles change, people go, ownership is handed over; somebody always owns the team.
+"""Change roles, remove members and transfer ownership, always leaving the team an owner.
 
-Each change locks the team's row first, so that of two that together would leave no owner the second one sees
-what the first has done. Each states what the member was when it was decided, and changes nothing where that
-isn't so any more.
+Each change locks the team's row first. So of two changes that together would leave no owner, the second sees
+what the first did. Each also names the role that the member had when the user decided, and does nothing if
+that has changed since.
 """
 
 from dataclasses import dataclass
@@ -17,44 +17,44 @@ from accounts.teams import invitations
 
 
 class RefusedError(Exception):
-    """It can't be. Nothing was changed."""
+    """The change isn't possible. Nothing was changed."""
 
 
 class LastOwnerError(RefusedError):
-    """Nobody who can log in would own the team any more."""
+    """The team would be left without an owner who can sign in."""
 
 
 class ChangedError(RefusedError):
-    """Somebody else was faster: the member has another role by now, or has gone."""
+    """Another user was faster: the member's role has changed, or they have left."""
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What goes with somebody who leaves a team: so many of their API keys, and of their invitations."""
+class Revoked:
+    """The numbers of API keys and invitations that are revoked when their owner leaves a team."""
 
     keys: int
     invitations: int
 
 
-def takes_along(member: Membership) -> Taken:
-    """What would go, in numbers, before anything is done."""
+def preview_removal(member: Membership) -> Revoked:
+    """Count what would be revoked if the member left."""
     theirs = ApiKey.objects.filter(owner=member.user, team=member.team, revoked_at=None)
-    return Taken(theirs.count(), member.team.invitations.filter(invited_by=member.user).count())
+    return Revoked(theirs.count(), member.team.invitations.filter(invited_by=member.user).count())
 
 
 @dataclass(frozen=True)
-class HandingOver:
-    """What comes of it: so many owners, and so many invitations taken back that a manager may not send."""
+class Transferred:
+    """The number of owners after a transfer, and of invitations revoked that a manager may not send."""
 
     owners: int
     invitations: int
 
 
-def handing_over(owner: Membership, heir: Membership) -> HandingOver:
-    """The same for ``hand_over``."""
+def preview_transfer(owner: Membership, heir: Membership) -> Transferred:
+    """Count what ``transfer_ownership`` would do."""
     sent = owner.team.invitations.filter(invited_by=owner.user, role=Role.OWNER)
     others = _owners(owner.team_id).exclude(pk__in=[owner.pk, heir.pk])
-    return HandingOver(others.count() + 1, sent.count())
+    return Transferred(others.count() + 1, sent.count())
 
 
 def is_last_owner(member: Membership) -> bool:
@@ -63,35 +63,37 @@ def is_last_owner(member: Membership) -> bool:
 
 @transaction.atomic
 def change_role(member: Membership, role: Role) -> None:
-    """Raises LastOwnerError or ChangedError."""
+    """Give the member another role. Raises LastOwnerError or ChangedError."""
     _lock(member.team_id)
     _become(member, role)
     _keep_owned(member)
 
 
 @transaction.atomic
-def remove(member: Membership, by: User) -> Taken:
-    """Their keys stop working, their limit goes; pictures and books stay. Raises LastOwnerError or
-    ChangedError."""
+def remove(member: Membership, by: User) -> Revoked:
+    """Remove a member with their keys, allowance and invitations; pictures and books stay.
+
+    Raises LastOwnerError or ChangedError.
+    """
     _lock(member.team_id)
     allowances.lift(member)
-    taken = Taken(
+    revoked = Revoked(
         keys.revoke_all_of(member.user, member.team, by), invitations.withdraw(member.team, member.user)
     )
     if not _as_seen(member).delete()[0]:
         raise ChangedError(str(member))
     _keep_owned(member)
-    return taken
+    return revoked
 
 
-def leave(member: Membership) -> Taken:
-    """The same by oneself."""
+def leave(member: Membership) -> Revoked:
+    """Remove oneself from the team; see ``remove``."""
     return remove(member, member.user)
 
 
 @transaction.atomic
-def hand_over(owner: Membership, heir: Membership) -> None:
-    """Make another member an owner and oneself a manager. Raises LastOwnerError or ChangedError."""
+def transfer_ownership(owner: Membership, heir: Membership) -> None:
+    """Make another member an owner, and the owner a manager. Raises LastOwnerError or ChangedError."""
     _lock(owner.team_id)
     _become(heir, Role.OWNER)
     _become(owner, Role.MANAGER)
@@ -99,16 +101,15 @@ def hand_over(owner: Membership, heir: Membership) -> None:
 
 
 def _lock(team_id: int) -> None:
-    """To the end of the transaction. Rows that name the team can still be added: pictures don't wait.
-    (SQLite has locked the whole file by then.)"""
+    # Until the end of the transaction. With no_key, rows that refer to the team can still be inserted, so
+    # submitting pictures doesn't wait. (SQLite has locked the whole file by then.)
     Team.objects.select_for_update(no_key=True).get(pk=team_id)
 
 
 def _become(member: Membership, role: Role) -> None:
-    """Also takes back what they invited others to be and no longer may."""
     if not _as_seen(member).update(role=role):
         raise ChangedError(str(member))
-    invitations.withdraw(member.team, member.user, role)
+    invitations.withdraw(member.team, member.user, role)  # those that the new role doesn't allow
 
 
 def _as_seen(member: Membership) -> QuerySet[Membership]:

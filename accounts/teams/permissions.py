@@ -1,20 +1,20 @@
-"""The tenancy gate: the first line of every view of a team."""
+"""Check that a user belongs to a team: the first line of every view of a team."""
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
-from accounts.models import Membership, Role, Team
+from accounts.models import Membership, Role, Team, User
 
 LAST_TEAM = "team"
-"""In a session: the slug of the team that was entered last. The way in leads there."""
+"""The session's key for the slug of the team that was entered last; signing in leads there."""
 
 
 def enter(request: HttpRequest, team_slug: str, at_least: Role = Role.VIEWER) -> Membership:
-    """The reader's membership of the team, with the team at hand.
+    """Return the user's membership, with its team loaded.
 
-    Http404 for outsiders, as for a team that doesn't exist: its existence is nobody else's business.
-    PermissionDenied for a member whose role doesn't reach.
+    Raises Http404 for outsiders, as for a team that doesn't exist, so that they don't learn that it does, and
+    PermissionDenied for a member whose role isn't sufficient.
     """
     memberships = Membership.objects.select_related("team", "user")
     try:
@@ -29,8 +29,19 @@ def enter(request: HttpRequest, team_slug: str, at_least: Role = Role.VIEWER) ->
     return membership
 
 
+def may_decide(user: User, team: Team) -> bool:
+    """Return True if the user may correct the team's ledger: staff, and whoever manages the team."""
+    if not user.is_active:
+        return False
+    manages = user.memberships.filter(team=team, role__gte=Role.MANAGER)
+    return user.is_staff or user.is_superuser or manages.exists()
+
+
 def remember(request: HttpRequest, team: Team) -> None:
-    """The pages by which a team is entered say so; what they ask for afterwards doesn't. Pages of two teams
-    that lie open would take turns every other second."""
+    """Remember in the session that the user entered this team.
+
+    Only the pages that a user enters a team by call this. If their polling did too, two teams' open pages
+    would overwrite each other's every two seconds.
+    """
     if request.session.get(LAST_TEAM) != team.slug:
         request.session[LAST_TEAM] = team.slug

@@ -1,4 +1,4 @@
-"""Credits on a page: trimmed to what matters, in the reader's notation."""
+"""Show credits and allowances on a page, in the reader's notation."""
 
 from django import template
 from django.utils.translation import gettext_lazy as _
@@ -16,31 +16,31 @@ AT_PRESENT = {Period.DAY: _("today"), Period.WEEK: _("this week"), Period.MONTH:
 
 @register.filter
 def credits(microcredits: int | None) -> str:
-    """``1.25`` of 1250003 micro-credits; a dash where there is no amount."""
+    """Return ``1.25`` for 1250003 micro-credits, and a dash for no amount."""
     return "–" if microcredits is None else money.display(microcredits)
 
 
 @register.filter
 def exact(microcredits: int | None) -> str:
-    """The same amount in full, for a title."""
+    """Return the same amount in full, for a tooltip."""
     return "" if microcredits is None else money.exact(microcredits)
 
 
 @register.simple_tag
 def balances(team: Team) -> ledger.Balances:
-    """The team's four figures, as of now."""
+    """Return the team's present balances."""
     return ledger.balances(team)
 
 
 @register.simple_tag
 def limit_of(user: User, team: Team) -> Standing | None:
-    """How the reader's own allowance stands, where they have one."""
-    return next(iter(allowances.of_spender(team, user)), None)
+    """Return the standing of the reader's own allowance, if they have one."""
+    return next(iter(allowances.spender_standings(team, user)), None)
 
 
 @register.filter
 def tone_of_limit(standing: Standing) -> str:
-    """Warned of before it is used up."""
+    """Return the colour of an allowance: a warning before it is used up."""
     if not standing.left:
         return "fail"
     return "doubt" if standing.warns else ""

@@ -1,4 +1,4 @@
-"""What the pages for logging in ask about the site and its forms."""
+"""Tell the login pages about the site, and render their fields."""
 
 from django import template
 from django.conf import settings
@@ -10,7 +10,7 @@ register = template.Library()
 
 @register.simple_tag
 def mail_leaves() -> bool:
-    """Whether mails of this site reach people."""
+    """Return True if this site can send mail."""
     return bool(settings.MAIL_LEAVES)
 
 
@@ -26,6 +26,6 @@ def public_url() -> str:
 
 @register.filter
 def plain(field: BoundField) -> SafeString:
-    """The field without a placeholder, which would say its label once more and look like something typed."""
+    """Render a field without a placeholder, which would repeat the label and look like typed text."""
     codes = {"inputmode": "numeric"} if field.name == "code" else {}
     return field.as_widget(attrs={"placeholder": False, **codes})

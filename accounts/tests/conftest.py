@@ -25,7 +25,7 @@ def mail_is_printed(settings: Settings) -> None:
 
 @pytest.fixture
 def mona(world: World) -> User:
-    """A manager."""
+    """Return a manager."""
     user = User.objects.create_user("mona@example.org", first_name="Mona", last_name="Manager")
     Membership.objects.create(team=world.team, user=user, role=Role.MANAGER)
     return user

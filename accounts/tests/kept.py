@@ -6,7 +6,7 @@ from django.db import connection
 
 
 def everything_kept() -> str:
-    """Every column of every row of every table, also of those that no model of ours stands for."""
+    """Return every column of every row of every table, including tables without a model of ours."""
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
         return "\n".join(repr(row) for table in tables for row in _rows(cursor, table))

@@ -75,7 +75,7 @@ def test_an_amount_is_written_as_the_page_writes_it(language: str, written: str,
         assert f'value="{written}' in str(AmountForm(initial={"credits": amount})["credits"])
 
 
-def test_what_somebody_typed_is_kept() -> None:
+def test_what_someone_typed_is_kept() -> None:
     assert 'value="1e3"' in str(AmountForm({"credits": "1e3"})["credits"])
 
 

@@ -13,6 +13,7 @@ from accounts.auth.client_ip import client_subnet
 from accounts.models import CacheEntry, RateLimit
 from accounts.rate_limits import Bound, TooFastError
 from accounts.tests.kept import everything_kept
+from accounts.tests.statements import assert_statements
 
 LONGEST = "guesses:" + "2001:0db8:ffff:ffff:ffff:ffff:ffff:ffff/128%" + "e" * 200
 
@@ -25,7 +26,27 @@ def test_a_subject_may_be_long(db: None) -> None:
         rate_limits.take(bound)
     with pytest.raises(TooFastError):
         rate_limits.check([bound])
-    assert rate_limits.left(bound)[0] == 0
+    assert rate_limits.remaining(bound)[0] == 0
+
+
+def test_a_call_that_one_bound_refuses_counts_for_none(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = rate_limits._now()
+    monkeypatch.setattr(rate_limits, "_now", lambda: now)
+    first, tight, last = Bound("first", 5), Bound("tight", 1), Bound("last", 5)
+    rate_limits.take(first, tight, last)
+    for _ in range(3):
+        with pytest.raises(TooFastError) as caught:
+            rate_limits.take(first, tight, last)
+        assert (caught.value.subject, caught.value.retry_after) == ("tight", 60)
+    assert [rate_limits.remaining(bound)[0] for bound in (first, tight, last)] == [4, 0, 4]
+
+
+def test_a_call_is_counted_in_one_statement(db: None) -> None:
+    for _ in range(2):  # into new rows, and into those that are there
+        with assert_statements(1):
+            rate_limits.take(Bound("key:1", 5), Bound("team:1", 5))
+    with assert_statements(0):
+        rate_limits.take(Bound("key:1", 0), Bound("team:1", 0))
 
 
 def test_no_row_names_a_subject(db: None, settings: Settings) -> None:
@@ -52,7 +73,7 @@ def test_what_bounds_nothing_any_more_is_purged(db: None) -> None:
     assert (cache.get("remembered"), cache.get("forgotten")) == (1, None)
     with pytest.raises(TooFastError):
         rate_limits.take(busy)
-    assert rate_limits.left(idle)[0] == 2
+    assert rate_limits.remaining(idle)[0] == 2
 
 
 def subnet(peer: str) -> str:

@@ -1,1 +1,1 @@
-"""The pages of people and teams. Each view is three moves: whose team, valid form, one call."""
+"""Serve the pages of people and teams. Each view has three steps: whose team, valid form, one call."""

@@ -1,4 +1,4 @@
-"""An account's e-mail address: changed by confirming another one, and by nothing else."""
+"""Change an account's email address, only ever by confirming another one."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.utils.decorators import method_decorator
 
 class AddressView(EmailView):  # type: ignore[misc]
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """allauth would make an address primary before it is confirmed, if none of the account's was."""
+        # allauth would make an unconfirmed address primary if the account has no confirmed one.
         if "action_primary" in request.POST:
             return redirect("account_email")
         response: HttpResponse = super().post(request, *args, **kwargs)
@@ -23,9 +23,10 @@ class AddressView(EmailView):  # type: ignore[misc]
 
 @method_decorator(login_not_required, name="dispatch")
 class ConfirmAddressView(ConfirmEmailView):  # type: ignore[misc]
-    """Following the link proves whose mailbox it is, and being logged in whose account.
+    """Confirm an address by its emailed link, while signed in to the account that asked for it.
 
-    Otherwise a stranger could ask for somebody else's address, and that person's click would make it theirs.
+    The link proves who owns the mailbox, the login who owns the account. Otherwise a stranger could ask for
+    another person's address, and that person's click would confirm it as the stranger's.
     """
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -41,11 +42,11 @@ class ConfirmAddressView(ConfirmEmailView):  # type: ignore[misc]
         return response
 
     def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
-        """It may have become another account's since it was asked for."""
+        # Another account may have got the address since this one asked for it.
         try:
             with transaction.atomic():
                 response: HttpResponse = super().post(*args, **kwargs)
         except IntegrityError:
-            shown = {"confirmation": self.object, "email": self.object.email_address.email}
-            return render(self.request, "account/email_confirm.html", shown)
+            context = {"confirmation": self.object, "email": self.object.email_address.email}
+            return render(self.request, "account/email_confirm.html", context)
         return response

@@ -1,4 +1,4 @@
-"""Coming in: the one-time link and the way to one's team."""
+"""Sign in by a one-time link, and lead users to their team."""
 
 from allauth.account.internal.flows.login import record_authentication
 from django.conf import settings
@@ -18,7 +18,7 @@ from accounts.teams.permissions import LAST_TEAM
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 BAD_REQUEST = 400
 OPENED = "opened"
-"""In a cookie of this path, and in the address that is asked for with it."""
+"""The name of a cookie for this path, and of the query parameter that is sent with it."""
 OPENED_SECONDS = 60
 
 
@@ -26,27 +26,32 @@ OPENED_SECONDS = 60
 @login_not_required
 @require_safe
 def login_link(request: HttpRequest, number: str, token: str) -> HttpResponse:
-    """Log in whoever opens the link, once.
+    """Sign in the person who opens the link, once.
 
-    In two steps, since mail and chat programs look at links before people do: the first sets a cookie and
-    leads back here, the second logs in who has kept it. Previews keep none, and HEAD never logs in.
+    This takes two requests, because mail and chat programs fetch links before people do. The first sets a
+    cookie and redirects back here; the second signs in a client that kept the cookie. Link previews keep
+    none, and HEAD never signs in.
     """
     user = login_links.user_of_link(number, token)
     if user is None:
         messages.error(
-            request, _("This link was used or is too old. Ask the person who runs this site for a new one.")
+            request,
+            _(
+                "This link has already been used or has expired. Ask the person who runs this site for "
+                "a new one."
+            ),
         )
         return redirect("account_login")
-    # Browsers that load a page before it is asked for say so in Sec-Purpose.
+    # Browsers that prefetch a page say so in Sec-Purpose.
     is_opened = request.method == "GET" and "Sec-Purpose" not in request.headers
     if is_opened and OPENED in request.COOKIES:
-        return _logged_in(request, user)
+        return _sign_in(request, user)
     if OPENED in request.GET:
         return render(request, "accounts/no_cookies.html", status=BAD_REQUEST)
-    return _come_back_with_cookie(request)
+    return _redirect_with_cookie(request)
 
 
-def _come_back_with_cookie(request: HttpRequest) -> HttpResponse:
+def _redirect_with_cookie(request: HttpRequest) -> HttpResponse:
     response = redirect(f"{request.path}?{OPENED}=1")
     response.set_cookie(
         OPENED,
@@ -60,21 +65,21 @@ def _come_back_with_cookie(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _logged_in(request: HttpRequest, user: User) -> HttpResponse:
-    # No second factor is asked for. Links are made on the machine that runs this site, by its start-up or by
-    # a command, and whoever reads one there may change the database itself. They are also the way back for
-    # people whose phone is lost: so a link counts as confirming who one is, which turning a second factor off
-    # asks for.
+def _sign_in(request: HttpRequest, user: User) -> HttpResponse:
+    # No second factor is required. Links are created on the machine that runs this site, at start-up or by a
+    # command, and anyone who can read one there can change the database itself. They are also the way back
+    # for users who lost their phone, so a link counts as reauthentication, which turning off a second factor
+    # needs.
     login(request, user, backend=BACKEND)
     record_authentication(request, user, method="link", reauthenticated=True)
     return redirect("home")
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """The team that the reader was in last, or their first one, or a page that says there is none."""
+    """Redirect to the user's last or first team, or say that they have none."""
     theirs = Team.objects.filter(memberships__user=request.user.pk).order_by("memberships__pk")
     last = theirs.filter(slug=request.session.get(LAST_TEAM, "")).first()
     team = last or theirs.first()
     if team is None:
         return render(request, "accounts/no_team.html")
-    return redirect("atelier", team=team.slug)
+    return redirect("workspace", team=team.slug)

@@ -1,4 +1,4 @@
-"""Asking somebody into the team, and thinking better of it."""
+"""Invite someone to the team, or revoke an invitation."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -18,16 +18,19 @@ from accounts.views.team import page
 @never_cache
 @require_POST
 def invite(request: HttpRequest, team: str) -> HttpResponse:
-    """Answers with the page itself and not with a redirect: its link is kept nowhere."""
+    """Create an invitation and show its link.
+
+    The response is the page itself, not a redirect, because the link is stored nowhere.
+    """
     member = enter(request, team, Role.MANAGER)
     form = InviteForm(member.team, member.role, request.POST)
     if form.is_valid():
-        asked = form.cleaned_data
+        data = form.cleaned_data
         try:
-            sent = invitations.invite(member.team, asked["email"], asked["role"], member.user)
+            sent = invitations.invite(member.team, data["email"], data["role"], member.user)
         except TooFastError as error:
-            said = _("That was too often. You can invite again in %(seconds)s seconds.")
-            form.add_error(None, said % {"seconds": error.retry_after})
+            text = _("Too many invitations at once. You can invite again in %(seconds)s seconds.")
+            form.add_error(None, text % {"seconds": error.retry_after})
         else:
             return render(request, "accounts/invited.html", {"team": member.team, "sent": sent})
     return render(request, "accounts/team.html", page(member, invite_form=form))
@@ -38,9 +41,11 @@ def revoke(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team, Role.MANAGER)
     invitation = member.team.invitations.filter(pk=pk).first()
     if invitation is None:
-        messages.info(request, _("This invitation was used or revoked already."))
+        messages.info(request, _("This invitation has already been used or revoked."))
     else:
         invitations.revoke(invitation)
-        said = _("The invitation of %(email)s is revoked: its link leads nowhere now. You can invite again.")
-        messages.success(request, said % {"email": invitation.email})
+        text = _(
+            "The invitation for %(email)s is revoked: its link no longer works. You can invite them again."
+        )
+        messages.success(request, text % {"email": invitation.email})
     return redirect("team", team=team)

@@ -1,4 +1,4 @@
-"""Following an invitation: what it says, and coming in by a button or as somebody new."""
+"""Show an invitation, and let its holder join, with their account or a new one."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -24,40 +24,39 @@ NOT_FOUND = 404
 Joining = Callable[[HttpRequest, str], HttpResponse]
 
 
-def untold(view: Joining) -> Joining:
-    """No other page learns the address, which lets somebody in."""
+def without_referrer(view: Joining) -> Joining:
+    """Keep the invitation's address, which lets someone in, from every other page."""
 
     @wraps(view)
-    def quiet(request: HttpRequest, token: str) -> HttpResponse:
+    def wrapper(request: HttpRequest, token: str) -> HttpResponse:
         response = view(request, token)
         response["Referrer-Policy"] = "no-referrer"
         return response
 
-    return quiet
+    return wrapper
 
 
 @never_cache
 @login_not_required
-@untold
+@without_referrer
 @require_http_methods(["GET", "HEAD", "POST"])
 def join(request: HttpRequest, token: str) -> HttpResponse:
-    """One page for everybody who holds a link: what it shows depends on who they are. Only its forms
-    change something."""
+    """Show the holder of a link what they can do with it; only the page's forms change anything."""
     invitation = invitations.find(token)
     if invitation is None:
         return _gone(request)
     try:
-        return _of_user(request, invitation) or _of_stranger(request, invitation)
+        return _join_as_user(request, invitation) or _join_as_stranger(request, invitation)
     except invitations.GoneError:
         return _gone(request)
 
 
-def _of_user(request: HttpRequest, invitation: Invitation) -> HttpResponse | None:
+def _join_as_user(request: HttpRequest, invitation: Invitation) -> HttpResponse | None:
     user = request.user
     if not isinstance(user, User):
         return None
     if Membership.objects.filter(team=invitation.team, user=user).exists():
-        return redirect("atelier", team=invitation.team.slug)
+        return redirect("workspace", team=invitation.team.slug)
     if user.email != invitation.email:
         return _page(request, invitation, "other")
     if not is_confirmed(user):
@@ -68,8 +67,8 @@ def _of_user(request: HttpRequest, invitation: Invitation) -> HttpResponse | Non
     return _welcome(request, invitation)
 
 
-def _of_stranger(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    """Show everybody the same, so that the link alone doesn't tell whether its address has an account."""
+def _join_as_stranger(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    """Offer a new account, even for an address that has one, so that the link doesn't tell."""
     form = NewPersonForm(invitation.email, request.POST if request.method == "POST" else None)
     if not form.is_valid():
         return _page(request, invitation, "stranger", form)
@@ -89,10 +88,10 @@ def _page(
 
 
 def _gone(request: HttpRequest) -> HttpResponse:
-    """The same for all that is no good any more, and for what never was."""
+    """Give the same response for an invalid invitation and for one that never existed."""
     return render(request, "accounts/no_invitation.html", status=NOT_FOUND)
 
 
 def _welcome(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    messages.success(request, _("You are in the team %(team)s now.") % {"team": invitation.team})
-    return redirect("atelier", team=invitation.team.slug)
+    messages.success(request, _("You have joined the team %(team)s.") % {"team": invitation.team})
+    return redirect("workspace", team=invitation.team.slug)

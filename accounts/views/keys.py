@@ -1,4 +1,4 @@
-"""A team's API keys: made and shown once, limited, revoked."""
+"""Create, limit and revoke a team's API keys."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,13 @@ from accounts.api_keys.forms import KeyForm
 from accounts.ledger import allowances
 from accounts.ledger.allowances import Standing
 from accounts.models import ApiKey, Membership, Role, Scope
-from accounts.teams.forms import AllowanceForm
 from accounts.teams.permissions import enter
-from accounts.views.limits import chosen_allowance, initial_allowance
+from accounts.views.limits import edit_allowance
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A key as the page shows it. scopes: what it may, in words."""
+class KeyRow:
+    """A key as the page shows it, with its permissions in words."""
 
     key: ApiKey
     scopes: list[str]
@@ -31,26 +30,32 @@ class Shown:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def all_keys(request: HttpRequest, team: str) -> HttpResponse:
-    """The keys, and a form for one more. A new key's secret is in the answer to the form and nowhere else: a
-    redirect would have to keep it somewhere."""
+    """List the keys, and create one.
+
+    The response to the form shows the new key's secret; for a redirect it would have to be stored.
+    """
     member = enter(request, team, Role.MEMBER)
     form = KeyForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         chosen = form.cleaned_data
-        key, made = keys.create(
+        key, credentials = keys.create(
             member.team, member.user, chosen["name"], scopes=chosen["scopes"], expires_at=form.expires_at
         )
-        return render(request, "accounts/key_made.html", {"team": member.team, "key": key, "made": made})
+        return render(
+            request,
+            "accounts/key_created.html",
+            {"team": member.team, "key": key, "credentials": credentials},
+        )
     return render(request, "accounts/keys.html", _page(member, form))
 
 
 @require_POST
 def revoke(request: HttpRequest, team: str, pk: int) -> HttpResponse:
-    """Their own, or as a manager anybody's."""
+    """Revoke one of the user's own keys or, as a manager, any of the team's."""
     member = enter(request, team, Role.MEMBER)
     key = _key(member, pk)
     if keys.revoke(key, member.user):
-        messages.success(request, _("The key %(name)s is revoked. It opens nothing any more.") % vars(key))
+        messages.success(request, _("The key %(name)s is revoked. It no longer works.") % vars(key))
     return redirect("keys", team=team)
 
 
@@ -58,16 +63,7 @@ def revoke(request: HttpRequest, team: str, pk: int) -> HttpResponse:
 def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team, Role.MANAGER)
     key = _key(member, pk)
-    standing = _standing(key)
-    form = AllowanceForm(
-        request.POST if request.method == "POST" else None, initial=initial_allowance(request, standing)
-    )
-    if form.is_valid():
-        allowances.grant(key, **chosen_allowance(form))
-        messages.success(request, _("The allowance of %(who)s is set.") % {"who": key.name})
-        return redirect("keys", team=team)
-    shown = {"team": member.team, "who": key.name, "pk": pk, "standing": standing, "form": form}
-    return render(request, "accounts/key_allowance.html", shown)
+    return edit_allowance(request, key, key.name, _standing(key), "accounts/key_allowance.html", "keys")
 
 
 @require_POST
@@ -75,20 +71,20 @@ def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team, Role.MANAGER)
     key = _key(member, pk)
     allowances.lift(key)
-    messages.success(request, _("The key %(name)s has no limit of its own any more.") % vars(key))
+    messages.success(request, _("The key %(name)s no longer has an allowance of its own.") % vars(key))
     return redirect("keys", team=team)
 
 
 def _key(member: Membership, pk: int) -> ApiKey:
-    seen = keys.visible_to(member.user, member.team, all_of_team=member.role >= Role.MANAGER)
-    key: ApiKey = get_object_or_404(seen, pk=pk)
+    visible = keys.visible_to(member.user, member.team, all_of_team=member.role >= Role.MANAGER)
+    key: ApiKey = get_object_or_404(visible, pk=pk)
     return key
 
 
 def _page(member: Membership, form: KeyForm) -> dict[str, object]:
     manages = member.role >= Role.MANAGER
-    shown = [
-        Shown(key, [str(Scope(scope).label) for scope in key.scopes.split()], _standing(key))
+    rows = [
+        KeyRow(key, [str(Scope(scope).label) for scope in key.scopes.split()], _standing(key))
         for key in keys.visible_to(member.user, member.team, all_of_team=manages)
     ]
     return {
@@ -96,11 +92,11 @@ def _page(member: Membership, form: KeyForm) -> dict[str, object]:
         "reader": member,
         "manages": manages,
         "form": form,
-        "usable": [each for each in shown if each.key.is_usable],
-        "ended": [each for each in shown if not each.key.is_usable],
+        "usable": [row for row in rows if row.key.is_usable],
+        "ended": [row for row in rows if not row.key.is_usable],
     }
 
 
 def _standing(key: ApiKey) -> Standing | None:
     found = getattr(key, "allowance", None)
-    return allowances.standing(found) if found else None
+    return allowances.current_standing(found) if found else None

@@ -1,4 +1,4 @@
-"""What a member may spend in a day, a week or a month: set, changed, lifted."""
+"""Set, change and remove a member's allowance."""
 
 from typing import Any
 
@@ -13,34 +13,50 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.ledger import allowances
 from accounts.ledger.allowances import Standing
 from accounts.ledger.money import to_credits
-from accounts.models import Membership, Role
+from accounts.models import ApiKey, Membership, Role
 from accounts.teams.forms import AllowanceForm
 from accounts.teams.permissions import enter
-from accounts.views.members import of_team
+from accounts.views.members import get_member
 from accounts.views.team import may_limit
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     other = _limited(request, team, pk)
-    standing = allowances.of_members(other.team).get(other.pk)
+    standing = allowances.member_standings(other.team).get(other.pk)
+    return edit_allowance(request, other, str(other.user), standing, "accounts/allowance.html", "team")
+
+
+def edit_allowance(
+    request: HttpRequest,
+    spender: Membership | ApiKey,
+    name: str,
+    standing: Standing | None,
+    template: str,
+    leads_to: str,
+) -> HttpResponse:
+    """Show the form of a member's or a key's allowance, and set what it asks for."""
     typed = request.POST if request.method == "POST" else None
-    form = AllowanceForm(typed, initial=initial_allowance(request, standing))
+    usual = {"period": "month", "warn_percent": 80}
+    form = AllowanceForm(typed, initial=_of(standing) if standing else usual | request.GET.dict())
     if form.is_valid():
-        allowances.grant(other, **chosen_allowance(form))
-        messages.success(request, _("The allowance of %(who)s is set.") % {"who": other.user})
-        return redirect("team", team=team)
-    shown = {"team": other.team, "who": other.user, "pk": pk, "standing": standing, "form": form}
-    return render(request, "accounts/allowance.html", shown)
+        chosen = form.cleaned_data
+        allowances.grant(
+            spender, limit=chosen["credits"], period=chosen["period"], warn_percent=chosen["warn_percent"]
+        )
+        messages.success(request, _("The allowance for %(who)s is set.") % {"who": name})
+        return redirect(leads_to, team=spender.team.slug)
+    shown = {"team": spender.team, "who": name, "pk": spender.pk, "standing": standing, "form": form}
+    return render(request, template, shown)
 
 
 @require_POST
 def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     """Leads back to the form, which holds what was lifted: setting it again is a press of its button."""
     other = _limited(request, team, pk)
-    standing = allowances.of_members(other.team).get(other.pk)
+    standing = allowances.member_standings(other.team).get(other.pk)
     allowances.lift(other)
-    said = _("%(who)s has no limit any more. If that was a mistake, set it again here.")
+    said = _("%(who)s no longer has an allowance. If that was a mistake, set it again here.")
     messages.success(request, said % {"who": other.user})
     before = QueryDict(mutable=True)
     before.update(_of(standing) if standing else {})
@@ -49,23 +65,12 @@ def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
 
 def _limited(request: HttpRequest, team: str, pk: int) -> Membership:
     reader = enter(request, team, Role.MANAGER)
-    other = of_team(reader, pk)
+    other = get_member(reader, pk)
     if not may_limit(reader, other):
         raise PermissionDenied(
             _("Managers set allowances for members and viewers. Ask an owner of the team.")
         )
     return other
-
-
-def initial_allowance(request: HttpRequest, standing: Standing | None) -> dict[str, Any]:
-    usual = {"period": "month", "warn_percent": 80}
-    return _of(standing) if standing else usual | request.GET.dict()
-
-
-def chosen_allowance(form: AllowanceForm) -> dict[str, Any]:
-    """What the form asks ``allowances.grant`` for."""
-    chosen = form.cleaned_data
-    return {"limit": chosen["credits"], "period": chosen["period"], "warn_percent": chosen["warn_percent"]}
 
 
 def _of(standing: Standing) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Opening a team of one's own."""
+"""Create a team of one's own."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +17,6 @@ def open_team(request: HttpRequest) -> HttpResponse:
     if form.is_valid() and isinstance(request.user, User):
         name = form.cleaned_data["name"]
         team = create.open_team(name, request.user, slug=create.unguessable_slug(name))
-        messages.success(request, _("The team %(team)s is open, and you own it.") % {"team": team})
+        messages.success(request, _("The team %(team)s is created, and you own it.") % {"team": team})
         return redirect("team", team=team.slug)
     return render(request, "accounts/open_team.html", {"form": form})

@@ -1,4 +1,4 @@
-"""Who is in the team: the list, and the forms that stand beside it."""
+"""Show the team's members and the forms beside them; rename the team."""
 
 from dataclasses import dataclass
 
@@ -19,8 +19,11 @@ from accounts.teams.permissions import enter, remember
 
 @dataclass(frozen=True)
 class Person:
-    """A member as the reader may see them. standing: of their allowance; None: they have none, where
-    ``sees_limit`` is so. role_form: for whoever may change their role."""
+    """A member as the reader may see them.
+
+    ``standing`` is that of their allowance; if ``sees_limit``, None means they have none. ``role_form`` is
+    set for a reader who may change the role.
+    """
 
     member: Membership
     is_reader: bool
@@ -44,19 +47,22 @@ def rename(request: HttpRequest, team: str) -> HttpResponse:
     if not form.is_valid():
         return render(request, "accounts/team.html", page(member, rename_form=form))
     create.rename(member.team, form.cleaned_data["name"])
-    messages.success(request, _("The team is called %(name)s now.") % form.cleaned_data)
+    messages.success(request, _("The team is now called %(name)s.") % form.cleaned_data)
     return redirect("team", team=team)
 
 
 def may_limit(reader: Membership, other: Membership) -> bool:
-    """An owner limits everybody, a manager those below: a limit that one may lift oneself would be none."""
+    """Return True if the reader may limit the member: an owner anyone, a manager only those below.
+
+    A limit that managers could remove themselves would be none.
+    """
     return reader.role == Role.OWNER or other.role < reader.role == Role.MANAGER
 
 
 def page(
     reader: Membership, invite_form: InviteForm | None = None, rename_form: TeamForm | None = None
 ) -> dict[str, object]:
-    """What the page shows. The forms: as somebody has filled them in, with what is wrong."""
+    """Return the page's context, with the forms as submitted if they are invalid."""
     team, manages = reader.team, reader.role >= Role.MANAGER
     return {
         "team": team,
@@ -74,7 +80,7 @@ def page(
 
 def _people(reader: Membership) -> list[Person]:
     members = reader.team.memberships.select_related("user").order_by("-role", "user__email")
-    standings = allowances.of_members(reader.team)
+    standings = allowances.member_standings(reader.team)
     return [_person(reader, member, standings.get(member.pk)) for member in members]
 
 

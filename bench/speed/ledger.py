@@ -1,8 +1,8 @@
-"""``python -m bench.speed.ledger``: R7, hold + settle through our functions beside raw SQL.
+"""``python -m bench.speed.ledger``: R7, compare hold + settle through our functions with raw SQL.
 
-Eight clients on a PostgreSQL of its own that syncs every commit to the disk, both sides in turns on the same
-tables: eight processes of ours (``bench.speed.ledger_client``), and pgbench with eight connections
-(``bench/speed/ledger.sql``). Run by hand on a quiet machine.
+Eight clients use a PostgreSQL of their own, which syncs every commit to the disk. Both sides take turns on
+the same tables: eight processes of ours (``bench.speed.ledger_client``), and pgbench with eight connections
+(``bench/speed/ledger.sql``). Run it by hand on a quiet machine.
 """
 
 import os
@@ -31,9 +31,9 @@ DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 @dataclass(frozen=True)
 class Books:
-    """Teams with credits, as many as there are clients. Rates are pairs of hold and settle a second.
+    """Measure pairs of hold and settle a second, on one team with credits or on one per client.
 
-    environment: what a process of ours needs to find them. runs: numbers them, for keys of their own.
+    environment: for our processes, to find the database. runs: numbers the runs, for their idempotency keys.
     """
 
     server: Postgres
@@ -51,9 +51,15 @@ class Books:
             return sum(int(_read(client)) for client in clients) / SECONDS
 
     def raw(self, teams: int) -> float:
-        given = {"run": next(self.runs), "number": 0, "teams": teams} | self._first_numbers()
+        variables = {"run": next(self.runs), "number": 0, "teams": teams} | self._first_numbers()
         command = [postgres_program("pgbench"), "-n", "-f", str(SCRIPT), "-T", str(SECONDS)]
-        command += ["-c", str(CLIENTS), "-j", "2", *(f"-D{name}={value}" for name, value in given.items())]
+        command += [
+            "-c",
+            str(CLIENTS),
+            "-j",
+            "2",
+            *(f"-D{name}={value}" for name, value in variables.items()),
+        ]
         command += ["-h", "127.0.0.1", "-p", str(self.server.port), "-U", "postgres", "postgres"]
         printed = _run(command)
         rate = re.search(r"^tps = ([\d.]+)", printed, re.MULTILINE)
@@ -70,7 +76,7 @@ class Books:
         )
 
     def _first_numbers(self) -> dict[str, int]:
-        """The teams' numbers, and those of their accounts, follow one another from here on."""
+        """Return the ids of the first team and its first account; the others' follow in a row."""
         query = (
             "SELECT min(team.id), min(account.id) FROM accounts_team team "
             "JOIN accounts_ledgeraccount account ON account.team_id = team.id WHERE slug = 'bench-0'"
@@ -97,8 +103,8 @@ def books() -> Iterator[Books]:
 
 def main() -> None:
     with books() as sides:
-        told = ", ".join(f"{name} {value}" for name, value in DURABLE.items())
-        sys.stdout.write(f"{CLIENTS} clients, {REPEATS} times {SECONDS} s a side, {told}\n")
+        durability = ", ".join(f"{name} {value}" for name, value in DURABLE.items())
+        sys.stdout.write(f"{CLIENTS} clients, {REPEATS} times {SECONDS} s a side, {durability}\n")
         for teams in (1, CLIENTS):
             ours, raw = [], []
             for _ in range(REPEATS):
@@ -106,11 +112,11 @@ def main() -> None:
                 ours.append(sides.ours(teams))
             sys.stdout.write(f"{teams} {'team' if teams == 1 else 'teams'}\n")
             for name, rates in (("raw SQL", raw), ("ours", ours)):
-                told = f"{min(rates):.0f} to {max(rates):.0f}"
-                sys.stdout.write(f"  {name:8} {median(rates):6.0f} pairs a second ({told})\n")
+                spread = f"{min(rates):.0f} to {max(rates):.0f}"
+                sys.stdout.write(f"  {name:8} {median(rates):6.0f} pairs a second ({spread})\n")
             ratios = [mine / theirs for mine, theirs in zip(ours, raw, strict=True)]
-            told = f"{min(ratios):.2f} to {max(ratios):.2f}"
-            sys.stdout.write(f"  ratio    {median(ours) / median(raw):6.2f} ({told})\n")
+            spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+            sys.stdout.write(f"  ratio    {median(ours) / median(raw):6.2f} ({spread})\n")
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> str:

@@ -1,6 +1,6 @@
-"""One client of ``bench.speed.ledger``: holds and settles for a while, and prints how often.
+"""Hold and settle for a while as one client of ``bench.speed.ledger``, and print how often.
 
-It says when it is ready and begins when it is told to, so that all clients begin together.
+The client says when it is ready and waits for the word to begin, so that all clients begin together.
 """
 
 import sys

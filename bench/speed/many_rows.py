@@ -93,7 +93,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield from (("health", "/health/"), ("history", f"/t/{team}/history/"), ("job", f"/t/{team}/jobs/{job}/"))
     yield from (
         ("history, page 10,000", f"/t/{team}/history/?before={job // 2}"),
-        ("atelier", f"/t/{team}/?batch={batch}"),
+        ("workspace", f"/t/{team}/?batch={batch}"),
     )
     for query in QUERIES:
         yield f"REST jobs {query}", f"/api/jobs{query}"

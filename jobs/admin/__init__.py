@@ -1,5 +1,7 @@
-"""Jobs, their attempts and the account at the upstream in Django's admin: to look at, and to decide what
-nobody here can know. States are changed by ``jobs.queue.claims`` and ``jobs.calls.attempts`` alone."""
+"""Show jobs, attempts and the upstream account in Django's admin, and let staff decide calls in doubt.
+
+Only ``jobs.queue.claims`` and ``jobs.calls.attempts`` change states.
+"""
 
 from typing import Any, ClassVar, cast
 
@@ -13,19 +15,15 @@ from django.utils import timezone
 
 from accounts.fields import CreditsField
 from accounts.ledger.money import to_credits
-from accounts.long_tables import LongTableAdmin, Window
+from accounts.long_tables import LongTableAdmin, Window, never
 from accounts.models import User
-from jobs.admin.review_action import AcknowledgeForm, DecideForm, Page
+from jobs.admin.review_action import AcknowledgeForm, DecideForm, DecisionPage
 from jobs.audit import review
 from jobs.audit.reconcile import held, verdict
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification
 from jobs.models.attempt import AttemptQuerySet
 
 MAX_KEY_LENGTH = 19
-
-
-def never(*_args: Any, **_kwargs: Any) -> bool:
-    return False
 
 
 def in_credits(microcredits: int | None) -> str:
@@ -36,7 +34,7 @@ def is_key(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < MAX_KEY_LENGTH
 
 
-class LookOnlyAdmin(LongTableAdmin):
+class ReadOnlyAdmin(LongTableAdmin):
     has_add_permission = has_change_permission = has_delete_permission = never
 
 
@@ -50,7 +48,7 @@ class AttemptInline(admin.TabularInline):
 
 
 @admin.register(Job)
-class JobAdmin(LookOnlyAdmin):
+class JobAdmin(ReadOnlyAdmin):
     list_display = ("id", "team", "name", "state", "reason", "credits", "who", "created_at", "worker")
     list_filter = (Window, "state", "reason", "origin", "test", "team")
     list_select_related = ("team", "created_by", "api_key")
@@ -77,24 +75,24 @@ class ForReview(admin.SimpleListFilter):
 
 
 class Status(admin.SimpleListFilter):
-    """Of fixed choices: Django would read every attempt for those there are."""
+    """Filter by class of status. The choices are fixed: Django would read every attempt to find them."""
 
     title = "status"
     parameter_name = "status"
     ranges: ClassVar = {"2xx": (200, 299), "4xx": (400, 499), "5xx": (500, 599)}
 
     def lookups(self, _request: HttpRequest, _admin: Any) -> list[tuple[str, str]]:
-        return [*((name, name) for name in self.ranges), ("none", "No answer")]
+        return [*((name, name) for name in self.ranges), ("none", "No response")]
 
     def queryset(self, _request: HttpRequest, attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
         if self.value() == "none":
             return attempts.filter(status=None)
-        asked = self.ranges.get(self.value() or "")
-        return attempts.filter(status__range=asked) if asked else attempts
+        chosen = self.ranges.get(self.value() or "")
+        return attempts.filter(status__range=chosen) if chosen else attempts
 
 
 @admin.register(Attempt)
-class AttemptAdmin(LookOnlyAdmin):
+class AttemptAdmin(ReadOnlyAdmin):
     list_display = (
         *("job", "number", "state", "sent_at", "status", "held", "header", "charged", "verdict", "why"),
     )
@@ -104,13 +102,13 @@ class AttemptAdmin(LookOnlyAdmin):
     actions = ("decide", "acknowledge")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
-        return super().get_queryset(request).prefetch_related("hold__resolutions")
+        return cast("AttemptQuerySet", super().get_queryset(request)).with_verdict()
 
     def exactly(self, text: str) -> Q | None:
         return Q(job=int(text)) if is_key(text) else None
 
     def names_rows(self, request: HttpRequest) -> bool:
-        """What waits for a person is listed whole, however long it has waited."""
+        # What waits for a review is listed completely, however old it is.
         return ForReview.parameter_name in request.GET or super().names_rows(request)
 
     @admin.display(description="held", ordering="hold__amount_microcredits")
@@ -128,9 +126,9 @@ class AttemptAdmin(LookOnlyAdmin):
 
     @admin.display(description="doubt", ordering="doubt")
     def why(self, attempt: Attempt) -> str:
-        """The reason for a doubt, and what refused the booking."""
-        said = (attempt.get_doubt_display(), attempt.booking_error)
-        return ": ".join(str(text) for text in said if text)
+        """Return the reason for a doubt, and the error of a failed booking."""
+        reasons = (attempt.get_doubt_display(), attempt.booking_error)
+        return ": ".join(str(text) for text in reasons if text)
 
     @admin.display(description="verdict")
     def verdict(self, attempt: Attempt) -> str:
@@ -145,7 +143,7 @@ class AttemptAdmin(LookOnlyAdmin):
             review.resolve(attempt, form.charged, cast("User", request.user), form.cleaned_data["reason"])
 
         in_doubt = chosen.filter(state=Attempt.State.IN_DOUBT)
-        return Page(self, request, "decide", DecideForm, book).show(in_doubt)
+        return DecisionPage(self, request, "decide", DecideForm, book).show(in_doubt)
 
     @admin.action(description="Acknowledge overages", permissions=["decide"])
     def acknowledge(self, request: HttpRequest, chosen: QuerySet[Attempt]) -> HttpResponse | None:
@@ -153,11 +151,11 @@ class AttemptAdmin(LookOnlyAdmin):
             review.acknowledge(attempt, cast("User", request.user), form.cleaned_data["reason"])
 
         waiting = cast("AttemptQuerySet", chosen).for_review().exclude(state=Attempt.State.IN_DOUBT)
-        return Page(self, request, "acknowledge", AcknowledgeForm, note).show(waiting)
+        return DecisionPage(self, request, "acknowledge", AcknowledgeForm, note).show(waiting)
 
 
 class PurchaseForm(forms.ModelForm):
-    credits = CreditsField(help_text="Below zero for what left the account otherwise than by a call.")
+    credits = CreditsField(help_text="Negative for credits that left the account other than by a call.")
 
     class Meta:
         model = Purchase
@@ -166,14 +164,14 @@ class PurchaseForm(forms.ModelForm):
     def clean_credits(self) -> int:
         amount: int = self.cleaned_data["credits"]
         if not amount:
-            raise forms.ValidationError("A purchase of nothing changes nothing.")
+            raise forms.ValidationError("Enter an amount other than 0.")
         self.instance.microcredits = amount
         return amount
 
 
 @admin.register(Purchase)
 class PurchaseAdmin(admin.ModelAdmin):
-    """Entered once; a mistake is corrected by another entry."""
+    """Purchases are entered once; another entry corrects a mistake."""
 
     has_change_permission = has_delete_permission = never
     form = PurchaseForm
@@ -195,7 +193,7 @@ class PurchaseAdmin(admin.ModelAdmin):
 
 
 @admin.register(BalanceSnapshot)
-class BalanceSnapshotAdmin(LookOnlyAdmin):
+class BalanceSnapshotAdmin(ReadOnlyAdmin):
     list_display = ("came_at", "credits", "upstream")
     list_filter = ("upstream",)
     ordering = ("-came_at",)
@@ -206,7 +204,7 @@ class BalanceSnapshotAdmin(LookOnlyAdmin):
 
 
 @admin.register(Price)
-class PriceAdmin(LookOnlyAdmin):
+class PriceAdmin(ReadOnlyAdmin):
     list_display = ("upstream", "api_id", "band", "pixels", "credits", "since")
     ordering = ("upstream", "api_id", "band")
     actions = ("forget",)
@@ -222,19 +220,19 @@ class PriceAdmin(LookOnlyAdmin):
     def has_forget_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.change_price")
 
-    @admin.action(description="Forget what was learned", permissions=["forget"])
+    @admin.action(description="Reset to what the next charges teach", permissions=["forget"])
     @transaction.atomic
     def forget(self, _request: HttpRequest, chosen: QuerySet[Price]) -> None:
-        """The time is taken once the rows are locked, so that no booking falls between."""
+        # The time is taken after the rows are locked, so that no booking falls in between.
         locked = [price.pk for price in chosen.select_for_update()]
         nothing = {"microcredits_per_megapixel": 0, "lower_charges": 0, "highest_lower": 0}
         Price.objects.filter(pk__in=locked).update(since=timezone.now(), **nothing)
 
 
 @admin.register(Verification)
-class VerificationAdmin(LookOnlyAdmin):
-    list_display = ("at", "found")
+class VerificationAdmin(ReadOnlyAdmin):
+    list_display = ("at", "count")
 
     @admin.display(description="findings")
-    def found(self, verification: Verification) -> int:
+    def count(self, verification: Verification) -> int:
         return len(verification.findings)

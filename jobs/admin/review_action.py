@@ -1,4 +1,4 @@
-"""The admin's page on which a person decides about attempts: how much was charged, and why."""
+"""The admin's page on which a person decides what attempts were charged, and says why."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,38 +17,38 @@ from jobs.audit.review import MAX_REASON, NotBookedError
 from jobs.calls.attempts import WrongStateError
 from jobs.models import Attempt
 
-MOST_AT_ONCE = 200  # Django takes a thousand fields in a form
+MAX_ATTEMPTS = 200  # Django accepts a thousand fields in a form
 
 
 class AcknowledgeForm(forms.Form):
-    explains = "This is kept with each of these, with you as the one who looked."
+    explains = "The reason is stored with each attempt, with you as the reviewer."
 
     reason = forms.CharField(max_length=MAX_REASON, widget=forms.Textarea({"rows": 3}))
 
 
 class DecideForm(AcknowledgeForm):
-    """``charged``: micro-credits of each attempt, 0 for nothing."""
+    """A charge to book for each attempt; ``charged`` is in micro-credits, 0 for none."""
 
     explains = (
-        "The same is booked for each of these, as new transfers with you as their author. "
-        "It can't be undone, only corrected."
+        "The same charge is booked for each attempt, as new transfers with you as their author. "
+        "This can't be undone, only corrected."
     )
     CHARGED, NOT_CHARGED = "charged", "not charged"
 
     decision = forms.ChoiceField(
         choices=[(CHARGED, "It was charged"), (NOT_CHARGED, "It wasn't charged")], widget=forms.RadioSelect
     )
-    credits = CreditsField(label="Credits charged, for each", min_value=Decimal("0.000001"), required=False)
+    credits = CreditsField(label="Credits charged per attempt", min_value=Decimal("0.000001"), required=False)
     field_order = ("decision", "credits", "reason")
 
     def clean(self) -> None:
         super().clean()
-        given = self.cleaned_data.get("credits")
+        amount = self.cleaned_data.get("credits")
         match self.cleaned_data.get("decision"):
-            case self.CHARGED if not given and "credits" not in self.errors:
-                self.add_error("credits", "Say how much was charged.")
-            case self.NOT_CHARGED if given:
-                self.add_error("credits", "Leave this empty where nothing was charged.")
+            case self.CHARGED if not amount and "credits" not in self.errors:
+                self.add_error("credits", "Enter how much was charged.")
+            case self.NOT_CHARGED if amount:
+                self.add_error("credits", "Leave this empty if nothing was charged.")
 
     @property
     def charged(self) -> int:
@@ -56,8 +56,8 @@ class DecideForm(AcknowledgeForm):
 
 
 @dataclass(frozen=True)
-class Page:
-    """Of one action of the admin's list. book: called with each attempt and the valid form."""
+class DecisionPage:
+    """The page of one action on the list of attempts; ``book`` is called with each and the valid form."""
 
     admin: "ModelAdmin[Any]"
     request: HttpRequest
@@ -66,11 +66,13 @@ class Page:
     book: Callable[[Attempt, Any], None]
 
     def show(self, chosen: QuerySet[Attempt]) -> HttpResponse | None:
-        """The page with the form; once that is valid, None for the list with what became of each."""
-        attempts = list(chosen.select_related("job__team", "hold")[: MOST_AT_ONCE + 1])
-        if not 0 < len(attempts) <= MOST_AT_ONCE:
-            wrong = f"more than {MOST_AT_ONCE} such attempts were" if attempts else "no such attempt was"
-            self.admin.message_user(self.request, f"Nothing was changed: {wrong} chosen.", messages.WARNING)
+        """Return the page with the form; once it is valid, book it and return None for the list."""
+        attempts = list(chosen.select_related("job__team", "hold")[: MAX_ATTEMPTS + 1])
+        if not 0 < len(attempts) <= MAX_ATTEMPTS:
+            problem = f"more than {MAX_ATTEMPTS} such attempts were" if attempts else "no such attempt was"
+            self.admin.message_user(
+                self.request, f"Nothing was changed: {problem} selected.", messages.WARNING
+            )
             return None
         form = self.form(self.request.POST if "decided" in self.request.POST else None)
         if form.is_valid():
@@ -83,16 +85,16 @@ class Page:
         return TemplateResponse(self.request, "admin/jobs/attempt/decide.html", context)
 
     def _decide(self, attempt: Attempt, form: AcknowledgeForm) -> bool:
-        """Each by itself, so that one that somebody else decided meanwhile doesn't keep up the others."""
+        """Book one attempt by itself, so that a conflict on it doesn't hold up the others."""
         try:
             self.book(attempt, form)
         except WrongStateError:
-            said = f"{_name(attempt)}: somebody else was faster."
-            self.admin.message_user(self.request, said, messages.WARNING)
+            text = f"{_name(attempt)}: someone else was faster."
+            self.admin.message_user(self.request, text, messages.WARNING)
             return False
         except NotBookedError as error:
-            said = f"{_name(attempt)} couldn't be booked, and stays as it was: {error}"
-            self.admin.message_user(self.request, said, messages.ERROR)
+            text = f"{_name(attempt)} couldn't be booked, and stays as it was: {error}"
+            self.admin.message_user(self.request, text, messages.ERROR)
             return False
         return True
 

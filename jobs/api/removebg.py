@@ -99,7 +99,7 @@ def _add_rate_limit_headers(response: HttpResponse, key: ApiKey) -> HttpResponse
     """Say how often the key may still call within a minute."""
     limit = auth.rate_limits_of(key)[0]
     if limit.per_minute:
-        left, reset_at = rate_limits.left(limit)
+        left, reset_at = rate_limits.remaining(limit)
         response["X-RateLimit-Limit"] = str(limit.per_minute)
         response["X-RateLimit-Remaining"] = str(left)
         response["X-RateLimit-Reset"] = str(reset_at)

@@ -1,4 +1,4 @@
-"""The balance of the account at the upstream, taken now and then for ``jobs.audit.reconcile`` to compare."""
+"""Record the balance of the upstream account from time to time, for ``jobs.audit.reconcile`` to compare."""
 
 from django.conf import settings
 from django.db.models import Q
@@ -10,9 +10,10 @@ from jobs.models import Attempt, BalanceSnapshot
 
 
 def take(upstream: Upstream) -> BalanceSnapshot | None:
-    """Ask and keep; None for an upstream that charges nobody. Raises what ``Client.account`` raises.
+    """Ask for the balance and store it; return None for an upstream that doesn't charge.
 
-    Kept under the address of the settings, by which purchases and prices are kept too.
+    It is stored under the settings' address, as purchases and prices are. Raises what ``Client.account``
+    raises.
     """
     if not upstream.charges:
         return None
@@ -28,6 +29,6 @@ def take(upstream: Upstream) -> BalanceSnapshot | None:
 
 
 def is_quiet() -> bool:
-    """Whether a balance taken now could bound a period: no call is under way, or may still be charged."""
-    lately = Attempt.objects.filter(sent_at__gte=timezone.now() - longest())
-    return not lately.filter(Q(answered_at=None) | Q(status__gte=SERVER_FAILED)).exists()
+    """Return True if a balance taken now could bound a period: no charge can be on its way."""
+    recent = Attempt.objects.filter(sent_at__gte=timezone.now() - longest())
+    return not recent.filter(Q(answered_at=None) | Q(status__gte=SERVER_FAILED)).exists()

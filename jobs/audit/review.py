@@ -1,4 +1,4 @@
-"""A person decides: what an attempt in doubt was charged, and that an overage was looked at."""
+"""Record a person's decision: what an attempt in doubt was charged, or that an overage was reviewed."""
 
 from typing import Any
 
@@ -7,9 +7,10 @@ from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.ledger.operations import LedgerError
-from accounts.models import Role, Team, Transfer, User
+from accounts.models import Transfer, User
 from jobs.calls import attempts
 from jobs.models import Attempt, Job
+from jobs.models.verdicts import CONTRADICTED
 from jobs.queue import claims
 from jobs.storage import files
 from pixian.client.client import OK
@@ -19,38 +20,30 @@ MAX_CHARGE = 2**53
 
 
 class ReasonError(ValueError):
-    """Every decision says why, in at most 400 characters."""
+    """A decision needs a reason of at most 400 characters."""
 
 
 class NotBookedError(Exception):
     """The books refuse the decision. Nothing was changed."""
 
 
-class NobodyError(Exception):
+class UnknownUserError(Exception):
     """No active user has this address."""
 
 
-def find_person(email: str) -> User:
-    """The one who decides, by e-mail; raises NobodyError."""
+def find_user(email: str) -> User:
+    """Return the active user with this email address, or raise UnknownUserError."""
     user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
     if user is None:
-        raise NobodyError(f"Nobody with the address {email} may log in.")
+        raise UnknownUserError(f"No active user has the address {email}.")
     return user
 
 
-def may_decide(user: User, team: Team) -> bool:
-    """Staff, or somebody who manages the team."""
-    if not user.is_active:
-        return False
-    manages = user.memberships.filter(team=team, role__gte=Role.MANAGER)
-    return user.is_staff or user.is_superuser or manages.exists()
-
-
 def resolve(attempt: Attempt, charged_microcredits: int, actor: User, why: str) -> None:
-    """Book what somebody found out about an attempt in doubt: a charge, or 0 for none.
+    """Book what a person found out about an attempt in doubt: its charge, or 0 for none.
 
-    Any amount may be booked, also one that wasn't believed by itself. Raises NotBookedError, and
-    WrongStateError where it isn't in doubt (any more): of two at once one wins.
+    Any amount may be booked, even one that was implausible as a header. Raises NotBookedError, and
+    WrongStateError if the attempt isn't in doubt: of two decisions at once, one wins.
     """
     if not 0 <= charged_microcredits < MAX_CHARGE:
         raise ValueError(f"{charged_microcredits} micro-credits can't have been charged")
@@ -64,16 +57,16 @@ def resolve(attempt: Attempt, charged_microcredits: int, actor: User, why: str) 
 
 @transaction.atomic
 def _resolve(attempt: Attempt, charged: int, actor: User, why: str, result: dict[str, Any] | None) -> None:
-    """The job is locked first, as in ``queue.owned``, so that two never wait for each other."""
+    # The job is locked first, as in ``queue.claims``, so that two transactions never wait for each other.
     job = Job.objects.select_for_update().get(pk=attempt.job_id)
     attempts.resolve(attempt, charged, actor, why)
-    # A job waits for its last call alone: an earlier one may be in doubt beside it, by its charge header.
+    # A job waits only for its last attempt; an earlier one may be in doubt because of its charge header.
     if not job.attempts.filter(number__gt=attempt.number).exists():
         claims.resolve(job, charged=charged > 0, result=result)
 
 
 def _stored_result(attempt: Attempt) -> dict[str, Any] | None:
-    """The columns of a result that arrived whole, and whose call then couldn't be booked."""
+    """Return the job's columns for a result that arrived completely but whose call couldn't be booked."""
     if attempt.status != OK or attempt.job.state != Job.State.IN_DOUBT:
         return None
     name = files.result_name(attempt.job, attempt.number)
@@ -85,13 +78,16 @@ def _stored_result(attempt: Attempt) -> dict[str, Any] | None:
 
 @transaction.atomic
 def acknowledge(attempt: Attempt, actor: User, note: str) -> None:
-    """Somebody looked at an overage, or at an answer that contradicts an earlier decision. Raises
-    WrongStateError where it is neither, or was looked at before."""
+    """Record that an overage, or a response that contradicts an earlier decision, was reviewed.
+
+    Raises WrongStateError if the attempt is neither, or was reviewed before.
+    """
     note = _reason(note)
     row = Attempt.objects.select_for_update().get(pk=attempt.pk)
     above = Transfer.objects.filter(hold=row.hold_id, kind=Transfer.Kind.OVERAGE)
-    if not (row.is_contradicted or (row.reviewed_at is None and above.exists())):
-        raise attempts.WrongStateError(f"{attempt} is nothing that waits for a look")
+    contradicted = Attempt.objects.filter(CONTRADICTED, pk=row.pk)
+    if not (contradicted.exists() or (row.reviewed_at is None and above.exists())):
+        raise attempts.WrongStateError(f"{attempt} isn't waiting for a review")
     notes = [row.review_note, note]
     attempt.reviewed_by, attempt.reviewed_at = actor, timezone.now()
     attempt.review_note = "; ".join(filter(None, notes))[-MAX_REASON:]

@@ -1,4 +1,4 @@
-"""What was spent, by whom and when: sums of what the ledger took, made by the database."""
+"""Sum what was spent, by day, member, key or origin; the database adds up the ledger."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,13 +9,12 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
 from accounts.models import Team, Transfer
-from jobs.audit.reconcile.verdicts import BOOKINGS
 from jobs.search import pagination
 from jobs.search.date_range import DateRange
 
 
 class By(StrEnum):
-    """How usage is parted."""
+    """How usage is grouped."""
 
     DAY = "day"
     MEMBER = "member"
@@ -23,9 +22,9 @@ class By(StrEnum):
     ORIGIN = "origin"
 
 
-PARTED: dict[By, dict[str, Any]] = {
+GROUPINGS: dict[By, dict[str, Any]] = {
     By.DAY: {"group": TruncDate("created_at")},
-    # Whoever spent stands on the hold: a booking's actor is whoever decided it, where a person did.
+    # The hold names who spent. A booking's actor may be the person who decided a call in doubt.
     By.MEMBER: {"group": F("hold__actor__email")},
     By.KEY: {"group": F("hold__api_key__api_id"), "name": F("hold__api_key__name")},
     By.ORIGIN: {"group": F("hold__attempt__job__origin")},
@@ -33,9 +32,11 @@ PARTED: dict[By, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Part:
-    """group: a date, an e-mail address, a key's Id (None: no key) or an origin. name: of the key.
-    jobs: that were charged for."""
+class GroupUsage:
+    """The spending of one group: a date, an email address, a key's Id (None: no key) or an origin.
+
+    ``jobs`` counts those that were charged for; ``name`` is the key's.
+    """
 
     group: Any
     microcredits: int
@@ -44,22 +45,23 @@ class Part:
 
 
 def bookings(team: Team, span: DateRange) -> QuerySet[Transfer]:
-    """What was settled, and what was charged above a hold, by the time it was booked."""
-    every = Transfer.objects.all()
-    return pagination.of_days(every, every, span).filter(kind__in=BOOKINGS, credit__team=team)
+    """Return the team's settled charges and overages that were booked on these days."""
+    transfers = Transfer.objects.all()
+    days = pagination.in_days(transfers, transfers, span)
+    return days.filter(kind__in=Transfer.BOOKINGS, credit__team=team)
 
 
-def parts(team: Team, span: DateRange, by: By) -> list[Part]:
-    """In the order of their groups."""
-    grouped = bookings(team, span).values(**PARTED[by])
-    rows: Iterable[Any] = grouped.annotate(**_SUMS).order_by(*PARTED[by])
-    return [Part(**row | {"microcredits": int(row["microcredits"])}) for row in rows]
+def by_group(team: Team, span: DateRange, by: By) -> list[GroupUsage]:
+    """Return the usage of each group, ordered by group."""
+    grouped = bookings(team, span).values(**GROUPINGS[by])
+    rows: Iterable[Any] = grouped.annotate(**_SUMS).order_by(*GROUPINGS[by])
+    return [GroupUsage(**row | {"microcredits": int(row["microcredits"])}) for row in rows]
 
 
-def total(team: Team, span: DateRange) -> Part:
-    """A job that was charged for on two days counts once."""
+def total(team: Team, span: DateRange) -> GroupUsage:
+    """Return the total usage; a job that was charged for on two days counts once."""
     row = bookings(team, span).aggregate(**_SUMS)
-    return Part(None, int(row["microcredits"]), row["jobs"])
+    return GroupUsage(None, int(row["microcredits"]), row["jobs"])
 
 
 _SUMS: dict[str, Any] = {

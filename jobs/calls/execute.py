@@ -1,21 +1,24 @@
-"""The call itself, from the picture in our storage to the result in it, and the books in between.
+"""Make a call, from the picture in our storage to the result in it, with the books in between.
 
-The order of writes is what makes a crash harmless: *sent* is committed before anything leaves the house,
-the answer's headers before its body is read, and the body is on the disk before it is booked. So whoever
-has the job next reads from the rows how far it came.
+The order of writes is what makes a crash harmless: *sent* is committed before anything leaves this machine,
+the answer's headers before its body is read, and the body is on the disk before it is booked. So the next
+worker that claims the job reads from the rows how far the call came.
+
+Three of these commits would leave a call or its charge unknown if they failed. Each is a function here with
+the question beside it whether its commit went through, and ``commit_with_retry`` takes both.
 """
 
 import time
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVarTuple, cast
 
 import structlog
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import close_old_connections
 
-from jobs.calls import attempts, outcomes
+from jobs.calls import attempts, decisions, evidence, outcomes
 from jobs.calls.upstream import Upstream
-from jobs.connections import give_back
+from jobs.connections import DATABASE_AWAY, give_back
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.storage import disk_space, files, quarantine, spool
@@ -28,29 +31,30 @@ log = structlog.get_logger(__name__)
 INSIST_SECONDS = 600
 INSIST_STEP_SECONDS = 1
 
+Args = TypeVarTuple("Args")
+
 
 class Listener:
-    """Whoever wants the result while it comes; by default nobody does."""
+    """Follows a result while it comes; this one does nothing."""
 
     def on_headers(self, answer: Answer, body: TemporaryUploadedFile) -> None:
-        """A 200's headers are recorded, and its body is about to be written."""
+        """Learn that a 200's headers are recorded, and that its body is about to be written."""
 
     def on_progress(self, size: int) -> None:
-        """So many bytes of the body can be read by now."""
+        """Learn that this many bytes of the body can be read by now."""
 
 
-NOBODY = Listener()
+NO_LISTENER = Listener()
 
 
-def execute(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener = NOBODY) -> None:
-    """One call, booked once it returns. Raises what says why there is no result: ApiErrors, Unreachable,
-    Unanswered, BodyLost, SourceLostError, NoRoomError and NotStoredError.
+def execute(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener = NO_LISTENER) -> None:
+    """Make one call, which is booked when this returns.
 
-    The source is opened and room is made for the result first: what is missing here must not look like a
-    sent call.
+    Raises one of ``decisions.FAILURES`` if there is no result. The source is opened and room is made for
+    the result first: what is missing here must not look like a call that was sent.
     """
-    with files.opened(job) as picture, disk_space.preallocate(job, attempt.number) as body:
-        _send(job, attempt)
+    with files.open_source(job) as picture, disk_space.preallocate(job, attempt.number) as body:
+        commit_with_retry(_send, _is_sent, job, attempt)
         call = upstream.client.remove_background(cast("BinaryIO", picture), job.name, job.options)
         with call as answer:
             _record(job, attempt, answer)
@@ -62,56 +66,55 @@ def execute(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener =
             store_result(job, attempt, body, upstream)
 
 
-def _send(job: Job, attempt: Attempt) -> None:
-    """*Sent* to the database, before anything leaves the house. Where only the confirmation was lost, no call
-    was made yet, and the next worker would have to doubt one."""
+def _send(_job: Job, attempt: Attempt) -> None:
+    with claims.writing():
+        attempts.send(attempt)
 
-    def send() -> None:
-        with claims.owned(job):
-            attempts.send(attempt)
 
-    def is_sent() -> bool:
-        with claims.owned(job):  # and so not by another worker
-            return attempts.is_sent(attempt)
-
-    commit_with_retry(send, is_sent)
+def _is_sent(job: Job, attempt: Attempt) -> bool:
+    # If only the confirmation was lost, no call was made yet; the next worker would have to doubt one.
+    with claims.owned(job):  # and so not sent by another worker
+        return attempts.is_sent(attempt)
 
 
 def _record(job: Job, attempt: Attempt, answer: Answer) -> None:
-    """The headers to the database, however long it is away: they name the charge."""
-
-    def record() -> None:
-        with claims.owned(job):
-            attempts.answer(attempt, answer)
-
+    """Record the headers, however long the database is away: they name the charge."""
     try:
-        commit_with_retry(record, lambda: attempts.is_answered(attempt))
+        commit_with_retry(_mark_answered, _is_answered, job, attempt, answer)
     except claims.LostLeaseError:
-        _keep_late(job, attempt, answer)
+        # The call was given up, since this worker hadn't renewed its lease. Its charge is kept all the same.
+        commit_with_retry(_note_late_answer, _never, job, attempt, answer)
         raise
     except Exception:
-        log.error(  # noqa: TRY400 - whoever catches it prints the traceback
+        log.error(  # noqa: TRY400 - the caller logs the traceback
             "an answer couldn't be recorded, and its call will be in doubt",
             attempt=str(attempt),
             status=answer.status,
-            charged=answer.header(attempts.CHARGE_HEADER),
+            charged=answer.header(evidence.CHARGE_HEADER),
         )
         raise
 
 
-def _keep_late(job: Job, attempt: Attempt, answer: Answer) -> None:
-    """Others have given the call up, since this worker wasn't heard of for a lease. What the answer's head
-    says of the charge is kept all the same."""
+def _mark_answered(_job: Job, attempt: Attempt, answer: Answer) -> None:
+    with claims.writing():
+        attempts.answer(attempt, answer)
 
-    def note() -> None:
-        with claims.locked(job):
-            attempts.note_late_answer(attempt, answer)
 
-    commit_with_retry(note, lambda: False)  # it changes nothing the second time
+def _is_answered(_job: Job, attempt: Attempt, _answer: Answer) -> bool:
+    return attempts.is_answered(attempt)
+
+
+def _note_late_answer(job: Job, attempt: Attempt, answer: Answer) -> None:
+    with claims.locked(job):
+        attempts.note_late_answer(attempt, answer)
+
+
+def _never(*_: object) -> bool:
+    return False  # a late answer that was noted before is left as it is
 
 
 def store_result(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstream) -> None:
-    """The body to the disk, and only then to the books. Raises NotStoredError if there is no room for it."""
+    """Put the body on the disk, and only then book it; raises NotStoredError if there is no room for it."""
     try:
         files.check_picture(body)
     except errors.Refused:
@@ -126,7 +129,7 @@ def store_result(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstrea
         raise files.NotStoredError(str(error)) from error
     body.is_wanted = False
     try:
-        commit_with_retry(lambda: book_result(job, attempt, name, digest, size), lambda: claims.is_done(job))
+        commit_with_retry(book_result, _is_booked, job, attempt, name, digest, size)
     except claims.LostLeaseError:
         if attempts.has_ended(attempt) and not claims.has_result(job, name):
             quarantine.set_aside(name)  # given up as lost before it was stored; it was paid for
@@ -135,32 +138,32 @@ def store_result(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstrea
 
 def book_result(job: Job, attempt: Attempt, name: str, digest: str, size: int) -> None:
     """Book a stored result. If the charge can't be read or can't be right, a person looks at the header."""
-    with outcomes.booking(job, attempt):
-        if attempt.charged_microcredits is None and attempt.test and not outcomes.was_charged(attempt):
-            attempts.release(attempt)
-        elif attempt.charged_microcredits is None:
-            attempts.mark_in_doubt(attempt)
-        else:
-            attempts.book(attempt)
-        claims.finish(job, name=name, sha256=digest, size=size)
+    hold = decisions.hold_for(outcomes.charge_of(attempt), test=attempt.test)
+    with outcomes.counting_failures(job, attempt), claims.writing():
+        claims.finish(job, name=name, sha256=digest, size=size)  # first, since it looks at the fence
+        outcomes.resolve_hold(attempt, hold)
 
 
-def commit_with_retry(step: Callable[[], None], done: Callable[[], bool]) -> None:
-    """Commit what would otherwise leave a call or its charge unknown, also while the database restarts.
+def _is_booked(job: Job, *_: object) -> bool:
+    return claims.is_done(job)
 
-    done: tells after a failure whether the commit had gone through and only its confirmation was lost.
+
+def commit_with_retry(step: Callable[[*Args], None], is_done: Callable[[*Args], bool], *args: *Args) -> None:
+    """Commit a step that must not be left unknown, also while the database restarts.
+
+    is_done: asked after a failure, if the commit had gone through and only its confirmation was lost.
     """
     end = time.monotonic() + INSIST_SECONDS
-    failed = False
+    has_failed = False
     while True:
         try:
-            if not (failed and done()):
-                step()
-        except (OperationalError, InterfaceError) as error:
+            if not (has_failed and is_done(*args)):
+                step(*args)
+        except DATABASE_AWAY as error:
             if time.monotonic() > end:
                 raise
             log.warning("the database doesn't answer; a call waits for it", error=str(error).strip())
-            failed = True
+            has_failed = True
             close_old_connections()
             time.sleep(INSIST_STEP_SECONDS)
         else:

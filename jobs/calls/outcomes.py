@@ -1,18 +1,19 @@
-"""What it means for the books and for the job that a call brought no result.
+"""Book a call that brought no result, and move its job on, as ``jobs.calls.decisions`` says.
 
-A picture from the browser is tried again where that may help. A program's isn't: the program waits on an open
-connection, is told at once, and decides itself.
+A picture from the browser is tried again if that may help. A program's isn't: the program waits on an open
+connection, gets the error at once, and decides for itself.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
-from django.db import InterfaceError, OperationalError
 
 from accounts.ledger.operations import LedgerError
-from jobs.calls import attempts
+from jobs.calls import attempts, decisions
+from jobs.calls.decisions import Charge, Decision, Hold, Next
 from jobs.calls.upstream import Upstream
+from jobs.connections import DATABASE_AWAY
 from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.queue.claims import Reason
@@ -24,28 +25,33 @@ log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
 ROOM_WAIT_SECONDS = 60
-MAX_BOOKING_FAILURES = 3
-"""Each a lease apart, and with it perhaps another worker, or a mended one."""
+MAX_BOOKING_FAILURES = 3  # a lease apart, so perhaps by another worker, or one that was repaired
+REPEATED_MEMO = "interrupted; nobody outside charges for such a call"
 
-PASSING = (claims.LostLeaseError, OperationalError, InterfaceError)
-"""Somebody else has the job, or the database is away: nothing is wrong with the booking."""
+
+@contextmanager
+def counting_failures(job: Job, attempt: Attempt) -> Iterator[None]:
+    """Count a step that the database or a bug refuses, and give the attempt up after the last one.
+
+    The same step would be refused again at each lease, for ever. A person gets the attempt then, with all
+    that is known of the call. A lost lease, or a database that doesn't answer, says nothing against the
+    step.
+    """
+    before = dict(attempt.__dict__)
+    try:
+        yield
+    except Exception as error:
+        attempt.__dict__.update(before)  # the step was undone, and may be taken again
+        if not isinstance(error, (claims.LostLeaseError, *DATABASE_AWAY)):
+            _note_failure(job, attempt, f"{type(error).__name__}: {error}")
+        raise
 
 
 @contextmanager
 def booking(job: Job, attempt: Attempt) -> Iterator[None]:
-    """``queue.owned`` for every step that ends an attempt or takes it on.
-
-    Whatever the database or a bug refuses there would be refused again at each lease, for ever. So it is
-    counted on the attempt, and the last time a person gets it, with all that is known of the call.
-    """
-    try:
-        with claims.owned(job):
-            yield
-    except PASSING:
-        raise
-    except Exception as error:
-        _note_failure(job, attempt, f"{type(error).__name__}: {error}")
-        raise
+    """Open the transaction of a step that ends an attempt or takes it on; the job is surely ours in it."""
+    with counting_failures(job, attempt), claims.owned(job):
+        yield
 
 
 def _note_failure(job: Job, attempt: Attempt, why: str) -> None:
@@ -58,90 +64,120 @@ def _note_failure(job: Job, attempt: Attempt, why: str) -> None:
     log.error("a call couldn't be booked", attempt=str(attempt), failures=failures, error=why)
 
 
-def was_charged(attempt: Attempt) -> bool:
-    return bool(attempt.charged_header) and attempt.charged_microcredits != 0
+def charge_of(attempt: Attempt) -> Charge:
+    """Return the charge that the recorded answer names."""
+    return Charge.of(attempt.charged_header, attempt.charged_microcredits)
+
+
+def decide(attempt: Attempt, error: Exception, upstream: Upstream) -> Decision:
+    """Return what an error means for this attempt; raises the error itself if it is none of a call's."""
+    return decisions.decide(error, charge_of(attempt), test=attempt.test, billed=upstream.charges)
+
+
+def report(decision: Decision, error: Exception, upstream: Upstream) -> None:
+    """Log what an operator may have to act on, and distrust an upstream that made no sense."""
+    match decision.reason:
+        case Reason.ACCOUNT | Reason.NOT_PIXIAN:
+            log.error("calls wait for an operator", reason=decision.reason.value, upstream=str(error))
+            upstream.mark_unverified()
+        case Reason.UNREACHABLE:
+            log.warning("the upstream can't be reached", error=str(error))
+        case Reason.DISK_FULL:
+            log.error("no room for a result", error=str(error))
+        case Reason.SOURCE_LOST:
+            log.error("a source is gone from the storage", error=str(error))
 
 
 def postpone(
     job: Job, attempt: Attempt, reason: Reason, seconds: int, error: errors.ApiError | None = None
 ) -> None:
-    """Not processed: the same attempt goes again later, its hold stays."""
+    """Send the same attempt again later: it wasn't processed, and its hold stays."""
     with booking(job, attempt):
         attempts.unsend(attempt, error)
         claims.postpone(job, seconds, reason)
 
 
 def wait_for_room(job: Job, why: str) -> None:
-    """The answer is recorded and its body is whole, but can't be stored: the job goes on from there."""
+    """Postpone storing a result whose answer is recorded and whose body is whole."""
     with claims.owned(job):
         claims.postpone(job, ROOM_WAIT_SECONDS, Reason.RESULT_WAITS)
-    # Only now: another worker may have stored the body that this one doesn't find any more.
+    # Logged only now: another worker may have stored the body that this one no longer finds.
     log.error("a paid result waits for room on the disk", job=job.pk, error=why)
 
 
 def fail_without_charge(
     job: Job, attempt: Attempt, reason: Reason, error: errors.ApiError | None = None
 ) -> None:
-    """Not processed, and nobody here tries again: the same request is a new one from now on."""
+    """Fail a job that wasn't processed and isn't tried again; the same request is a new one from now on."""
     with booking(job, attempt):
         attempts.release(attempt, error)
         claims.fail(job, reason)
         _forget(job)
 
 
-def handle_error_response(job: Job, attempt: Attempt, error: errors.ApiError) -> None:
-    """An error answer. A charge is booked if one came, against all expectation."""
+def handle_error_response(job: Job, attempt: Attempt, decision: Decision, error: errors.ApiError) -> None:
+    """Book an error response. Against all expectation it may name a charge."""
+    out_of_time = isinstance(error, errors.OutOfTime)
+    seconds = (error.retry_after or 0) if out_of_time else STEP_SECONDS * attempt.number
     with booking(job, attempt):
-        if not was_charged(attempt):
-            attempts.release(attempt, error)
-        elif attempt.charged_microcredits is None:
-            attempts.mark_in_doubt(attempt, error)
-        else:
-            attempts.book(attempt, error)
-        if isinstance(error, errors.Refused | errors.Misdirected):
-            claims.fail(job, Reason.REFUSED)
-        else:
-            out_of_time = isinstance(error, errors.OutOfTime)
-            seconds = (error.retry_after or 0) if out_of_time else STEP_SECONDS * attempt.number
-            retry(job, Reason.SERVER_FAILED, seconds)
-            if not was_charged(attempt):
-                _forget(job)
+        end(job, attempt, decision, error, seconds=seconds)
 
 
 def handle_invalid_result(job: Job, attempt: Attempt, size: int) -> None:
-    """A 200 without a picture, of so many bytes: what it charged is booked, and a person looks where it
-    doesn't say."""
+    """Book a 200 whose body of this many bytes is no picture."""
     message = f"The answer was no picture: {_content_type(attempt)}, {size} bytes."
-    error = errors.ServerFailed(OK, 0, message)
     with booking(job, attempt):
-        if attempt.charged_microcredits is None:
-            attempts.mark_in_doubt(attempt, error)
-            claims.mark_in_doubt(job, Reason.NOT_A_PICTURE)
-        else:
-            attempts.book(attempt, error)
-            claims.fail(job, Reason.NOT_A_PICTURE)
+        decision = decisions.decide_invalid(charge_of(attempt))
+        end(job, attempt, decision, errors.ServerFailed(OK, 0, message))
 
 
 def handle_lost_response(job: Job, attempt: Attempt, upstream: Upstream) -> None:
-    """The answer, or its body, never reached us. What the headers said is the truth; without headers
-    nobody knows it, and a paid call is never repeated by itself."""
+    """Book a call whose answer or body never reached us, by what its recorded headers say."""
     with booking(job, attempt):
-        attempt.refresh_from_db()  # a worker that lost its lease may have brought the answer's head meanwhile
-        free = not upstream.charges or (attempt.test and not was_charged(attempt))
-        if free:
-            attempts.release(attempt, memo="interrupted; nobody outside charges for such a call")
-            retry(job, Reason.REPEATED, 0)
-            _forget(job)
-        elif attempt.charged_microcredits is None:
-            attempts.mark_in_doubt(attempt)
-            claims.mark_in_doubt(job, Reason.UNANSWERED)
-        else:
-            attempts.book(attempt)
-            claims.fail(job, Reason.RESULT_LOST)
+        # A worker that lost its lease may have recorded the answer's head meanwhile.
+        attempt.refresh_from_db()
+        decision = decide(attempt, errors.Unanswered(), upstream)
+        end(job, attempt, decision, memo=REPEATED_MEMO if decision.hold is Hold.RELEASE else "")
+
+
+def end(
+    job: Job,
+    attempt: Attempt,
+    decision: Decision,
+    error: errors.ApiError | None = None,
+    *,
+    seconds: int = 0,
+    memo: str = "",
+) -> None:
+    """End the attempt and move the job on as decided. Runs inside ``booking``.
+
+    seconds: until another attempt may begin. memo: for the transfer that gives the hold back.
+    """
+    resolve_hold(attempt, decision.hold, error, memo)
+    match decision.next:
+        case Next.FAIL:
+            claims.fail(job, decision.reason)
+        case Next.REVIEW:
+            claims.mark_in_doubt(job, decision.reason)
+        case Next.RETRY:
+            retry(job, decision.reason, seconds)
+            if decision.hold is Hold.RELEASE:
+                _forget(job)
+
+
+def resolve_hold(attempt: Attempt, hold: Hold, error: errors.ApiError | None = None, memo: str = "") -> None:
+    """End the attempt by what becomes of its hold."""
+    match hold:
+        case Hold.RELEASE:
+            attempts.release(attempt, error, memo=memo)
+        case Hold.SETTLE:
+            attempts.book(attempt, error)
+        case Hold.DISPUTE:
+            attempts.mark_in_doubt(attempt, error)
 
 
 def retry(job: Job, reason: Reason, seconds: int) -> None:
-    """Another attempt with its own hold, a bounded number of times. Runs inside ``queue.owned``."""
+    """Prepare another attempt with its own hold, a bounded number of times. Runs inside ``claims.owned``."""
     if job.is_direct:
         claims.fail(job, Reason.PASSED_ON)
         return
@@ -157,11 +193,10 @@ def retry(job: Job, reason: Reason, seconds: int) -> None:
 
 
 def _forget(job: Job) -> None:
-    """Nothing came of a program's request, so that it isn't a repetition if it comes again."""
+    # Nothing came of a program's request, so it isn't a repetition if it comes again.
     if job.is_direct:
         claims.forget_request(job)
 
 
 def _content_type(attempt: Attempt) -> str:
-    """As it came; the headers are recorded by now."""
     return next((value for name, value in attempt.headers if name.lower() == "content-type"), "no type")

@@ -1,4 +1,4 @@
-"""What a program is told, out of the rows: so that the first time and a repetition are told the same."""
+"""Respond to a program out of the rows, so that a repeated request gets the same response as the first."""
 
 from collections.abc import Iterable
 
@@ -15,31 +15,33 @@ RELAYED = (
     "X-Result-Size",
     "X-Input-Orientation",
 )
-"""What is passed on of an upstream's headers, verbatim. A list, since some names would give orders to a web
-server on the way."""
+"""The upstream's headers that are passed on, verbatim. Others may give orders to a web server on the way."""
 
 RETRY_SOON, RETRY_LATER = 5, 60
 """Seconds: after a failure that may pass by itself, and one that needs a person."""
 
 
-def headers(came: Iterable[Iterable[str]]) -> dict[str, str]:
-    """Of a 200. A type that no picture has is taken for bytes, so that no browser runs it."""
-    given = {name.lower(): value for name, value in came}
-    told = {name: given[name.lower()] for name in RELAYED if name.lower() in given}
-    if "content-encoding" not in given and "content-length" in given:
-        told["Content-Length"] = given["content-length"]
-    kind = given.get("content-type", "")
-    return told | {"Content-Type": kind if kind.startswith("image/") else "application/octet-stream"}
+def headers(upstream_headers: Iterable[Iterable[str]]) -> dict[str, str]:
+    """Return the headers of a 200, from the upstream's.
+
+    A content type that no picture has is replaced by that of bytes, so that no browser runs it.
+    """
+    received = {name.lower(): value for name, value in upstream_headers}
+    relayed = {name: received[name.lower()] for name in RELAYED if name.lower() in received}
+    if "content-encoding" not in received and "content-length" in received:
+        relayed["Content-Length"] = received["content-length"]
+    kind = received.get("content-type", "")
+    return relayed | {"Content-Type": kind if kind.startswith("image/") else "application/octet-stream"}
 
 
-def of_result(job: Job, came: Iterable[Iterable[str]]) -> dict[str, str]:
-    """Return the headers of a 200 that gives a job's result. came: the upstream's."""
-    told = headers(came)
-    return told | {"Content-Disposition": file_names.attachment(job.name_of_a(told["Content-Type"]))}
+def of_result(job: Job, upstream_headers: Iterable[Iterable[str]]) -> dict[str, str]:
+    """Return the headers of a 200 with a job's result, from the upstream's."""
+    relayed = headers(upstream_headers)
+    return relayed | {"Content-Disposition": file_names.attachment(job.name_of_a(relayed["Content-Type"]))}
 
 
 def of(job: Job) -> ApiError | None:
-    """The error that a program's ended job is answered with; None where there is a result."""
+    """Return the error response of a program's ended job; None if there is a result."""
     if job.state == Job.State.DONE:
         return None
     attempt = job.last_attempt
@@ -70,7 +72,7 @@ def cut_off() -> ApiError:
 
 
 def unknown() -> ApiError:
-    """It is in other hands now, or will be."""
+    """Return the response if another worker has the job now, or will have it."""
     return GatewayTimedOut(504, Code.TIMED_OUT, "It isn't known yet what became of the call.")
 
 
@@ -89,12 +91,12 @@ def result_waits() -> ApiError:
 
 
 def out_of_order() -> ApiError:
-    """Its account or its address: nothing that the program could mend."""
+    """Return the response if the upstream's account or address is wrong, which no program can mend."""
     return _busy("The service behind this one is out of order. Its operator has to look.", RETRY_LATER)
 
 
 def database_away() -> ApiError:
-    """It restarts, or all connections of this process are taken for longer than anybody waits."""
+    """Return the response if the database restarts, or all connections of this process are taken."""
     return _busy("The database behind this service doesn't answer at the moment.", RETRY_SOON)
 
 

@@ -1,4 +1,4 @@
-"""The one upstream that this instance pays: Pixian, the embedded engine, or whatever else speaks v2."""
+"""Connect to the one upstream that this instance pays: Pixian, the embedded engine, or another v2 server."""
 
 import httpx
 from django.conf import settings
@@ -10,31 +10,33 @@ EMBEDDED_URL = "http://engine"
 
 
 class Upstream:
-    """A client, whether a call costs money outside this house, and whether the address has proven itself.
+    """A client, and what is known of the server at its address.
 
-    charges: the embedded engine's calls don't, so that one of them whose answer was lost may be repeated.
+    charges: its calls cost money. The embedded engine's don't, so one whose answer was lost may be repeated.
     """
 
     def __init__(self, client: Client, *, charges: bool) -> None:
         self.client = client
         self.charges = charges
-        self._trusted = False
+        self._is_verified = False
 
     def ensure_verified(self) -> None:
-        """Before the first call, and after an answer that made no sense, ask for the account: it costs
-        nothing and tells whether address and secret are right. So a wrong setting leaves at most the calls
-        in flight in doubt, and not a whole queue. Raises what ``Client.account`` raises."""
-        if self.charges and not self._trusted:
+        """Ask for the account before the first call, and after an answer that made no sense.
+
+        It costs nothing and shows if address and secret are right. So a wrong setting leaves at most the
+        calls in flight in doubt, and not a whole queue. Raises what ``Client.account`` raises.
+        """
+        if self.charges and not self._is_verified:
             self.client.account()
-            self._trusted = True
+            self._is_verified = True
 
     def mark_unverified(self) -> None:
-        """Something odd came: no further call before ``ensure_verified`` has asked."""
-        self._trusted = False
+        """Let no further call be made before ``ensure_verified`` has asked: something odd came."""
+        self._is_verified = False
 
 
 def connect() -> Upstream:
-    """The upstream of the settings. No connection is made before the first call."""
+    """Return the upstream of the settings. It is connected to with the first call."""
     credentials = Credentials(settings.PIXIAN_API_ID, settings.PIXIAN_API_SECRET)
     if settings.PIXIAN_EMBEDDED:
         transport = httpx.HTTPTransport(uds=str(settings.PIXIAN_SOCKET), trust_env=False)

@@ -10,7 +10,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from jobs.intake.submit import Upload
-from jobs.renditions.decode_limit import ROOM
+from jobs.renditions.decode_limit import DECODING
 from pixian.imaging import decode
 from pixian.imaging.decode import Header
 from pixian.protocol import file_names
@@ -63,7 +63,7 @@ def check_picture(file: TemporaryUploadedFile, team_id: int) -> Header:
         sizes = {"size": filesizeformat(size), "limit": filesizeformat(MAX_UPLOAD_BYTES)}
         raise UploadRefusedError(message % sizes, TOO_LARGE)
     try:
-        return decode.check(cast("BinaryIO", file), partial(ROOM.taken, team_id))
+        return decode.check(cast("BinaryIO", file), partial(DECODING.reserve, team_id))
     except (Refused, ServerFailed) as error:
         raise _refusal(error) from error
 

@@ -123,7 +123,7 @@ def _queue(job: Job, user: User) -> None:
 def _begin_when_free(job: Job, worker: str, until: float) -> Attempt:
     refused = False
     while True:
-        with concurrency.line.turn(job.team_id, until, refused=refused):
+        with concurrency.call_limit.turn(job.team_id, until, refused=refused):
             try:
                 return _begin(job, worker)
             except CallLimitError:  # another call was faster

@@ -1,5 +1,8 @@
-"""The rows: a photo on its way (``job``), each paid call for it (``attempt``), whose turn it is (``turns``),
-the upstream's side (``account``), and the files' (``storage``)."""
+"""Declare the tables.
+
+Photos on their way are in ``job``, each paid call in ``attempt`` with its verdict in ``verdicts``, the
+queue's order in ``scheduling``, the upstream's side in ``upstream_account`` and the files' in ``storage``.
+"""
 
 from jobs.models.attempt import Attempt
 from jobs.models.job import Job

@@ -1,14 +1,15 @@
-"""One paid call, and what is known of it. ``jobs.calls.attempts`` changes its state."""
+"""One call to the upstream, and what is known of it. ``jobs.calls.attempts`` changes its state."""
 
 from __future__ import annotations
 
 from typing import Self
 
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import Func, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Transfer, User
+from jobs.models.verdicts import COLUMNS, CONTRADICTED, ending
 from pixian.protocol.credits import is_finer
 
 # As literals, for SQLite's partial index ``attempt_open``; see ``jobs.models.job``.
@@ -17,30 +18,30 @@ _ENDED = [Func(template="'booked'"), Func(template="'released'")]
 
 class AttemptQuerySet(models.QuerySet["Attempt"]):
     def for_review(self) -> Self:
-        """What a person has to look at: in doubt; charged above its hold, or otherwise than was decided, and
-        not looked at yet."""
+        """Select the attempts that a person has to look at.
+
+        They are in doubt, or were charged above their hold, or otherwise than a person decided, and nobody
+        has looked at that yet.
+        """
         # As a union of searches that an index answers each; joined by OR they'd read every attempt.
         in_doubt = Attempt.objects.filter(state=Attempt.State.IN_DOUBT).exclude(state__in=_ENDED)
         over = Transfer.objects.filter(kind=Func(template="'overage'"))
         above = Attempt.objects.filter(hold__in=over.values("hold"), reviewed_at=None)
         contradicted = Attempt.objects.filter(CONTRADICTED)
-        found = in_doubt.values("pk").union(above.values("pk"), contradicted.values("pk"))
-        return self.filter(pk__in=found)
+        waiting = in_doubt.values("pk").union(above.values("pk"), contradicted.values("pk"))
+        return self.filter(pk__in=waiting)
 
-
-CONTRADICTED = (
-    Q(doubt=Func(template="'late'"), answered_at__gt=F("reviewed_at"), charged_microcredits__isnull=False)
-    & ~Q(charged_microcredits=F("resolved_microcredits"))
-    & Q(state__in=["booked", "released"])
-)
-"""A person decided, and then the answer came after all and named another charge."""
+    def with_verdict(self) -> Self:
+        """Add the columns ``known``, ``held`` and ``booked``, in micro-credits, and ``verdict``."""
+        close, excess = ending(Transfer.Resolution.CLOSE), ending(Transfer.Resolution.EXCESS)
+        return self.annotate(close=close, excess=excess).annotate(**COLUMNS)
 
 
 class Attempt(models.Model):
     """One call to the upstream, at most one charge.
 
-    ``prepared → sent → answered → booked``, or *released* where nothing was charged, or *in doubt*. Its
-    hold is open in every state but *booked* and *released*.
+    ``prepared → sent → answered → booked``, or *released* if nothing was charged, or *in doubt*. Its hold
+    is open in every state but *booked* and *released*.
     """
 
     class State(models.TextChoices):
@@ -52,19 +53,19 @@ class Attempt(models.Model):
         IN_DOUBT = "in_doubt", _("in doubt")
 
     class Doubt(models.TextChoices):
-        """Why a person has to look, or had to."""
+        """The reason why a person has to look, or had to."""
 
-        UNANSWERED = "unanswered", _("no answer was recorded")
-        NO_CHARGE = "no_charge", _("the answer names no charge that can be read")
-        IMPLAUSIBLE = "implausible", _("the charge can't be right")
+        UNANSWERED = "unanswered", _("no response was recorded")
+        NO_CHARGE = "no_charge", _("the response states no readable charge")
+        IMPLAUSIBLE = "implausible", _("the charge is implausible")
         UNBOOKED = "unbooked", _("it couldn't be booked")
-        LATE = "late", _("the answer came after the call had been given up")
+        LATE = "late", _("the response came after the call was given up")
 
     job = models.ForeignKey("jobs.Job", on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=8, choices=State, default=State.PREPARED)
     sends = models.PositiveIntegerField(default=0)  # more than one after a 429 or without a connection
-    # None for a test, which is free.
+    # None for a test, which is free
     hold = models.OneToOneField(Transfer, on_delete=models.PROTECT, null=True, related_name="attempt")
     test = models.BooleanField(default=False)
 
@@ -76,7 +77,7 @@ class Attempt(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     headers = models.JSONField(default=list)  # [[name, value], …] as they came
     charged_header = models.CharField(max_length=200, null=True)  # noqa: DJ001 - absent isn't empty
-    charged_microcredits = models.BigIntegerField(null=True)  # null where the header can't be read
+    charged_microcredits = models.BigIntegerField(null=True)  # null if the header can't be read
     error_code = models.IntegerField(null=True)
     error_message = models.CharField(max_length=400, blank=True)
 
@@ -84,11 +85,16 @@ class Attempt(models.Model):
     booking_failures = models.PositiveSmallIntegerField(default=0)
     booking_error = models.CharField(max_length=400, blank=True)  # the last one
 
-    # What a person, or the upstream's balance, decided where the headers don't say.
+    # As a person, or the upstream's balance, decided if the headers don't say.
     resolved_microcredits = models.BigIntegerField(null=True)
     reviewed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="reviews")
     reviewed_at = models.DateTimeField(null=True)
     review_note = models.CharField(max_length=400, blank=True)
+
+    # Only after ``with_verdict``; see ``jobs.models.verdicts``.
+    held: int
+    booked: int
+    verdict: str
 
     objects = AttemptQuerySet.as_manager()
 
@@ -119,18 +125,10 @@ class Attempt(models.Model):
 
     @property
     def known_microcredits(self) -> int | None:
-        """What it cost: as a person decided, else as the header said; None where nobody knows yet."""
+        """The cost, as a person decided or else as the header said; None if nobody knows yet."""
         return self.charged_microcredits if self.resolved_microcredits is None else self.resolved_microcredits
 
     @property
     def is_rounded(self) -> bool:
         """The header names a part of a micro-credit, and the charge was rounded half up."""
         return self.charged_microcredits is not None and is_finer(self.charged_header or "")
-
-    @property
-    def is_contradicted(self) -> bool:
-        """As CONTRADICTED says in SQL."""
-        if self.doubt != self.Doubt.LATE or self.state not in (self.State.BOOKED, self.State.RELEASED):
-            return False
-        came_later = self.answered_at and self.reviewed_at and self.answered_at > self.reviewed_at
-        return bool(came_later) and self.charged_microcredits not in (None, self.resolved_microcredits)

@@ -1,4 +1,4 @@
-"""A photo on its way. ``jobs.queue.claims`` changes its state."""
+"""A photo, from its upload to its result. ``jobs.queue.claims`` changes its state."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import Func, Prefetch, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -18,32 +18,32 @@ from pixian.protocol import file_names
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 from pixian.protocol.options import Format, Options
 
-# As literals, since SQLite takes a partial index (``job_unfinished``) only where the query has its condition
-# word by word. Without it each look at the queue reads every job there ever was.
+# As literals, since SQLite uses a partial index (``job_unfinished``) only if the query has its condition word
+# by word. Without it each look at the queue reads every job there ever was.
 _UNFINISHED = [Func(template="'queued'"), Func(template="'running'")]
 
 
 class JobQuerySet(models.QuerySet["Job"]):
     def claimable(self, now: datetime) -> Self:
-        """Due, or left behind by a worker whose lease ran out."""
+        """Select the jobs that are due, or were left behind by a worker whose lease ran out."""
         due = Q(state=Job.State.QUEUED, run_after__lte=now)
         left_behind = Q(state=Job.State.RUNNING, lease_until__lt=now)
         return self.unfinished().filter(due | left_behind)
 
     def in_flight(self, now: datetime) -> Self:
-        """In the hands of a worker that is alive, as far as anybody knows."""
+        """Select the jobs whose worker holds a lease."""
         return self.unfinished().filter(state=Job.State.RUNNING, lease_until__gte=now)
 
     def unfinished(self) -> Self:
         return self.filter(state__in=_UNFINISHED)
 
     def in_state(self, state: str) -> Self:
-        """In a literal too, for ``job_not_done``: most jobs are done, and the others are few."""
-        found = self.filter(state=state)
-        return found if state == Job.State.DONE else found.exclude(state=Func(template="'done'"))
+        """Select the jobs in this state, by ``job_not_done`` if it isn't *done*: those are few."""
+        jobs = self.filter(state=state)
+        return jobs if state == Job.State.DONE else jobs.exclude(state=Func(template="'done'"))
 
     def before(self, job: Job) -> Self:
-        """The team's jobs whose turn comes before this waiting one's."""
+        """Select the team's jobs whose turn comes before this waiting one's."""
         sooner = Q(run_after__lt=job.run_after) | Q(run_after=job.run_after, pk__lt=job.pk)
         urgent = Q(priority__gt=job.priority) | (Q(priority=job.priority) & sooner)
         # The bound on the priority follows from ``urgent``. With it SQLite prefers ``job_unfinished`` to the
@@ -52,52 +52,61 @@ class JobQuerySet(models.QuerySet["Job"]):
         return waiting.filter(urgent, priority__gte=job.priority)
 
     def with_books(self) -> Self:
-        """With all that ``reconcile.books`` reads."""
-        return self.prefetch_related("attempts__hold__resolutions")
+        """Prefetch all that ``reconcile.books`` reads."""
+        return self.prefetch_related(Prefetch("attempts", Attempt.objects.with_verdict()))
 
 
 class Job(models.Model):
     class State(models.TextChoices):
         QUEUED = "queued", _("waiting")
-        RUNNING = "running", _("being cut out")
+        RUNNING = "running", _("processing")
         DONE = "done", pgettext_lazy("a job", "done")
         FAILED = "failed", _("failed")
         IN_DOUBT = "in_doubt", _("in doubt")
 
     class Reason(models.TextChoices):
-        """Why a job waits or ended as it did."""
+        """The reason why a job waits or ended as it did."""
 
         SLOW_DOWN = "slow_down", _("Pixian asked us to wait.")
         UNREACHABLE = "unreachable", _("The service can't be reached. We keep trying.")
-        SERVER_FAILED = "server_failed", _("The service failed. We try again.")
-        ACCOUNT = "account", _("The service refuses our account. An operator has to look; we keep trying.")
-        NOT_PIXIAN = "not_pixian", _("Something else than the service answers. An operator has to look.")
-        DISK_FULL = "disk_full", _("The disk is full. An operator has to make room; we keep trying.")
+        SERVER_FAILED = "server_failed", _("The service failed. We will try again.")
+        ACCOUNT = (
+            "account",
+            _("The service rejects our account. An operator needs to check it; we keep trying."),
+        )
+        NOT_PIXIAN = (
+            "not_pixian",
+            _("The configured address isn't a Pixian server. An operator needs to check it."),
+        )
+        DISK_FULL = "disk_full", _("The disk is full. An operator needs to free up space; we keep trying.")
         RESULT_WAITS = (
             "result_waits",
-            _("The result is safe, but the disk is full. An operator has to make room; we keep trying."),
+            _(
+                "The result is safe, but the disk is full. An operator needs to free up space; we keep "
+                "trying."
+            ),
         )
-        REPEATED = "repeated", _("The engine was interrupted. We start this picture again.")
-        REFUSED = "refused", _("The service refused the picture.")
+        REPEATED = "repeated", _("The engine was interrupted. We are starting this picture again.")
+        REFUSED = "refused", _("The service rejected the picture.")
         GAVE_UP = "gave_up", _("The service failed several times, so we stopped trying.")
-        NO_CREDITS = "no_credits", _("There weren't enough credits to try again.")
-        RESULT_LOST = "result_lost", _("The result was charged, but got lost on its way to us.")
-        NOT_A_PICTURE = "not_a_picture", _("The service answered, but not with a picture.")
-        NOT_CHARGED = "not_charged", _("The call got lost and wasn't charged.")
-        SOURCE_LOST = "source_lost", _("The picture's file is gone from the storage.")
-        PASSED_ON = "passed_on", _("The program was told why, and may ask again.")
-        INTERRUPTED = "interrupted", _("The program was cut off before anything was sent.")
-        NOT_BOOKED = "not_booked", _("What it cost couldn't be booked. A person has to look.")
-        UNANSWERED = "unanswered", _("The service never answered, so we don't know whether it charged.")
+        NO_CREDITS = "no_credits", _("There weren't enough credits to retry.")
+        RESULT_LOST = "result_lost", _("The result was charged, but was lost on its way to us.")
+        NOT_A_PICTURE = "not_a_picture", _("The service responded, but not with a picture.")
+        NOT_CHARGED = "not_charged", _("The call was lost and wasn't charged.")
+        SOURCE_LOST = "source_lost", _("The picture's file is missing from storage.")
+        PASSED_ON = "passed_on", _("The program received the error and may retry.")
+        INTERRUPTED = "interrupted", _("The program disconnected before anything was sent.")
+        NOT_BOOKED = "not_booked", _("The charge couldn't be booked. It needs to be reviewed.")
+        UNANSWERED = "unanswered", _("The service never responded, so we don't know whether it charged.")
 
     class Priority(models.IntegerChoices):
-        """Within a team; between teams turns are taken."""
+        """The order within a team; teams take turns."""
 
         BATCH = 0, _("batch")
-        API = 10, _("API")  # somebody's program is waiting
+        API = 10, _("API")  # a program is waiting
 
     class Origin(models.TextChoices):
-        """How it came in: dropped in a browser, or by a program that waits for the answer."""
+        """The way it came in: dropped in a browser, or sent by a program that waits for the result."""
 
         BROWSER = "browser", _("browser")
         API = "api", _("API")
@@ -170,12 +179,13 @@ class Job(models.Model):
 
     @property
     def is_direct(self) -> bool:
-        """A program waits for it on an open connection, and nobody takes it up again after a crash."""
+        """True if a program waits for it on an open connection, so that no worker makes its call."""
         return self.origin != self.Origin.BROWSER
 
     @property
     def priced_pixels(self) -> int:
-        """What is above ``max_pixels`` is shrunk before the work. The field was checked when it came."""
+        """The pixels that are priced: those above ``max_pixels`` are shrunk away before the work."""
+        # The field was checked when it came.
         cap = str(self.options.get("max_pixels", "")).strip() or MAX_PROCESSED_PIXELS
         return min(self.width * self.height, int(cap))
 
@@ -185,39 +195,40 @@ class Job(models.Model):
 
     @property
     def is_stalled(self) -> bool:
-        """Its worker hasn't been heard of for a whole lease; another one takes it up."""
+        """True if its worker hasn't renewed the lease in time; another worker claims it."""
         return self.state == self.State.RUNNING and bool(
             self.lease_until and self.lease_until < timezone.now()
         )
 
     @property
     def who(self) -> str:
-        """Whoever brought it in: a person, or a program and whose it is."""
+        """The person who brought it in, or the program and its owner."""
         return f"{self.api_key.name} ({self.created_by})" if self.api_key else str(self.created_by)
 
     @property
     def is_delta(self) -> bool:
-        """The result is told as what it adds to its original."""
+        """True if the result is only what it adds to its source."""
         return self._asked_for.output_format is Format.DELTA_PNG
 
     @property
     def keeps_frame(self) -> bool:
-        """The result lies on the original, point by point."""
+        """True if the result lies on the source, pixel by pixel."""
         return self._asked_for.keeps_frame(self.width, self.height)
 
     @property
     def result_type(self) -> str:
-        """The result's content type, as the upstream told it: a program may ask for JPEG."""
-        told = {name.lower(): value for name, value in self.last_attempt.headers}.get("content-type", "")
-        return told if told in file_names.ENDINGS else "image/png"
+        """The result's content type, as the upstream named it: a program may ask for JPEG."""
+        headers = {name.lower(): value for name, value in self.last_attempt.headers}
+        content_type = headers.get("content-type", "")
+        return content_type if content_type in file_names.ENDINGS else "image/png"
 
     @property
     def result_name(self) -> str:
-        """What a download is called."""
+        """The name of a download."""
         return self.name_of_a(self.result_type)
 
     def name_of_a(self, content_type: str) -> str:
-        """The name of a result of this type."""
+        """Return the name of a download of this type."""
         ending = file_names.ENDINGS.get(content_type, "png")
         return file_names.cut_out_name(self.name, ending, delta=self.is_delta)
 

@@ -1,4 +1,4 @@
-"""Whose turn it is, and who is at work. ``jobs.queue.claims`` writes the first two, workers the others."""
+"""Fair scheduling, and the processes at work. ``jobs.queue`` writes all but ``PeriodicTask``."""
 
 from django.db import models
 from django.utils import timezone
@@ -7,8 +7,10 @@ from accounts.models import Team
 
 
 class Turn(models.Model):
-    """When a team was last served. The team that has waited longest is next, however much others have
-    queued."""
+    """The time at which a team was last served.
+
+    The team that has waited longest is next, however much others have queued.
+    """
 
     team = models.OneToOneField(Team, on_delete=models.CASCADE, primary_key=True, related_name="turn")
     served_at = models.DateTimeField(default=timezone.now, db_index=True)
@@ -18,19 +20,21 @@ class Turn(models.Model):
 
 
 class Ramp(models.Model):
-    """One row, which every claim locks: since when calls have been made without a long break, from which
-    follows how many may be in flight over all workers (``pixian.client.ramp_up``)."""
+    """One row, which every claim locks: since when calls have been made without a long break.
+
+    From it follows how many may be in flight over all workers (``pixian.client.ramp_up``).
+    """
 
     began_at = models.DateTimeField(default=timezone.now)
     claimed_at = models.DateTimeField(default=timezone.now)
-    program_waited_at = models.DateTimeField(null=True)  # for a call, lately
+    program_waited_at = models.DateTimeField(null=True)  # when one last said that it waits for a call
 
     def __str__(self) -> str:
         return f"since {self.began_at}"
 
 
 class WorkerHeartbeat(models.Model):
-    """A process that renews its leases, for the health page. worker: the process's name."""
+    """A process that renews its leases, for the health page. worker: the name of the process."""
 
     class Kind(models.TextChoices):
         WORKER = "worker"
@@ -47,8 +51,10 @@ class WorkerHeartbeat(models.Model):
 
 
 class PeriodicTask(models.Model):
-    """Something to do now and then by one worker of all: whoever moves ``due_at`` on does it. ran_at: when it
-    last came to its end without an error."""
+    """A task that one worker of all runs now and then: the one that moves ``due_at`` on.
+
+    ran_at: when it last came to its end without an error.
+    """
 
     name = models.CharField(max_length=20, primary_key=True)
     due_at = models.DateTimeField()

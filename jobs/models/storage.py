@@ -1,4 +1,4 @@
-"""Whose files the storage holds, and how far the nightly reading of results has come."""
+"""Identify the instance that the stored files belong to, and track their nightly verification."""
 
 from uuid import uuid4
 
@@ -9,7 +9,7 @@ from jobs.models.job import Job
 
 
 class Instance(models.Model):
-    """The one row that says which folder of files belongs to this database: the folder holds the same id."""
+    """The single row that ties this database to a folder of files, which holds the same id."""
 
     id = models.UUIDField(primary_key=True, default=uuid4)
     only = models.BooleanField(default=True, unique=True)
@@ -23,7 +23,7 @@ class Instance(models.Model):
 
 
 class ResultRound(models.Model):
-    """One round of the nightly verification over all stored results, in the order of their jobs."""
+    """One pass of the nightly verification over all stored results, in the order of their jobs."""
 
     began_at = models.DateTimeField(default=timezone.now)
     last_job = models.BigIntegerField(default=0)
@@ -37,7 +37,7 @@ class ResultRound(models.Model):
 
 
 class DamagedResult(models.Model):
-    """A stored result that isn't what came from the upstream. It is read again every night."""
+    """A stored result that isn't what came from the upstream. It is checked again every night."""
 
     job = models.OneToOneField(Job, on_delete=models.CASCADE, primary_key=True, related_name="damage")
     found_at = models.DateTimeField(default=timezone.now)

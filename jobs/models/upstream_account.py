@@ -1,4 +1,4 @@
-"""What is known of the account at the upstream: its prices, its balance over time, what was bought."""
+"""Record what is known about the upstream account: prices, balances over time, purchases."""
 
 from typing import ClassVar, Self
 
@@ -12,40 +12,48 @@ from accounts.models import User
 
 class PriceQuerySet(models.QuerySet["Price"]):
     def of(self, upstream: str, api_id: str) -> Self:
-        """The prices of one account at one address."""
+        """Select the prices of one account at one address."""
         return self.filter(upstream=upstream, api_id=api_id)
 
     def highest(self, band: int) -> int:
-        """The highest charge per megapixel seen in this band or a larger one; 0 if none."""
+        """Return the highest charge per megapixel in this band or a larger one; 0 if none."""
         seen = self.filter(band__gte=band).aggregate(highest=Max("microcredits_per_megapixel"))
         return seen["highest"] or 0
 
-    @transaction.atomic
     def learn(self, upstream: str, api_id: str, band: int, rate: int, floor: int = 0) -> None:
         """Let a charge's rate raise the price, or count it towards lowering it (``Price.hear``).
 
         floor: what is held anyway. A price at or below it needn't fall, and busy workers needn't wait for
-        each other's turn at its row.
+        each other's turn at its row. So most charges cost one small query here.
         """
         here = self.of(upstream, api_id).filter(band=band)
-        known = here.first()
-        if known and not known.would_change(rate, floor):
+        known = here.values_list("microcredits_per_megapixel", "lower_charges").first()
+        if known and not _would_change(*known, rate, floor):
             return
-        if known is None:
-            self.get_or_create(
-                upstream=upstream, api_id=api_id, band=band, defaults={"microcredits_per_megapixel": rate}
-            )
-        price = here.select_for_update().get()  # read anew: another call may have taught it meanwhile
-        price.hear(rate)
-        price.save()
+        with transaction.atomic():
+            if known is None:
+                self.get_or_create(
+                    upstream=upstream, api_id=api_id, band=band, defaults={"microcredits_per_megapixel": rate}
+                )
+            price = here.select_for_update().get()  # read anew: another call may have taught it meanwhile
+            price.hear(rate)
+            price.save()
+
+
+def _would_change(price: int, lower_charges: int, rate: int, floor: int) -> bool:
+    """Tell if ``Price.hear`` would change the row to some effect."""
+    if rate > price:
+        return True
+    is_confirmed = rate == price and not lower_charges
+    return price > floor and not is_confirmed
 
 
 class Price(models.Model):
     """The charge per megapixel to expect for one band of sizes (``jobs.calls.pricing``) by one account.
 
-    It is the highest rate that a charge has taught. Once FADES_AFTER charges in a row were lower, it falls to
-    the highest of those, so that an odd charge isn't held for ever. An operator can make it forgotten.
-    ``manage.py verify`` looks whether it lies within what the attempts taught.
+    It is the highest rate of any charge. After FADES_AFTER lower charges in a row it falls to the highest of
+    those, so that one unusual charge isn't held for ever. An operator can reset it. ``manage.py verify``
+    checks it against the attempts.
     """
 
     FADES_AFTER: ClassVar[int] = 20
@@ -68,13 +76,6 @@ class Price(models.Model):
     def __str__(self) -> str:
         return f"{self.upstream}: {self.microcredits_per_megapixel} in band {self.band}"
 
-    def would_change(self, rate: int, floor: int) -> bool:
-        """Whether ``hear`` would change the row to some effect."""
-        if rate > self.microcredits_per_megapixel:
-            return True
-        is_confirmed = rate == self.microcredits_per_megapixel and not self.lower_charges
-        return self.microcredits_per_megapixel > floor and not is_confirmed
-
     def hear(self, rate: int) -> None:
         """Take a charge's rate into account."""
         if rate >= self.microcredits_per_megapixel:
@@ -87,7 +88,7 @@ class Price(models.Model):
 
 
 class BalanceSnapshot(models.Model):
-    """What the account endpoint said. The balance is of some moment between the two times."""
+    """A response of the account endpoint. The balance is of some moment between the two times."""
 
     upstream = models.CharField(max_length=200)
     asked_at = models.DateTimeField()
@@ -104,8 +105,10 @@ class BalanceSnapshot(models.Model):
 
 
 class Purchase(models.Model):
-    """Credits that came onto the account at the upstream, or (below zero) left it other than by a call:
-    bought, given, expired. Entered by a person, and corrected by another entry."""
+    """Credits that came onto the account at the upstream, or (below zero) left it other than by a call.
+
+    Bought, given or expired. Entered by a person, and corrected by another entry.
+    """
 
     upstream = models.CharField(max_length=200)
     bought_at = models.DateTimeField(_("when"), default=timezone.now)
@@ -123,7 +126,7 @@ class Purchase(models.Model):
 
 
 class Verification(models.Model):
-    """What ``jobs.audit.verify`` found when it ran."""
+    """The findings of one run of ``jobs.audit.verify``."""
 
     at = models.DateTimeField(default=timezone.now)
     findings = models.JSONField(default=list)  # [[number of the invariant, sentence], …]

@@ -1,16 +1,17 @@
-"""The queue is the Job table: every change of a job's state is here.
+"""Claim jobs, and change their states. The queue is the Job table, and every change of a state is here.
 
 A worker owns a job by its *lease*, which a heartbeat renews, and by its *fence*, a number that rises with
-each claim: whoever was frozen past its lease finds the fence moved on, and changes nothing any more.
+each claim: a worker that was frozen past its lease finds the fence moved on, and changes nothing any more.
 
 Teams take turns, so that 5,000 jobs of one don't delay one job of another; within a team programs go before
 batches. ``jobs.queue.concurrency`` bounds the calls in flight over all workers and hosts.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -20,15 +21,31 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from accounts.models import Team
-from jobs.models import Job, Turn
+from jobs import plain_sql
+from jobs.models import Job, Ramp
+from jobs.models.job import JobQuerySet
 from jobs.queue import concurrency
 
 State = Job.State
 Reason = Job.Reason
 
-TEAMS_TRIED = 5
+MAX_TEAMS_TRIED = 5
 
 CallLimitError = concurrency.CallLimitError
+
+# In plain SQL, so that a job is chosen, leased and read in one statement: all other workers wait for it.
+CLAIM = """
+UPDATE jobs_job SET state = 'running', worker = %s, fence = fence + 1, lease_until = %s, updated_at = %s
+WHERE id = ({choice}) RETURNING *
+"""
+SERVE = """
+INSERT INTO jobs_turn (team_id, served_at) VALUES (%s, %s)
+ON CONFLICT (team_id) DO UPDATE SET served_at = excluded.served_at
+"""
+MINE = "SELECT id FROM jobs_job WHERE id = %s AND fence = %s AND state = 'running'"
+"""Of one claim, by the job and its fence."""
+
+NOW, LIMIT = datetime(9999, 1, 1, tzinfo=UTC), -1  # placeholders in a query that is built once
 
 _one_writer = threading.Lock()
 
@@ -38,159 +55,219 @@ class LostLeaseError(Exception):
 
 
 def any_claimable() -> bool:
-    """Whether a claim is worth its write lock."""
+    """Tell if a claim is worth its write lock."""
     return Job.objects.claimable(timezone.now()).exists()
 
 
 def claimable_count() -> int:
-    """How many jobs a claim could be had for now."""
+    """Return how many jobs could be claimed now."""
     free = max(0, concurrency.free_calls())
     return Job.objects.claimable(timezone.now())[:free].count()
 
 
 def claim(worker: str) -> Job | None:
-    """Take the job whose turn it is, or None: nothing is due, or enough calls are in flight.
+    """Claim the next job; None if nothing is due, or enough calls are in flight."""
+    return next(iter(claim_each([worker])), None)
 
-    One short transaction. The ramp's row is locked first, so that two claims can't both take the last
-    free call, nor the same turn.
+
+def claim_each(workers: Sequence[str]) -> list[Job]:
+    """Claim a job for each worker, as far as jobs are due and calls are free.
+
+    One short transaction. The ramp's row is locked first, so that two claims can't both take the last free
+    call, nor the same turn.
     """
-    with _writing():
+    jobs: list[Job] = []
+    with writing():
         ramp = concurrency.locked()
-        now = timezone.now()  # after the wait for the lock: a lease mustn't be half over when it begins
-        job = _next(now) if concurrency.worker_may_begin(ramp, now) else None
-        if job is None:
-            return None
-        _change(job, **_running(worker, job.fence + 1, now), updated_at=now)
-        if not Turn.objects.filter(team=job.team_id).update(served_at=now):
-            Turn.objects.create(team=job.team, served_at=now)
-        concurrency.record(ramp, now)
-    return job
+        for worker in workers:
+            now = timezone.now()  # after the wait for the lock: a lease mustn't be half over when it begins
+            job = _claim_next(worker, ramp, now)
+            if job is None:
+                break
+            concurrency.record(ramp, now)
+            # Two jobs of one transaction are two turns, also on a clock that stands still between them.
+            _serve(job.team_id, now + timedelta(microseconds=len(jobs)))
+            jobs.append(job)
+    return jobs
+
+
+def _claim_next(worker: str, ramp: Ramp, now: datetime) -> Job | None:
+    """Claim the most urgent job of the team that has waited longest."""
+    skips_locked = connection.features.has_select_for_update_skip_locked
+    for place in range(MAX_TEAMS_TRIED if skips_locked else 1):
+        # Locked by others: a job that its stale worker is just ending, after its lease ran out.
+        leaves_one = concurrency.program_waits(ramp, now)
+        choice, params = _choice(_next, JobQuerySet.claimable, place, leaves_one)
+        adapted = {_adapt(NOW): _adapt(now), LIMIT: concurrency.limit(ramp, now)}
+        lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
+        values = [worker, _adapt(lease_until), _adapt(now), *(adapted.get(param, param) for param in params)]
+        sql = CLAIM.format(choice=plain_sql.locking(choice, skips_locked=skips_locked))
+        if claimed := list(Job.objects.raw(sql, values)):
+            return claimed[0]
+    return None
+
+
+def _adapt(moment: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
+def _serve(team_id: int, served_at: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(SERVE, [team_id, _adapt(served_at)])
+
+
+@cache
+def _choice(
+    choose: Callable[[datetime, int], JobQuerySet],
+    _claimable: object,
+    place: int,
+    leaves_one: bool,  # noqa: FBT001
+) -> tuple[str, tuple[Any, ...]]:
+    """Return the SQL that chooses a job, and its parameters with placeholders.
+
+    Built once, since that costs more than the rest of a claim. All functions that it depends on are
+    arguments, so that an experiment that replaces one gets a query of its own.
+    """
+    jobs = concurrency.within_limit(choose(NOW, place), NOW, LIMIT, leaves_one=leaves_one)
+    sql, params = jobs.values("pk")[:1].query.sql_with_params()
+    return sql, tuple(params)
+
+
+def _next(now: datetime, place: int) -> JobQuerySet:
+    """Return a query of the most urgent job of the team in this place of the line, from 0."""
+    claimable = Job.objects.claimable(now)
+    served = F("turn__served_at").asc(nulls_first=True)
+    waiting = Team.objects.filter(Exists(claimable.filter(team=OuterRef("pk")))).order_by(served, "pk")
+    team = waiting.values("pk")[place : place + 1]
+    return claimable.filter(team=team).order_by("-priority", "run_after", "pk")
 
 
 def reclaim(worker: str) -> Job | None:
-    """Take a program's job that its web process left behind, or None. Ending it makes no call, so that it
-    needs no free one, and a web process can do it where no worker runs."""
+    """Claim a program's job that its web process left behind, or return None.
+
+    Ending it makes no call, so it needs no free one, and a web process can do it even if no worker runs.
+    """
     now = timezone.now()
     left = Job.objects.claimable(now).filter(state=State.RUNNING).exclude(origin=Job.Origin.BROWSER)
     if not left.exists():
         return None
-    with _writing():
-        skips = connection.features.has_select_for_update_skip_locked
-        job = left.order_by("lease_until").select_for_update(skip_locked=skips).first()
+    with writing():
+        skips_locked = connection.features.has_select_for_update_skip_locked
+        job = left.order_by("lease_until").select_for_update(skip_locked=skips_locked).first()
         if job:
-            now = timezone.now()  # after the wait for the lock, as in ``claim``
+            now = timezone.now()  # after the wait for the lock, as in ``claim_each``
             _change(job, **_running(worker, job.fence + 1, now), updated_at=now)
     return job
 
 
 def claim_columns(worker: str) -> dict[str, Any]:
-    """The fields of a job that is made for a program: claimed by whoever makes it. ``admit`` it then."""
+    """Return the fields of a new job that is claimed by the web process that makes it. ``admit`` it then."""
     return _running(worker, 1, timezone.now())
 
 
 def admit() -> None:
-    """Let the call be made for which this transaction has made a job; raises NoSlotError where enough calls
-    are in flight. Last of all in its transaction, since everybody waits for the ramp's row."""
+    """Let the new job of this transaction make its call; raises CallLimitError if enough are in flight.
+
+    Last of all in its transaction, since everybody waits for the ramp's row.
+    """
     ramp, now = concurrency.locked(), timezone.now()
     if not concurrency.program_may_begin(ramp, now):
         raise CallLimitError
     concurrency.record(ramp, now)
 
 
-def _next(now: datetime) -> Job | None:
-    """The most urgent job of the team that has waited longest, locked."""
-    theirs = Job.objects.claimable(now).filter(team=OuterRef("pk"))
-    served = F("turn__served_at").asc(nulls_first=True)
-    for team in Team.objects.filter(Exists(theirs)).order_by(served, "pk")[:TEAMS_TRIED]:
-        ready = Job.objects.claimable(now).filter(team=team).order_by("-priority", "run_after", "pk")
-        # Locked by others: a job that its stale worker is just ending, after its lease ran out.
-        job = ready.select_for_update(
-            skip_locked=connection.features.has_select_for_update_skip_locked
-        ).first()
-        if job:
-            job.team = team
-            return job
-    return None
-
-
 def heartbeat(job_pk: int, fence: int) -> bool:
-    """Renew a lease; False where the job isn't this claim's any more."""
+    """Renew a lease; False if the job isn't this claim's any more."""
     lease_until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-    mine = Job.objects.filter(pk=job_pk, fence=fence, state=State.RUNNING)
-    return bool(mine.update(lease_until=lease_until))
+    owned_jobs = Job.objects.filter(pk=job_pk, fence=fence, state=State.RUNNING)
+    return bool(owned_jobs.update(lease_until=lease_until))
+
+
+def check_owned(job: Job) -> None:
+    """Lock the job's row; raise LostLeaseError unless the job is still this claim's."""
+    with connection.cursor() as cursor:
+        cursor.execute(plain_sql.locking(MINE), [job.pk, job.fence])
+        if cursor.fetchone() is None:
+            raise LostLeaseError(str(job.pk))
 
 
 @contextmanager
 def owned(job: Job) -> Iterator[None]:
-    """A transaction in which the job is surely this claim's; raises LostLeaseError otherwise.
+    """Open a transaction in which the job is surely this claim's; raises LostLeaseError otherwise.
 
     The row is locked, so nobody can claim it before the transaction ends.
     """
-    with _writing():
-        mine = Job.objects.select_for_update().filter(pk=job.pk, fence=job.fence, state=State.RUNNING)
-        if not mine.exists():
-            raise LostLeaseError(str(job.pk))
+    with writing():
+        check_owned(job)
         yield
 
 
 @contextmanager
 def locked(job: Job) -> Iterator[None]:
-    """A transaction in which nobody else ends the job's attempts, whoever has it by now."""
-    with _writing():
+    """Open a transaction in which nobody else ends the job's attempts, whoever has claimed it by now."""
+    with writing():
         Job.objects.select_for_update().get(pk=job.pk)
         yield
 
 
-def _running(worker: str, fence: int, now: datetime) -> dict[str, Any]:
-    lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
-    return {"state": State.RUNNING, "worker": worker, "fence": fence, "lease_until": lease_until}
+@contextmanager
+def writing() -> Iterator[None]:
+    """Open a transaction that writes.
+
+    SQLite lets in one writer at a time, and those it keeps waiting sleep and look again, later and later;
+    so the threads of a process queue up before it.
+    """
+    with _one_writer if connection.vendor == "sqlite" else nullcontext(), transaction.atomic():
+        yield
 
 
 def is_done(job: Job) -> bool:
-    """Whether the database has this claim's result."""
+    """Tell if the database has this claim's result."""
     return Job.objects.filter(pk=job.pk, fence=job.fence, state=State.DONE).exists()
 
 
 def has_result(job: Job, name: str) -> bool:
-    """Whether this file is the job's, whoever finished it."""
+    """Tell if this file is the job's result, whoever finished it."""
     return Job.objects.filter(pk=job.pk, result=name).exists()
 
 
 def postpone(job: Job, seconds: float, reason: Reason) -> None:
-    """Back into the queue, not before so many seconds have passed."""
+    """Put the job back into the queue, due once this many seconds have passed."""
     _release(job, State.QUEUED, reason, run_after=timezone.now() + timedelta(seconds=seconds))
 
 
 def finish(job: Job, *, name: str, sha256: str, size: int) -> None:
-    """The result is stored and its charge is dealt with."""
+    """Mark the job as done: its result is stored."""
     _release(job, State.DONE, None, result=name, result_sha256=sha256, result_bytes=size)
 
 
 def fail(job: Job, reason: Reason) -> None:
-    """Ended without a result."""
+    """End the job without a result."""
     _release(job, State.FAILED, reason)
 
 
 def mark_in_doubt(job: Job, reason: Reason) -> None:
-    """Ended until a person, or the upstream's balance, tells whether the call was charged."""
+    """End the job until a person, or the upstream's balance, says if the call was charged."""
     _release(job, State.IN_DOUBT, reason)
 
 
 def requeue(job: Job) -> bool:
-    """A failed job once more; False where it isn't failed any more."""
+    """Queue a failed job once more; False if it isn't failed any more."""
     failed = Job.objects.filter(pk=job.pk, state=State.FAILED)
     now = timezone.now()
     return bool(failed.update(state=State.QUEUED, reason="", run_after=now, updated_at=now))
 
 
 def forget_request(job: Job) -> None:
-    """The same request is a new one from now on: nothing came of this, and nothing was charged."""
+    """Let the same request be a new one from now on: nothing came of this one, and nothing was charged."""
     _change(job, request_id=uuid4())
 
 
 def resolve(job: Job, *, charged: bool, result: dict[str, Any] | None = None) -> None:
-    """Somebody found out what a job in doubt has cost; it can be tried again from now on. A job that has
-    its result stays done, and one whose result was only stored (``result``: its columns) gets it now."""
+    """End a job in doubt, now that its cost is known; from now on it can be tried again.
+
+    A job that has its result stays done. result: the columns of a result that was stored and not booked.
+    """
     in_doubt = Job.objects.filter(pk=job.pk, state=State.IN_DOUBT)
     if result:
         in_doubt.update(state=State.DONE, reason="", updated_at=timezone.now(), **result)
@@ -200,24 +277,21 @@ def resolve(job: Job, *, charged: bool, result: dict[str, Any] | None = None) ->
 
 
 def _release(job: Job, state: State, reason: Reason | None, **changes: Any) -> None:
-    mine = Job.objects.filter(pk=job.pk, fence=job.fence, state=State.RUNNING)
     changes |= {"state": state, "reason": reason or "", "lease_until": None, "updated_at": timezone.now()}
-    if not mine.update(**changes):
+    owned = "id = %s AND fence = %s AND state = 'running'"
+    if not plain_sql.update(Job, changes, owned, [job.pk, job.fence]):
         raise LostLeaseError(str(job.pk))
     for name, value in changes.items():
         setattr(job, name, value)
 
 
+def _running(worker: str, fence: int, now: datetime) -> dict[str, Any]:
+    lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
+    return {"state": State.RUNNING, "worker": worker, "fence": fence, "lease_until": lease_until}
+
+
 def _change(job: Job, **changes: Any) -> None:
-    """Of a job whose row is locked."""
+    """Change a job whose row is locked."""
     Job.objects.filter(pk=job.pk).update(**changes)
     for name, value in changes.items():
         setattr(job, name, value)
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    """A transaction that writes. SQLite lets in one writer at a time, and those it keeps waiting sleep and
-    look again later and later; so the threads of a process queue up before it."""
-    with _one_writer if connection.vendor == "sqlite" else nullcontext(), transaction.atomic():
-        yield

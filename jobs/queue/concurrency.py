@@ -1,8 +1,8 @@
-"""How many calls may be in flight, over all workers, gateways and hosts (``pixian.client.ramp_up``), and
-whose turn the next one is: a worker's or a program's.
+"""Bound the calls in flight over all workers, gateways and hosts (``pixian.client.ramp_up``).
 
-Programs go before batches, whose next picture can wait a little. So while a program waits for a call, workers
-begin none besides the one that they always may have; and programs leave that one to them.
+The next free call is a worker's or a program's. Programs go before batches, whose next picture can wait a
+little: while a program waits for a call, workers begin none besides the one that they may always have; and
+programs leave that one to them.
 """
 
 import threading
@@ -13,18 +13,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Count, Exists, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import LessThan
 from django.utils import timezone
 
+from jobs import plain_sql
 from jobs.connections import give_back
 from jobs.models import Job, Ramp
+from jobs.models.job import JobQuerySet
 from pixian.client.ramp_up import STEP_SECONDS, allowed
 
 RECORDED_EVERY = timedelta(seconds=1)
-WAITS_FOR = timedelta(seconds=2)
-"""A program that waits says so again before this is over."""
+WAITS_FOR = timedelta(seconds=2)  # a waiting program says so again before this is over
 
-LOOK_AGAIN_SECONDS = 0.5
-"""A call that ends in this process wakes those who wait. This is for calls of workers and other processes."""
+RECHECK_SECONDS = 0.5
+"""A call that ends in this process wakes those that wait. Calls of workers and of other processes don't."""
 
 
 class CallLimitError(Exception):
@@ -32,63 +36,85 @@ class CallLimitError(Exception):
 
 
 def free_calls() -> int:
-    """Calls that may be begun now; zero or below where enough are in flight."""
+    """Return how many calls may begin now; zero or below if enough are in flight."""
     now = timezone.now()
-    return _free(_resumed(Ramp.objects.first() or Ramp(), now), now)
+    return _free(Ramp.objects.first() or Ramp(), now)
 
 
 def locked() -> Ramp:
-    """The ramp, locked to the end of the transaction."""
-    return Ramp.objects.select_for_update().get_or_create(pk=1)[0]
+    """Return the ramp, locked to the end of the transaction."""
+    rows = list(Ramp.objects.raw(plain_sql.locking("SELECT * FROM jobs_ramp WHERE id = 1")))
+    return rows[0] if rows else Ramp.objects.select_for_update().get_or_create(pk=1)[0]
 
 
-def worker_may_begin(ramp: Ramp, now: datetime) -> bool:
-    """Whether a worker may begin a call now."""
-    if _free(_resumed(ramp, now), now) <= 0:
-        return False
-    asked = ramp.program_waited_at
-    return asked is None or now - asked > WAITS_FOR or not _workers_calls(now)
+def within_limit(jobs: JobQuerySet, now: datetime, limit: int, *, leaves_one: bool) -> JobQuerySet:
+    """Return the query of jobs, empty unless a worker may begin a call when it runs.
+
+    A part of the query that claims, since it counts only once the ramp is locked, and every worker waits
+    for it.
+    """
+    calls = Job.objects.in_flight(now).order_by().values(one=Value(1)).annotate(calls=Count("pk"))
+    in_flight = Coalesce(Subquery(calls.values("calls")), 0)
+    jobs = jobs.filter(LessThan(in_flight, limit))
+    return jobs.filter(~Exists(_calls_of_workers(now))) if leaves_one else jobs
+
+
+def program_waits(ramp: Ramp, now: datetime) -> bool:
+    """Tell if a program waits for a call, so that workers keep to a single one."""
+    waited = ramp.program_waited_at
+    return waited is not None and now - waited <= WAITS_FOR
 
 
 def program_may_begin(ramp: Ramp, now: datetime) -> bool:
-    """Whether a program's call that is counted already, as the last of those in flight, may be begun."""
-    free = _free(_resumed(ramp, now), now)
-    return free > 0 or (free == 0 and (_workers_calls(now) or not Job.objects.claimable(now).exists()))
+    """Tell if a program's call may begin that already counts as the last of those in flight."""
+    return _leaves_one_to_workers(_free(ramp, now), now)
 
 
 def seems_free(trying: int) -> bool:
-    """Whether a program's call is worth its write lock, while so many others of this process try too."""
+    """Tell if a program's call is worth its write lock while so many others of this process try too."""
     now = timezone.now()
-    free = _free(_resumed(Ramp.objects.first() or Ramp(), now), now) - trying - 1
-    return free > 0 or (free == 0 and (_workers_calls(now) or not Job.objects.claimable(now).exists()))
+    free = _free(Ramp.objects.first() or Ramp(), now) - trying - 1
+    return _leaves_one_to_workers(free, now)
 
 
 def record(ramp: Ramp, now: datetime) -> None:
-    """A call begins."""
+    """Record that a call begins now."""
+    _restart_after_break(ramp, now)
     if now - ramp.claimed_at > RECORDED_EVERY:
         ramp.claimed_at = now
         ramp.save(update_fields=["began_at", "claimed_at"])
 
 
 def note_waiting() -> None:
-    """A program waits for a call."""
+    """Record that a program waits for a call."""
     Ramp.objects.filter(pk=1).update(program_waited_at=timezone.now())
 
 
-def _workers_calls(now: datetime) -> bool:
-    return Job.objects.in_flight(now).filter(origin=Job.Origin.BROWSER).exists()
+def _leaves_one_to_workers(free: int, now: datetime) -> bool:
+    """Tell if a program's call leaves this many calls free, or the last one isn't a worker's to begin."""
+    if free:
+        return free > 0
+    return _calls_of_workers(now).exists() or not Job.objects.claimable(now).exists()
 
 
-def _resumed(ramp: Ramp, now: datetime) -> Ramp:
-    """After a break as long as one of its steps the ramp begins anew."""
-    if now - ramp.claimed_at > timedelta(seconds=STEP_SECONDS):
-        ramp.began_at = now
-    return ramp
+def _calls_of_workers(now: datetime) -> JobQuerySet:
+    return Job.objects.in_flight(now).filter(origin=Job.Origin.BROWSER)
 
 
 def _free(ramp: Ramp, now: datetime) -> int:
-    since = (now - ramp.began_at).total_seconds()
-    return allowed(since, settings.CALLS_IN_FLIGHT) - Job.objects.in_flight(now).count()
+    return limit(ramp, now) - Job.objects.in_flight(now).count()
+
+
+def limit(ramp: Ramp, now: datetime) -> int:
+    """Return how many calls may be in flight."""
+    _restart_after_break(ramp, now)
+    return allowed((now - ramp.began_at).total_seconds(), settings.CALLS_IN_FLIGHT)
+
+
+def _restart_after_break(ramp: Ramp, now: datetime) -> None:
+    """Begin the ramp anew after a break as long as one of its steps."""
+    if now - ramp.claimed_at > timedelta(seconds=STEP_SECONDS):
+        ramp.began_at = now
 
 
 @dataclass(eq=False)
@@ -97,11 +123,11 @@ class _Ticket:
     number: int
 
 
-class WaitingLine:
-    """The programs' calls of this process that wait until they may be begun.
+class CallLimit:
+    """Let the programs' calls of this process wait until they may begin.
 
-    Teams take turns, so a call doesn't wait for all calls of another team that came before it. Only the first
-    in line looks at the database, and no hold is written meanwhile.
+    Teams take turns, so a call doesn't wait for all calls of another team that came before it. Only the
+    first in line asks the database, and no hold is written meanwhile.
     """
 
     def __init__(self) -> None:
@@ -117,8 +143,8 @@ class WaitingLine:
     def turn(self, team: int, until: float, *, refused: bool = False) -> Iterator[None]:
         """Wait until a call seems free, and keep the next one in line from counting on the same one.
 
-        A call that wasn't refused yet doesn't line up while nobody waits. until: on the monotonic clock.
-        Raises NoSlotError if there is none by then.
+        A call that wasn't refused yet doesn't line up while no other waits. until: on the monotonic clock.
+        Raises CallLimitError if no call is free by then.
         """
         if refused or self._waiting or not seems_free(0):
             self._line_up(team, until)
@@ -129,8 +155,8 @@ class WaitingLine:
         finally:
             self._change(None, trying=-1)
 
-    def look(self) -> None:
-        """A call of this process has ended."""
+    def recheck(self) -> None:
+        """Wake the first in line: a call of this process has ended."""
         self._change(None, trying=0)
 
     def _line_up(self, team: int, until: float) -> None:
@@ -157,21 +183,21 @@ class WaitingLine:
             self._changed.notify_all()
 
     def _wait(self, ticket: _Ticket, until: float) -> None:
-        last_asked = 0.0
+        last_noted = 0.0
         while True:
             changes, trying = self._become_first(ticket, until)
             if seems_free(trying):
                 return
             if time.monotonic() >= until:
                 raise CallLimitError
-            if time.monotonic() - last_asked > WAITS_FOR.total_seconds() / 4:
+            if time.monotonic() - last_noted > WAITS_FOR.total_seconds() / 4:
                 note_waiting()
-                last_asked = time.monotonic()
-            self._wait_for_change(changes, min(LOOK_AGAIN_SECONDS, until - time.monotonic()))
+                last_noted = time.monotonic()
+            self._wait_for_change(changes, min(RECHECK_SECONDS, until - time.monotonic()))
 
     def _become_first(self, ticket: _Ticket, until: float) -> tuple[int, int]:
-        """Return the count of changes so far, and how many calls are being tried."""
-        give_back()  # the connection: those who are done need one to say so
+        """Wait to be first in line; return the count of changes so far, and of the calls being tried."""
+        give_back()  # the connection: a call that ends needs one to do so
         with self._changed:
             if not self._changed.wait_for(lambda: self._first() is ticket, until - time.monotonic()):
                 raise CallLimitError
@@ -186,4 +212,4 @@ class WaitingLine:
         return min(self._waiting, key=lambda t: (self._last_turns.get(t.team, 0), t.number))
 
 
-line = WaitingLine()
+call_limit = CallLimit()

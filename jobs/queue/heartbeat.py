@@ -1,4 +1,4 @@
-"""What one process has in hand: a heartbeat keeps the leases of its jobs."""
+"""Renew the leases of the jobs that a process has in hand."""
 
 import os
 import socket
@@ -8,33 +8,38 @@ from contextlib import contextmanager, suppress
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import close_old_connections, connection
 
+from jobs.connections import DATABASE_AWAY
 from jobs.models import Job
 from jobs.queue import claims
 
 log = structlog.get_logger(__name__)
 
 HEARTBEATS_PER_LEASE = 3
-BEAT_AGAIN_SECONDS = 1
+RETRY_SECONDS = 1
 
 
-def nothing() -> None:
-    """What there is to do besides, by default."""
+def do_nothing() -> None:
+    """Do nothing, which is the default of both callbacks."""
 
 
 class Heartbeat:
-    """Shared by the threads of a process. With each beat ``on_beat`` is called, and ``on_stop`` once at the
-    end; both may use the database."""
+    """Shared by the threads of a process.
 
-    def __init__(self, on_beat: Callable[[], None] = nothing, on_stop: Callable[[], None] = nothing) -> None:
+    on_beat: called with each beat. on_stop: called once at the end. Both may use the database.
+    """
+
+    def __init__(
+        self, on_beat: Callable[[], None] = do_nothing, on_stop: Callable[[], None] = do_nothing
+    ) -> None:
         self._on_beat = on_beat
         self._on_stop = on_stop
         self._held: set[tuple[int, int]] = set()  # (job, fence): a job may come back to another thread
 
     @contextmanager
     def held(self, job: Job) -> Iterator[None]:
-        """Meanwhile the job's lease is renewed."""
+        """Renew the job's lease meanwhile."""
         lease = (job.pk, job.fence)
         self._held.add(lease)
         try:
@@ -44,23 +49,23 @@ class Heartbeat:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Meanwhile the heart beats."""
+        """Beat meanwhile, in a thread."""
         done = threading.Event()
-        heart = threading.Thread(target=self.beat, args=(done,), name="heartbeat", daemon=True)
-        heart.start()
+        thread = threading.Thread(target=self.beat, args=(done,), name="heartbeat", daemon=True)
+        thread.start()
         try:
             yield
         finally:
             done.set()
-            heart.join()
+            thread.join()
 
     def beat(self, done: threading.Event) -> None:
-        """Until ``done`` is set."""
+        """Beat until ``done`` is set."""
         pause = 0.0
         while not done.wait(pause):
-            # A database that is away answers late that it is, and the leases go on running out meanwhile.
-            pause = settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE if self._renew() else BEAT_AGAIN_SECONDS
-        with suppress(OperationalError, InterfaceError):
+            # A database that is away takes long to fail, and the leases go on running out meanwhile.
+            pause = settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE if self._renew() else RETRY_SECONDS
+        with suppress(*DATABASE_AWAY):
             self._on_stop()
         connection.close()
 
@@ -69,11 +74,12 @@ class Heartbeat:
             for job_pk, fence in list(self._held):
                 claims.heartbeat(job_pk, fence)
             self._on_beat()
-        except (OperationalError, InterfaceError) as error:
+        except DATABASE_AWAY as error:
             log.warning("leases could not be renewed", jobs=list(self._held), error=str(error).strip())
             return False
         except Exception:
-            log.exception("leases could not be renewed", jobs=list(self._held))  # and the heart beats on
+            # A fault of ours must not end the heartbeat.
+            log.exception("leases could not be renewed", jobs=list(self._held))
             return False
         finally:
             close_old_connections()

@@ -1,7 +1,7 @@
-"""Tells workers that a job is due, where they would not look by themselves.
+"""Notify workers that a job is due, if they don't poll.
 
-A message says no more than "look": claims decide who does what. So one that is lost costs a short delay and
-one too many costs nothing, and an upload is accepted while the broker is away.
+A message says no more than "look": claims decide which worker does what. So a lost message costs a short
+delay and one too many costs nothing, and an upload is accepted while the broker is away.
 """
 
 from functools import cache, partial
@@ -17,28 +17,30 @@ from jobs.connections import give_back
 log = structlog.get_logger(__name__)
 
 
-class Wake(Protocol):
+class Notifier(Protocol):
+    """Sends this many messages to workers; raises OSError if the broker can't be reached."""
+
     def __call__(self, times: int) -> None: ...
 
 
 def after_commit() -> None:
-    """One look is worth it once this transaction is through."""
-    transaction.on_commit(partial(look, 1))
+    """Notify one worker once this transaction is committed."""
+    transaction.on_commit(partial(send, 1))
 
 
-def look(times: int) -> None:
-    """So many looks."""
+def send(times: int) -> None:
+    """Send this many messages; without a broker the jobs are found later."""
     give_back()  # the connection: a broker may keep this thread waiting
     try:
-        _wake()(times)
+        _notifier()(times)
     except OSError as error:
         log.warning("the broker can't be reached; jobs start once it is back", error=str(error))
 
 
-def nobody(times: int) -> None:
-    """Workers that poll need no waking."""
+def skip(times: int) -> None:
+    """Send nothing: workers that poll need no messages."""
 
 
 @cache
-def _wake() -> Wake:
-    return cast("Wake", import_string(settings.WAKE_WORKERS))
+def _notifier() -> Notifier:
+    return cast("Notifier", import_string(settings.WAKE_WORKERS))

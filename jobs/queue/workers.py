@@ -1,4 +1,4 @@
-"""Which worker and web processes are there, as far as they have said."""
+"""Register the worker and web processes that are at work."""
 
 from datetime import timedelta
 
@@ -13,12 +13,12 @@ KEPT = timedelta(days=1)
 
 
 def register(worker: str, threads: int, kind: Kind = Kind.WORKER) -> None:
-    """Say that this process is at work."""
+    """Record that this process is at work."""
     now = timezone.now()
-    # With its threads: a container that is started anew has the name of the one before, and other settings.
+    # With its threads: a container that is restarted has the same name, and perhaps other settings.
     if not WorkerHeartbeat.objects.filter(pk=worker).update(seen_at=now, threads=threads, kind=kind):
         row = WorkerHeartbeat(worker=worker, kind=kind, threads=threads, started_at=now, seen_at=now)
-        # Two threads of a process may get here at once. An error would end the heartbeat that tells of it.
+        # Two threads of a process may get here at once.
         WorkerHeartbeat.objects.bulk_create([row], ignore_conflicts=True)
         WorkerHeartbeat.objects.filter(seen_at__lt=now - KEPT).delete()
 
@@ -28,6 +28,6 @@ def unregister(worker: str) -> None:
 
 
 def at_work(kind: Kind = Kind.WORKER) -> QuerySet[WorkerHeartbeat]:
-    """Return those that have renewed their leases in time."""
+    """Return the processes that have renewed their leases in time."""
     since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
     return WorkerHeartbeat.objects.filter(kind=kind, seen_at__gte=since).order_by("worker")

@@ -1,7 +1,7 @@
-"""How much this process decodes at once: bounded in all, and for each team.
+"""Limit the memory that this process uses for decoding, in total and for each team.
 
 Pictures are checked and previews made in the web process, by as many threads as it has. Without a bound a
-drop of large pictures would take 130 MB each, some formats 500.
+few large pictures dropped at once would take 130 MB each, in some formats 500.
 """
 
 from collections import Counter
@@ -14,15 +14,15 @@ from pixian.protocol.errors import Code, ServerFailed
 MEGABYTE = 1 << 20
 BYTES_AT_ONCE = 640 * MEGABYTE
 TEAM_BYTES = 512 * MEGABYTE
-"""One of the largest pictures in the costliest format, WebP. What is left is nobody's alone, so that another
-team's pictures of a few megapixels never wait."""
+"""Enough for one of the largest pictures in the costliest format, WebP. No team alone gets the rest, so that
+another team's pictures of a few megapixels never wait."""
 
 WAIT_SECONDS = 10
 RETRY_AFTER_SECONDS = 5
 
 
-class Room:
-    """Memory to decode in, shared by teams."""
+class DecodeLimit:
+    """A budget of memory for decoding, shared by teams."""
 
     def __init__(
         self, total: int = BYTES_AT_ONCE, share: int = TEAM_BYTES, wait: float = WAIT_SECONDS
@@ -34,8 +34,8 @@ class Room:
         self._changed = Condition()
 
     @contextmanager
-    def taken(self, team: int, size: int) -> Iterator[None]:
-        """Hold ``size`` bytes for the team; raises ServerFailed 503/-3 if they don't get free in time."""
+    def reserve(self, team: int, size: int) -> Iterator[None]:
+        """Reserve ``size`` bytes for the team; raise ServerFailed 503/-3 if they aren't free in time."""
         size = min(size, self._share)
         with self._changed:
             if not self._changed.wait_for(lambda: self._has_room(team, size), self._wait):
@@ -59,4 +59,4 @@ class Room:
         return self._used.total() + size <= self._total and self._used[team] + size <= self._share
 
 
-ROOM = Room()
+DECODING = DecodeLimit()

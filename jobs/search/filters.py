@@ -1,4 +1,4 @@
-"""Which of a team's jobs somebody looks for."""
+"""Filter and page a team's jobs."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,11 @@ ALL_DAYS = DateRange()
 
 @dataclass(frozen=True)
 class JobFilter:
-    """What is left out leaves that open. key: an API key's Id. span: of days on which they came in.
-    name: a part of the picture's name, in any case."""
+    """Conditions on jobs; None means no filter.
+
+    ``key`` is an API key's Id, ``span`` the days on which jobs were submitted, and ``name`` a part of the
+    picture's name, case-insensitive.
+    """
 
     state: str | None = None
     origin: str | None = None
@@ -26,23 +29,23 @@ class JobFilter:
     span: DateRange = ALL_DAYS
 
     @property
-    def sieve(self) -> Q:
-        """What no index answers."""
-        asked = {"origin": self.origin, "name__icontains": self.name}
-        return Q(**{name: text for name, text in asked.items() if text is not None})
+    def unindexed(self) -> Q:
+        """Return the conditions that no index covers."""
+        conditions = {"origin": self.origin, "name__icontains": self.name}
+        return Q(**{name: text for name, text in conditions.items() if text is not None})
 
 
 def of_team(team: Team) -> JobQuerySet:
-    """With all that an answer about them reads, in as many queries however many they are."""
+    """Select the team's jobs with everything that a page or response reads, in a fixed number of queries."""
     return Job.objects.with_books().select_related("created_by", "api_key").filter(team=team)
 
 
-def page(team: Team, wanted: JobFilter, before: int | None, size: int) -> Page[Job]:
-    """Return the newest ones before a key; see ``keyset.sifted``."""
+def page(team: Team, job_filter: JobFilter, before: int | None, size: int) -> Page[Job]:
+    """Return the newest matching jobs before a key; see ``pagination.filtered_page``."""
     rows = of_team(team)
-    if wanted.state is not None:
-        rows = rows.in_state(wanted.state)
-    if wanted.key is not None:
-        rows = rows.filter(api_key__api_id=wanted.key)
-    in_days = pagination.of_days(rows, Job.objects.filter(team=team), wanted.span)
-    return pagination.sifted(in_days, wanted.sieve, before, size)
+    if job_filter.state is not None:
+        rows = rows.in_state(job_filter.state)
+    if job_filter.key is not None:
+        rows = rows.filter(api_key__api_id=job_filter.key)
+    in_days = pagination.in_days(rows, Job.objects.filter(team=team), job_filter.span)
+    return pagination.filtered_page(in_days, job_filter.unindexed, before, size)

@@ -1,5 +1,7 @@
-"""Pages by key: each names the last row of the one before, so that page 1,000 costs what page 1 costs and a
-new row doesn't shift the others."""
+"""Page through rows by key: each page starts after the last row of the one before.
+
+So page 1,000 costs what page 1 costs, and a new row doesn't shift the others.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -10,45 +12,48 @@ from jobs.search.date_range import DateRange
 
 Row = TypeVar("Row", bound=Model)
 
-MOST_SIFTED = 20_000
-"""Rows that one page looks through. Otherwise a search for what isn't there reads all there ever were."""
+MAX_SCANNED = 20_000
+"""Rows that one page may scan. Otherwise a search without matches would read every row there ever was."""
 
 SLACK = 1_000
-"""Keys rise with the time of creation, but for rows that are written at the same time, which are fewer."""
+"""Keys rise with the time of creation, except for rows written at the same time; those are fewer."""
 
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """older: the key before which the next page goes on; None on the last one."""
+    """``older`` is the key before which the next page continues; None on the last page."""
 
     rows: list[Row]
     older: int | None
 
 
 def page(rows: QuerySet[Row], before: int | None, size: int) -> Page[Row]:
-    """The newest rows before a key; without one, the newest of all."""
+    """Return the newest rows before a key, or the newest of all without one."""
     if before is not None:
         rows = rows.filter(pk__lt=before)
-    found = list(rows.order_by("-pk")[: size + 1])
-    return Page(found[:size], found[size - 1].pk if len(found) > size else None)
+    newest = list(rows.order_by("-pk")[: size + 1])
+    return Page(newest[:size], newest[size - 1].pk if len(newest) > size else None)
 
 
-def sifted(rows: QuerySet[Row], sieve: Q, before: int | None, size: int) -> Page[Row]:
-    """Return those of a page's rows that pass a sieve no index answers. A page may have fewer rows than were
-    asked for, even none, and still name an older one to go on from."""
+def filtered_page(rows: QuerySet[Row], condition: Q, before: int | None, size: int) -> Page[Row]:
+    """Return a page of the rows that match a condition no index covers.
+
+    It may have fewer rows than asked for, even none, and still name an older key to continue from.
+    """
     if before is not None:
         rows = rows.filter(pk__lt=before)
     keys = rows.order_by("-pk").values_list("pk", flat=True)
-    last = keys[MOST_SIFTED - 1 : MOST_SIFTED].first() if sieve else None
+    last = keys[MAX_SCANNED - 1 : MAX_SCANNED].first() if condition else None
     within = rows if last is None else rows.filter(pk__gte=last)
-    found = page(within.filter(sieve), None, size)
-    return found if found.older else Page(found.rows, last)
+    matches = page(within.filter(condition), None, size)
+    return matches if matches.older else Page(matches.rows, last)
 
 
-def of_days(rows: QuerySet[Row], dated: QuerySet[Any], span: DateRange) -> QuerySet[Row]:
-    """Leave out what the keys say is of other days, since rows are read in the order of their keys.
+def in_days(rows: QuerySet[Row], dated: QuerySet[Any], span: DateRange) -> QuerySet[Row]:
+    """Select the rows created on these days.
 
-    dated: all rows, or those of which an index on ``created_at`` knows the first and the last.
+    Rows are read in the order of their keys, so the range is also expressed as a bound on keys. ``dated`` is
+    the queryset to find that bound in: one whose first and last row an index on ``created_at`` finds.
     """
     keys = dated.values_list("pk", flat=True)
     if span.begin:
@@ -57,4 +62,4 @@ def of_days(rows: QuerySet[Row], dated: QuerySet[Any], span: DateRange) -> Query
     if span.end:
         last = keys.filter(created_at__lt=span.end).order_by("-created_at").first()
         rows = rows.filter(pk__lte=last + SLACK) if last else rows.none()
-    return rows.filter(span.of("created_at"))
+    return rows.filter(span.contains("created_at"))

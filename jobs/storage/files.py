@@ -1,4 +1,4 @@
-"""Where a job's files lie, and how one gets there so that it survives a power cut."""
+"""Name, check and store a job's files, so that a stored file survives a power cut."""
 
 import hashlib
 import os
@@ -11,46 +11,45 @@ from uuid import uuid4
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db.models import Q
-from PIL import Image
 
-from jobs.models import Attempt, Job
+from jobs.models import Job
 from jobs.storage import disk_space, spool
 from jobs.storage.spool import ResultFile
 from pixian.imaging import decode
 from pixian.protocol.errors import BodyLost, Refused
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 
-PNG_END = b"IEND\xaeB`\x82"
-ENDS = {"PNG": PNG_END, "JPEG": b"\xff\xd9"}
-TAIL_BYTES = 1024  # the end may have something behind it
+PNG_END, JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
+ENDS = {"PNG": PNG_END, "JPEG": JPEG_END}
+TAIL_BYTES = 1024  # some encoders append data behind the picture's end
 CHUNK_BYTES = 1 << 20
-NAMES_AT_ONCE = 400  # of one query, which SQLite allows some 1,000 values
-PREVIEW = ".webp"
 MAX_RESULT_BYTES = 2 * disk_space.WORST_BYTES_PER_PIXEL * MAX_PROCESSED_PIXELS
 
 
 class NotStoredError(Exception):
-    """A paid result is whole and safe in the spool, but can't be put in place now."""
+    """A paid result is complete and safe in the spool, but can't be moved to the storage now."""
 
 
 class SourceLostError(Exception):
-    """The storage hasn't got the picture any more. Nothing was sent."""
+    """The source is missing from the storage. Nothing was sent."""
 
 
 def new_source_name(team_slug: str, extension: str) -> str:
-    """A folder of its own for each job, so that no name is ever taken."""
+    """Return a name in a folder that only this job has, so that it is never taken."""
     return f"{team_slug}/{uuid4().hex}/source.{extension}"
 
 
 def result_name(job: Job, attempt_number: int) -> str:
-    """Beside the source, one a call: after a crash its presence says that the body arrived whole."""
+    """Return the name for an attempt's result, beside the job's source.
+
+    Each attempt has a name of its own, so after a crash a file by that name proves that its body arrived.
+    """
     folder = str(job.source.name).rpartition("/")[0]
     return f"{folder}/result-{attempt_number}.png"
 
 
-def opened(job: Job) -> "File[bytes]":
-    """The source, to read; raises SourceLostError."""
+def open_source(job: Job) -> "File[bytes]":
+    """Open the source for reading; raise SourceLostError if it is missing."""
     try:
         return cast("File[bytes]", job.source.open("rb"))
     except FileNotFoundError as error:
@@ -60,10 +59,10 @@ def opened(job: Job) -> "File[bytes]":
 def fill(
     file: TemporaryUploadedFile, chunks: Iterable[bytes], on_progress: Callable[[int], object] = int
 ) -> None:
-    """Write the chunks and give back what was reserved beyond them. Raises BodyLost for a body that never
-    ends, and for one that the disk has no room for.
+    """Write a body to a file, and free the space that was reserved beyond its end.
 
-    on_progress: told how many bytes are there, after each chunk.
+    ``on_progress`` is called after each chunk with the number of bytes written so far. Raises BodyLost for a
+    body that is longer than any result, and for one that the disk has no space for.
     """
     for chunk in chunks:
         try:
@@ -78,9 +77,11 @@ def fill(
 
 
 def check_picture(file: "File[bytes]") -> None:
-    """Raises Refused where the file isn't a picture by its header, and BodyLost for a PNG without its end,
-    or a JPEG with pixels missing, as a line cut in a body of unknown length leaves it. The file is left at
-    its end."""
+    """Raise Refused for what isn't a picture, and BodyLost for a picture without its end.
+
+    A connection that breaks in a body of unknown length leaves such a picture behind. The file's position is
+    at its end afterwards.
+    """
     file.seek(0)
     try:
         image, header = decode.open_picture(cast("BinaryIO", file))
@@ -89,22 +90,21 @@ def check_picture(file: "File[bytes]") -> None:
             return
         if header.format == "PNG":
             raise BodyLost("the picture has no end")
-        _check_pixels(image)
+        try:
+            # Some encoders leave out a JPEG's end marker, so only its pixels tell whether any are missing.
+            decode.decode(image)
+        except Refused as error:
+            raise BodyLost("the picture has no end") from error
     finally:
         file.seek(0, os.SEEK_END)
 
 
-def _check_pixels(image: Image.Image) -> None:
-    """Some encoders leave a JPEG's end out, so that only its pixels tell."""
-    try:
-        decode.decode(image)
-    except Refused as error:
-        raise BodyLost("the picture has no end") from error
-
-
 def is_complete(name: str) -> bool:
-    """Whether a result is stored, and not only the beginning of one: a rename leaves none, but a crash in the
-    middle of a copy between two file systems does."""
+    """Return True if this result is stored from its first to its last byte.
+
+    A rename stores a file completely or not at all, but a crash during a copy between two file systems leaves
+    its beginning.
+    """
     if not default_storage.exists(name):
         return False
     try:
@@ -116,14 +116,14 @@ def is_complete(name: str) -> bool:
 
 
 def put(name: str, file: TemporaryUploadedFile) -> str:
-    """Store a temporary file, whole or not at all, and on the disk when this returns its name.
+    """Store a temporary file, completely or not at all, and return its name once it is on the disk.
 
-    The file system's storage moves a temporary file into place by a rename; others upload it.
+    The file system's storage moves the file into place by a rename; other storages upload it.
     """
     file.flush()
     os.fsync(file.fileno())
     file.seek(0)
-    with _on_its_volume(file) as near:
+    with _on_storage_volume(file) as near:
         stored = default_storage.save(name, near)
     if root := spool.root():
         _sync_folder((root / stored).parent)
@@ -131,16 +131,17 @@ def put(name: str, file: TemporaryUploadedFile) -> str:
 
 
 @contextmanager
-def _on_its_volume(file: TemporaryUploadedFile) -> Iterator[TemporaryUploadedFile]:
-    """The file, or a copy of it on the storage's file system. Django would copy it straight to its final
-    name, where a crash or a full disk leaves the beginning of a picture."""
+def _on_storage_volume(file: TemporaryUploadedFile) -> Iterator[TemporaryUploadedFile]:
+    """Yield the file if it can be renamed into place, or else a copy on the storage's file system."""
     place = spool.folder()
     if spool.root() is None or os.fstat(file.fileno()).st_dev == place.stat().st_dev:
         yield file
         return
+    # Django would copy it straight to its final name. A crash or a full disk would leave half a picture
+    # there.
     size = file.size or 0
     near = ResultFile.create(place, "copy", size)
-    with spool.held(near):
+    with spool.cleaning_up(near):
         if size:
             near.allocate(size)
         for chunk in file.chunks(CHUNK_BYTES):
@@ -151,52 +152,8 @@ def _on_its_volume(file: TemporaryUploadedFile) -> Iterator[TemporaryUploadedFil
         yield near
 
 
-def stored_names(folder: str = "") -> Iterator[str]:
-    """The names of all files in the storage, but for those that aren't pictures: temporary and quarantined
-    ones, the instance's id, and what a file system keeps for itself."""
-    try:
-        folders, names = default_storage.listdir(folder)
-    except FileNotFoundError:  # nothing was ever stored, or the folder was removed just now
-        return
-    if not folder:
-        folders, names = _visible(folders), _visible(names)
-    yield from (f"{folder}/{name}" if folder else name for name in names)
-    for below in folders:
-        yield from stored_names(f"{folder}/{below}" if folder else below)
-
-
-def named_among(names: Iterable[str]) -> set[str]:
-    """Those of the files that a row names, or will name once an answered call is booked. A preview belongs to
-    the picture that it shows."""
-    shown = {name: original(name) for name in names}
-    wanted = set(shown) | set(shown.values())
-    jobs = Job.objects.order_by()
-    # Neither column has an index, so each query reads all rows: a few names are sought in one, many in none.
-    if len(wanted) <= NAMES_AT_ONCE:
-        jobs = jobs.filter(Q(source__in=wanted) | Q(result__in=wanted))
-    pairs = jobs.values_list("source", "result").iterator()
-    named = arrived().union(name for pair in pairs for name in pair if name in wanted)
-    return {name for name, picture_name in shown.items() if name in named or picture_name in named}
-
-
-def arrived() -> set[str]:
-    """The names of results that were stored and wait for a worker to book them."""
-    waiting = (Attempt.State.ANSWERED, Attempt.State.IN_DOUBT)
-    answered = Attempt.objects.filter(state__in=waiting).select_related("job")
-    return {result_name(attempt.job, attempt.number) for attempt in answered}
-
-
-def original(name: str) -> str:
-    """What a preview shows: ``source.jpg`` of ``source.jpg.tile.webp`` (``jobs.renditions.previews``)."""
-    return name.rsplit(".", 2)[0] if name.endswith(PREVIEW) else name
-
-
-def _visible(names: list[str]) -> list[str]:
-    return [name for name in names if not name.startswith(".") and name != "lost+found"]
-
-
 def sha256(file: "File[bytes]") -> str:
-    """Hex digest of a temporary or stored file."""
+    """Return the hex digest of a temporary or stored file."""
     file.seek(0)
     digest = hashlib.sha256()
     for chunk in file.chunks():
@@ -205,7 +162,7 @@ def sha256(file: "File[bytes]") -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A rename is durable only once the folder that records it is."""
+    # A rename survives a power cut only once the folder that records it is on the disk.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

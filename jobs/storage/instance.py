@@ -1,7 +1,7 @@
-"""Which database a folder of files belongs to: both hold the same id, or nothing in the folder is moved.
+"""Tie a folder of files to its database by an id that both hold; otherwise no file in it is moved.
 
-Without it a database that was restored into the wrong place, or an empty one, would take every file for one
-that crashes left behind.
+Without the id, a database that was restored to the wrong place, or an empty one, would take every file for
+one that a crash left behind.
 """
 
 from itertools import islice
@@ -12,48 +12,50 @@ from django.core.files.storage import default_storage
 from django.utils.translation import gettext as _
 
 from jobs.models import Instance, Job
-from jobs.storage import files
+from jobs.storage import inventory
 
 NAME = ".instance"
-SAMPLE = 1000
-"""So many files are looked at to tell whether a folder without an id is this database's."""
+SAMPLE_FILES = 1000
+"""The number of files to check before deciding whether a folder without an id belongs to this database."""
 
 
 class ForeignFilesError(Exception):
-    """The files belong to another database; the message says it to an operator."""
+    """The files belong to another database; the message is for an operator."""
 
 
 def check() -> None:
-    """Raises ForeignFilesError unless database and folder hold the same id."""
-    ours, theirs = _ours(), _theirs()
+    """Raise ForeignFilesError unless database and folder hold the same id."""
+    ours, theirs = _id_of_database(), _id_of_folder()
     if ours is None or ours != theirs:
-        raise ForeignFilesError(_sentence(ours, theirs))
+        raise ForeignFilesError(_message(ours, theirs))
 
 
 def establish() -> None:
-    """Give database and folder one id if either has none and they visibly belong together. Raises
-    ForeignFilesError if they don't, or if each has an id of its own."""
-    ours, theirs = _ours(), _theirs()
+    """Give database and folder the same id if either has none and they evidently belong together.
+
+    Raises ForeignFilesError if they don't belong together, or if each has an id of its own.
+    """
+    ours, theirs = _id_of_database(), _id_of_folder()
     if ours is None or theirs is None:
-        if not _belongs():
-            raise ForeignFilesError(_sentence(ours, theirs))
-        _write(_kept(ours or theirs))
+        if not _belong_together():
+            raise ForeignFilesError(_message(ours, theirs))
+        _write(_ensure_id(ours or theirs))
     check()
 
 
 def adopt() -> None:
-    """Let the folder belong to this database from now on, because an operator says so."""
+    """Claim the folder for this database, because an operator says so."""
     default_storage.delete(NAME)
-    _write(_kept(_ours()))
+    _write(_ensure_id(_id_of_database()))
     check()
 
 
-def _ours() -> UUID | None:
+def _id_of_database() -> UUID | None:
     return Instance.objects.values_list("pk", flat=True).first()
 
 
-def _theirs() -> UUID | str | None:
-    """The folder's id; as it stands there if it can't be read as one."""
+def _id_of_folder() -> UUID | str | None:
+    """Return the folder's id, or the file's text if that isn't a UUID."""
     try:
         with default_storage.open(NAME) as file:
             text = bytes(file.read()).decode(errors="replace").strip()
@@ -65,33 +67,33 @@ def _theirs() -> UUID | str | None:
         return text
 
 
-def _kept(known: UUID | str | None) -> UUID:
-    """The database's id; ``known`` or a new one if it has none. Two who get here at once keep the same."""
-    made = known if isinstance(known, UUID) else uuid4()
-    return Instance.objects.get_or_create(only=True, defaults={"id": made})[0].pk
+def _ensure_id(known: UUID | str | None) -> UUID:
+    """Return the database's id; if it has none, store ``known`` or a new one first."""
+    new = known if isinstance(known, UUID) else uuid4()
+    # get_or_create: of two processes at once, both get the id of the first.
+    return Instance.objects.get_or_create(only=True, defaults={"id": new})[0].pk
 
 
 def _write(id_: UUID) -> None:
     if not default_storage.exists(NAME):
         stored = default_storage.save(NAME, ContentFile(f"{id_}\n".encode()))
-        if stored != NAME:  # somebody else was faster
+        if stored != NAME:  # another process was faster, and Django chose another name
             default_storage.delete(stored)
 
 
-def _belongs() -> bool:
-    """Whether most of the folder's files are this database's; an empty folder belongs to an empty
-    database."""
-    found = list(islice(files.stored_names(), SAMPLE))
-    if not found:
+def _belong_together() -> bool:
+    """Return True if rows refer to most of the files; an empty folder belongs to a database without jobs."""
+    names = list(islice(inventory.stored_names(), SAMPLE_FILES))
+    if not names:
         return not Job.objects.exists()
-    return len(files.named_among(found)) * 2 >= len(found)
+    return len(inventory.referenced(names)) * 2 >= len(names)
 
 
-def _sentence(ours: UUID | None, theirs: UUID | str | None) -> str:
-    where = getattr(default_storage, "location", None) or _("the storage")
-    said = _(
-        "The files in %(folder)s aren't this database's (%(theirs)s there, %(ours)s here), so none of them "
-        "is moved or removed. Look whether DATABASE_URL and DATA_DIR belong together; if they do, say so "
-        "with manage.py adopt_files."
+def _message(ours: UUID | None, theirs: UUID | str | None) -> str:
+    folder = getattr(default_storage, "location", None) or _("the storage")
+    text = _(
+        "The files in %(folder)s don't belong to this database (%(theirs)s there, %(ours)s here), so none of "
+        "them is moved or removed. Check that DATABASE_URL and DATA_DIR belong together; if they do, confirm "
+        "it with manage.py adopt_files."
     )
-    return said % {"folder": where, "ours": ours or _("no id"), "theirs": theirs or _("no id")}
+    return text % {"folder": folder, "ours": ours or _("no id"), "theirs": theirs or _("no id")}

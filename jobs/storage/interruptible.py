@@ -1,23 +1,23 @@
-"""Long looks at many files that end at once when their process is told to."""
+"""Long loops over many files that stop as soon as their process is asked to end."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Stop = Callable[[], bool]
-"""Returns True once the process is told to end."""
+"""Returns True once the process was asked to end."""
 
 
 class StoppedError(Exception):
-    """The process was told to end before all was seen."""
+    """The process was asked to end before the loop was through."""
 
 
-def never() -> bool:
+def keep_going() -> bool:
     return False
 
 
-def until(stop: Stop, items: Iterable[Item]) -> Iterator[Item]:
-    """The items; raises StoppedError between two of them."""
+def unless_stopped(stop: Stop, items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items; raise StoppedError between two of them once the process should end."""
     for item in items:
         if stop():
             raise StoppedError

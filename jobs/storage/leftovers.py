@@ -1,4 +1,7 @@
-"""What a killed process leaves in the spool: a result that had arrived whole is stored, the rest is swept."""
+"""Find and clear what killed processes left in the spool.
+
+A result that had arrived completely is stored by the worker that resumes its job; everything else is removed.
+"""
 
 import os
 import time
@@ -11,60 +14,59 @@ import structlog
 
 from jobs.models import Attempt, Job
 from jobs.storage import spool
+from jobs.storage.files import JPEG_END, PNG_END, TAIL_BYTES
 from jobs.storage.spool import ResultFile
 from pixian.imaging import decode
 from pixian.protocol.errors import Refused
 
 log = structlog.get_logger(__name__)
 
-PNG_END, JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
-TAIL_BYTES = 1024  # a picture's end may have something behind it
 BLOCK_BYTES = 1 << 20
 
 
 def find(job: Job, attempt: Attempt) -> ResultFile | None:
-    """The body of an answered call that had arrived whole when its process died or found no room for it."""
+    """Return the body of an answered call if it had arrived completely before its worker stopped."""
     for place in spool.places():
         for path in place.glob(f"{spool.stem_of(job, attempt.number)}.*"):
-            if (file := _whole(path, spool.body_length(attempt))) is not None:
+            if (file := _complete_result(path, spool.body_length(attempt))) is not None:
                 return file
     return None
 
 
 def unclaimed() -> Iterator[Path]:
-    """Old results in the storage's spool that are whole; nobody may be coming for them any more."""
-    yield from (path for path in _old(spool.folder()) if _is_result(path) and _end_of_picture(path))
+    """Yield old, complete results in the storage's spool; perhaps no worker will come for them."""
+    yield from (path for path in _old_files(spool.folder()) if _is_complete_result(path))
 
 
 def sweep() -> None:
     """Remove temporary files that a killed process left behind an hour ago or earlier.
 
-    No database names them, whichever one it is, so none is asked. An upload among them was never accepted: a
-    source is stored before its row is written. Only a result may have been paid for, and so one that is whole
-    by its last bytes stays: whoever resumes its job finds it, and ``jobs.storage.quarantine`` takes what
-    nobody came for. One without its end is what the books call a lost body.
+    No database refers to them, so this asks none. An upload among them was never accepted: a source is stored
+    before its row is written. Only a result may have been paid for, so one with a picture's last bytes stays:
+    the worker that resumes its job finds it, and ``jobs.storage.strays`` moves it to quarantine if none does.
+    One without them is what the books call a lost body.
     """
     for place in spool.places():
-        for path in _old(place):
-            if _is_result(path) and _end_of_picture(path):
-                log.warning("a whole result was left in the spool", file=str(path))
+        for path in _old_files(place):
+            if _is_complete_result(path):
+                log.warning("a complete result was left in the spool", file=str(path))
             else:
                 path.unlink(missing_ok=True)
 
 
-def _is_result(path: Path) -> bool:
-    return path.name.startswith("result-")
+def _is_complete_result(path: Path) -> bool:
+    return path.name.startswith("result-") and bool(_end_of_picture(path))
 
 
-def _old(place: Path) -> Iterator[Path]:
+def _old_files(place: Path) -> Iterator[Path]:
     for path in place.iterdir():
-        with suppress(FileNotFoundError):  # put in place, or removed by whoever it belongs to
+        with suppress(FileNotFoundError):  # its own process stored or removed it meanwhile
             if path.is_file() and time.time() - path.stat().st_mtime > spool.KEPT_SECONDS:
                 yield path
 
 
-def _whole(path: Path, length: int | None) -> ResultFile | None:
-    """The file, cut to its body, if that is a picture with all its pixels."""
+def _complete_result(path: Path, length: int | None) -> ResultFile | None:
+    """Return the file, cut to its body, if that is a picture with all its pixels."""
     end = _end_of_picture(path)
     if end is None or (length is not None and not end <= length <= path.stat().st_size):
         return None
@@ -83,7 +85,7 @@ def _whole(path: Path, length: int | None) -> ResultFile | None:
 
 
 def _end_of_picture(path: Path) -> int | None:
-    """The number of bytes before the zeros that were reserved, if a picture ends there."""
+    """Return the number of bytes before the preallocated zeros, or None if no picture ends there."""
     try:
         with path.open("rb") as file:
             end = file.seek(0, os.SEEK_END)

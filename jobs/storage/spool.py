@@ -1,7 +1,7 @@
-"""Where results are written before they are stored: temporary files that outlive their process.
+"""Write results to temporary files that outlive their process, until they are stored.
 
-A result's file is named after its job's folder and its attempt, and stays when its process dies, so that the
-worker that takes the job up finds a body that had arrived whole.
+A result's file is named after its job's folder and its attempt, and stays when its process dies. The worker
+that takes over the job then finds a body that had arrived completely.
 """
 
 import errno
@@ -20,17 +20,17 @@ from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from jobs.models import Attempt, Job
 
 NAME = ".spool"
-"""In the storage's folder, so that a finished body is put in place by a rename, whatever volume that is."""
+"""In the storage's folder, so that a finished body can be renamed into place, whatever volume that is on."""
 
-KEPT_SECONDS = 60 * 60  # above any call, with a database that restarts meanwhile
+KEPT_SECONDS = 60 * 60  # longer than any call, even if the database restarts meanwhile
 MAX_LENGTH_DIGITS = 15
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ResultFile(TemporaryUploadedFile):
-    """A file in a spool folder that has room for ``worst`` bytes to come. Closing it leaves it there.
+    """A file in a spool folder for a body of up to ``worst`` bytes. Closing it doesn't delete it.
 
-    is_wanted: the body is whole and paid, so that the file stays until it is stored.
+    ``is_wanted``: the body is complete and paid for, so the file stays until it is stored.
     """
 
     def __init__(self, file: BinaryIO, worst: int = 0) -> None:
@@ -47,18 +47,17 @@ class ResultFile(TemporaryUploadedFile):
         return Path(self.temporary_file_path())
 
     def move_to(self, place: Path) -> None:
-        """Begin anew in another folder; nothing has been written yet."""
+        """Start over in another folder; call this before anything is written."""
         other = _new_file(place, self.path.name.split(".")[0], self.worst)
         remove(self)
         self.file = cast("IO[bytes]", other)
 
     def allocate(self, size: int) -> None:
-        """Take room for so many bytes. Raises OSError if the disk hasn't got it."""
         allocate(self.fileno(), size)
 
 
 def root() -> Path | None:
-    """The folder of the storage; None if it isn't a folder of ours."""
+    """Return the storage's folder, or None for a storage that isn't a local folder."""
     try:
         return Path(default_storage.path(""))
     except NotImplementedError:
@@ -66,16 +65,16 @@ def root() -> Path | None:
 
 
 def folder() -> Path:
-    """The folder that results are written in before they are stored."""
+    """Return the folder that results are written to before they are stored."""
     here = root()
-    if here is None:  # what is uploaded from here may lie anywhere
+    if here is None:  # results are uploaded, so any local folder will do
         return Path(settings.FILE_UPLOAD_TEMP_DIR)
     return _made(here / NAME)
 
 
 @contextmanager
-def held(file: ResultFile) -> Iterator[None]:
-    """Close a file in the end, and remove it unless it is still wanted or was stored."""
+def cleaning_up(file: ResultFile) -> Iterator[None]:
+    """Close the file on exit, and remove it unless it is still wanted or was stored."""
     try:
         yield
     finally:
@@ -86,7 +85,10 @@ def held(file: ResultFile) -> Iterator[None]:
 
 
 def allocate(descriptor: int, size: int) -> None:
-    """Take room on the disk; if the system can't reserve any, the room that is there now has to do."""
+    """Preallocate disk space; raise OSError if there isn't enough.
+
+    If the system can't preallocate, only the space that is free now is checked.
+    """
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     elif shutil.disk_usage(folder()).free < size:
@@ -94,20 +96,20 @@ def allocate(descriptor: int, size: int) -> None:
 
 
 def aside() -> Path | None:
-    """The folder for paid results that find no room in the storage; None if it can't be made."""
+    """Return the folder for paid results that don't fit the storage's volume, or None without one."""
     with suppress(OSError):
         return _made(Path(settings.SPOOL_ASIDE_DIR))
     return None
 
 
 def places() -> list[Path]:
-    """Every folder that temporary files may lie in, each once."""
+    """Return every folder that may hold temporary files, each once."""
     uploads, other = Path(settings.FILE_UPLOAD_TEMP_DIR), aside()
     return list(dict.fromkeys([folder(), uploads, *([other] if other else [])]))
 
 
 def body_length(attempt: Attempt) -> int | None:
-    """How many bytes the body has, by its recorded headers; None if they don't say."""
+    """Return the length of the body by its recorded headers, or None if they don't state it."""
     headers = {name.lower(): value for name, value in attempt.headers}
     text = headers.get("content-length", "")
     is_number = text.isascii() and text.isdigit() and len(text) <= MAX_LENGTH_DIGITS
@@ -120,12 +122,15 @@ def _made(place: Path) -> Path:
 
 
 def stem_of(job: Job, number: int) -> str:
-    """By the source's folder, which no other job has in any database, unlike a primary key."""
+    """Return the start of the file name of an attempt's result.
+
+    It is made from the source's folder, which no other job has in any database, unlike a primary key.
+    """
     return f"result-{Path(str(job.source.name)).parent.name}-{number}"
 
 
 def stem_by(result: str) -> str:
-    """The same, by the name that the result is stored under (``files.result_name``)."""
+    """Return the same from the name that the result is stored under (``files.result_name``)."""
     path = Path(result)
     return f"result-{path.parent.name}-{path.stem.rpartition('-')[2]}"
 
@@ -137,6 +142,6 @@ def _new_file(place: Path, stem: str, worst: int) -> BinaryIO:
 
 def remove(file: ResultFile | None) -> None:
     if file is not None:
-        with suppress(OSError):  # what it still had to write finds no room
+        with suppress(OSError):  # closing flushes, and the disk may be full
             file.close()
         file.path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How a job's state looks: a tone stands for a colour and an icon, and the word is always beside it."""
+"""Give states and verdicts a tone, which stands for a colour and an icon beside the word."""
 
 from django import template
 

@@ -1,4 +1,4 @@
-"""Every job of the team, newest first."""
+"""List every job of the team, newest first."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -14,14 +14,14 @@ PAGE = 50
 
 @require_GET
 def history(request: HttpRequest, team: str) -> HttpResponse:
-    """A page of the history; ``before`` is the last job of the page above it."""
+    """Show a page of the history; ``before`` is the last job of the previous page."""
     member = enter(request, team)
     before = request.GET.get("before", "")
     last = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
     page = pagination.page(filters.of_team(member.team), last, PAGE)
     address = f"{reverse('history', args=[team])}?before={before}"
     paging = {"team": member.team, "older": page.older, "before": before}
-    shown = polling.context(page.rows, address) | paging
+    context = polling.context(page.rows, address) | paging
     if request.headers.get("HX-Request"):
-        return polling.fragment(request, "jobs/_history.html", shown)
-    return render(request, "jobs/history.html", shown)
+        return polling.fragment(request, "jobs/_history.html", context)
+    return render(request, "jobs/history.html", context)

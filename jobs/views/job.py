@@ -1,4 +1,4 @@
-"""One picture: judge it, take it away, see what it cost and why."""
+"""Show one picture with its result, what it cost and why; retry a failed one."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -19,40 +19,40 @@ from jobs.views import hold_errors, polling
 @require_GET
 def job(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team)
-    shown = _shown(member, pk)
+    context = _context(member, pk)
     if request.headers.get("HX-Request"):
-        return polling.fragment(request, "jobs/_picture.html", shown)
-    return render(request, "jobs/job.html", shown)
+        return polling.fragment(request, "jobs/_picture.html", context)
+    return render(request, "jobs/job.html", context)
 
 
 @require_POST
 def again(request: HttpRequest, team: str, pk: int) -> HttpResponse:
-    """Try a failed job once more, with a hold of its own. Where an allowance doesn't reach it says so."""
+    """Retry a failed job, with a hold of its own; an exceeded allowance is explained."""
     member = enter(request, team, Role.MEMBER)
-    found = get_object_or_404(Job, team=member.team, pk=pk)
+    job = get_object_or_404(Job, team=member.team, pk=pk)
     try:
-        submit_again(found, member.user)
+        submit_again(job, member.user)
     except NotFailedError:
-        messages.info(request, _("This picture is under way or done already."))
+        messages.info(request, _("This picture is already in progress or done."))
     except AllowanceUsedUpError as error:
         messages.error(request, hold_errors.message_for(error))
-        return render(request, "jobs/job.html", _shown(member, pk), status=hold_errors.PAYMENT_REQUIRED)
+        return render(request, "jobs/job.html", _context(member, pk), status=hold_errors.PAYMENT_REQUIRED)
     except LedgerError:
-        messages.error(request, _("There aren't enough credits to try again."))
+        messages.error(request, _("There aren't enough credits to retry."))
     return redirect("job", team=team, pk=pk)
 
 
-def _shown(member: Membership, pk: int) -> dict[str, object]:
+def _context(member: Membership, pk: int) -> dict[str, object]:
     jobs = Job.objects.with_books().select_related("created_by", "api_key", "team")
-    found = get_object_or_404(jobs, team=member.team, pk=pk)
-    attempts = [(a, booked(a), verdict(a)) for a in sorted(found.attempts.all(), key=lambda a: a.number)]
-    shown = polling.context([found], reverse("job", args=[member.team.slug, pk]))
-    before = Job.objects.before(found).count() if found.state == Job.State.QUEUED else 0
+    job = get_object_or_404(jobs, team=member.team, pk=pk)
+    attempts = [(a, booked(a), verdict(a)) for a in sorted(job.attempts.all(), key=lambda a: a.number)]
+    polled = polling.context([job], reverse("job", args=[member.team.slug, pk]))
+    before = Job.objects.before(job).count() if job.state == Job.State.QUEUED else 0
     may_spend = member.role >= Role.MEMBER
-    return shown | {
+    return polled | {
         "team": member.team,
-        "row": shown["rows"][0],
-        "seen": f"{shown['seen']}-{before}",  # others' turns change this page too
+        "row": polled["rows"][0],
+        "seen": f"{polled['seen']}-{before}",  # the place in the queue is on this page too
         "attempts": attempts,
         "before": before,
         "may_spend": may_spend,

@@ -1,4 +1,4 @@
-"""The bytes of a job's pictures, after the team check."""
+"""Serve the bytes of a job's pictures, after checking the team."""
 
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
@@ -12,12 +12,12 @@ from jobs.renditions.previews import Side, Size, preview
 from pixian.protocol.errors import Refused, ServerFailed
 
 # A job's source never changes, and each attempt's result has a name of its own.
-UNCHANGING = "private, max-age=31536000, immutable"
+IMMUTABLE = "private, max-age=31536000, immutable"
 
 
 @require_GET
-def shown(request: HttpRequest, team: str, pk: int, side: str, size: str) -> HttpResponseBase:
-    """A small WebP for a page."""
+def show(request: HttpRequest, team: str, pk: int, side: str, size: str) -> HttpResponseBase:
+    """Serve a small WebP for a page."""
     job = _job(request, team, pk)
     if side == Side.AFTER and not job.result:
         raise Http404
@@ -27,12 +27,12 @@ def shown(request: HttpRequest, team: str, pk: int, side: str, size: str) -> Htt
         raise Http404 from error
     except ServerFailed as error:
         return HttpResponse(status=error.status, headers=error.headers())
-    return FileResponse(file, content_type="image/webp", headers={"Cache-Control": UNCHANGING})
+    return FileResponse(file, content_type="image/webp", headers={"Cache-Control": IMMUTABLE})
 
 
 @require_GET
 def download(request: HttpRequest, team: str, pk: int) -> FileResponse:
-    """The cut-out as it came, under the original's name."""
+    """Serve the cut-out as it came, under the original's name."""
     job = _job(request, team, pk)
     if not job.result:
         raise Http404

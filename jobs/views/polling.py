@@ -1,4 +1,4 @@
-"""Fragments that a page polls while something in them is still under way."""
+"""Serve fragments that a page polls while something in them is in progress."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,18 +23,20 @@ class Row:
 
 
 def context(jobs: Iterable[Job], address: str) -> dict[str, Any]:
-    """The rows, what they looked like in one short text, and where to ask for changes."""
+    """Return the rows, a digest of their state, and the address to poll for changes."""
     rows = [Row(job, books(job)) for job in jobs]
-    seen = blake2b(digest_size=8)
+    digest = blake2b(digest_size=8)
     for row in rows:
-        seen.update(f"{row.job.pk} {row.job.updated_at.timestamp()} {row.job.is_stalled};".encode())
+        digest.update(f"{row.job.pk} {row.job.updated_at.timestamp()} {row.job.is_stalled};".encode())
     unfinished = any(not row.job.is_finished for row in rows)
-    return {"rows": rows, "address": address, "seen": seen.hexdigest(), "unfinished": unfinished}
+    return {"rows": rows, "address": address, "seen": digest.hexdigest(), "unfinished": unfinished}
 
 
-def fragment(request: HttpRequest, template: str, shown: dict[str, Any]) -> HttpResponse:
-    """The fragment, or 204 where the page shows the same already: the browser then leaves it alone, with
-    the reader's focus and selection."""
-    if request.GET.get("seen") == shown["seen"]:
+def fragment(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """Return the fragment, or 204 if the page already shows the same state.
+
+    The browser then leaves the page alone, with the user's focus and selection.
+    """
+    if request.GET.get("seen") == context["seen"]:
         return HttpResponse(status=NOTHING_NEW)
-    return render(request, template, shown)
+    return render(request, template, context)

@@ -45,7 +45,7 @@ def workspace(request: HttpRequest, team: str) -> HttpResponse:
     member = enter(request, team)
     remember(request, member.team)
     batch = _uuid(request.GET.get("batch")) or uuid4()
-    return render(request, "jobs/atelier.html", _page(member, batch))
+    return render(request, "jobs/workspace.html", _page(member, batch))
 
 
 @require_GET
@@ -72,9 +72,9 @@ def upload(request: HttpRequest, team: str) -> HttpResponse:
         status, text = (refusals[0].status, refusals[0].message) if refusals else (CREATED, "")
         return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
     if not refusals:
-        return redirect(f"{reverse('atelier', args=[team])}?batch={batch}")
+        return redirect(f"{reverse('workspace', args=[team])}?batch={batch}")
     context = _page(member, batch) | {"refusals": refusals}
-    return render(request, "jobs/atelier.html", context, status=max(refusal.status for refusal in refusals))
+    return render(request, "jobs/workspace.html", context, status=max(refusal.status for refusal in refusals))
 
 
 def _submit(member: Membership, form: UploadForm, file: "UploadedFile[Any]") -> Job | Refusal:

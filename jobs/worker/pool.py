@@ -1,54 +1,72 @@
-"""A process that takes turns at the queue, its jobs' leases kept meanwhile.
+"""Run jobs in the threads of a process, which keeps the leases of those in hand.
 
-How a turn comes about is the caller's: threads that poll (``jobs.worker.threads``) or messages that wake them
-(``pixian_web.celery``).
+``manage.py worker`` lets the pool start its threads (``run``). Celery has threads of its own, and each
+message lets one of them call ``run_once``.
 """
 
 import threading
 from contextlib import AbstractContextManager as Context
 
 import structlog
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import close_old_connections, connection
 
 from jobs.calls.upstream import Upstream
+from jobs.connections import DATABASE_AWAY
 from jobs.models import Job
-from jobs.queue import claims, concurrency, workers
+from jobs.queue import claims, workers
 from jobs.queue.heartbeat import Heartbeat, process_name
+from jobs.storage import leftovers
+from jobs.worker import periodic
 from jobs.worker.run import process
+from jobs.worker.shared_claims import SharedClaims
 from pixian.client.backoff import STEP_SECONDS, Backoff
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 0.2
+JOIN_SECONDS = 1  # SIGTERM may come to another thread, and the main one handles it when it wakes
 
 
 class WorkerPool:
-    """Shared by the threads of a process; no turn begins once ``stop`` is set."""
+    """Threads of a process that run jobs until ``stop`` is set; each then finishes the job in hand."""
 
     def __init__(self, upstream: Upstream, threads: int, stop: threading.Event) -> None:
-        self.stop = stop
         self._upstream = upstream
-        self._asking = threading.Lock()
-        self._busy = False  # the last claim brought something
+        self._threads = threads
+        self._stop = stop
+        self._claims = SharedClaims(stop)
         name = process_name()
         self._leases = Heartbeat(lambda: workers.register(name, threads), lambda: workers.unregister(name))
 
+    def run(self) -> None:
+        """Start the threads; return when ``stop`` is set and each has finished its job."""
+        leftovers.sweep()
+        housekeeper = threading.Thread(target=self._run_periodic_tasks, name="periodic")
+        threads = [threading.Thread(target=self._work, name=f"t{n + 1}") for n in range(self._threads)]
+        with self.beating():
+            for thread in [housekeeper, *threads]:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(JOIN_SECONDS)
+        housekeeper.join()
+
     def beating(self) -> Context[None]:
-        """Meanwhile leases are renewed, also after ``stop``: the jobs in hand are finished."""
+        """Renew the leases meanwhile, also after ``stop``: the jobs in hand are finished."""
         return self._leases.beating()
 
     def run_once(self, backoff: Backoff, *, blocking: bool) -> float:
-        """One job, if there is one; returns the seconds until this thread's next turn.
+        """Run one job, if there is one; return the seconds until this thread's next turn.
 
         blocking: wait until there is one.
         """
         try:
-            job = self._ask(f"{process_name()}:{threading.current_thread().name}", blocking)
+            name = f"{process_name()}:{threading.current_thread().name}"
+            job = self._claims.next_job(name, blocking=blocking)
             return 0 if job is None else self._process(job, backoff)
         except claims.LostLeaseError as error:
             log.warning("lease lost, another worker has the job", job=str(error))
             return 0
-        except (OperationalError, InterfaceError) as error:
+        except DATABASE_AWAY as error:
             log.warning("the database doesn't answer", error=str(error).strip())
             return STEP_SECONDS
         except Exception:
@@ -58,25 +76,21 @@ class WorkerPool:
         finally:
             close_old_connections()
 
-    def _ask(self, name: str, blocking: bool) -> Job | None:  # noqa: FBT001
-        """The next job; None when told to stop or, unless blocking, if nothing is due. One thread asks
-        at a time and the others wait behind it, so that a quiet worker costs one small query a turn,
-        however many threads it has."""
-        with self._asking:
-            while not self.stop.is_set():
-                # While there is work a claim is all it takes; its transaction isn't worth it otherwise.
-                if self._busy or (claims.any_claimable() and concurrency.free_calls() > 0):
-                    job = claims.claim(name)
-                    self._busy = job is not None
-                    if job:
-                        return job
-                if not (blocking or claims.any_claimable()):
-                    break
-                self.stop.wait(POLL_SECONDS)
-        return None
-
     def _process(self, job: Job, backoff: Backoff) -> int:
         with self._leases.held(job):
             wait = process(job, self._upstream, backoff)
         log.info("job", job=job.pk, team=job.team.slug, state=job.state, reason=job.reason or None)
         return wait
+
+    def _work(self) -> None:
+        backoff = Backoff()
+        while not self._stop.is_set():
+            self._stop.wait(self.run_once(backoff, blocking=True))
+        connection.close()
+
+    def _run_periodic_tasks(self) -> None:
+        while not self._stop.is_set():
+            periodic.run_due(self._upstream, self._stop.is_set)
+            close_old_connections()
+            self._stop.wait(periodic.EVERY_SECONDS)
+        connection.close()

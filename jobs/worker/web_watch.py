@@ -1,14 +1,15 @@
-"""A web process at the workers' side: it shows that it is there, and ends the calls that killed ones left."""
+"""Register a web process, and end the calls that killed ones left behind."""
 
 import threading
 import time
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import close_old_connections
 
 from jobs.calls import streaming
 from jobs.calls.upstream import Upstream
+from jobs.connections import DATABASE_AWAY
 from jobs.queue import claims, workers
 from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, process_name
 from jobs.worker.run import process
@@ -18,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 def start(upstream: Upstream) -> None:
-    """Show that this web process is there, and end what killed ones left behind, as long as it lives."""
+    """Do both in a thread, for as long as this process lives."""
     threading.Thread(target=_watch, args=(upstream,), name="watch", daemon=True).start()
 
 
@@ -29,18 +30,18 @@ def _watch(upstream: Upstream) -> None:
             reclaim(upstream)
         except claims.LostLeaseError as error:
             log.warning("lease lost, another process has the job", job=str(error))
-        except (OperationalError, InterfaceError) as error:
+        except DATABASE_AWAY as error:
             log.warning("the database doesn't answer", error=str(error).strip())
         except Exception:
-            log.exception("a program's call couldn't be brought to its end")
+            log.exception("a program's call couldn't be ended")
         finally:
             close_old_connections()
         time.sleep(settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE)
 
 
 def reclaim(upstream: Upstream) -> None:
-    """Bring programs' calls to their end whose web process is gone, by what was recorded. No call is made."""
+    """End programs' calls whose web process is gone, by what was recorded. No call is made."""
     while job := claims.reclaim(f"{process_name()}:watch"):
         with streaming.leases().held(job):
             process(job, upstream, Backoff())
-        log.info("a program's call was brought to its end", job=job.pk, state=job.state)
+        log.info("a program's call was ended after its web process was gone", job=job.pk, state=job.state)

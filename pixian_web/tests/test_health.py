@@ -20,11 +20,12 @@ from accounts.models import Transfer
 from conftest import World
 from jobs.models import Job, PeriodicTask, Verification, WorkerHeartbeat
 from jobs.queue import claims, workers
-from jobs.storage import instance, quarantine
+from jobs.storage import instance, strays
 from jobs.tests.storage.disks import volume
 from jobs.tests.upstream import CREDENTIALS, Server, serving
 from jobs.worker import periodic
 from pixian_web import health
+from pixian_web.health import components, work
 
 
 def said(name: str) -> health.Check:
@@ -33,7 +34,7 @@ def said(name: str) -> health.Check:
 
 @pytest.fixture(autouse=True)
 def paid_upstream(settings: Settings) -> Any:
-    """A server of the contract, which the settings point at."""
+    """Start a server of the contract and point the settings at it."""
     with serving() as server:
         settings.PIXIAN_EMBEDDED = False
         settings.PIXIAN_API_URL = server.url
@@ -55,11 +56,11 @@ def test_staff_see_every_part_and_nobody_else_does(client: Client, world: World)
         "Periodic tasks",
         "Queue",
         "Disk",
-        "For review",
+        "Review",
         "Books and files",
     ):
         assert part in page
-    assert "Something wants an operator" in page
+    assert "Something needs attention" in page
 
 
 def test_a_worker_that_is_there_is_named(world: World) -> None:
@@ -77,9 +78,10 @@ def test_the_balance_at_the_upstream_is_shown(world: World, paid_upstream: Serve
 
 
 @pytest.mark.parametrize(
-    ("status", "says"), [(401, "Look at PIXIAN_API_ID"), (404, "isn't Pixian"), (503, "can't be reached")]
+    ("status", "says"),
+    [(401, "Check PIXIAN_API_ID"), (404, "isn't a Pixian server"), (503, "can't be reached")],
 )
-def test_a_wrong_upstream_is_told_by_what_to_look_at(
+def test_a_wrong_upstream_is_reported_with_what_to_check(
     world: World, paid_upstream: Server, status: int, says: str
 ) -> None:
     paid_upstream.account_status = status
@@ -101,11 +103,11 @@ def test_a_broker_that_is_away_is_a_red_line(world: World, settings: Settings) -
     assert check.says
 
 
-def test_a_queue_that_stands_still_is_told(world: World) -> None:
+def test_a_queue_that_stands_still_is_reported(world: World) -> None:
     assert said("Queue").fine
     job = world.job()
     assert said("Queue").fine
-    type(job).objects.update(run_after=timezone.now() - 2 * health.SLOW_QUEUE)
+    type(job).objects.update(run_after=timezone.now() - 2 * work.SLOW_QUEUE)
     check = said("Queue")
     assert not check.fine
     assert "1 waiting" in check.says
@@ -118,29 +120,29 @@ def test_the_disk_that_the_files_lie_on_is_looked_at(
 ) -> None:
     """They may have a volume of their own, and that one fills up."""
     instance.establish()
-    assert said("Disk").fine == (shutil.disk_usage(tmp_path).free > health.LITTLE_ROOM)
+    assert said("Disk").fine == (shutil.disk_usage(tmp_path).free > work.LOW_DISK_BYTES)
     settings.MEDIA_ROOT = tmp_path / "volume"
     with volume(tmp_path / "volume", megabytes=16):
         check = said("Disk")
         assert not check.fine
-        assert f"16 MB are free in {tmp_path / 'volume'}." in check.says
+        assert f"16 MB free in {tmp_path / 'volume'}." in check.says
         assert f"free in {settings.DATA_DIR}." in check.says
 
 
-def test_files_of_another_database_and_quarantined_ones_are_told(world: World) -> None:
+def test_files_of_another_database_and_quarantined_ones_are_reported(world: World) -> None:
     instance.establish()
     assert said("Disk").fine
     path = Path(default_storage.path(default_storage.save("aurora/x/result-1.png", ContentFile(b"?"))))
     os.utime(path, (0, 0))
-    assert quarantine.sweep().moved
-    assert "1 file that no job names lies in quarantine" in said("Disk").says
+    assert strays.sweep().moved
+    assert "1 file that no job refers to is in quarantine" in said("Disk").says
     Path(default_storage.path(".instance")).write_text("another")
     check = said("Disk")
     assert not check.fine
-    assert "aren't this database's (another there" in check.says
+    assert "don't belong to this database (another there" in check.says
 
 
-def test_what_was_found_wrong_is_told(world: World) -> None:
+def test_what_was_found_wrong_is_reported(world: World) -> None:
     assert said("Books and files").fine
     Verification.objects.create(findings=[[2, "account 7 is off by 3"]])
     check = said("Books and files")
@@ -148,7 +150,7 @@ def test_what_was_found_wrong_is_told(world: World) -> None:
     assert "account 7 is off by 3" in check.says
 
 
-def test_books_that_were_verified_long_ago_are_no_good_news(world: World) -> None:
+def test_books_that_were_verified_long_ago_are_reported(world: World) -> None:
     old = Verification.objects.create()
     assert said("Books and files").fine
     Verification.objects.filter(pk=old.pk).update(at=timezone.now() - timedelta(hours=37))
@@ -157,7 +159,7 @@ def test_books_that_were_verified_long_ago_are_no_good_news(world: World) -> Non
     assert "Last verified 1\xa0day" in check.says
 
 
-def test_books_that_nobody_ever_verified_are_no_good_news_after_a_while(world: World) -> None:
+def test_books_that_were_never_verified_are_reported_after_a_while(world: World) -> None:
     assert said("Books and files").fine
     triggers.unguard(connection)
     Transfer.objects.update(created_at=timezone.now() - timedelta(hours=37))
@@ -174,7 +176,7 @@ def test_threads_are_those_of_living_processes(world: World) -> None:
     assert said("Workers").says.startswith("2 processes (threads): host:2 (2), host:3 (4).")
 
 
-def test_web_processes_that_are_missing_are_told(world: World, settings: Settings) -> None:
+def test_web_processes_that_are_missing_are_reported(world: World, settings: Settings) -> None:
     settings.WEB_PROCESSES = 2
     workers.register("host:1", 32, workers.Kind.WEB)
     check = said("Web processes")
@@ -184,18 +186,18 @@ def test_web_processes_that_are_missing_are_told(world: World, settings: Setting
     assert said("Web processes").fine
 
 
-def test_how_workers_hear_of_jobs_is_told(world: World, settings: Settings) -> None:
+def test_the_page_says_how_workers_are_notified(world: World, settings: Settings) -> None:
     workers.register("host:1", 4)
     assert "poll" in said("Workers").says
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     assert "broker" in said("Workers").says
 
 
-def test_a_job_that_no_idle_worker_takes_is_told(world: World) -> None:
+def test_a_job_that_no_idle_worker_takes_is_reported(world: World) -> None:
     """Beat is dead, say, and the broker was emptied. A busy worker is another matter, for a while."""
     workers.register("host:1", 1)
     world.job()
-    due = timezone.now() - health.STARTS_WITHIN - timedelta(seconds=1)
+    due = timezone.now() - work.STARTS_WITHIN - timedelta(seconds=1)
     Job.objects.update(run_after=due)
     check = said("Queue")
     assert not check.fine
@@ -206,20 +208,20 @@ def test_a_job_that_no_idle_worker_takes_is_told(world: World) -> None:
     assert said("Queue").fine
 
 
-def test_a_job_that_a_dead_worker_left_is_told(world: World) -> None:
+def test_a_job_that_a_dead_worker_left_is_reported(world: World) -> None:
     world.job()
     claims.claim("dead")
     assert said("Queue").fine
-    Job.objects.update(lease_until=timezone.now() - health.STARTS_WITHIN - timedelta(seconds=1))
+    Job.objects.update(lease_until=timezone.now() - work.STARTS_WITHIN - timedelta(seconds=1))
     assert not said("Queue").fine
 
 
-def test_beat_is_heard_of_or_told(world: World, settings: Settings) -> None:
+def test_a_silent_beat_is_reported(world: World, settings: Settings) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     assert not said("Beat").fine
     periodic.note_beat(timedelta(seconds=10))
     assert said("Beat").fine
-    PeriodicTask.objects.update(ran_at=timezone.now() - health.BEAT_LATE)
+    PeriodicTask.objects.update(ran_at=timezone.now() - components.BEAT_LATE)
     check = said("Beat")
     assert not check.fine
     assert "ago" in check.says
@@ -228,16 +230,18 @@ def test_beat_is_heard_of_or_told(world: World, settings: Settings) -> None:
 def test_periodic_tasks_tell_when_they_last_ran(world: World, paid_upstream: Server) -> None:
     assert not said("Periodic tasks").fine
     now = timezone.now()
-    for name, (_first, every, _do) in periodic.CHORES.items():
+    for name, (_first, every, _do) in periodic.TASKS.items():
         PeriodicTask.objects.create(name=name, due_at=now + every, ran_at=now)
     assert said("Periodic tasks").fine
-    PeriodicTask.objects.filter(name="verify").update(due_at=now - health.LATE - timedelta(seconds=1))
+    PeriodicTask.objects.filter(name="verify").update(
+        due_at=now - components.TASK_LATE - timedelta(seconds=1)
+    )
     check = said("Periodic tasks")
     assert not check.fine
     assert check.says.endswith("verify.")
 
 
-def test_a_periodic_task_that_never_came_to_its_end_is_told(world: World) -> None:
+def test_a_periodic_task_that_never_came_to_its_end_is_reported(world: World) -> None:
     begun = timezone.now() - timedelta(minutes=30)
     PeriodicTask.objects.create(name="balance", due_at=begun + periodic.HOUR, ran_at=begun - periodic.HOUR)
     assert not said("Periodic tasks").fine
@@ -249,8 +253,8 @@ def test_a_check_that_fails_itself_is_a_red_line_and_logged_with_where(
     def fail() -> None:
         raise ProgrammingError("no such column")
 
-    monkeypatch.setattr(health, "_review", fail)
-    check = said("For review")
+    monkeypatch.setattr(work, "review", fail)
+    check = said("Review")
     assert not check.fine
     assert "log" in check.says
     assert "Traceback" in caplog.text
@@ -260,7 +264,7 @@ def test_a_check_that_fails_itself_is_a_red_line_and_logged_with_where(
 def test_the_databases_connections_are_counted(world: World) -> None:
     check = said("Database")
     assert check.fine
-    assert "of 100 connections are taken" in check.says
+    assert "of 100 connections are in use" in check.says
 
 
 # Where a view fails -----------------------------------------------------------------------------------
@@ -277,10 +281,10 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Client:
 @pytest.mark.parametrize(
     ("error", "status", "says"),
     [
-        (OperationalError("connection refused"), 503, "The database doesn&#x27;t answer"),
+        (OperationalError("connection refused"), 503, "The database isn&#x27;t responding"),
         (OperationalError("database or disk is full"), 507, "disk is full"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 507, "disk is full"),
-        (ZeroDivisionError(), 500, "Something broke on our side"),
+        (ZeroDivisionError(), 500, "Something went wrong on our side"),
     ],
 )
 def test_a_broken_page_says_what_it_can(
@@ -296,7 +300,7 @@ def test_a_broken_page_says_what_it_can(
     assert (told.status_code, told.headers["Content-Type"]) == (status, "text/plain; charset=utf-8")
 
 
-def test_an_upload_on_a_full_disk_is_told_so(
+def test_an_upload_on_a_full_disk_is_refused_with_the_reason(
     world: World, monkeypatch: pytest.MonkeyPatch, photo: Any, tmp_path: Path
 ) -> None:
     """The file's own bytes don't fit, before any view has begun."""

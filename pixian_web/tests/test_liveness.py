@@ -20,7 +20,7 @@ REFUSED = "connection refused by db.internal"
 
 @pytest.fixture
 def going_on() -> Iterator[Event]:
-    """What hangs goes on once this is set."""
+    """Return an event that, once set, lets the hanging database go on."""
     event = Event()
     yield event
     event.set()
@@ -44,7 +44,7 @@ def timed(client: Client, **headers: Any) -> tuple[int, bytes, float]:
 
 
 @pytest.mark.parametrize("error", [OperationalError(REFUSED), DatabaseError(REFUSED)])
-def test_a_stranger_isnt_told_why(
+def test_a_stranger_does_not_learn_why(
     client: Client, db: None, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail() -> None:

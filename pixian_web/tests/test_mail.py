@@ -44,7 +44,7 @@ def test_an_address_for_mails(url: str, backend: str, said: dict[str, Any]) -> N
     assert mail.django_settings(read(url), OLD) == {"EMAIL_BACKEND": name, **said}
     new = mail.django_settings(read(url), NEW)["MAILERS"]["default"]
     assert new == {"BACKEND": name, "OPTIONS": {mail.OPTIONS[key]: value for key, value in said.items()}}
-    assert mail.leaves(read(url)) is (backend == "smtp")
+    assert mail.reaches_people(read(url)) is (backend == "smtp")
 
 
 def test_the_settings_of_these_tests_send_nothing(settings: Any) -> None:

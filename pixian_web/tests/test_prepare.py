@@ -25,7 +25,7 @@ def prepare(data_dir: Path, **settings: str) -> "subprocess.CompletedProcess[str
 
 
 def modes(data_dir: Path) -> dict[str, int]:
-    """What others may do, by name; nothing is left out."""
+    """Return the permissions of every file and folder, by name."""
     return {
         str(path.relative_to(data_dir)): stat.S_IMODE(path.stat().st_mode)
         for path in (data_dir, *data_dir.rglob("*"))
@@ -41,7 +41,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data_dir(prepared: Path, tmp_path: Path) -> Path:
-    """A copy, to do something to."""
+    """Return a copy that a test may change."""
     shutil.copytree(prepared, tmp_path / "data")
     return tmp_path / "data"
 
@@ -92,7 +92,7 @@ def test_a_second_start_says_nothing_of_the_files(data_dir: Path) -> None:
     assert prepare(data_dir).stderr == ""
 
 
-def test_a_wrong_database_is_told_of_the_files_and_changes_none(data_dir: Path) -> None:
+def test_a_wrong_database_reports_the_files_and_changes_none(data_dir: Path) -> None:
     """An empty one beside the old files: prepare goes on, and says it plainly."""
     (data_dir / "db.sqlite3").unlink()
     kept = data_dir / "files/aurora/1/result-1.png"
@@ -100,7 +100,9 @@ def test_a_wrong_database_is_told_of_the_files_and_changes_none(data_dir: Path) 
     kept.write_bytes(b"paid")
     id_ = (data_dir / "files/.instance").read_text()
     done = prepare(data_dir)
-    assert re.search(r"files in .*/files aren't this database's \(.{36} there, no id here\)", done.stderr)
+    assert re.search(
+        r"files in .*/files don't belong to this database \(.{36} there, no id here\)", done.stderr
+    )
     assert "manage.py adopt_files" in done.stderr
     assert kept.read_bytes() == b"paid"
     assert (data_dir / "files/.instance").read_text() == id_

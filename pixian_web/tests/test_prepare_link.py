@@ -33,7 +33,7 @@ def test_the_first_start_prints_a_link_that_logs_in(client: Client, settings: Se
     assert User.objects.get(pk=client.session["_auth_user_id"]).is_superuser
 
 
-def test_so_does_the_next_until_somebody_has_logged_in(client: Client) -> None:
+def test_each_start_prints_a_link_until_a_superuser_has_signed_in(client: Client) -> None:
     printed()
     assert LINK.search(printed())
     client.force_login(User.objects.get())
@@ -49,7 +49,7 @@ def test_a_superuser_of_ones_own_who_has_logged_in_is_enough(client: Client) -> 
     assert not LINK.search(printed())
 
 
-def test_somebody_else_who_logs_in_changes_nothing(client: Client) -> None:
+def test_someone_else_who_logs_in_changes_nothing(client: Client) -> None:
     printed()
     client.force_login(User.objects.create_user("dora@example.org"))
     assert LINK.search(printed())

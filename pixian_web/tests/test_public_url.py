@@ -128,7 +128,7 @@ def test_a_form_over_plain_http_says_what_is_wrong(db: None, https: None, settin
     )
     assert response.status_code == 403
     text = response.content.decode()
-    assert f"over HTTPS only, at {HTTPS}" in text
+    assert f"only works over HTTPS, at {HTTPS}" in text
     assert "open for too long" not in text
 
 
@@ -139,7 +139,7 @@ def test_an_old_form_is_told_apart(db: None) -> None:
     assert "open for too long" in response.content.decode()
 
 
-PAGES = ("atelier", "history", "team", "keys", "quick_start")
+PAGES = ("workspace", "history", "team", "keys", "quick_start")
 
 
 def test_answers_stay_out_of_shared_caches(client: Client, world: World) -> None:

@@ -11,15 +11,15 @@ def test_healthz_answers_anybody(client: Client, db: None) -> None:
     assert (response.status_code, response.content) == (200, b"ok\n")
 
 
-def test_home_leads_to_ones_team(client: Client, world: World) -> None:
+def test_home_leads_to_the_users_team(client: Client, world: World) -> None:
     client.force_login(world.bob)
     assert client.get("/").headers["Location"] == "/t/aurora/"
 
 
-def test_home_of_nobodys_member_says_so(client: Client, world: World) -> None:
+def test_home_of_a_user_without_a_team_says_so(client: Client, world: World) -> None:
     world.bob.memberships.all().delete()
     client.force_login(world.bob)
-    assert "no team" in client.get("/").content.decode()
+    assert "t in a team yet" in client.get("/").content.decode()
 
 
 def test_a_stranger_is_sent_to_the_log_in(client: Client, db: None) -> None:
@@ -31,7 +31,7 @@ def test_what_is_not_there_is_a_page_that_says_so(client: Client, world: World, 
     client.force_login(world.alice)
     response = client.get(address)
     assert response.status_code == 404
-    assert "credits are as they were" in response.content.decode()
+    assert "credits are unchanged" in response.content.decode()
 
 
 def test_a_strict_policy_covers_every_page(client: Client, db: None) -> None:

@@ -1,21 +1,20 @@
-// Puts a delta PNG and its original together again: § 6 of the contract, and pixian/imaging/delta_png.py.
-// A canvas would lose the colours under alpha 0 that tell what to copy, so the PNG is read here.
+// Restores a cut-out from a delta PNG and its original; see § 6 of the contract and pixian/imaging/delta_png.py.
+// A canvas would lose the colours under alpha 0, which mark the pixels to copy, so the PNG is decoded here.
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const EIGHT_BIT_RGBA = [8, 6, 0, 0, 0];
 const PIXEL = 4;
 
-// The cut-out of a picture as ImageData, straight alpha, in the colour space of the delta. original: the Blob
-// that was sent, an ImageBitmap in that colour space, or { data, width, height } in RGBA. delta: an
-// ArrayBuffer.
-// Rejects with a RangeError for two different sizes, a TypeError for what isn't a whole 8-bit RGBA PNG.
+// Returns the cut-out as ImageData with straight alpha, in the delta's colour space. original: the Blob that was
+// uploaded, an ImageBitmap in that colour space, or { data, width, height } in RGBA. delta: an ArrayBuffer.
+// Rejects with a RangeError if the sizes differ, and a TypeError for an incomplete or not 8-bit RGBA PNG.
 export async function decodeDelta(original, delta) {
   const png = await readPng(delta);
   const pixels = await readOriginal(original, png.hasProfile);
   return new ImageData(restore(pixels, png), png.width, png.height);
 }
 
-// Both are { data, width, height } in RGBA; answers the cut-out's data, which is written over the delta's.
+// Takes { data, width, height } in RGBA; returns the cut-out's data, which overwrites the delta's.
 export function restore(original, delta) {
   if (original.width !== delta.width || original.height !== delta.height) {
     throw new RangeError(
@@ -34,7 +33,7 @@ export function restore(original, delta) {
   return data;
 }
 
-// An 8-bit RGBA PNG that isn't interlaced, as { data, width, height, hasProfile }.
+// Decodes an 8-bit RGBA PNG that isn't interlaced to { data, width, height, hasProfile }.
 export async function readPng(buffer) {
   const { header, compressed, hasProfile } = readChunks(new Uint8Array(buffer));
   const view = new DataView(header.buffer, header.byteOffset, header.length);
@@ -46,9 +45,9 @@ export async function readPng(buffer) {
   return { data: unfilter(rows, width, height), width, height, hasProfile };
 }
 
-// The original's pixels, upright, as the encoder saw them: with a profile it kept the original's own numbers,
-// and without one it made them sRGB, as the browser does unasked. Those that are copied are opaque, so that a
-// canvas gives them back as they are.
+// Returns the original's pixels, upright, as the encoder saw them. With a profile it kept the original's values;
+// without one it converted them to sRGB, as the browser does by default. The pixels to copy are opaque, so a
+// canvas returns them unchanged.
 async function readOriginal(original, hasProfile) {
   if (original.data) return original;
   const colorSpaceConversion = hasProfile ? "none" : "default";
@@ -63,7 +62,7 @@ async function readOriginal(original, hasProfile) {
   return context.getImageData(0, 0, width, height);
 }
 
-// Checksums aren't looked at: zlib's own, over all that is inflated, tells whether it is whole.
+// The chunks' checksums are ignored: zlib's own covers all inflated data, and shows if it is complete.
 function readChunks(bytes) {
   if (SIGNATURE.some((value, index) => bytes[index] !== value)) throw new TypeError("This isn't a PNG");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -112,7 +111,7 @@ function unfilter(rows, width, height) {
   return data;
 }
 
-// In place; `line` wraps at 256 by itself.
+// In place; `line` wraps at 256 on its own.
 const FILTERS = [
   () => {},
   (line) => {

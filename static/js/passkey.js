@@ -1,19 +1,19 @@
-// Passkeys: shows what belongs to them where they can work, and says what went wrong, which allauth's scripts
-// tell the console alone.
-const said = document.querySelector("[data-passkey-said]");
+// Shows the forms for passkeys if the browser can use them, and explains what went wrong: allauth's scripts
+// only write to the console.
+const message = document.querySelector("[data-passkey-message]");
 const reasons = { NotAllowedError: "refused", AbortError: "refused", InvalidStateError: "known", SecurityError: "address" };
 const isNumber = /^[\d.]+$|^\[/.test(location.hostname);
 
-function say(word) {
-  said.textContent = said.dataset[word] ?? "";
-  said.hidden = !said.textContent;
+function show(reason) {
+  message.textContent = message.dataset[reason] ?? "";
+  message.hidden = !message.textContent;
 }
 
-if (!window.PublicKeyCredential) say("missing");
-else if (isNumber) say("address");
+if (!window.PublicKeyCredential) show("missing");
+else if (isNumber) show("address");
 else for (const part of document.querySelectorAll("[data-passkey]")) part.hidden = false;
 
 document.addEventListener("allauth.error", (event) => {
   event.preventDefault();
-  say(reasons[event.detail.exception?.name] ?? "failed");
+  show(reasons[event.detail.exception?.name] ?? "failed");
 });

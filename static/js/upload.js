@@ -1,5 +1,5 @@
-// Sends dropped, pasted or chosen pictures one by one, each with its own progress and its own answer.
-// Beside templates/jobs/atelier.html; without this script the form there sends everything at once.
+// Uploads dropped, pasted or chosen pictures one by one, each with its own progress and response.
+// For templates/jobs/workspace.html; without this script the form there sends everything at once.
 
 const AT_ONCE = 3;
 const form = document.querySelector("[data-upload]");
@@ -27,8 +27,8 @@ function add(files) {
   }
 }
 
-// A folder's file object can't be read: its pictures are taken in its place. Entries must be asked for before
-// the first pause, since the browser forgets the drop then.
+// A folder's own file object can't be read, so its pictures are added instead. The entries must be read before
+// the first await, because the browser discards the drop then.
 async function addDropped({ items, files }) {
   const entries = Array.from(items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) return add(files);
@@ -45,29 +45,29 @@ async function addFolder(folder) {
   try {
     const pictures = (await filesIn(folder)).filter(({ type }) => form.elements.image.accept.includes(type || "none"));
     add(pictures);
-    if (pictures.length === 0) note(folder.name, words.empty);
+    if (pictures.length === 0) showNote(folder.name, words.empty);
   } catch {
-    note(folder.name, words.unreadable);
+    showNote(folder.name, words.unreadable);
   }
 }
 
 async function filesIn(folder) {
   const reader = folder.createReader();
-  const found = [];
-  let some;
+  const files = [];
+  let entries;
   do {
-    // A hundred entries at most come at once.
-    some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    for (const entry of some) found.push(...(entry.isFile ? [await fileOf(entry)] : await filesIn(entry)));
-  } while (some.length > 0);
-  return found;
+    // readEntries returns at most a hundred entries at once.
+    entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    for (const entry of entries) files.push(...(entry.isFile ? [await fileOf(entry)] : await filesIn(entry)));
+  } while (entries.length > 0);
+  return files;
 }
 
 function fileOf(entry) {
   return new Promise((resolve, reject) => entry.file(resolve, reject));
 }
 
-function note(name, text) {
+function showNote(name, text) {
   const tile = newTile(name);
   tile.querySelector(".tile-picture").remove();
   tile.querySelector("[data-dismiss]").addEventListener("click", () => dismiss(tile));
@@ -109,7 +109,7 @@ function next() {
   }
 }
 
-// A folder, or a file that was moved or changed meanwhile, would look like a broken connection.
+// Sending a folder, or a file that was moved or changed meanwhile, would look like a lost connection.
 async function isReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
@@ -156,8 +156,8 @@ function finish(upload, { status, responseText }) {
   next();
 }
 
-// The same picture may be sent again where the refusal wasn't about the picture itself: the server knows
-// it by its id, so that it can't become two jobs.
+// Offer to retry unless the refusal was about the picture itself. The server recognises the picture by its id,
+// so it can't become two jobs.
 function refuse(tile, status, text) {
   const ours = status === 0 || status >= 500;
   const page = text === "" || text.startsWith("<");

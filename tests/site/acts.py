@@ -32,7 +32,7 @@ Act = Callable[[World, pytest.MonkeyPatch], Secrets]
 
 
 def by_password(world: World, monkeypatch: pytest.MonkeyPatch) -> Secrets:
-    """Wrong, right, and where the page breaks in the middle."""
+    """Sign in with a wrong and a right password, and where the page fails midway."""
     client = Client(raise_request_exception=False)
     client.get(reverse("account_login"))
     for password in (MISTYPED, PASSWORD):
@@ -52,7 +52,7 @@ def cookies(client: Client) -> Secrets:
 
 
 def by_link(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
-    """One that was used, one that wasn't yet, and requests that Django complains of."""
+    """Use one link, leave one unused, and send requests that Django warns about."""
     used, fresh = login_link(world.alice), login_link(world.bob)
     Client().get(used.removeprefix(settings.PUBLIC_URL), follow=True)
     complained_of(fresh)
@@ -66,7 +66,7 @@ def by_invitation(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
 
 
 def by_reset(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
-    """The new password isn't chosen yet: allauth keeps the key of the link in the session."""
+    """Ask for a new password without choosing it: allauth keeps the link's key in the session."""
     client = Client()
     client.post(reverse("account_reset_password"), {"email": ALICE})
     link = the_link()
@@ -76,7 +76,7 @@ def by_reset(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
 
 
 def complained_of(link: str) -> None:
-    """Forged, and almost right."""
+    """Send forged and almost valid requests."""
     path = urlsplit(link).path
     assert Client(enforce_csrf_checks=True).post(path).status_code == 403
     for asked in (path.rstrip("/"), f"{path}x", f"{path}x/"):
@@ -102,7 +102,7 @@ def half_way() -> tuple[Client, str]:
 
 
 def by_app(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
-    """Set up, with recovery codes; then a log-in with a wrong code and with a right one."""
+    """Set up an app with recovery codes; then sign in with a wrong and a right code."""
     client, secret = half_way()
     page = client.post(reverse("mfa_activate_totp"), {"code": code_of(secret)}, follow=True).content.decode()
     codes = re.findall(r"<code>(\d{8})</code>", page)
@@ -115,7 +115,7 @@ def by_app(world: World, _monkeypatch: pytest.MonkeyPatch) -> Secrets:
 
 
 def by_key(world: World, monkeypatch: pytest.MonkeyPatch) -> Secrets:
-    """Right, wrong, in the drop-in's way, and with an upstream that fails in each way it can."""
+    """Call with right and wrong keys, in the remove.bg way, and with every failure of the upstream."""
     _key, made = keys.create(world.team, world.bob, "shop")
     wrong, ours = Credentials(made.api_id, "w" * 52), Credentials.generate()
     with serving() as server:

@@ -23,13 +23,13 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def instance() -> Iterator[Instance]:
-    """One for all tests that don't mind what the others left in it."""
+    """Return an instance that several tests share."""
     yield from fresh()
 
 
 @pytest.fixture
 def fresh_instance() -> Iterator[Instance]:
-    """One that has just been started for the first time."""
+    """Return an instance that has just been started for the first time."""
     yield from fresh()
 
 
@@ -51,7 +51,7 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def page_on(browser: Browser, instance: Instance, **settings: Any) -> Iterator[Page]:
-    """A page that nobody is logged in on. What its scripts trip over fails the test."""
+    """Return a page that nobody is signed in on. An error in its scripts fails the test."""
     context = browser.new_context(base_url=instance.url, **settings)
     page = context.new_page()
     tripped: list[str] = []
@@ -69,7 +69,7 @@ def page(browser: Browser, instance: Instance) -> Iterator[Page]:
 
 @pytest.fixture
 def owner_page(page: Page, instance: Instance) -> Page:
-    """The same, logged in as the owner by a fresh link."""
+    """Return a page on which the owner is signed in by a fresh link."""
     page.goto(login_link(instance))
     return page
 

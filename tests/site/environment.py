@@ -37,7 +37,7 @@ for name in ("CELERY_BROKER_URL", "PIXIAN_API_ID", "PIXIAN_API_SECRET", *OPERATO
 
 
 def _start_postgresql() -> str | None:
-    """Puts its address where the settings and the other processes look; says why it can't."""
+    """Start PostgreSQL and set its address for all processes, or return why it can not be started."""
     servers = ExitStack()
     try:
         server = servers.enter_context(postgres())

@@ -23,7 +23,7 @@ UP_WITHIN_SECONDS = 60
 
 @dataclass(frozen=True)
 class Instance:
-    """``link`` logs its owner in, once."""
+    """A running instance. ``link`` signs its owner in, once."""
 
     data_dir: Path
     url: str
@@ -31,18 +31,18 @@ class Instance:
     env: dict[str, str]
 
     def manage(self, *args: str) -> str:
-        """What a management command prints."""
+        """Return the output of a management command."""
         command = [sys.executable, "manage.py", *args]
         done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=True)
         return done.stdout
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Straight from the database, past all our code."""
+        """Read rows directly from the database, bypassing our code."""
         with closing(sqlite3.connect(self.data_dir / "db.sqlite3")) as database:
             return database.execute(query).fetchall()
 
     def books_add_up(self) -> bool:
-        """All balances sum to zero, and each equals what its transfers say."""
+        """Return True if all balances sum to zero and each equals its transfers."""
         (total,) = self.rows("SELECT SUM(balance_microcredits) FROM accounts_ledgeraccount")[0]
         wrong = self.rows(
             "SELECT a.id FROM accounts_ledgeraccount a WHERE a.balance_microcredits <> "
@@ -54,7 +54,7 @@ class Instance:
 
 @contextmanager
 def running(data_dir: Path, **settings: str) -> Iterator[Instance]:
-    """An instance of its own, on a free port; everything it started has ended when this returns."""
+    """Start an instance on a free port, and end everything it started."""
     port = free_port()
     env = os.environ | {"DATA_DIR": str(data_dir), "PORT": str(port)} | settings
     printed = subprocess.run(
@@ -88,7 +88,7 @@ def running(data_dir: Path, **settings: str) -> Iterator[Instance]:
 
 
 def wait_until_up(instance: Instance) -> None:
-    """Until web answers and the engine, if there is one, has loaded its network."""
+    """Wait until web responds and the engine, if there is one, has loaded its network."""
     engine = httpx.Client(transport=httpx.HTTPTransport(uds=str(instance.data_dir / "engine.sock")))
     deadline = time.monotonic() + UP_WITHIN_SECONDS
     with engine:

@@ -45,7 +45,7 @@ WITH_FACTORS = [
 
 @pytest.fixture(scope="module")
 def named(instance: Instance) -> Instance:
-    """The same by its name: a passkey belongs to a name, never to numbers."""
+    """Return the same address by its name: a passkey belongs to a name, never to numbers."""
     return replace(instance, url=instance.url.replace("127.0.0.1", "localhost"))
 
 
@@ -60,18 +60,18 @@ def page(browser: Browser, named: Instance) -> Iterator[Page]:
 
 def log_in(page: Page) -> None:
     page.goto("/accounts/login/")
-    page.get_by_label("E\u2011mail").fill(OWNER)
+    page.get_by_label("Email").fill(OWNER)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in", exact=True).click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def log_out(page: Page) -> None:
-    page.get_by_role("button", name="Log out").click()
-    expect(page.get_by_role("heading", name="Log in", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
 
 
 def type_code(page: Page, secret: str) -> None:
-    """Not in a period's last moments, after which the code would be another one."""
+    """Type a code, but not at the end of its period, after which it would be another."""
     left = PERIOD_SECONDS - time.time() % PERIOD_SECONDS
     if left < 3:
         time.sleep(left)
@@ -79,7 +79,7 @@ def type_code(page: Page, secret: str) -> None:
 
 
 def looks_right(page: Page, *addresses: str) -> None:
-    """Accessible in light and dark, and as wide as a phone at most; without addresses, as it stands."""
+    """Check that the page is accessible in light and dark and fits a phone; keep its picture."""
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for address in addresses or (page.url,):
         if addresses:
@@ -99,26 +99,26 @@ def choose_a_password(page: Page) -> None:
     looks_right(page)
     for field in page.locator("input[type=password]").all():
         field.fill(PASSWORD)
-    page.get_by_role("button", name="Keep it").click()
-    expect(page.get_by_role("status")).to_contain_text("your password logs you in")
+    page.get_by_role("button", name="Set password").click()
+    expect(page.get_by_role("status")).to_contain_text("You can now sign in with your password")
 
 
 def set_up_an_app(page: Page) -> str:
-    """The key that the app and the site share."""
+    """Set up an app and return the key that it shares with the site."""
     page.goto("/accounts/2fa/totp/activate/")
     secret: str = re.findall("[A-Z2-7]{32}", page.locator("main").inner_text())[0]
     type_code(page, secret)
-    page.get_by_role("button", name="Turn it on").click()
+    page.get_by_role("button", name="Turn on").click()
     expect(page.get_by_role("listitem")).to_have_count(10)
     return secret
 
 
 def add_a_passkey(page: Page) -> str:
-    """Its number in addresses."""
+    """Add a passkey and return its number in addresses."""
     page.goto("/accounts/2fa/webauthn/add/")
     page.get_by_label("A name").fill("Laptop")
-    page.get_by_role("button", name="Add it").click()
-    expect(page.get_by_role("status")).to_contain_text("The passkey is added")
+    page.get_by_role("button", name="Add passkey").click()
+    expect(page.get_by_role("status")).to_contain_text("The passkey was added")
     page.get_by_role("link", name="Your passkeys").click()
     edit = page.get_by_role("link", name="Rename Laptop").get_attribute("href") or ""
     return edit.split("/")[-3]
@@ -134,7 +134,7 @@ def test_from_a_link_to_a_passkey(page: Page, named: Instance) -> None:
     looks_right(page, *(address.format(passkey=passkey) for address in WITH_FACTORS))
     log_out(page)
 
-    page.get_by_role("button", name="Log in with a passkey").click()
+    page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page).to_have_url(INSIDE)
     log_out(page)
 
@@ -146,7 +146,7 @@ def test_from_a_link_to_a_passkey(page: Page, named: Instance) -> None:
 
     log_in(page)
     type_code(page, secret)
-    page.get_by_role("button", name="Log in", exact=True).click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page).to_have_url(INSIDE)
 
 
@@ -156,14 +156,14 @@ def test_a_passkey_that_is_not_there_is_said(browser: Browser, named: Instance) 
         devtools.send("WebAuthn.enable")
         devtools.send("WebAuthn.addVirtualAuthenticator", {"options": LAPTOP})
         page.goto("/accounts/login/")
-        page.get_by_role("button", name="Log in with a passkey").click()
+        page.get_by_role("button", name="Sign in with a passkey").click()
         expect(page.get_by_role("alert")).to_contain_text("No passkey was used")
 
 
 def test_by_its_numbers_a_site_has_no_passkeys_and_says_so(browser: Browser, instance: Instance) -> None:
     with page_on(browser, instance) as page:
         page.goto("/accounts/login/")
-        expect(page.get_by_role("button", name="Log in with a passkey")).to_be_hidden()
+        expect(page.get_by_role("button", name="Sign in with a passkey")).to_be_hidden()
         page.goto(login_link(instance))
         page.goto("/accounts/2fa/webauthn/add/")
         expect(page.get_by_role("alert")).to_contain_text(instance.url.replace("127.0.0.1", "localhost"))

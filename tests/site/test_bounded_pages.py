@@ -15,7 +15,7 @@ from accounts.models import Scope, Transfer, User
 from conftest import World, small_png
 from jobs.models import Attempt, Job
 from jobs.search import pagination
-from pixian_web import health
+from pixian_web.health import components
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads small tables whole")
 
@@ -54,10 +54,10 @@ PAGES = (
 
 @pytest.fixture
 def client_of(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The client that may ask for a page. There are a few rows, and the windows are smaller than that."""
+    """Return a client that may ask for the page; there are a few rows, and the windows are smaller."""
     monkeypatch.setattr(Window, "rows", 2)
-    monkeypatch.setattr(pagination, "MOST_SIFTED", 2)
-    monkeypatch.setattr(health, "_upstream", lambda: (True, ""))
+    monkeypatch.setattr(pagination, "MAX_SCANNED", 2)
+    monkeypatch.setattr(components, "upstream_account", lambda: (True, ""))
     settings.API_CALLS_PER_KEY = settings.API_CALLS_PER_TEAM = 0
     for _ in range(4):
         world.job(small_png(9, 9))
@@ -71,7 +71,7 @@ def client_of(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch)
 
 
 def whole_reads(queries: list[dict[str, str]]) -> list[str]:
-    """The queries that read a table from end to end, by SQLite's own plan."""
+    """Return the queries that read a table from end to end, by SQLite's own plan."""
     found = []
     with connection.cursor() as cursor:
         for sql in (query["sql"] for query in queries):
@@ -131,7 +131,7 @@ def test_what_waits_for_a_person_is_listed_however_old(client_of: Any) -> None:
 
 
 def test_a_search_goes_on_where_a_page_ended(client_of: Any) -> None:
-    """Its pages are empty as long as nothing is found."""
+    """Its pages are empty as long as nothing matches."""
     first = Job.objects.earliest("pk")
     Job.objects.filter(pk=first.pk).update(name="needle.png")
     program = client_of("/api")

@@ -62,7 +62,7 @@ def test_a_look_may_expire_so_that_they_never_pile_up(broker: Broker) -> None:
 def test_an_upload_wakes_one_worker_through_the_broker(
     committed_world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notify, "_wake", lambda: celery.wake)
+    monkeypatch.setattr(notify, "_notifier", lambda: celery.wake)
     committed_world.job()
     assert [message.task for message in broker.messages()] == ["jobs.look"]
 
@@ -102,33 +102,33 @@ def test_a_broker_that_restarts_takes_wakes_again(broker: Broker) -> None:
 
 def test_looking_again_announces_no_more_than_the_free_calls(committed_world: World, broker: Broker) -> None:
     add(committed_world, 8)
-    tasks.look_again()
+    tasks.announce()
     assert len(broker.messages()) == 5
     assert all(message.expires for message in broker.messages())
     broker.lose_all()
     for _ in range(3):
         claims.claim("busy")
-    tasks.look_again()
+    tasks.announce()
     assert len(broker.messages()) == 2
 
 
 def test_nothing_due_is_nothing_announced(committed_world: World, broker: Broker) -> None:
-    tasks.look_again()
+    tasks.announce()
     assert broker.messages() == []
 
 
 def test_a_lost_message_is_announced_again(
     committed_world: World, broker: Broker, pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notify, "_wake", lambda: celery.wake)
+    monkeypatch.setattr(notify, "_notifier", lambda: celery.wake)
     add(committed_world, 1)
     broker.lose_all()
-    tasks.look_again()
+    tasks.announce()
     assert [message.task for message in broker.messages()] == ["jobs.look"]
     tasks.look()
     assert states() == ["done"]
     broker.lose_all()
-    tasks.look_again()
+    tasks.announce()
     assert broker.messages() == []
 
 
@@ -137,10 +137,10 @@ def test_a_job_left_behind_is_announced_again(
 ) -> None:
     add(committed_world, 1)
     claims.claim("killed")
-    tasks.look_again()
+    tasks.announce()
     assert broker.messages() == []
     Job.objects.update(lease_until=datetime.now(UTC) - timedelta(seconds=1))
-    tasks.look_again()
+    tasks.announce()
     assert len(broker.messages()) == 1
 
 
@@ -213,12 +213,12 @@ def test_polls_and_messages_together_take_no_more_than_there_are_threads(
 
 
 def test_beat_leaves_a_mark_but_not_with_each_announcement(committed_world: World, broker: Broker) -> None:
-    tasks.look_again()
+    tasks.announce()
     first = PeriodicTask.objects.get(name=periodic.BEAT)
-    tasks.look_again()
+    tasks.announce()
     assert PeriodicTask.objects.get(name=periodic.BEAT).ran_at == first.ran_at
     PeriodicTask.objects.update(due_at=first.due_at - timedelta(minutes=1))
-    tasks.look_again()
+    tasks.announce()
     last = PeriodicTask.objects.get(name=periodic.BEAT).ran_at
     assert first.ran_at
     assert last

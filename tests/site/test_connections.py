@@ -80,10 +80,10 @@ def test_a_stream_is_sent_without_a_connection(committed_world: World, tmp_path:
 
 
 @postgresql
-def test_a_thread_too_many_is_told_that_the_database_is_away(
+def test_a_thread_without_a_connection_gets_the_error_of_a_database_that_is_down(
     transactional_db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As an error after which a call's booking is tried again."""
+    """It is an error after which a call's booking is retried."""
     give_back()
     pool: Any = connection.pool  # type: ignore[attr-defined]
     monkeypatch.setattr(pool, "timeout", 0.1)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 
 def drop(page: Page, *paths: Path) -> None:
-    """As the system's file manager does it, which no script of a page can imitate."""
+    """Drop files as the system's file manager does, which no script of a page can imitate."""
     wire = page.context.new_cdp_session(page)
     dragged = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
@@ -21,7 +21,7 @@ def drop(page: Page, *paths: Path) -> None:
 
 @pytest.fixture
 def shoot(tmp_path: Path) -> Path:
-    """A folder with a picture, another one in a folder below, and what is no picture."""
+    """Make a folder with a picture, another one in a folder below, and a file that is no picture."""
     folder = tmp_path / "shoot"
     (folder / "day 2").mkdir(parents=True)
     shutil.copy(PHOTOS / "coffee.jpg", folder / "cup.jpg")
@@ -53,7 +53,7 @@ def test_a_folder_without_pictures_says_so(owner_page: Page, tmp_path: Path) -> 
     tile = owner_page.locator("[data-pending] .tile")
     expect(tile).to_contain_text("taxes")
     expect(tile).to_contain_text("no pictures")
-    expect(tile.get_by_role("button", name="Try again")).to_be_hidden()
+    expect(tile.get_by_role("button", name="Retry")).to_be_hidden()
     tile.get_by_role("button", name="Dismiss").click()
     expect(tile).to_have_count(0)
 
@@ -72,12 +72,12 @@ def test_more_files_than_the_browser_tells_at_once(owner_page: Page, tmp_path: P
 def test_a_file_that_changed_meanwhile_is_no_broken_connection(owner_page: Page, tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"
     shutil.copy(PHOTOS / "coffee.jpg", photo)
-    owner_page.route("**/upload/", lambda route: route.fulfill(status=401, body="logged out"))
+    owner_page.route("**/upload/", lambda route: route.fulfill(status=401, body="signed out"))
     drop(owner_page, photo)
     tile = owner_page.locator("[data-pending] .tile")
-    expect(tile).to_contain_text("logged out")
+    expect(tile).to_contain_text("signed out")
     owner_page.unroute("**/upload/")
     photo.unlink()
-    tile.get_by_role("button", name="Try again").click()
+    tile.get_by_role("button", name="Retry").click()
     expect(tile).to_contain_text("cannot be read")
     expect(tile).not_to_contain_text("connection")

@@ -21,7 +21,7 @@ NAMES = ["astronaut", "chelsea", "coffee"]
 
 @pytest.fixture
 def drop(tmp_path: Path) -> list[Path]:
-    """Three real photos and a text file that calls itself one."""
+    """Drop three real photos and a text file with the name of a picture."""
     notes = tmp_path / "notes.jpg"
     notes.write_text("buy milk")
     return [*(PHOTOS / f"{name}.jpg" for name in NAMES), notes]
@@ -62,7 +62,7 @@ def cut_out_three(page: Page, instance: Instance, drop: list[Path]) -> None:
 
 
 def has_a_real_matte(png: bytes) -> None:
-    """Corners transparent, subject opaque, and an edge in between that is neither."""
+    """Return True if the corners are transparent, the subject is opaque, and the edge is in between."""
     with Image.open(io.BytesIO(png)) as cut_out:
         assert (cut_out.format, cut_out.mode, cut_out.size) == ("PNG", "RGBA", (600, 400))
         alpha = cut_out.getchannel("A")
@@ -76,9 +76,9 @@ def has_a_real_matte(png: bytes) -> None:
 def test_the_link_works_once(page: Page, instance: Instance) -> None:
     link = login_link(instance)
     page.goto(link)
-    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Sign out").click()
     page.goto(link)
-    expect(page.get_by_role("status")).to_contain_text("was used or is too old")
+    expect(page.get_by_role("status")).to_contain_text("already been used or has expired")
 
 
 def test_a_log_in_that_ran_out_is_said_and_the_file_can_go_again(owner_page: Page, drop: list[Path]) -> None:
@@ -86,9 +86,9 @@ def test_a_log_in_that_ran_out_is_said_and_the_file_can_go_again(owner_page: Pag
     owner_page.context.clear_cookies(name=re.compile("session"))
     owner_page.set_input_files("#image", drop[:1])
     tile = owner_page.locator("[data-pending] .tile")
-    expect(tile).to_contain_text("logged out")
+    expect(tile).to_contain_text("signed out")
     owner_page.context.add_cookies(cookies)  # type: ignore[arg-type]
-    tile.get_by_role("button", name="Try again").click()
+    tile.get_by_role("button", name="Retry").click()
     expect(owner_page.locator("#batch .tile")).to_have_count(1)
 
 
@@ -96,7 +96,7 @@ def test_without_scripts_a_form_does_the_same(browser: Browser, instance: Instan
     with page_on(browser, instance, java_script_enabled=False) as page:
         page.goto(login_link(instance))
         page.set_input_files("#image", drop[2:])
-        page.get_by_role("button", name="Remove the backgrounds").click()
+        page.get_by_role("button", name="Remove backgrounds").click()
         expect(page.locator("main")).to_contain_text("notes.jpg")
         expect(page.locator("main")).to_contain_text("coffee.jpg")
 
@@ -110,7 +110,7 @@ def test_pages_are_accessible(owner_page: Page, drop: list[Path]) -> None:
         for address in ("/t/my-team/", "/t/my-team/history/", "/t/my-team/jobs/1/", "/t/my-team/jobs/99999/"):
             owner_page.goto(address)
             passes_axe(owner_page)
-    owner_page.get_by_role("button", name="Log out").click()
+    owner_page.get_by_role("button", name="Sign out").click()
     passes_axe(owner_page)
 
 

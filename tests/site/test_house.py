@@ -28,7 +28,8 @@ MAY_IMPORT = {
         "pixian",
     ),
     "engine": ("pixian",),
-    "accounts": ("pixian.protocol.credentials",),  # an API key has the shape of the contract's credentials
+    # An API key has the shape of the contract's credentials, and the books its unit of credits.
+    "accounts": ("pixian.protocol.credentials", "pixian.protocol.credits"),
     "pixian": (),
     "chaos": (*PACKAGES, "conftest"),
     "bench": (*PACKAGES, "conftest"),

@@ -41,7 +41,7 @@ def client_of(cast: Cast, reader: str) -> Client:
 
 
 def ask(client: Client, name: str, row: Row, arguments: Arguments) -> tuple[int, bytes]:
-    """Status and body, without what differs each time."""
+    """Return status and body, without what differs each time."""
     response = getattr(client, row.method)(reverse(name, kwargs=arguments))
     body = b"".join(response.streaming_content) if response.streaming else response.content
     return response.status_code, TOKEN.sub(b"", body)
@@ -60,7 +60,7 @@ def test_every_route_has_a_row_and_every_row_a_route() -> None:
 
 
 def targets(cast: Cast, row: Row) -> dict[str, Arguments]:
-    """What is asked for: own, another team's, and what isn't there, as a team and as a thing of one's own."""
+    """Return what to ask for: the user's own, another team's, and what doesn't exist."""
     own, foreign = cast.own, cast.foreign
     made = {
         "own": {"team": own.team.slug} | row.fixed,
@@ -151,7 +151,7 @@ def address_of(name: str) -> str:
 
 @pytest.mark.parametrize("name", of_kind("key"))
 def test_programs_need_a_key_of_their_own_team(committed_world: World, name: str) -> None:
-    """A session opens nothing; a key sees its own team's, and another's like what isn't there."""
+    """A session opens nothing; a key sees its own team's things, and another's as missing."""
     row, cast = ROWS[name], gathered(committed_world)
     own, foreign = row.of(cast.own) if row.of else {}, row.of(cast.foreign) if row.of else {}
     for reader in READERS:

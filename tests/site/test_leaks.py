@@ -35,7 +35,7 @@ def _everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def leaked(played: Secrets, *texts: str) -> list[str]:
-    """What kinds of secrets are there to read, as they are or in base64."""
+    """Return the kinds of secrets that can be read, plain or in base64."""
     secrets = played | {"SECRET_KEY": settings.SECRET_KEY, "PIXIAN_API_SECRET": settings.PIXIAN_API_SECRET}
     return [
         what
@@ -45,7 +45,7 @@ def leaked(played: Secrets, *texts: str) -> list[str]:
 
 
 def dump() -> str:
-    """Every row of every table, and what is merely packed in it."""
+    """Return every row of every table, with what is merely packed in it unpacked."""
     with connection.cursor() as cursor:
         values: list[object] = []
         for table in connection.introspection.table_names(cursor):
@@ -56,7 +56,7 @@ def dump() -> str:
 
 
 def unpacked(word: str) -> str:
-    """As Django packs a session's data: base64 without its padding, perhaps compressed."""
+    """Unpack a session's data as Django packs it: base64 without padding, perhaps compressed."""
     try:
         plain = urlsafe_b64decode(word + "=" * (-len(word) % 4))
     except ValueError:
@@ -67,7 +67,7 @@ def unpacked(word: str) -> str:
 
 
 def log_of(caplog: pytest.LogCaptureFixture) -> str:
-    """As pytest writes it and as an operator reads it, tracebacks and all."""
+    """Return the log as pytest writes it and as an operator reads it, with tracebacks."""
     (console,) = [handler for handler in logging.getLogger().handlers if handler.name == "console"]
     return "\n".join([caplog.text, *map(console.format, caplog.records)])
 

@@ -21,7 +21,7 @@ def asked(name: str) -> list[Requirement]:
 
 
 def locked(name: str) -> dict[str, list[Requirement]]:
-    """Requirements by name; one name can have a line for each range of Python versions."""
+    """Return requirements by name; a name can have a line for each range of Python versions."""
     found: dict[str, list[Requirement]] = {}
     for line in (ROOT / f"requirements/{name}.txt").read_text().splitlines():
         if re.match(r"[a-z]", line):

@@ -61,7 +61,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def painted(page: Page, contents: Sequence[bytes], script: str = PAINT) -> list[Pixels]:
-    """Each picture as Chromium shows it, RGBA uint8[H, W, 4]."""
+    """Return each picture as Chromium shows it, RGBA uint8[H, W, 4]."""
 
     def answer(route: Route) -> None:
         name = route.request.url.removeprefix(ORIGIN)
@@ -106,7 +106,7 @@ def test_each_other_format_is_seen_as_chromium_shows_it(page: Page) -> None:
 
 
 def opaque_cases() -> Iterator[tuple[str, bytes]]:
-    """Pictures whose pixels a delta PNG copies."""
+    """Return pictures whose pixels a delta PNG copies."""
     cases: list[Case | Patched | Turned] = [*png_table(), *patched(), *turned()]
     for case in cases:
         if (copy_of(case.content).pixels[..., 3] == 255).all():

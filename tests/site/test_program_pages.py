@@ -24,7 +24,7 @@ def copied(page: Page) -> str:
     return str(page.evaluate("navigator.clipboard.readText()"))
 
 
-def test_a_key_is_made_copied_and_found_in_the_samples(browser: Browser, instance: Instance) -> None:
+def test_a_key_is_created_copied_and_filled_into_the_samples(browser: Browser, instance: Instance) -> None:
     allowed = ["clipboard-read", "clipboard-write"]
     with page_on(browser, instance, permissions=allowed, **STILL) as page:
         page.goto(login_link(instance))
@@ -53,12 +53,12 @@ def test_keys_are_limited_and_revoked_without_scripts(browser: Browser, instance
         archive = page.locator(".person", has=page.get_by_text("Archive", exact=True))
         archive.get_by_role("link", name="Allowance").click()
         page.get_by_label("Credits").fill("2.5")
-        page.get_by_role("button", name="Set the allowance").click()
+        page.get_by_role("button", name="Set allowance").click()
         expect(archive).to_contain_text("0 of 2.5 credits used")
         archive.locator("summary").press("Enter")
         archive.get_by_role("button", name="Revoke Archive").press("Enter")
-        expect(page.get_by_role("status")).to_contain_text("opens nothing any more")
-        page.get_by_text("1 key that has ended").click()
+        expect(page.get_by_role("status")).to_contain_text("no longer works")
+        page.get_by_text("1 inactive key").click()
         expect(archive).to_contain_text("revoked by owner@localhost")
 
 

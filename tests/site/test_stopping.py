@@ -37,7 +37,7 @@ def slow() -> Iterator[upstream.Server]:
 
 @pytest.fixture(scope="module")
 def instance(slow: upstream.Server, tmp_path_factory: pytest.TempPathFactory) -> Instance:
-    """One that pays there; nothing of it runs."""
+    """Prepare an instance that pays this upstream, without starting it."""
     data_dir = tmp_path_factory.mktemp("web")
     account = {"PIXIAN_API_ID": slow.credentials.api_id, "PIXIAN_API_SECRET": slow.credentials.api_secret}
     env = os.environ | account | {"DATA_DIR": str(data_dir), "PIXIAN_API_URL": slow.url}
@@ -48,7 +48,7 @@ def instance(slow: upstream.Server, tmp_path_factory: pytest.TempPathFactory) ->
 
 @contextmanager
 def web(instance: Instance, *options: str) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
-    """The web process, as the Procfile starts it, and its address."""
+    """Start the web process, as the Procfile does, and yield it with its address."""
     url = f"127.0.0.1:{free_port()}"
     program = str(Path(sys.executable).with_name("gunicorn"))
     command = [program, "-c", "pixian_web/gunicorn.py", "--bind", url, *options, "pixian_web.wsgi"]
@@ -73,7 +73,7 @@ def wait_for(happened: Callable[[], object]) -> None:
 
 
 def stopped_amid_a_call(instance: Instance, slow: upstream.Server, *options: str) -> tuple[int, int]:
-    """The status that the program gets, 0 for none, and how the web process ended."""
+    """Return the program's status, 0 for none, and how the web process ended."""
     before = len(slow.log().calls)
     team = ("setup_team", f"Team {before}", "--owner", "a@example.org", "--credits", "9", "--api-key", "shop")
     key = json.loads(instance.manage(*team))

@@ -16,21 +16,21 @@ STILL = {"reduced_motion": "reduce"}
 
 
 def invite(page: Page, email: str) -> str:
-    """The link that is shown."""
+    """Invite someone and return the link that is shown."""
     page.goto("/t/my-team/team/")
-    page.get_by_label("E\u2011mail").fill(email)
+    page.get_by_label("Email").fill(email)
     page.get_by_role("button", name="Invite", exact=True).click()
-    return page.get_by_label("The link").input_value()
+    return page.get_by_label("Link").input_value()
 
 
 def allow(page: Page, email: str, credits_: str) -> None:
-    page.get_by_role("link", name=f"Allowance of {email}").click()
+    page.get_by_role("link", name=f"Allowance for {email}").click()
     page.get_by_label("Credits").fill(credits_)
     looks_right(page)
-    page.get_by_role("button", name="Set the allowance").click()
+    page.get_by_role("button", name="Set allowance").click()
 
 
-def test_an_invitation_brings_somebody_in(browser: Browser, instance: Instance) -> None:
+def test_an_invitation_brings_someone_in(browser: Browser, instance: Instance) -> None:
     with page_on(browser, instance, **STILL) as owner:
         owner.goto(login_link(instance))
         link = invite(owner, "dora@example.org")
@@ -47,21 +47,21 @@ def test_an_invitation_brings_somebody_in(browser: Browser, instance: Instance) 
 
 
 def join(page: Page, link: str) -> None:
-    """Also in the other language and back, from a page of which no other one learns the address."""
+    """Join by the link, switching languages on a page whose address no other page learns."""
     page.goto(link)
     page.get_by_role("button", name="Français").click()
     page.get_by_role("button", name="English").click()
     expect(page).to_have_url(link)
     page.get_by_label("Your name").fill("Dora")
-    page.get_by_label("A password").fill("short")
+    page.get_by_label("Password").fill("short")
     page.get_by_role("button", name="Join the team").click()
     expect(page.get_by_role("alert")).to_contain_text("too short")
     expect(page.get_by_label("Your name")).to_have_value("Dora")
-    page.get_by_label("A password").fill(PASSWORD)
+    page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Join the team").click()
     expect(page).to_have_url(re.compile("/t/my-team/$"))
     page.goto(link)
-    expect(page.get_by_role("heading", level=1)).to_contain_text("no good any more")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("no longer valid")
 
 
 def test_the_pages_are_accessible_on_any_screen(browser: Browser, instance: Instance) -> None:
@@ -70,14 +70,14 @@ def test_the_pages_are_accessible_on_any_screen(browser: Browser, instance: Inst
         page.goto("/teams/new/")
         looks_right(page)
         page.get_by_label("Name").fill("A second team with a rather long name")
-        page.get_by_role("button", name="Open the team").click()
+        page.get_by_role("button", name="Create team").click()
         looks_right(page)
         links = [invite(page, f"{name}@example.org") for name in ("erik", "fritz")]
         with page_on(browser, instance, **STILL) as stranger:
             stranger.goto(links[0])
             looks_right(stranger)
             stranger.get_by_label("Your name").fill("Erik")
-            stranger.get_by_label("A password").fill(PASSWORD)
+            stranger.get_by_label("Password").fill(PASSWORD)
             stranger.get_by_role("button", name="Join the team").click()
             stranger.goto("/join/made-up/")
             looks_right(stranger)
@@ -85,7 +85,7 @@ def test_the_pages_are_accessible_on_any_screen(browser: Browser, instance: Inst
         page.locator(".switcher summary").press("Enter")
         page.get_by_label("Change erik@example.org").press("Enter")
         looks_right(page)
-        for name in ("Hand the team over to erik@example.org", "Remove erik@example.org"):
+        for name in ("Transfer ownership to erik@example.org", "Remove erik@example.org"):
             page.goto("/t/my-team/team/")
             page.get_by_label("Change erik@example.org").press("Enter")
             page.get_by_role("link", name=name).click()

@@ -42,7 +42,7 @@ def cast(world: World) -> Cast:
 
 
 def client_of(cast: Cast, name: str) -> Client:
-    """The owner's browser, or staff's for staff's pages; a program's key that is none goes along."""
+    """Return the owner's browser, or staff's for staff's pages, with an invalid key of a program."""
     client = Client(raise_request_exception=False, headers={"Authorization": "Basic cHg6eA=="})
     user = cast.people["staff" if name.startswith("admin:") else "owner"]
     assert user
@@ -69,7 +69,7 @@ def asked(client: Client, path: str, nasty: str) -> Iterator[tuple[str, Any]]:
 
 
 def broken(client: Client, answers: Iterator[tuple[str, Any]]) -> list[tuple[str, int]]:
-    """What failed on our side."""
+    """Return what failed on our side."""
     found = []
     for how, answer in answers:
         if answer.streaming:
@@ -94,7 +94,7 @@ def test_no_route_breaks(cast: Cast, settings: Settings, what: str) -> None:
 
 
 def lookups() -> Iterator[str]:
-    """Every filter of every list in the admin, and its search."""
+    """Return every filter of every list in the admin, and its search."""
     for model, shown in admin.site._registry.items():
         address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
         filters = [name for name in shown.list_filter if isinstance(name, str)]
@@ -142,7 +142,7 @@ def test_a_page_says_so(cast: Cast) -> None:
 
 
 def test_a_file_is_taken_whatever_it_is_called(cast: Cast, settings: Settings) -> None:
-    """Its name is the client's word, and costs nothing else."""
+    """Its name is the client's word, and affects nothing else."""
     head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a\0b.png"\r\n'
     body = head + b"Content-Type: image/png\r\n\r\n" + small_png() + b"\r\n--x--\r\n"
     address = reverse("upload", args=[cast.own.team.slug])

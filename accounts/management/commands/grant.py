@@ -1,8 +1,7 @@
-"""``manage.py grant TEAM_SLUG CREDITS --by EMAIL [--memo TEXT]``: credits for a team, by an operator."""
+"""``manage.py grant TEAM_SLUG CREDITS --by EMAIL [--memo TEXT]``: give a team credits."""
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
-from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
@@ -10,44 +9,36 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.auth.email_addresses import is_confirmed
 from accounts.ledger import operations as ledger
-from accounts.ledger.money import to_credits
-from accounts.management.arguments import credits_argument
-from accounts.models import Team, User, normalize_address
+from accounts.management.arguments import (
+    balances_in_credits,
+    credits_argument,
+    find_team,
+    find_user,
+    memo_argument,
+)
 
-MAX_MEMO = 400
 
-
-def some_credits(text: str) -> int:
-    """More than none."""
+def grant_argument(text: str) -> int:
+    """Return the micro-credits of an amount above zero."""
     if micro := credits_argument(text):
         return micro
-    raise ArgumentTypeError("nothing isn't granted")
-
-
-def memo_argument(text: str) -> str:
-    if len(text) > MAX_MEMO:
-        raise ArgumentTypeError(f"a memo has {MAX_MEMO} characters at most")
-    return text
+    raise ArgumentTypeError("a grant of 0 changes nothing")
 
 
 class Command(BaseCommand):
-    help = "Grants a team credits and prints its balance as JSON. Each call grants anew."
+    help = "Grants a team credits and prints its balances as JSON. Each run is a grant of its own."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("team", metavar="TEAM_SLUG")
-        parser.add_argument("credits", type=some_credits, metavar="CREDITS")
-        parser.add_argument("--by", required=True, metavar="EMAIL", help="who grants; kept in the books")
+        parser.add_argument("amount", type=grant_argument, metavar="CREDITS")
+        parser.add_argument("--by", required=True, metavar="EMAIL", help="who grants; kept in the ledger")
         parser.add_argument("--memo", type=memo_argument, default="", metavar="TEXT", help="why; kept too")
 
-    def handle(self, *_: Any, team: str, by: str, memo: str, **options: Any) -> None:
-        found = Team.objects.filter(slug=team).first()
-        if found is None:
-            raise CommandError(f"No team has the slug {team!r}.")
-        actor = User.objects.filter(email=normalize_address(by), is_active=True).first()
-        if actor is None:
-            raise CommandError(f"Nobody with the address {by} may log in.")
+    def handle(self, *_: Any, team: str, amount: int, by: str, memo: str, **_options: Any) -> None:
+        granted, actor = find_team(team), find_user(by)
         if not is_confirmed(actor):
             raise CommandError(f"The address {by} was never confirmed; confirm it in the admin (Users).")
-        ledger.grant(found, options["credits"], key=f"grant:{uuid4()}", actor=actor, memo=memo)
-        balance = {kind: str(to_credits(micro)) for kind, micro in asdict(ledger.balances(found)).items()}
-        self.stdout.write(json.dumps({"team": found.name, "slug": found.slug} | balance, ensure_ascii=False))
+        ledger.grant(granted, amount, key=f"grant:{uuid4()}", actor=actor, memo=memo)
+        balances = balances_in_credits(ledger.balances(granted))
+        answer = {"team": granted.name, "slug": granted.slug} | balances
+        self.stdout.write(json.dumps(answer, ensure_ascii=False))

@@ -20,24 +20,24 @@ from accounts.teams.create import open_team
 
 
 class Command(BaseCommand):
-    help = "Opens a team and prints it as JSON. An owner who doesn't exist yet is made."
+    help = "Opens a team and prints it as JSON. Creates the owner if there is no such user yet."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--owner", required=True, metavar="EMAIL")
-        parser.add_argument("--api-key", metavar="NAME", help="makes a key; its secret is shown this once")
-        parser.add_argument("--password", help="for a new owner; without it, only the link logs in")
+        parser.add_argument("--api-key", metavar="NAME", help="create a key; its secret is shown once")
+        parser.add_argument("--password", help="for a new owner; without one, only the link logs them in")
         parser.add_argument("--credits", type=credits_argument, default=0, metavar="N")
 
     @transaction.atomic
     def handle(self, *_: Any, name: str, owner: str, password: str | None, **options: Any) -> None:
         if Team.objects.filter(name=name).exists():
-            raise CommandError(f"There is a team called {name!r} already.")
+            raise CommandError(f"A team called {name!r} exists already.")
         user = self._owner(owner, password)
         team = open_team(name, user, options["credits"])
         api_key = options["api_key"]
         credentials = keys.create(team, user, api_key)[1] if api_key else None
-        # The link asks for no second factor, and scripts keep what they print: whoever has one logs in by it.
+        # No link for an owner with a second factor: it would skip that, and scripts keep what is printed.
         answer = {
             "team": team.name,
             "slug": team.slug,
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         try:
             validate_email(email)
         except ValidationError as error:
-            raise CommandError(f"{email!r} is no e-mail address.") from error
+            raise CommandError(f"{email!r} is not an e-mail address.") from error
         user = User.objects.filter(email=normalize_address(email)).first()
         if user and password:
             raise CommandError(f"{email} exists already; leave --password out, theirs stays.")

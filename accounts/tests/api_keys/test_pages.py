@@ -57,12 +57,12 @@ def test_a_member_makes_a_key_and_sees_its_secret_once(world: World, client: Cli
     ("typed", "said"),
     [
         ({"name": ""}, "This field is required"),
-        ({"scopes": []}, "of no use"),
+        ({"scopes": []}, "at least one permission"),
         ({"scopes": ["everything"]}, "Select a valid choice"),
-        ({"expires_on": "2020-01-01"}, "This day is over"),
+        ({"expires_on": "2020-01-01"}, "This date is in the past"),
         ({"expires_on": "soon"}, "Enter a valid date"),
-        ({"expires_on": "9999-12-31"}, "Choose an earlier day"),
-        ({"expires_on": "3000-01-01"}, "Choose an earlier day"),
+        ({"expires_on": "9999-12-31"}, "Choose an earlier date"),
+        ({"expires_on": "3000-01-01"}, "Choose an earlier date"),
     ],
 )
 def test_nothing_invalid_passes(world: World, client: Client, typed: dict[str, Any], said: str) -> None:
@@ -71,7 +71,9 @@ def test_nothing_invalid_passes(world: World, client: Client, typed: dict[str, A
     assert not ApiKey.objects.exists()
 
 
-def test_its_last_day_ends_where_the_instance_is(world: World, client: Client, settings: Settings) -> None:
+def test_a_keys_last_day_ends_in_the_instances_time_zone(
+    world: World, client: Client, settings: Settings
+) -> None:
     settings.TIME_ZONE = "Europe/Paris"
     make(client, world, world.bob, expires_on="2099-06-30")
     key = ApiKey.objects.get()
@@ -140,7 +142,7 @@ def test_a_member_sets_no_limits(world: World, client: Client) -> None:
 
 
 def test_the_secret_is_kept_nowhere(world: World, client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """In no column of any table, in no session, though that is sealed, and in no log."""
+    """Neither in a column of any table nor in a session, encrypted though it is, nor in a log."""
     for name in (None, "accounts"):
         caplog.set_level(logging.DEBUG, name)
     found = SECRET.search(text(make(client, world, world.bob)))

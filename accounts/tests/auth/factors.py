@@ -14,7 +14,7 @@ PERIOD_SECONDS, DIGITS = 30, 6
 
 
 def code_of(secret: str, later: int = 0) -> str:
-    """What the app shows now, or so many periods later (RFC 6238)."""
+    """Return what the app shows now, or this many periods later (RFC 6238)."""
     counter = int(time.time()) // PERIOD_SECONDS + later
     mac = hmac.digest(base64.b32decode(secret), counter.to_bytes(8, "big"), "sha1")
     start = mac[-1] & 15
@@ -23,6 +23,6 @@ def code_of(secret: str, later: int = 0) -> str:
 
 
 def with_app(user: User) -> Authenticator:
-    """The user has set up an app that knows SECRET."""
+    """Set up an app that knows SECRET for the user."""
     made: Authenticator = TOTP.activate(user, SECRET).instance
     return made

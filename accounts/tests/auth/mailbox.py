@@ -11,19 +11,19 @@ DEAD_SERVER = "accounts.tests.auth.mailbox.DeadServer"
 
 
 class DeadServer(EmailBackend):
-    """A mail server that takes no connection."""
+    """A mail server that accepts no connection."""
 
     def send_messages(self, _messages: Any) -> int:
         raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 
 
 def the_mail() -> mail.EmailMessage:
-    """The one that was sent."""
+    """Return the only email that was sent."""
     (sent,) = mail.outbox
     return sent
 
 
 def the_link() -> str:
-    """The path of the link in it; the site's own address is none."""
+    """Return the path of the email's link, leaving out the site's own address."""
     (link,) = re.findall(r"^https?://[^/\s]+(/\S+)$", str(the_mail().body), re.MULTILINE)
     return str(link)

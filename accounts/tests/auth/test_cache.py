@@ -8,7 +8,7 @@ from accounts.models import CacheEntry
 
 
 def guesses(client: Client, number: int, name: str = "somebody@example.org") -> list[int]:
-    """The answers to so many wrong passwords."""
+    """Return the responses to this many wrong passwords."""
     answers = {"login": name, "password": "guess"}
     return [client.post(reverse("account_login"), answers).status_code for _ in range(number)]
 
@@ -21,7 +21,7 @@ def test_guesses_are_counted_by_whichever_process(db: None, client: Client) -> N
 
 
 def test_many_names_push_no_count_out(db: None) -> None:
-    """Above its bound a cache throws away what it was told first."""
+    """Above its limit a cache evicts its oldest entries."""
     cache.set("first", 1)
     for number in range(400):
         cache.set(f"name-{number}", 1)

@@ -24,14 +24,14 @@ PASSWORD = "correct horse"
 
 @pytest.fixture
 def mallory(world: World) -> User:
-    """Somebody who came in by a link that was given to them, under an address that nobody has confirmed."""
+    """Return a user who came in by a link that was handed over, with an unconfirmed address."""
     sent = invitations.invite(world.team, "mallory@example.org", Role.VIEWER, world.alice)
     mail.outbox.clear()
     return invitations.accept_as_new(sent.invitation, "Mallory", PASSWORD)
 
 
 def browser_of(user: User) -> Client:
-    """In which they have just typed their password."""
+    """Return a browser in which the user has just typed their password."""
     client = Client()
     client.force_login(user)
     client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
@@ -46,7 +46,7 @@ def address_of(user: User) -> str:
     return User.objects.get(pk=user.pk).email
 
 
-def test_an_address_becomes_ones_own_by_being_confirmed_alone(world: World, mallory: User) -> None:
+def test_only_confirmation_makes_an_address_yours(world: World, mallory: User) -> None:
     client = browser_of(mallory)
     change(client, "add", VICTIM)
     for action in ("primary", "send", "remove"):
@@ -83,7 +83,7 @@ def test_a_link_for_an_unconfirmed_account_says_so(
 
 @pytest.fixture
 def invited(world: World, mallory: User) -> str:
-    """The path of an invitation of mallory's address into another team."""
+    """Return the path of an invitation of mallory's address to another team."""
     other = Team.objects.get(name="Outsiders")
     sent = invitations.invite(other, mallory.email, Role.OWNER, world.charlie)
     return "/join/" + sent.link.rpartition("/join/")[2]
@@ -103,7 +103,7 @@ def test_an_invitation_is_not_a_squatters(mallory: User, invited: str) -> None:
 def test_once_confirmed_by_mail_it_is(mallory: User, invited: str, settings: Settings) -> None:
     settings.MAIL_LEAVES = True
     client = browser_of(mallory)
-    assert "Send a mail to confirm it" in client.get(invited).content.decode()
+    assert "Send a confirmation email" in client.get(invited).content.decode()
     mail.outbox.clear()
     change(client, "send", mallory.email)
     client.post(the_link())
@@ -153,23 +153,22 @@ def test_staff_sees_who_is_confirmed_and_makes_no_address_by_hand(world: World, 
 
 def test_a_page_tells_whose_address_is_unconfirmed(world: World, mallory: User, settings: Settings) -> None:
     page = browser_of(mallory).get(reverse("account_email")).content.decode()
-    assert "Nobody has confirmed yet" in page
+    assert "been confirmed as your" in page
     assert "Ask the person who runs it to confirm" in page
     settings.MAIL_LEAVES = True
-    assert "Send a mail to confirm it" in browser_of(mallory).get(reverse("account_email")).content.decode()
-    assert "Nobody has confirmed" not in browser_of(world.bob).get(reverse("account_email")).content.decode()
+    assert "Send a confirmation email" in browser_of(mallory).get(reverse("account_email")).content.decode()
+    page = browser_of(world.bob).get(reverse("account_email")).content.decode()
+    assert "been confirmed as your" not in page
 
 
-def test_following_the_link_without_being_logged_in_there_gives_nobody_an_address(
-    world: World, mallory: User
-) -> None:
-    """The one whose address it is wonders about the mail, and clicks."""
+def test_following_the_link_while_signed_out_confirms_no_address(world: World, mallory: User) -> None:
+    """The address's real owner wonders about the email, and clicks."""
     change(browser_of(mallory), "add", VICTIM)
     link = the_link()
     anonymous, bob = Client(), browser_of(world.bob)
     assert reverse("account_login") in anonymous.post(link).headers["Location"]
     for page in (bob.get(link), bob.post(link)):
-        assert "another account has asked for" in page.content.decode()
+        assert "another account asked for" in page.content.decode()
     assert bob.get(reverse("home")).status_code == 302
     assert address_of(mallory) == "mallory@example.org"
 
@@ -181,7 +180,7 @@ def test_of_two_who_ask_for_an_address_one_gets_it(world: World, mallory: User) 
     mail.outbox.clear()
     change(second, "add", VICTIM)
     second.post(the_link())
-    assert "belongs to somebody else" in first.get(one).content.decode()
+    assert "belongs to someone else" in first.get(one).content.decode()
     first.post(one)
     assert (address_of(world.bob), address_of(mallory)) == (VICTIM, "mallory@example.org")
 
@@ -191,11 +190,11 @@ def test_an_account_made_meanwhile_keeps_its_address(world: World, mallory: User
     change(client, "add", VICTIM)
     User.objects.create_user(VICTIM, confirmed=False)
     page = client.post(the_link())
-    assert (page.status_code, "belongs to somebody else" in page.content.decode()) == (200, True)
+    assert (page.status_code, "belongs to someone else" in page.content.decode()) == (200, True)
     assert address_of(mallory) == "mallory@example.org"
 
 
-def test_asking_for_an_address_keeps_nobody_from_signing_up(
+def test_an_unconfirmed_claim_of_an_address_blocks_no_sign_up(
     world: World, mallory: User, settings: Settings
 ) -> None:
     settings.SIGNUP_OPEN = True
@@ -216,7 +215,7 @@ def test_a_new_password_is_for_the_account_whose_address_it_is(world: World, mal
 
 
 def test_a_new_password_by_mail_drops_an_unconfirmed_accounts_passkeys(world: World, mallory: User) -> None:
-    """They log in without it, and whoever took the address first may have made them."""
+    """They sign in without the password, and may belong to the person who took the address first."""
     for user in (mallory, world.bob):
         Authenticator.objects.create(user=user, type=Authenticator.Type.WEBAUTHN, data={})
         mail.outbox.clear()

@@ -17,7 +17,7 @@ PASSWORD = "correct horse"
 
 @pytest.fixture
 def alice(world: World, client: Client) -> Client:
-    """Her browser, in which she has just typed her password."""
+    """Return alice's browser, in which she has just typed her password."""
     client.force_login(world.alice)
     client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     return client
@@ -41,7 +41,7 @@ def log_in(email: str) -> bool:
 
 
 def test_a_confirmed_address_takes_the_old_ones_place(world: World, alice: Client) -> None:
-    assert f"<b>{NEW}</b> takes its place" in send(alice, "add", "Alice@example.NET")
+    assert f"<b>{NEW}</b> replaces it" in send(alice, "add", "Alice@example.NET")
     assert the_mail().to == [NEW]
     link = the_link()
     assert f"Is <b>{NEW}</b> yours" in alice.get(link).content.decode()
@@ -59,11 +59,11 @@ def test_until_then_the_old_one_logs_in(world: World, alice: Client) -> None:
     assert address_of(world.alice) == "alice@example.org"
 
 
-def test_one_may_think_better_of_it(world: World, alice: Client) -> None:
+def test_a_pending_change_of_address_can_be_withdrawn(world: World, alice: Client) -> None:
     send(alice, "add")
-    assert "takes its place" not in send(alice, "remove")
+    assert "replaces it" not in send(alice, "remove")
     link = the_link()
-    assert "used or is too old" in alice.get(link).content.decode()
+    assert "already been used or has expired" in alice.get(link).content.decode()
     assert address_of(world.alice) == "alice@example.org"
 
 
@@ -84,7 +84,7 @@ def test_an_address_that_cannot_be(world: World, alice: Client, email: str) -> N
 def test_it_asks_who_is_there(world: World, client: Client) -> None:
     client.force_login(world.alice)
     page = send(client, "add")
-    assert "Confirm that it" in page
+    assert "Confirm it" in page
     assert mail.outbox == []
 
 
@@ -98,12 +98,12 @@ def test_a_second_factor_is_no_obstacle(world: World, alice: Client) -> None:
 def test_a_mail_server_that_is_down_is_said(world: World, alice: Client, mail_server_down: None) -> None:
     page = send(alice, "add")
     assert "none was sent" in page
-    assert "Send the mail again" in page
+    assert "Resend the email" in page
 
 
 def test_the_mail_can_be_sent_again(world: World, alice: Client) -> None:
     send(alice, "add")
-    assert f"A mail is on its way to {NEW}" in send(alice, "send")
+    assert f"We sent an email to {NEW}" in send(alice, "send")
     assert [sent.to for sent in mail.outbox] == [[NEW], [NEW]]
 
 

@@ -38,7 +38,7 @@ def says_when_to_come_back(response: Any) -> bool:
 
 @pytest.fixture
 def guessed(world: World) -> World:
-    """A stranger has tried as many wrong passwords of alice's as they may."""
+    """Try as many wrong passwords for alice's account as a stranger may."""
     for number in range(TRIES):
         assert log_in(STRANGER, f"guess {number}").status_code == 200
     return world
@@ -48,7 +48,7 @@ def test_after_many_wrong_passwords_the_guesser_is_sent_away(guessed: World) -> 
     assert says_when_to_come_back(log_in(STRANGER, "one more"))
 
 
-def test_even_the_right_one_is_not_taken_then(guessed: World) -> None:
+def test_even_the_right_password_is_refused_then(guessed: World) -> None:
     client = Client()
     assert log_in(STRANGER, PASSWORD, client=client).status_code == 429
     assert not logged_in(client)
@@ -63,7 +63,7 @@ def test_the_owner_is_not_locked_out(guessed: World) -> None:
 def test_a_limit_by_address_would_lock_the_owner_out(
     world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As allauth has it by itself: why ours counts otherwise."""
+    """The control: allauth's own limit, which ours replaces."""
     monkeypatch.setattr(AccountAdapter, "pre_authenticate", DefaultAccountAdapter.pre_authenticate)
     settings.ACCOUNT_RATE_LIMITS = {"login_failed": f"{TRIES}/5m/key"}
     for number in range(TRIES):
@@ -114,7 +114,7 @@ def test_confirming_that_it_is_you_counts_the_same(guessed: World) -> None:
 
 
 def at_second_step(user: User, address: str = STRANGER) -> Client:
-    """Somebody who knows the password stands before the second factor."""
+    """Return a browser that passed the password and stands before the second factor."""
     client = Client(REMOTE_ADDR=address)
     answers = {"login": user.email, "password": PASSWORD}
     assert client.post(reverse("account_login"), answers).headers["Location"] == reverse("mfa_authenticate")
@@ -154,7 +154,7 @@ def test_a_right_second_factor_forgets_the_wrong_ones(world: World) -> None:
     assert try_code(at_second_step(world.alice), "000000").status_code == 200
 
 
-def test_ones_own_second_factor_forgets_no_guessed_password(guessed: World) -> None:
+def test_a_correct_second_factor_resets_no_count_of_wrong_passwords(guessed: World) -> None:
     with_app(guessed.charlie)
     client = Client(REMOTE_ADDR=STRANGER)
     client.force_login(guessed.charlie)

@@ -21,16 +21,16 @@ def path_of(user: User, settings: Settings) -> str:
 
 
 def who(client: Client) -> int | None:
-    """Whom this browser is logged in as."""
+    """Return the user that this browser is signed in as."""
     number = client.session.get("_auth_user_id")
     return int(number) if number else None
 
 
 def refused(client: Client, path: str) -> bool:
-    """Whether the link leads to the log-in page, with a message that says why."""
+    """Return True if the link leads to the sign-in page with a message that says why."""
     response = client.get(path, follow=True)
     assert response.redirect_chain == [(reverse("account_login"), 302)]
-    assert "link was used or is too old" in response.content.decode()
+    assert "link has already been used or has expired" in response.content.decode()
     return who(client) is None
 
 
@@ -44,7 +44,7 @@ def test_a_link_logs_in(world: World, client: Client, settings: Settings) -> Non
     assert (response.status_code, response.headers["Location"]) == (302, reverse("home"))
     assert who(client) == world.alice.pk
     assert "no-store" in response.headers["Cache-Control"]
-    assert client.get(reverse("atelier", args=[world.team.slug])).status_code == 200
+    assert client.get(reverse("workspace", args=[world.team.slug])).status_code == 200
 
 
 def test_a_link_is_used_once(world: World, client: Client, settings: Settings) -> None:
@@ -54,14 +54,14 @@ def test_a_link_is_used_once(world: World, client: Client, settings: Settings) -
 
 
 def test_looking_at_a_link_does_not_use_it_up(world: World, client: Client, settings: Settings) -> None:
-    """Mail and chat programs do, with GET and HEAD, without cookies; browsers load pages in advance."""
+    """Mail and chat programs do so with GET and HEAD, without cookies; browsers prefetch pages."""
     path = path_of(world.alice, settings)
     for _ in range(2):
         assert client.head(path).status_code == 302
         assert client.head(f"{path}?opened=1").status_code == 400
         shown = Client().get(f"{path}?opened=1")
         assert shown.status_code == 400
-        assert "keeps no cookies" in shown.content.decode()
+        assert "keep this site" in shown.content.decode()
     client.get(path, follow=True, headers={"Sec-Purpose": "prefetch;prerender"})
     assert who(client) is None
     client.get(path, follow=True)
@@ -81,7 +81,7 @@ def test_any_log_in_uses_it_up(world: World, client: Client, settings: Settings)
     assert refused(Client(), path)
 
 
-def test_a_link_for_somebody_without_a_password_works(
+def test_a_link_for_someone_without_a_password_works(
     world: World, client: Client, settings: Settings
 ) -> None:
     client.get(path_of(User.objects.create_user("dora@example.org"), settings), follow=True)
@@ -139,7 +139,7 @@ def test_a_token_is_for_one_person(world: World) -> None:
 
 @pytest.mark.parametrize("number", ["0", "1", "-1", "zzzzzzzzzzzzz", "z" * 40, "é", "..", "1 OR 1=1"])
 @pytest.mark.parametrize("token", ["x", "-", "0-0", "a-b-c", "zzzzzzzzzzzzz-0", "é-é"])
-def test_nonsense_is_refused(db: None, client: Client, number: str, token: str) -> None:
+def test_a_malformed_link_is_refused(db: None, client: Client, number: str, token: str) -> None:
     assert refused(client, f"/in/{number}/{token}/")
 
 

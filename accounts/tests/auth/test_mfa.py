@@ -18,7 +18,7 @@ PASSWORD = "correct horse"
 
 @pytest.fixture
 def alice(world: World, client: Client) -> Client:
-    """Her browser, in which she has just typed her password."""
+    """Return alice's browser, in which she has just typed her password."""
     client.post(reverse("account_login"), {"login": world.alice.email, "password": PASSWORD})
     client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     return client
@@ -69,7 +69,7 @@ def test_the_password_alone_does_not_log_in_any_more(world: World, client: Clien
     assert response.headers["Location"].startswith(reverse("mfa_authenticate"))
     assert not logged_in(client)
     assert client.get(reverse("home")).status_code == 302
-    assert "One step more" in page(client, "mfa_authenticate")
+    assert "One more step" in page(client, "mfa_authenticate")
     assert "Incorrect code" in client.post(reverse("mfa_authenticate"), {"code": "000000"}).content.decode()
     done = client.post(reverse("mfa_authenticate"), {"code": code_of(SECRET)})
     assert done.headers["Location"] == reverse("mfa_index")
@@ -85,7 +85,7 @@ def test_a_code_is_used_once(world: World) -> None:
 
 
 def test_the_code_that_set_the_app_up_is_used_too(world: World, alice: Client) -> None:
-    """Whoever looked over her shoulder has half a minute."""
+    """An onlooker would have half a minute."""
     secret = re.findall(r"<code>([A-Z2-7]{32})</code>", page(alice, "mfa_activate_totp"))[0]
     code = code_of(secret)
     assert alice.post(reverse("mfa_activate_totp"), {"code": code}).status_code == 302
@@ -139,7 +139,7 @@ def test_the_admin_asks_for_it_too(world: World, client: Client) -> None:
 def test_a_link_of_this_machine_needs_none_and_may_turn_it_off(
     world: World, client: Client, settings: Settings
 ) -> None:
-    """A lost phone: the operator prints a link, and the owner starts anew."""
+    """After a lost phone, the operator prints a link, and the owner starts over."""
     with_app(world.alice)
     client.get(login_link(world.alice).removeprefix(settings.PUBLIC_URL), follow=True)
     assert logged_in(client)
@@ -155,7 +155,7 @@ def test_people_without_a_password_can_have_a_second_factor(
     assert "Set up an app" in page(client, "mfa_activate_totp")
 
 
-def test_an_address_that_nobody_confirmed_is_no_obstacle(world: World, alice: Client) -> None:
+def test_an_unconfirmed_address_is_no_obstacle(world: World, alice: Client) -> None:
     page(alice, "account_email")  # where allauth notes the address as not confirmed
     assert "Set up an app" in page(alice, "mfa_activate_totp")
 
@@ -163,7 +163,7 @@ def test_an_address_that_nobody_confirmed_is_no_obstacle(world: World, alice: Cl
 def test_turning_it_off(world: World, alice: Client) -> None:
     with_app(world.alice)
     alice.post(reverse("mfa_generate_recovery_codes"))
-    assert "recovery codes go with it" in page(alice, "mfa_deactivate_totp")
+    assert "recovery codes are deleted with it" in page(alice, "mfa_deactivate_totp")
     alice.post(reverse("mfa_deactivate_totp"))
     assert kinds(world.alice) == set()
 

@@ -42,7 +42,7 @@ WITH_A_SECOND_FACTOR = [
 
 
 class Forms(HTMLParser):
-    """The method and the names of each form's fields; inline scripts and styles."""
+    """The method and field names of each form; inline scripts and styles."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -99,15 +99,15 @@ def test_the_open_sign_up(db: None, client: Client, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("name", ["account_confirm_email", "account_reset_password_from_key"])
-def test_links_that_are_nobodys(db: None, client: Client, name: str) -> None:
+def test_links_of_unknown_users(db: None, client: Client, name: str) -> None:
     args = ["nonsense"] if name == "account_confirm_email" else ["1", "nonsense"]
-    assert "This link was used or is too old" in is_whole(client, reverse(name, args=args))
+    assert "This link has already been used or has expired" in is_whole(client, reverse(name, args=args))
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_what_belongs_to_ones_account(alice: Client, name: str) -> None:
+def test_the_pages_of_the_users_account(alice: Client, name: str) -> None:
     page = is_whole(alice, reverse(name))
-    assert ('aria-label="How you log in"' in page) == (
+    assert ('aria-label="Sign-in settings"' in page) == (
         name not in ("account_logout", "account_reauthenticate")
     )
 
@@ -150,7 +150,7 @@ def test_forms_without_a_token_are_refused(world: World, settings: Settings, nam
 @pytest.mark.parametrize(
     "name", ["account_change_password", "account_email", "mfa_deactivate_totp", "account_logout"]
 )
-def test_neither_are_ones_own(world: World, name: str) -> None:
+def test_your_own_second_factors_are_not_counted_either(world: World, name: str) -> None:
     with_app(world.alice)
     client = Client(enforce_csrf_checks=True)
     client.force_login(world.alice)

@@ -40,14 +40,14 @@ NONSENSE = [
 
 @pytest.fixture
 def alice(world: World, client: Client) -> Client:
-    """Her browser, in which she has just typed her password."""
+    """Return alice's browser, in which she has just typed her password."""
     client.force_login(world.alice)
     client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     return client
 
 
 def passkey_of(user: User, name: str = "Laptop") -> Authenticator:
-    """A row as a ceremony leaves it, without the key."""
+    """Make a row as a ceremony leaves it, without the key."""
     return Authenticator.objects.create(
         user=user, type=Authenticator.Type.WEBAUTHN, data={"name": name, "credential": {}}
     )
@@ -66,8 +66,8 @@ def test_what_a_browser_is_asked_for_a_new_one(world: World, alice: Client) -> N
     assert 'value="Passkey 1"' in page
 
 
-def test_logging_in_by_one_names_nobody(db: None, client: Client) -> None:
-    """So the answer tells no stranger who has an account."""
+def test_a_passkey_login_reveals_no_user(db: None, client: Client) -> None:
+    """So the response tells no stranger who has an account."""
     answer = client.get(reverse("mfa_login_webauthn"), headers=JSON).json()
     asked = answer["request_options"]["publicKey"]
     assert asked["userVerification"] == "required"
@@ -75,7 +75,7 @@ def test_logging_in_by_one_names_nobody(db: None, client: Client) -> None:
 
 
 @pytest.mark.parametrize("credential", NONSENSE)
-def test_nonsense_logs_nobody_in(world: World, client: Client, credential: str) -> None:
+def test_a_malformed_credential_signs_nobody_in(world: World, client: Client, credential: str) -> None:
     client.get(reverse("mfa_login_webauthn"), headers=JSON)
     response = client.post(reverse("mfa_login_webauthn"), {"credential": credential}, follow=True)
     assert response.redirect_chain == [(reverse("account_login"), 302)]
@@ -84,7 +84,7 @@ def test_nonsense_logs_nobody_in(world: World, client: Client, credential: str) 
 
 
 @pytest.mark.parametrize("credential", NONSENSE)
-def test_nonsense_is_no_second_factor(world: World, client: Client, credential: str) -> None:
+def test_a_malformed_credential_is_no_second_factor(world: World, client: Client, credential: str) -> None:
     with_app(world.alice)
     client.post(reverse("account_login"), {"login": world.alice.email, "password": PASSWORD})
     client.get(reverse("mfa_authenticate"))
@@ -93,7 +93,7 @@ def test_nonsense_is_no_second_factor(world: World, client: Client, credential: 
 
 
 @pytest.mark.parametrize("credential", NONSENSE)
-def test_nonsense_adds_nothing(alice: Client, credential: str) -> None:
+def test_a_malformed_credential_adds_no_passkey(alice: Client, credential: str) -> None:
     alice.get(reverse("mfa_add_webauthn"))
     answers = {"name": "x", "passwordless": "on", "credential": credential}
     page = alice.post(reverse("mfa_add_webauthn"), answers).content.decode()

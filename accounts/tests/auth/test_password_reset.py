@@ -22,7 +22,7 @@ def _mails_leave(settings: Settings) -> None:
 
 
 def ask(client: Client, email: str, **headers: str) -> str:
-    """The page that comes next."""
+    """Return the page after asking for a new password."""
     response = client.post(reverse("account_reset_password"), {"email": email}, follow=True, headers=headers)
     assert response.status_code == 200
     return response.content.decode()
@@ -34,17 +34,17 @@ def log_in(client: Client, password: str) -> bool:
 
 
 def choose(client: Client, link: str, password: str = NEW) -> str:
-    """The page after a new password was typed on the one that the link leads to."""
+    """Return the page after typing a new password on the page that the link leads to."""
     form = client.get(link, follow=True)
     answers = {"password1": password, "password2": password}
     return client.post(form.request["PATH_INFO"], answers, follow=True).content.decode()
 
 
 def test_a_mail_lets_choose_a_new_password(world: World, client: Client) -> None:
-    assert "A mail is on its way to you" in ask(client, "ALICE@example.org")
+    assert "We sent you an email" in ask(client, "ALICE@example.org")
     assert the_mail().subject == "[Pixian Web] Choose a new password"
     assert the_mail().to == ["alice@example.org"]
-    assert "the new one logs you in" in choose(client, the_link())
+    assert "You can now sign in with it" in choose(client, the_link())
     assert not log_in(client, "correct horse")
     assert log_in(client, NEW)
 
@@ -62,7 +62,7 @@ def test_the_link_works_once(world: World, client: Client) -> None:
     ask(client, "alice@example.org")
     choose(client, the_link())
     page = Client().get(the_link(), follow=True).content.decode()
-    assert "This link was used or is too old" in page
+    assert "This link has already been used or has expired" in page
 
 
 def test_a_weak_password_is_refused_there(world: World, client: Client) -> None:
@@ -79,7 +79,7 @@ def test_nobody_learns_who_has_an_account(world: World, client: Client) -> None:
 
 
 def test_it_leaves_the_second_factor_in_place(world: World, client: Client) -> None:
-    """Whoever reads somebody's mail still lacks their phone."""
+    """A reader of the emails still lacks the phone."""
     with_app(world.alice)
     ask(client, "alice@example.org")
     choose(client, the_link())
@@ -93,7 +93,7 @@ def test_a_mail_server_that_is_down_is_said(
 ) -> None:
     page = ask(client, email)
     assert "none was sent" in page
-    assert "A mail is on its way" not in page
+    assert "We sent you an email" not in page
     assert 'name="email"' in page
 
 
@@ -113,7 +113,7 @@ def test_a_changed_password_is_told_by_mail(world: World, client: Client, settin
     client.force_login(world.alice)
     answers = {"oldpassword": "correct horse", "password1": NEW, "password2": NEW}
     page = client.post(reverse("account_change_password"), answers, follow=True).content.decode()
-    assert "Your password is changed" in page
+    assert "Your password was changed" in page
     assert "The password of your account was changed" in the_mail().body
     assert "127.0.0.1" in the_mail().body
 
@@ -125,11 +125,11 @@ def test_what_was_done_stays_done_where_that_mail_fails(
     client.force_login(world.alice)
     answers = {"oldpassword": "correct horse", "password1": NEW, "password2": NEW}
     page = client.post(reverse("account_change_password"), answers, follow=True).content.decode()
-    assert "Your password is changed" in page
+    assert "Your password was changed" in page
     assert log_in(Client(), NEW)
 
 
-def test_somebody_without_a_password_chooses_one(world: World, client: Client) -> None:
+def test_someone_without_a_password_chooses_one(world: World, client: Client) -> None:
     client.force_login(User.objects.create_user("dora@example.org"))
     page = client.get(reverse("account_change_password"), follow=True)
     assert page.redirect_chain == [(reverse("account_set_password"), 302)]
@@ -147,8 +147,8 @@ def test_without_mails_no_link_gets_into_the_log(
     capsys: pytest.CaptureFixture[str],
     email: str,
 ) -> None:
-    """Also where somebody sends the form that the page doesn't show then."""
+    """Even if a client submits the form that the page then does not show."""
     settings.MAIL_LEAVES = False
     response = client.post(reverse("account_reset_password"), {"email": email}, follow=True)
-    assert "log-in link" in response.content.decode()
+    assert "sign-in link" in response.content.decode()
     assert "password" not in "".join(capsys.readouterr())

@@ -29,7 +29,7 @@ def log_in(client: Client, email: str = "alice@example.org") -> None:
 
 
 def is_in(client: Client) -> bool:
-    """As the pages see it."""
+    """Return True if the pages see the user as signed in."""
     return client.get(reverse("home")).headers["Location"].startswith("/t/")
 
 
@@ -44,7 +44,7 @@ def with_key(key: str) -> Client:
 
 
 def kept(store: db.SessionStore, **data: Any) -> str:
-    """The key of a stored session with this data."""
+    """Return the key of a stored session with this data."""
     store.update(data)
     store.save()
     assert store.session_key
@@ -69,7 +69,7 @@ def test_logging_out_ends_this_log_in_alone(world: World, client: Client) -> Non
 
 
 def test_the_key_changes_at_the_log_in(world: World, client: Client) -> None:
-    """So whoever planted a session in somebody's browser isn't logged in with them."""
+    """So a session planted in a browser is not signed in along with its user."""
     planted = kept(SessionStore(), language="fr")
     client.cookies[settings.SESSION_COOKIE_NAME] = planted
     log_in(client)
@@ -78,7 +78,7 @@ def test_the_key_changes_at_the_log_in(world: World, client: Client) -> None:
     assert not is_in(with_key(planted))
 
 
-def test_a_made_up_key_is_not_taken_over(world: World) -> None:
+def test_a_made_up_session_key_is_not_adopted(world: World) -> None:
     made_up = "a" * 32
     client = with_key(made_up)
     log_in(client)

@@ -22,7 +22,7 @@ def sign_up(client: Client, **answers: str) -> str:
 
 
 def test_it_is_closed_by_default(db: None, client: Client) -> None:
-    assert "Nobody signs up here alone" in client.get(reverse("account_signup")).content.decode()
+    assert "Accounts are by invitation only" in client.get(reverse("account_signup")).content.decode()
     assert reverse("account_signup") not in client.get(reverse("account_login")).content.decode()
     sign_up(client)
     assert not User.objects.exists()
@@ -30,7 +30,7 @@ def test_it_is_closed_by_default(db: None, client: Client) -> None:
 
 def test_where_it_is_open_one_is_in_but_in_no_team(db: None, client: Client, opened: None) -> None:
     assert reverse("account_signup") in client.get(reverse("account_login")).content.decode()
-    assert "You are in no team yet" in sign_up(client)
+    assert "You aren't in a team yet" in sign_up(client)
     assert User.objects.get().email == "dora@example.org"
     assert not Team.objects.exists()
 
@@ -69,4 +69,4 @@ def test_a_mail_server_that_is_down_keeps_nobody_out(
     db: None, client: Client, opened: None, settings: Settings, mail_server_down: None
 ) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "optional"
-    assert "You are in no team yet" in sign_up(client)
+    assert "You aren't in a team yet" in sign_up(client)

@@ -51,7 +51,7 @@ def hold(world: World, amount: int = CREDIT, key: ApiKey | None = None) -> Trans
 
 
 def used(spender: Membership | ApiKey) -> int:
-    return allowances.standing(Allowance.objects.get(**allowances._named(spender))).used
+    return allowances.current_standing(Allowance.objects.get(**allowances._named(spender))).used
 
 
 # What counts ---------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def test_holds_count_and_then_what_was_booked(world: World) -> None:
     ledger.settle(second, 3 * CREDIT)
     ledger.release(third)
     assert used(bobs(world)) == 4 * CREDIT
-    assert list(allowances.differing()) == []
+    assert list(allowances.find_differences()) == []
 
 
 def test_a_refusal_says_which_limit_and_when_it_renews(world: World, noon: Noon) -> None:
@@ -106,7 +106,10 @@ def test_a_key_spends_its_owners_allowance_too(world: World, key: ApiKey) -> Non
         hold(world, 2 * CREDIT, key)
     assert caught.value.allowance.api_key == key  # of the two that refuse, the one that renews last
     assert (used(bobs(world)), used(key)) == (2 * CREDIT, CREDIT)
-    assert [each.left for each in allowances.of_spender(world.team, world.bob, key)] == [CREDIT, CREDIT]
+    assert [each.left for each in allowances.spender_standings(world.team, world.bob, key)] == [
+        CREDIT,
+        CREDIT,
+    ]
 
 
 def test_others_arent_bound_by_it(world: World) -> None:
@@ -135,16 +138,16 @@ def test_an_allowance_counts_what_was_spent_before_it_was_set(world: World, noon
 def test_a_warning_comes_before_the_end(world: World) -> None:
     allowance = allowances.grant(bobs(world), limit=10 * CREDIT, period="day", warn_percent=75)
     hold(world, 7 * CREDIT)
-    assert not allowances.standing(allowance).warns
+    assert not allowances.current_standing(allowance).warns
     hold(world, CREDIT // 2)
-    standing = allowances.standing(allowance)
+    standing = allowances.current_standing(allowance)
     assert (standing.warns, standing.left, standing.percent) == (True, 2_500_000, 75)
 
 
 def test_an_overage_may_go_beyond_and_stops_the_next(world: World) -> None:
     allowance = allowances.grant(bobs(world), limit=2 * CREDIT, period="day")
     ledger.settle(hold(world, CREDIT), 5 * CREDIT)
-    standing = allowances.standing(allowance)
+    standing = allowances.current_standing(allowance)
     assert (standing.used, standing.left, standing.percent) == (5 * CREDIT, 0, 100)
     with pytest.raises(AllowanceUsedUpError):
         hold(world, 1)
@@ -178,12 +181,12 @@ def test_a_new_period_begins_at_zero_and_old_holds_count_in_theirs(world: World,
     allowance = allowances.grant(bobs(world), limit=2 * CREDIT, period="day")
     old = hold(world, 2 * CREDIT)
     noon.now += timedelta(hours=12)
-    assert allowances.standing(allowance).used == 0
+    assert allowances.current_standing(allowance).used == 0
     hold(world, 2 * CREDIT)
     ledger.settle(old, CREDIT)
     uses = allowance.uses.order_by("starts_at").values_list("used_microcredits", flat=True)
     assert list(uses) == [CREDIT, 2 * CREDIT]
-    assert list(allowances.differing()) == []
+    assert list(allowances.find_differences()) == []
 
 
 def test_the_database_refuses_what_must_not_be(world: World, key: ApiKey) -> None:
@@ -211,7 +214,7 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
 
 @pytest.fixture
 def limits(committed_world: World, chance: random.Random) -> tuple[World, ApiKey, list[int]]:
-    """A pool, a member's and a key's allowance, of random sizes; all holds are one credit."""
+    """Bound a pool, a member and a key by random amounts; all holds are one credit."""
     world = committed_world
     key = keys.create(world.team, world.bob, "shop")[0]
     pool, member, mine = (chance.randint(5, 20) for _ in range(3))
@@ -222,7 +225,7 @@ def limits(committed_world: World, chance: random.Random) -> tuple[World, ApiKey
 
 
 def ask_from_many_threads(world: World, key: ApiKey, calls: int = CALLS) -> tuple[int, int]:
-    """How many holds were granted with the key, and without."""
+    """Return how many holds were granted with the key, and without."""
     start = threading.Barrier(THREADS)
 
     def ask(number: int) -> tuple[int, int]:
@@ -255,7 +258,7 @@ def test_of_three_limits_the_smallest_is_never_passed(limits: tuple[World, ApiKe
     assert keyed + plain == min(pool, member)  # there were more than enough that ask
     assert ledger.balances(world.team).held == (keyed + plain) * CREDIT
     assert (used(key), used(bobs(world))) == (keyed * CREDIT, (keyed + plain) * CREDIT)
-    assert list(allowances.differing()) == []
+    assert list(allowances.find_differences()) == []
 
 
 def test_a_period_that_renews_in_the_middle_gives_each_its_own(
@@ -271,7 +274,7 @@ def test_a_period_that_renews_in_the_middle_gives_each_its_own(
     for use in AllowanceUse.objects.select_related("allowance"):
         assert 0 <= use.used_microcredits <= use.allowance.limit_microcredits
     assert ledger.balances(world.team).held <= pool * CREDIT
-    assert list(allowances.differing()) == []
+    assert list(allowances.find_differences()) == []
 
 
 def test_limits_checked_apart_from_the_hold_are_passed(
@@ -282,11 +285,11 @@ def test_limits_checked_apart_from_the_hold_are_passed(
     ledger.grant(world.team, 100 * CREDIT, key="more", actor=world.alice)
     allowances.grant(bobs(world), limit=4 * CREDIT, period="day")
     all_have_looked = threading.Barrier(THREADS)
-    monkeypatch.setattr(allowances, "take", lambda *_: None)
+    monkeypatch.setattr(allowances, "count_hold", lambda *_: None)
 
     def ask(_: int) -> bool:
         try:
-            allowance = allowances.standing(Allowance.objects.get(member=bobs(world)))
+            allowance = allowances.current_standing(Allowance.objects.get(member=bobs(world)))
             all_have_looked.wait(30)
             if allowance.left < CREDIT:
                 return False

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,7 +17,8 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.allowances import AllowanceUsedUpError
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
-from accounts.models import Allowance, AllowanceUse, LedgerAccount, Membership, Role, Transfer
+from accounts.ledger.posting import LockedAccount
+from accounts.models import Allowance, AllowanceUse, Membership, Role, Transfer
 from conftest import World
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -73,9 +75,9 @@ def used() -> int:
 def test_a_hold_behind_the_first_allowance_is_counted(committed_world: World) -> None:
     world = committed_world
     behind(lambda: grant(world), lambda: hold(world))
-    assert (used(), list(allowances.differing())) == (CREDIT, [])
+    assert (used(), list(allowances.find_differences())) == (CREDIT, [])
     ledger.settle(Transfer.objects.get(kind="hold"), CREDIT // 4)
-    assert (used(), list(allowances.differing())) == (CREDIT // 4, [])
+    assert (used(), list(allowances.find_differences())) == (CREDIT // 4, [])
 
 
 def test_a_hold_behind_a_first_allowance_that_is_too_small_is_refused(committed_world: World) -> None:
@@ -94,13 +96,13 @@ def test_an_ending_behind_the_first_allowance_is_counted(committed_world: World,
     world = committed_world
     held = hold(world)
     behind(lambda: grant(world), lambda: ledger.settle(held, charged))
-    assert (used(), list(allowances.differing())) == (charged, [])
+    assert (used(), list(allowances.find_differences())) == (charged, [])
 
 
 def test_the_first_allowance_behind_a_hold_counts_it(committed_world: World) -> None:
     world = committed_world
     behind(lambda: hold(world), lambda: grant(world))
-    assert (used(), list(allowances.differing())) == (CREDIT, [])
+    assert (used(), list(allowances.find_differences())) == (CREDIT, [])
 
 
 def test_a_balance_is_the_one_after_the_wait(committed_world: World) -> None:
@@ -118,16 +120,14 @@ def test_asked_in_the_statement_that_waits_it_goes_uncounted(
 ) -> None:
     """The control: what the locking statement itself says of other tables is from before its wait."""
     world, said = committed_world, []
-    taken = allowances.take
+    taken = allowances.count_hold
 
-    def lock_and_ask(team_id: int) -> dict[str, LedgerAccount]:
-        sql = (
-            "SELECT a.*, EXISTS (SELECT 1 FROM accounts_allowance WHERE team_id = a.team_id) AS said "
-            "FROM accounts_ledgeraccount a WHERE team_id = %s ORDER BY id FOR UPDATE OF a"
-        )
-        accounts = {account.kind: account for account in LedgerAccount.objects.raw(sql, [team_id])}
-        said.append(getattr(accounts["available"], "said"))  # noqa: B009 - no field of the model
-        return accounts
+    def lock_and_ask(cursor: Any, statement: str, team_id: int) -> dict[str, LockedAccount]:
+        asking = "team_id, EXISTS (SELECT 1 FROM accounts_allowance WHERE team_id = %s) FROM"
+        cursor.execute(f"{statement.replace('team_id FROM', asking)} FOR UPDATE", [team_id, team_id])
+        rows = cursor.fetchall()
+        said.append(rows[0][-1])
+        return {row[0]: LockedAccount(*row[:-1]) for row in rows}
 
     def take_if_said(*arguments: object) -> None:
         if said[-1]:
@@ -135,13 +135,13 @@ def test_asked_in_the_statement_that_waits_it_goes_uncounted(
 
     def second() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(posting, "locked_accounts", lock_and_ask)
-            patch.setattr(allowances, "take", take_if_said)
+            patch.setattr(posting, "lock", lock_and_ask)
+            patch.setattr(allowances, "count_hold", take_if_said)
             hold(world)
 
     behind(lambda: grant(world), second)
     assert said == [False]
-    assert [should for _use, should in allowances.differing()] == [CREDIT]
+    assert [should for _use, should in allowances.find_differences()] == [CREDIT]
 
 
 # Holds that are open while the allowance, its spender or its period changes ---------------------------
@@ -194,7 +194,7 @@ def test_an_open_hold_ends_whatever_became_of_the_allowance(
     held = hold(world)
     after(world)
     ledger.settle(held, charged)
-    assert list(allowances.differing()) == []
+    assert list(allowances.find_differences()) == []
     assert ledger.balances(world.team).spent == charged
 
 
@@ -204,7 +204,7 @@ def test_a_keys_first_allowance_counts_its_open_holds(world: World) -> None:
     allowances.grant(key, limit=CREDIT, period="month")
     assert used() == CREDIT
     ledger.release(held)
-    assert (used(), list(allowances.differing())) == (0, [])
+    assert (used(), list(allowances.find_differences())) == (0, [])
 
 
 @pytest.mark.parametrize("charged", [0, CREDIT // 4])
@@ -214,9 +214,9 @@ def test_a_use_that_was_miscounted_is_recomputed_and_stops_no_booking(world: Wor
     other, held = hold(world), hold(world)
     AllowanceUse.objects.update(used_microcredits=0)
     ledger.settle(held, charged)
-    assert (used(), list(allowances.differing())) == (CREDIT + charged, [])
+    assert (used(), list(allowances.find_differences())) == (CREDIT + charged, [])
     ledger.release(other)
-    assert list(allowances.differing()) == []
+    assert list(allowances.find_differences()) == []
 
 
 def test_subtracting_blindly_the_booking_fails(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +224,7 @@ def test_subtracting_blindly_the_booking_fails(world: World, monkeypatch: pytest
     grant(world)
     held = hold(world)
     AllowanceUse.objects.update(used_microcredits=0)
-    monkeypatch.setattr(allowances, "_recount", lambda *_: None)
+    monkeypatch.setattr(allowances, "NOT_NEGATIVE", "%s IS NOT NULL")
     with suppress(IntegrityError), transaction.atomic():
         ledger.release(held)
         pytest.fail("the database took a use below zero")

@@ -1,7 +1,7 @@
 """Two transactions that each post twice for one team: neither ever waits for what the other holds."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -9,16 +9,16 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from accounts.ledger import operations as ledger
-from accounts.ledger import posting
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
-from accounts.models import LedgerAccount, Team
 from conftest import World
 
 
 def both_at_once(*pairs: tuple[Callable[[], object], Callable[[], object]]) -> None:
-    """Each pair in a transaction of its own. After its first half each waits a moment for the other, which
-    comes only where it isn't locked out."""
+    """Run each pair in a transaction of its own.
+
+    After its first half, each waits a moment for the other, which comes only if it isn't locked out.
+    """
     meet = threading.Barrier(len(pairs))
 
     def run(first: Callable[[], object], second: Callable[[], object]) -> None:
@@ -59,15 +59,11 @@ def test_postings_for_one_team_stand_in_line(committed_world: World) -> None:
     assert ledger.balances(committed_world.team) == expected
 
 
-def unlocked(team_id: int) -> Mapping[str, LedgerAccount]:
-    return {account.kind: account for account in Team.objects.get(pk=team_id).ledger_accounts.all()}
-
-
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets in one writer at a time")
 def test_without_the_first_lock_they_block_each_other(
     committed_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: PostgreSQL finds the circle and ends one of them."""
-    monkeypatch.setattr(posting, "locked_accounts", unlocked)
+    monkeypatch.setattr(type(connection.features), "has_select_for_update", False)
     with pytest.raises(OperationalError, match="deadlock"):
         charge_and_try_again_beside_a_correction(committed_world)

@@ -15,7 +15,7 @@ from conftest import World
 
 
 def grant(*arguments: str) -> dict[str, Any]:
-    """What the command printed, which is one line of JSON."""
+    """Return what the command printed, which is one line of JSON."""
     out = io.StringIO()
     call_command("grant", *arguments, stdout=out)
     (line,) = out.getvalue().splitlines()
@@ -54,12 +54,12 @@ def test_what_is_owed_is_covered_first(world: World) -> None:
         (["nowhere", "5", "--by", "alice@example.org"], "No team has the slug 'nowhere'"),
         (["aurora", "5", "--by", "nobody@example.org"], "Nobody with the address"),
         (["aurora", "5"], "--by"),
-        (["aurora", "0", "--by", "alice@example.org"], "nothing isn't granted"),
+        (["aurora", "0", "--by", "alice@example.org"], "a grant of 0 changes nothing"),
         (["aurora", "1000000000000", "--by", "alice@example.org"], "out of range"),
-        (["aurora", "1e3", "--by", "alice@example.org"], "no number"),
-        (["aurora", "1_0", "--by", "alice@example.org"], "no number"),
-        (["aurora", "1,5", "--by", "alice@example.org"], "no number"),
-        (["aurora", "0.0000001", "--by", "alice@example.org"], "no number"),
+        (["aurora", "1e3", "--by", "alice@example.org"], "not a number"),
+        (["aurora", "1_0", "--by", "alice@example.org"], "not a number"),
+        (["aurora", "1,5", "--by", "alice@example.org"], "not a number"),
+        (["aurora", "0.0000001", "--by", "alice@example.org"], "not a number"),
         (["aurora", "5", "--by", "alice@example.org", "--memo", "x" * 401], "400 characters"),
     ],
 )

@@ -30,14 +30,14 @@ CHARGED = {"settled below": CREDIT, "settled above": 3 * CREDIT, "released": 0}
 
 
 def make_holds(world: World, count: int) -> list[int]:
-    """Holds of two credits each, in a team that can pay for every overage too."""
+    """Make holds of two credits each, in a team that can pay for every overage too."""
     ledger.grant(world.team, 9 * CREDIT * count, key="more")
     holds = [ledger.hold(world.team, 2 * CREDIT, key=f"hold:{n}", reference=f"job:{n}") for n in range(count)]
     return [held.pk for held in holds]
 
 
 def end_all_three_ways(holds: list[int]) -> list[set[str]]:
-    """By a connection for each way, which meet at every hold; returns who won there."""
+    """End each hold by three connections at once; return the ways that won, hold by hold."""
     won: list[set[str]] = [set() for _ in holds]
     meet = threading.Barrier(len(WAYS), timeout=60)
 
@@ -77,7 +77,7 @@ KEY = AlterField("transfer", "idempotency_key", models.CharField(max_length=120)
 
 @contextmanager
 def without(guards: list[Operation]) -> Iterator[None]:
-    """The table of transfers as it would be after these migrations; it is emptied at the end."""
+    """Migrate the table of transfers for a while; it is emptied at the end."""
     states = [ProjectState.from_apps(apps)]
     for guard in guards:
         states.append(states[-1].clone())
@@ -100,8 +100,11 @@ def without(guards: list[Operation]) -> Iterator[None]:
 def test_without_its_guards_a_hold_ends_several_ways(
     committed_world: World, guards: list[Operation], endings: int
 ) -> None:
-    """The control. The keys alone still tell two settlements apart, but not a settlement and a release; and
-    what one hold gives away twice is missing for another."""
+    """The control.
+
+    The keys alone still refuse a second settlement, but not a release beside it. What one hold gives away
+    twice is then missing for another.
+    """
     with without(guards):
         won = end_all_three_ways(make_holds(committed_world, 20))
         assert max(len(winners) for winners in won) == endings

@@ -40,13 +40,13 @@ def text(response: Any) -> str:
 
 
 def row(response: Any, member: Membership) -> str:
-    """What the page says about somebody."""
+    """Return what the page says about a person."""
     (found,) = re.findall(f'<li class="person" id="person-{member.pk}">(.*?)</li>', text(response))
     return str(found)
 
 
 def told(response: Any) -> str:
-    """What the page after a redirect says."""
+    """Return the message on the page after a redirect."""
     return " ".join(re.findall(r'role="status">(.*?)</p>', text(response)))
 
 

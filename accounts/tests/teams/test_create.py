@@ -34,5 +34,5 @@ def test_every_name_has_slugs_of_its_own_that_an_address_can_hold(world: World, 
     slugs = {open_team(name, world.bob).slug for _ in range(3)}
     assert len(slugs) == 3
     for slug in slugs:
-        assert reverse("atelier", args=[slug])
+        assert reverse("workspace", args=[slug])
         Team.objects.get(slug=slug).clean_fields()

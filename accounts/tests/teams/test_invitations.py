@@ -56,7 +56,7 @@ def test_the_mail_says_who_asks_whom_into_what(world: World) -> None:
     assert sent.mailed
     assert the_mail().to == [DORA]
     assert the_mail().subject == "[Pixian Web] Join the team Aurora"
-    assert "alice@example.org asks you to join the team Aurora" in the_mail().body
+    assert "alice@example.org invites you to join the team Aurora" in the_mail().body
     assert sent.link.endswith(the_link())
 
 
@@ -108,16 +108,16 @@ def test_nobody_floods_strangers_with_mails(world: World, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         rate_limits, "_now", lambda: now
     )  # on a slow machine the next one would be due meanwhile
-    for number in range(invitations.A_MINUTE):
+    for number in range(invitations.PER_MINUTE):
         invite(world, f"{number}@example.org")
     with pytest.raises(rate_limits.TooFastError):
         invite(world)
-    assert len(mail.outbox) == invitations.A_MINUTE
+    assert len(mail.outbox) == invitations.PER_MINUTE
     assert invite(world, by=world.bob)
 
 
 @pytest.mark.parametrize("token", ["", "x", "é", "\ud800", "a" * 10_000, "' OR 1=1"])
-def test_nonsense_finds_nothing(world: World, token: str) -> None:
+def test_a_malformed_token_finds_no_invitation(world: World, token: str) -> None:
     invite(world)
     assert invitations.find(token) is None
 
@@ -155,7 +155,7 @@ def test_whoever_is_in_already_stays_what_they_are(world: World) -> None:
     assert invitations.accept(row, world.bob).role == Role.MEMBER
 
 
-def test_somebody_new_gets_an_account(world: World) -> None:
+def test_someone_new_gets_an_account(world: World) -> None:
     row = invite(world).invitation
     user = invitations.accept_as_new(row, "Dora Long", "a rather long sentence")
     assert (user.email, user.get_full_name()) == (DORA, "Dora Long")
@@ -183,7 +183,7 @@ def test_nobody_invites_above_themselves() -> None:
 
 
 def accept_at_once(invitation: Invitation, users: list[User]) -> int:
-    """How many of them came in, each by a connection of their own."""
+    """Return how many came in, each with a connection of their own."""
     start = threading.Barrier(len(users), timeout=30)
 
     def accept(user: User) -> bool:

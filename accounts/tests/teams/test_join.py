@@ -40,11 +40,11 @@ def counts() -> tuple[int, int, int]:
 
 
 def is_quiet(response: Any) -> bool:
-    """Neither kept nor told to anybody."""
+    """Return True if the response is neither cached nor sent on as a referrer."""
     return response["Referrer-Policy"] == "no-referrer" and "no-store" in response["Cache-Control"]
 
 
-def test_somebody_new_makes_an_account_and_is_in(world: World, client: Client) -> None:
+def test_someone_new_makes_an_account_and_is_in(world: World, client: Client) -> None:
     address = link(world)
     page = client.get(address)
     assert page.status_code == 200
@@ -52,11 +52,11 @@ def test_somebody_new_makes_an_account_and_is_in(world: World, client: Client) -
         assert expected in text(page)
 
     response = client.post(address, ANSWERS)
-    assert (response.status_code, response["Location"]) == (302, reverse("atelier", args=["aurora"]))
+    assert (response.status_code, response["Location"]) == (302, reverse("workspace", args=["aurora"]))
     dora = User.objects.get(email=DORA)
     assert who(client) == dora.pk
     assert Membership.objects.get(user=dora).role == Role.MANAGER
-    assert "You are in the team Aurora now" in text(client.get(response["Location"]))
+    assert "You have joined the team Aurora" in text(client.get(response["Location"]))
     assert Client().login(email=DORA, password=ANSWERS["password"])
 
 
@@ -65,15 +65,15 @@ def test_whoever_has_the_address_joins_by_a_button(world: World, client: Client)
     client.force_login(world.charlie)
     assert 'name="password"' not in text(client.get(address))
     response = client.post(address)
-    assert (response.status_code, response["Location"]) == (302, reverse("atelier", args=["aurora"]))
+    assert (response.status_code, response["Location"]) == (302, reverse("workspace", args=["aurora"]))
     assert Membership.objects.get(user=world.charlie, team=world.team).role == Role.VIEWER
 
 
-def test_somebody_else_is_told_and_may_log_out(world: World, client: Client) -> None:
+def test_another_user_is_told_to_sign_out_first(world: World, client: Client) -> None:
     address = link(world)
     client.force_login(world.charlie)
     for response in (client.get(address), client.post(address, ANSWERS)):
-        assert "You are logged in as charlie@example.org" in text(response)
+        assert "You are signed in as charlie@example.org" in text(response)
         assert f'name="next" value="{address}"' in text(response)
     assert not User.objects.filter(email=DORA).exists()
     left = client.post(reverse("account_logout"), {"next": address})
@@ -91,7 +91,7 @@ def test_whoever_has_an_account_logs_in_first_and_comes_back(world: World, clien
 
 
 def test_a_link_alone_does_not_tell_whether_its_address_has_an_account(world: World, client: Client) -> None:
-    """Whoever sent it has seen it."""
+    """Its sender has seen it too."""
     of_one_link = re.compile(r"/join/[^/]+/|value=\"[^\"]*\"|charlie@example.org|dora@example.org")
     shown = [text(client.get(link(world, email))) for email in (world.charlie.email, DORA)]
     known, unknown = (of_one_link.sub("", page) for page in shown)
@@ -102,7 +102,7 @@ def test_members_go_to_their_team(world: World, client: Client) -> None:
     address = link(world, world.bob.email, Role.OWNER)
     client.force_login(world.bob)
     for ask in (client.get, client.post):
-        assert ask(address)["Location"] == reverse("atelier", args=["aurora"])
+        assert ask(address)["Location"] == reverse("workspace", args=["aurora"])
     assert Membership.objects.get(team=world.team, user=world.bob).role == Role.MEMBER
 
 
@@ -121,7 +121,7 @@ def test_looking_changes_nothing(world: World, client: Client, name: str) -> Non
 
 
 def spoiled(world: World, how: str) -> str:
-    """The address of an invitation that is no good, for this reason."""
+    """Return the address of an invitation that is invalid for this reason."""
     address = link(world)
     match how:
         case "expired":
@@ -146,7 +146,7 @@ def test_what_is_no_good_looks_the_same(world: World, client: Client, how: str) 
     before = counts()
     for response in (client.get(address), client.post(address, ANSWERS)):
         assert response.status_code == 404
-        assert "This invitation is no good any more" in text(response)
+        assert "This invitation is no longer valid" in text(response)
         assert "Aurora" not in text(response)
         assert is_quiet(response)
     assert counts() == before

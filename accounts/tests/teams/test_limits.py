@@ -17,7 +17,7 @@ def allow(client: Client, world: World, user: User, **answers: Any) -> Any:
 
 def test_an_allowance_is_set_and_changed(world: World, client: Client, mona: User) -> None:
     log_in(client, "mona")
-    assert "The allowance of bob@example.org is set" in told(allow(client, world, world.bob))
+    assert "The allowance for bob@example.org is set" in told(allow(client, world, world.bob))
     made = Allowance.objects.get()
     assert (made.limit_microcredits, made.period, made.warn_percent) == (8_500_001, "week", 75)
     shown = text(client.get(page(world, "allowance", made.member_id)))
@@ -31,7 +31,7 @@ def test_lifting_is_undone_by_one_button(world: World, client: Client) -> None:
     allow(log_in(client, "alice"), world, world.bob)
     address = page(world, "lift_allowance", of(world.bob, world.team).pk)
     response = client.post(address, follow=True)
-    assert "has no limit any more" in told(response)
+    assert "no longer has an allowance" in told(response)
     assert not Allowance.objects.exists()
     for typed in ('value="8.500001"', 'value="75"', '<option value="week" selected>'):
         assert typed in text(response)

@@ -14,14 +14,14 @@ def test_a_role_is_changed(world: World, client: Client) -> None:
     answers = {"role": Role.MANAGER.value}
     bob = of(world.bob, world.team)
     response = log_in(client, "alice").post(page(world, "change_role", bob.pk), answers, follow=True)
-    assert told(response) == "bob@example.org is manager now, and was member before."
+    assert told(response) == "bob@example.org is now manager (was member)."
     assert roles(world)["bob"] == Role.MANAGER
 
 
 @pytest.mark.parametrize("role", ["", "0", "5", "boss"])
 def test_a_role_that_is_none_is_refused(world: World, client: Client, role: str) -> None:
     address = page(world, "change_role", of(world.bob, world.team).pk)
-    assert "Choose one" in told(log_in(client, "alice").post(address, {"role": role}, follow=True))
+    assert "Choose a role" in told(log_in(client, "alice").post(address, {"role": role}, follow=True))
     assert roles(world)["bob"] == Role.MEMBER
 
 
@@ -34,7 +34,9 @@ def test_removing_says_in_numbers_what_goes_before_and_after(world: World, clien
     assert "2 API keys are revoked" in asked
     assert "1 invitation is revoked" in asked
     after = told(client.post(address, follow=True))
-    assert after == ("bob@example.org is out of the team. 2 API keys were revoked. 1 invitation was revoked.")
+    assert after == (
+        "bob@example.org was removed from the team. 2 API keys were revoked. 1 invitation was revoked."
+    )
     assert "bob" not in roles(world)
     assert log_in(client, "bob").get(page(world)).status_code == 404
 
@@ -44,7 +46,7 @@ def test_leaving(world: World, client: Client) -> None:
     assert "1 API key is revoked" in text(log_in(client, "bob").get(page(world, "leave_team")))
     response = client.post(page(world, "leave_team"), follow=True)
     assert "You have left the team Aurora. 1 API key was revoked." in told(response)
-    assert "You are in no team yet" in text(response)
+    assert "You aren't in a team yet" in text(response)
 
 
 def test_the_only_owner_is_told_that_they_cant_leave(world: World, client: Client) -> None:
@@ -67,7 +69,7 @@ def test_removing_oneself_is_leaving(world: World, client: Client) -> None:
 
 
 def test_handing_over(world: World, client: Client) -> None:
-    address = page(world, "hand_over", of(world.bob, world.team).pk)
+    address = page(world, "transfer_ownership", of(world.bob, world.team).pk)
     asked = text(log_in(client, "alice").get(address))
     assert "bob@example.org becomes an owner" in asked
     assert "The team then has 1 owner." in asked
@@ -77,7 +79,7 @@ def test_handing_over(world: World, client: Client) -> None:
 
 
 def test_nobody_hands_over_to_themselves(world: World, client: Client) -> None:
-    log_in(client, "alice").post(page(world, "hand_over", of(world.alice, world.team).pk))
+    log_in(client, "alice").post(page(world, "transfer_ownership", of(world.alice, world.team).pk))
     assert roles(world)["alice"] == Role.OWNER
 
 
@@ -90,8 +92,8 @@ def test_a_change_that_came_too_late_is_said(
         "accounts.teams.membership._lock",
         lambda _: Membership.objects.filter(pk=bob.pk).update(role=Role.MANAGER),
     )
-    for name in ("change_role", "remove_member", "hand_over"):
+    for name in ("change_role", "remove_member", "transfer_ownership"):
         Membership.objects.filter(pk=bob.pk).update(role=Role.MEMBER)
         response = client.post(page(world, name, bob.pk), ANSWERS, follow=True)
-        assert "Somebody else changed this" in told(response)
+        assert "Someone else changed this" in told(response)
     assert roles(world)["alice"] == Role.OWNER

@@ -12,7 +12,7 @@ from accounts.api_keys import keys
 from accounts.ledger import allowances
 from accounts.models import Allowance, Invitation, Membership, Role, Team, User
 from accounts.teams import membership
-from accounts.teams.membership import ChangedError, HandingOver, LastOwnerError, Taken
+from accounts.teams.membership import ChangedError, LastOwnerError, Revoked, Transferred
 from conftest import World
 
 
@@ -57,7 +57,7 @@ def test_an_owner_who_cant_log_in_is_none(world: World) -> None:
     with pytest.raises(LastOwnerError):
         membership.leave(of(world.alice, world.team))
     with pytest.raises(LastOwnerError):
-        membership.hand_over(of(world.alice, world.team), of(world.bob, world.team))
+        membership.transfer_ownership(of(world.alice, world.team), of(world.bob, world.team))
     assert roles(world.team)["alice"] == Role.OWNER
 
 
@@ -68,8 +68,8 @@ def test_whoever_goes_takes_no_key_and_no_allowance_along(world: World) -> None:
     kept = [keys.create(world.team, world.alice, "hers")[0], keys.create(elsewhere, world.bob, "other")[0]]
     allowances.grant(bob, limit=1, period="day")
 
-    assert membership.takes_along(bob) == Taken(keys=2, invitations=0)
-    assert membership.remove(bob, world.alice) == Taken(keys=2, invitations=0)
+    assert membership.preview_removal(bob) == Revoked(keys=2, invitations=0)
+    assert membership.remove(bob, world.alice) == Revoked(keys=2, invitations=0)
     for key in mine + kept:
         key.refresh_from_db()
     assert [key.revoked_by for key in mine] == [world.alice, world.alice, world.bob]
@@ -101,14 +101,14 @@ def test_a_refusal_takes_everything_back(world: World) -> None:
 def test_the_team_is_handed_over(world: World) -> None:
     alice, bob = of(world.alice, world.team), of(world.bob, world.team)
     invited(world.team, world.alice, Role.OWNER)
-    assert membership.handing_over(alice, bob) == HandingOver(owners=1, invitations=1)
-    membership.hand_over(alice, bob)
+    assert membership.preview_transfer(alice, bob) == Transferred(owners=1, invitations=1)
+    membership.transfer_ownership(alice, bob)
     assert roles(world.team) == {"alice": Role.MANAGER, "bob": Role.OWNER, "vera": Role.VIEWER}
     assert not Invitation.objects.exists()
 
 
-def test_nobody_keeps_an_invitation_that_they_may_not_send_any_more(world: World) -> None:
-    """They know its link, and could come back by it as more than they are."""
+def test_invitations_that_their_sender_may_no_longer_send_are_revoked(world: World) -> None:
+    """The sender knows the link, and could come back by it with a higher role."""
     membership.change_role(of(world.bob, world.team), Role.OWNER)
     for role in Role:
         invited(world.team, world.bob, role, f"{role.label}@example.org")
@@ -126,15 +126,15 @@ def test_what_has_changed_meanwhile_is_looked_at_again(world: World) -> None:
     for change in (
         lambda: membership.change_role(seen, Role.VIEWER),
         lambda: membership.remove(seen, world.alice),
-        lambda: membership.hand_over(alice, seen),
-        lambda: membership.hand_over(seen, of(world.vera, world.team)),
+        lambda: membership.transfer_ownership(alice, seen),
+        lambda: membership.transfer_ownership(seen, of(world.vera, world.team)),
     ):
         with pytest.raises(ChangedError):
             change()
     assert roles(world.team) == {"alice": Role.OWNER, "bob": Role.MANAGER, "vera": Role.VIEWER}
     membership.remove(of(world.bob, world.team), world.alice)
     with pytest.raises(ChangedError):
-        membership.hand_over(alice, seen)
+        membership.transfer_ownership(alice, seen)
     assert roles(world.team) == {"alice": Role.OWNER, "vera": Role.VIEWER}
 
 
@@ -149,7 +149,7 @@ def two_owners(committed_world: World) -> list[Membership]:
 
 
 def leave_at_once(owners: list[Membership], meet: threading.Barrier) -> list[bool]:
-    """Who of them has gone, each by a connection of their own."""
+    """Return which of them have left, each with a connection of their own."""
 
     def leave(owner: Membership) -> bool:
         try:
@@ -187,7 +187,7 @@ def test_without_a_look_under_the_lock_nobody_is_left(
 def test_without_the_lock_the_look_sees_the_other(
     two_owners: list[Membership], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other control: each looks in its own transaction, where the other hasn't gone yet."""
+    """The other control: each checks in its own transaction, in which the other hasn't left yet."""
     both_have_looked, keep = threading.Barrier(2, timeout=30), membership._keep_owned
 
     def look_and_wait(changed: Membership) -> None:

@@ -45,7 +45,7 @@ def test_a_team_needs_a_name(world: World, client: Client, name: str) -> None:
 
 def test_another_name_keeps_the_address(world: World, client: Client) -> None:
     response = log_in(client, "alice").post(page(world, "rename_team"), {"name": "Boreal"}, follow=True)
-    assert "called Boreal now" in told(response)
+    assert "now called Boreal" in told(response)
     world.team.refresh_from_db()
     assert (world.team.name, world.team.slug) == ("Boreal", "aurora")
 
@@ -58,11 +58,11 @@ def test_strangers_open_nothing(db: None, client: Client) -> None:
 def test_the_way_in_leads_to_the_team_of_last_time(world: World, client: Client) -> None:
     later = create.open_team("Later", world.bob)
     log_in(client, "bob")
-    for team, name in ((later, "atelier"), (world.team, "team"), (later, "team")):
+    for team, name in ((later, "workspace"), (world.team, "team"), (later, "team")):
         client.get(reverse(name, args=[team.slug]))
-        assert client.get(reverse("home"))["Location"] == reverse("atelier", args=[team.slug])
+        assert client.get(reverse("home"))["Location"] == reverse("workspace", args=[team.slug])
     Membership.objects.filter(team=later).delete()
-    assert client.get(reverse("home"))["Location"] == reverse("atelier", args=["aurora"])
+    assert client.get(reverse("home"))["Location"] == reverse("workspace", args=["aurora"])
 
 
 def test_whoever_is_in_several_teams_can_change(world: World, client: Client) -> None:
@@ -73,14 +73,14 @@ def test_whoever_is_in_several_teams_can_change(world: World, client: Client) ->
         shown = text(client.get(address, follow=True))
         (menu,) = re.findall('<details class="switcher">(.*?)</details>', shown)
         assert re.findall('href="([^"]+)"', menu) == [
-            reverse("atelier", args=["aurora"]),
-            reverse("atelier", args=["boreal-co"]),
+            reverse("workspace", args=["aurora"]),
+            reverse("workspace", args=["boreal-co"]),
             reverse("open_team"),
         ]
 
 
 @pytest.mark.parametrize("who", ["alice", "bob", "vera"])
 def test_the_bar_leads_to_the_team_and_to_ones_account(world: World, client: Client, who: str) -> None:
-    shown = text(log_in(client, who).get(page(world, "atelier")))
+    shown = text(log_in(client, who).get(page(world, "workspace")))
     assert f'href="{page(world)}"' in shown
     assert f'href="{reverse("account_email")}"' in shown

@@ -70,11 +70,11 @@ def test_the_way_in_leads_to_ones_first_team(world: World, client: Client) -> No
     assert (response.status_code, response.headers["Location"]) == (302, f"/t/{world.team.slug}/")
 
 
-def test_whoever_is_in_no_team_is_told(world: World, client: Client) -> None:
+def test_whoever_is_in_no_team_is_reported(world: World, client: Client) -> None:
     client.force_login(User.objects.create_user("dora@example.org"))
     response = client.get(reverse("home"))
     assert response.status_code == 200
-    assert "no team" in response.content.decode()
+    assert "t in a team yet" in response.content.decode()
 
 
 @pytest.mark.parametrize("email", ["alice@example.org", "ALICE@Example.ORG", "Alice@example.org"])
@@ -128,8 +128,8 @@ def test_strangers_see_the_log_in_page_and_the_probe_alone(db: None, client: Cli
         assert response.headers["Location"].startswith(reverse("account_login"))
 
 
-def test_a_script_is_told_that_it_is_logged_out(db: None, client: Client) -> None:
+def test_a_script_learns_that_it_is_signed_out(db: None, client: Client) -> None:
     response = client.get(reverse("home"), headers={"HX-Request": "true"})
     assert response.status_code == 401
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert "logged out" in response.content.decode()
+    assert "signed out" in response.content.decode()

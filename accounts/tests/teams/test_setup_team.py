@@ -22,7 +22,7 @@ from pixian.protocol.credentials import Credentials
 
 
 def setup_team(*arguments: str) -> dict[str, Any]:
-    """What the command printed, which is one line of JSON."""
+    """Return the command's output, which is one line of JSON."""
     out = io.StringIO()
     call_command("setup_team", *arguments, stdout=out)
     (line,) = out.getvalue().splitlines()
@@ -47,7 +47,7 @@ def test_a_team_with_a_new_owner(db: None, client: Client, settings: Settings) -
     assert not member.user.has_usable_password()
 
     client.get(link.removeprefix(settings.PUBLIC_URL), follow=True)
-    assert client.get(reverse("atelier", args=[team.slug])).status_code == 200
+    assert client.get(reverse("workspace", args=[team.slug])).status_code == 200
 
 
 def test_a_new_owner_can_be_given_a_password(db: None) -> None:
@@ -59,7 +59,7 @@ def test_no_credits_are_fine(db: None) -> None:
     assert setup_team("North", "--owner", "dora@example.org")["credits"] == "0"
 
 
-def test_a_key_is_made_that_works(db: None) -> None:
+def test_a_created_key_works(db: None) -> None:
     answer = setup_team("North", "--owner", "dora@example.org", "--api-key", "Web shop")
     key = keys.find(answer["api_id"], answer["api_secret"])
     assert (key.name, key.team.name, key.owner.email) == ("Web shop", "North", "dora@example.org")
@@ -82,7 +82,7 @@ def test_the_secret_is_printed_and_kept_nowhere(db: None, caplog: pytest.LogCapt
     assert not [form for form in (made.api_secret, made.api_key) if form in kept + caplog.text]
 
 
-def test_somebody_who_exists_owns_the_new_team_too(world: World) -> None:
+def test_someone_who_exists_owns_the_new_team_too(world: World) -> None:
     answer = setup_team("North", "--owner", "ALICE@example.org")
     assert answer["owner"] == "alice@example.org"
     assert world.alice.teams.count() == 2
@@ -90,7 +90,7 @@ def test_somebody_who_exists_owns_the_new_team_too(world: World) -> None:
 
 
 def test_no_link_goes_past_a_second_factor(world: World) -> None:
-    """Scripts keep what it prints."""
+    """Scripts store what the command prints."""
     with_app(world.alice)
     assert setup_team("North", "--owner", "alice@example.org")["login_link"] is None
 
@@ -101,7 +101,7 @@ def test_where_the_team_is_refused_no_key_is_made(world: World) -> None:
 
 
 def refused(*arguments: str) -> str:
-    """What the refusal says; nothing may have been written."""
+    """Return the text of the refusal; nothing may have been written."""
     before = (Team.objects.count(), User.objects.count(), Membership.objects.count())
     with pytest.raises(CommandError) as caught:
         setup_team(*arguments)
@@ -113,7 +113,7 @@ def test_a_name_is_taken_once(world: World) -> None:
     assert "Aurora" in refused("Aurora", "--owner", "dora@example.org")
 
 
-def test_a_password_of_somebody_who_exists_is_left_alone(world: World) -> None:
+def test_a_password_of_someone_who_exists_is_left_alone(world: World) -> None:
     assert "leave --password out" in refused(
         "North", "--owner", "alice@example.org", "--password", "mine now"
     )
@@ -122,7 +122,7 @@ def test_a_password_of_somebody_who_exists_is_left_alone(world: World) -> None:
 
 @pytest.mark.parametrize("email", ["", "dora", "dora@", "@example.org", "a b@example.org"])
 def test_an_owner_has_an_e_mail_address(db: None, email: str) -> None:
-    assert "no e-mail address" in refused("North", "--owner", email)
+    assert "not an e-mail address" in refused("North", "--owner", email)
 
 
 def test_an_owner_is_needed(db: None) -> None:
@@ -132,13 +132,13 @@ def test_an_owner_is_needed(db: None) -> None:
 @pytest.mark.parametrize(
     ("credits_", "complaint"),
     [
-        ("", "no number"),
-        ("ten", "no number"),
-        ("1,5", "no number"),
-        ("0.0000001", "no number"),
-        ("NaN", "no number"),
-        ("sNaN", "no number"),
-        ("Infinity", "no number"),
+        ("", "not a number"),
+        ("ten", "not a number"),
+        ("1,5", "not a number"),
+        ("0.0000001", "not a number"),
+        ("NaN", "not a number"),
+        ("sNaN", "not a number"),
+        ("Infinity", "not a number"),
         ("-1", "out of range"),
         ("1000000000000", "out of range"),
         ("1e999999", "--credits"),

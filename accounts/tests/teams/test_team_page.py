@@ -99,7 +99,7 @@ CHANGES = {
     "invite": Role.MANAGER,
     "change_role": Role.OWNER,
     "remove_member": Role.OWNER,
-    "hand_over": Role.OWNER,
+    "transfer_ownership": Role.OWNER,
     "revoke_invitation": Role.MANAGER,
     "allowance": Role.MANAGER,
     "lift_allowance": Role.MANAGER,
@@ -132,12 +132,14 @@ def test_who_may_change_what(world: World, client: Client, mona: User, name: str
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_link_alone_changes_nothing(world: World, client: Client, name: str) -> None:
     parts = [] if name in ("rename_team", "invite") else [of(world.bob, world.team).pk]
-    asks_first = name in ("remove_member", "hand_over", "allowance")
+    asks_first = name in ("remove_member", "transfer_ownership", "allowance")
     assert log_in(client, "alice").get(page(world, name, *parts)).status_code == (200 if asks_first else 405)
     assert roles(world) == {"alice": Role.OWNER, "bob": Role.MEMBER, "vera": Role.VIEWER}
 
 
-@pytest.mark.parametrize("name", ["change_role", "remove_member", "hand_over", "allowance", "lift_allowance"])
+@pytest.mark.parametrize(
+    "name", ["change_role", "remove_member", "transfer_ownership", "allowance", "lift_allowance"]
+)
 def test_members_of_other_teams_are_not_found(world: World, client: Client, name: str) -> None:
     others = Membership.objects.get(user=world.charlie)
     for pk in (others.pk, 0, 10**30):

@@ -85,7 +85,7 @@ def show_balance(request: KeyRequest) -> Balance:
         held=credits_(figures.held),
         spent=credits_(figures.spent),
         owed=credits_(figures.owed),
-        allowances=[_standing(each) for each in allowances.of_spender(key.team, key.owner, key)],
+        allowances=[_standing(each) for each in allowances.spender_standings(key.team, key.owner, key)],
     )
 
 
@@ -108,7 +108,7 @@ def _newest(team: Team, query: Paged) -> pagination.Page[Transfer]:
     An index has these in order. For all of them at once the database might read every transfer there is.
     """
     every = Transfer.objects.only("pk")
-    listed = pagination.of_days(every, every, query.date_range)
+    listed = pagination.in_days(every, every, query.date_range)
     keys = set[int]()
     for account in LedgerAccount.objects.filter(team=team):
         for side in ("debit", "credit"):

@@ -11,7 +11,7 @@ from accounts.models import Scope
 from jobs.api.rest.auth import KeyRequest, requires
 from jobs.api.rest.fields import Credits, Days, credits_, one_of
 from jobs.audit import usage
-from jobs.audit.usage import By, Part
+from jobs.audit.usage import By, GroupUsage
 from jobs.search.date_range import DateRange
 from pixian.protocol.errors import bad_parameter
 
@@ -52,7 +52,7 @@ class UsageQuery(Days):
 def sum_usage(request: KeyRequest, query: Query[UsageQuery]) -> Usage:
     """Sum up credits and jobs, of 93 days at most; without a first day, of the last 31."""
     team, days = request.auth.team, _date_range(query)
-    parts = [_part(part) for part in usage.parts(team, days, query.by)]
+    parts = [_part(part) for part in usage.by_group(team, days, query.by)]
     total = _part(usage.total(team, days))
     return Usage(by=query.by, since=str(days.since), until=str(days.until), parts=parts, total=total)
 
@@ -66,6 +66,6 @@ def _date_range(query: UsageQuery) -> DateRange:
     return DateRange(since, until)
 
 
-def _part(part: Part) -> UsagePart:
+def _part(part: GroupUsage) -> UsagePart:
     group = None if part.group is None else str(part.group)
     return UsagePart(group=group, name=part.name, credits=credits_(part.microcredits), jobs=part.jobs)

@@ -1,4 +1,4 @@
-"""The account at the upstream of the settings, over time."""
+"""Follow the balance of the configured upstream account over time."""
 
 from django.conf import settings
 
@@ -11,14 +11,14 @@ ALWAYS = DateRange()
 
 
 def balances(span: DateRange = ALWAYS) -> Statement:
-    """The periods of this upstream that have a part in the span, reckoned over all attempts."""
+    """Return this upstream's periods that overlap the span, computed from all attempts."""
     upstream = settings.PIXIAN_API_URL
     if not BalanceSnapshot.objects.filter(upstream=upstream).exists():
         return Statement()
     purchases = Purchase.objects.filter(upstream=upstream).order_by("bought_at")
     snapshots = BalanceSnapshot.objects.defer("answer").order_by("came_at")
-    told = statement(upstream, snapshots, calls(Attempt.objects.all()), purchases)
-    told.periods = [
-        period for period in told.periods if span.meets(period.opening.came_at, period.closing.asked_at)
+    account = statement(upstream, snapshots, calls(Attempt.objects.all()), purchases)
+    account.periods = [
+        period for period in account.periods if span.overlaps(period.opening.came_at, period.closing.asked_at)
     ]
-    return told
+    return account

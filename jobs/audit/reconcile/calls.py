@@ -1,7 +1,7 @@
-"""What each call may have cost, and when.
+"""Determine what each call may have cost, and when.
 
-A charge happens after the call has left the house, and before its answer's headers are here, since they name
-it. Where no answer was recorded, it happened within ``longest()`` or not at all.
+A charge happens after the call was sent and before its response's headers arrive, because they state it. If
+no response was recorded, the charge happened within ``longest()`` or not at all.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,10 @@ State = Attempt.State
 
 SERVER_FAILED = 500
 SLACK_SECONDS = 300
-"""What an unanswered call takes beyond the idle time-out: its upload, during which nothing is idle, and the
-work of an upstream that doesn't notice at once that nobody waits any more."""
+"""How much longer than the idle time-out an unanswered call may take.
+
+Nothing is idle during its upload, and an upstream may not notice at once that the client has gone.
+"""
 
 COLUMNS = (
     "pk",
@@ -35,7 +37,7 @@ COLUMNS = (
 
 
 class Call(NamedTuple):
-    """An attempt that left the house. known: micro-credits, None where nobody knows yet."""
+    """An attempt that was sent. ``known`` is its charge in micro-credits, None while unknown."""
 
     pk: int
     name: str
@@ -49,24 +51,24 @@ class Call(NamedTuple):
 
     @property
     def in_doubt(self) -> bool:
-        """It may have been charged, and nothing says what."""
+        """Return True if it may have been charged, and how much isn't known."""
         return self.known is None and self.state != State.RELEASED
 
     @property
     def failed(self) -> bool:
-        """Answered by 5xx, and given back since that is probably not charged."""
+        """Return True if the response was a 5xx and the hold was released, as probably not charged."""
         return self.state == State.RELEASED and self.known is None and (self.status or 0) >= SERVER_FAILED
 
 
 def longest() -> timedelta:
-    """After which an unanswered call isn't charged any more."""
+    """Return the time after which an unanswered call can no longer be charged."""
     return timedelta(seconds=settings.PIXIAN_TIMEOUT + SLACK_SECONDS)
 
 
 def ended(sent_at: datetime, answered_at: datetime | None, status: int | None) -> datetime:
-    """The end of the time in which a charge may have happened.
+    """Return the end of the time in which a charge may have happened.
 
-    A server error may come from something between, while the upstream goes on.
+    A server error may come from a proxy in between, while the upstream goes on working.
     """
     if answered_at is None:
         return sent_at + longest()
@@ -76,7 +78,7 @@ def ended(sent_at: datetime, answered_at: datetime | None, status: int | None) -
 
 
 def calls(attempts: QuerySet[Attempt]) -> Iterator[Call]:
-    """In the order in which they were sent, read in chunks."""
+    """Yield the calls in the order they were sent; they are read in chunks."""
     rows = attempts.filter(sent_at__isnull=False).order_by("sent_at").values_list(*COLUMNS)
     for pk, job, number, state, status, sent, answered, held, charged, resolved in rows.iterator():
         known = charged if resolved is None else resolved

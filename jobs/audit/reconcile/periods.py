@@ -1,10 +1,10 @@
-"""The account's balance over time: opening − charges + purchases = closing, or who has to look. Pure.
+"""Check the account's balance over time: opening − charges + purchases = closing. Pure functions.
 
-A balance says something only where it is *quiet*: no call and no purchase was under way while it was asked
-for. So every call falls wholly into one period between two quiet balances, and only those are compared.
+A balance is usable only if it is *quiet*: no call and no purchase was in progress while it was asked for. So
+every call falls entirely into one period between two quiet balances, and only those are compared.
 
-Attempts don't say which upstream they were sent to. A balance of another upstream in between therefore ends
-the chain, and the next one of this upstream begins anew.
+Attempts don't record which upstream they were sent to. A balance of another upstream in between therefore
+ends the chain, and the next balance of this upstream starts a new one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from accounts.ledger.money import to_credits
 from jobs.audit.reconcile.calls import Call, State
 from jobs.models import BalanceSnapshot, Purchase
 
-MOST_NAMED = 20
+MAX_NAMED = 20
 
 
 class Outcome(StrEnum):
@@ -30,12 +30,12 @@ class Outcome(StrEnum):
 
 
 @dataclass
-class Happened:
-    """What is known of the time between two balances, in micro-credits.
+class Activity:
+    """The calls and purchases between two balances, in micro-credits.
 
-    doubts: calls that may have been charged. failed: those given back after a 5xx, which probably weren't.
-    decided: those of which a person, or an earlier balance, said what they cost. told: those in doubt whose
-    answer names the charge all the same, since it came late or couldn't be booked.
+    ``doubts``: calls that may have been charged. ``failed``: those released after a 5xx, which probably
+    weren't. ``decided``: those whose cost a person, or an earlier balance, decided. ``stated``: those in
+    doubt whose response nevertheless states the charge, because it came late or couldn't be booked.
     """
 
     purchased: int = 0
@@ -44,7 +44,7 @@ class Happened:
     doubts: list[Call] = field(default_factory=list)
     failed: list[Call] = field(default_factory=list)
     decided: list[Call] = field(default_factory=list)
-    told: list[Call] = field(default_factory=list)
+    stated: list[Call] = field(default_factory=list)
 
     def add(self, event: Call | Purchase) -> None:
         if isinstance(event, Purchase):
@@ -55,7 +55,7 @@ class Happened:
         if event.in_doubt:
             self.doubts.append(event)
         elif event.state == State.IN_DOUBT:
-            self.told.append(event)
+            self.stated.append(event)
         elif event.failed:
             self.failed.append(event)
         elif event.decided:
@@ -68,70 +68,72 @@ class Happened:
 
 @dataclass(frozen=True)
 class Period:
-    """Between two quiet balances."""
+    """The time between two quiet balances."""
 
     opening: BalanceSnapshot
     closing: BalanceSnapshot
-    happened: Happened
+    activity: Activity
 
     @property
     def title(self) -> str:
-        """From when to when, in the instance's time zone."""
+        """Return the period's start and end, in the instance's time zone."""
         begin, end = timezone.localtime(self.opening.came_at), timezone.localtime(self.closing.asked_at)
         return f"{begin:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S %Z}"
 
     @property
     def missing(self) -> int:
-        """Micro-credits that left the account beyond all that is known; below zero where it has more."""
-        expected = self.opening.microcredits + self.happened.purchased - self.happened.charged
+        """Return the micro-credits that left the account unexplained; negative if it has too many."""
+        expected = self.opening.microcredits + self.activity.purchased - self.activity.charged
         return expected - self.closing.microcredits
 
     @property
     def outcome(self) -> Outcome:
         if not self.missing:
             return Outcome.AGREES
-        # One call in doubt, and nothing else that can have cost it: then it cost just that. More than was
-        # held for it would be so odd that a person looks first.
-        alone = len(self.happened.doubts) == 1 and not self.happened.failed
+        # If a single call is in doubt and nothing else can have cost the difference, that is its charge. More
+        # than its hold would be so unlikely that a person looks first.
+        alone = len(self.activity.doubts) == 1 and not self.activity.failed
         return Outcome.PINNED if alone and self.is_possible else Outcome.PERSON
 
     @property
     def is_possible(self) -> bool:
-        """Whether charges of the calls in doubt, none above its hold, can explain the closing balance."""
-        return 0 <= self.missing <= self.happened.held_in_doubt
+        """Return True if charges within the holds of the calls in doubt can explain the closing balance."""
+        return 0 <= self.missing <= self.activity.held_in_doubt
 
     @property
     def decisions(self) -> list[tuple[Call, int]]:
-        """The calls in doubt of which it is certain what they were charged, with the micro-credits.
+        """Return the calls in doubt whose charge is certain, each with it in micro-credits.
 
-        Charges are never negative: where nothing is missing, none of several was charged.
+        Charges are never negative: if nothing is missing, none of the calls in doubt was charged.
         """
         if self.outcome is Outcome.PERSON:
             return []
-        doubts = [(call, self.missing) for call in self.happened.doubts if call.state == State.IN_DOUBT]
-        return doubts + [(call, call.known or 0) for call in self.happened.told]
+        doubts = [(call, self.missing) for call in self.activity.doubts if call.state == State.IN_DOUBT]
+        return doubts + [(call, call.known or 0) for call in self.activity.stated]
 
     def says(self) -> str:
-        """The outcome in a plain sentence."""
-        gap, happened = to_credits(abs(self.missing)), self.happened
+        """Return the outcome as a sentence."""
+        gap, activity = to_credits(abs(self.missing)), self.activity
         if self.outcome is Outcome.AGREES:
-            settled = f", so this wasn't charged: {names(happened.doubts)}" if happened.doubts else ""
-            told = f", with this charged as its header says: {names(happened.told)}" if happened.told else ""
-            return f"Nothing is missing{told}{settled}."
+            settled = f", so this wasn't charged: {names(activity.doubts)}" if activity.doubts else ""
+            stated = (
+                f", with this charged as its header says: {names(activity.stated)}" if activity.stated else ""
+            )
+            return f"Nothing is missing{stated}{settled}."
         if self.outcome is Outcome.PINNED:
-            return f"{gap} is missing, and only {names(happened.doubts)} can have been charged that."
+            return f"{gap} is missing, and only {names(activity.doubts)} can have been charged that."
         if self.missing < 0:
             return f"{gap} is there that nothing explains: a purchase not entered, or a charge taken back."
-        if not _suspects(happened):
+        if not _suspects(activity):
             return (
                 f"{gap} is missing, and no attempt explains it: credits expired, or others use the account."
             )
-        return f"{gap} is missing, and it isn't certain what it went for: {'; '.join(_suspects(happened))}."
+        return f"{gap} is missing, and it isn't certain what it went for: {'; '.join(_suspects(activity))}."
 
 
 @dataclass
 class Statement:
-    """The periods in their order. unused: balances that weren't quiet."""
+    """Periods in their order. ``unused`` counts balances that weren't quiet."""
 
     periods: list[Period] = field(default_factory=list)
     unused: int = 0
@@ -140,43 +142,43 @@ class Statement:
 def statement(
     upstream: str, snapshots: Iterable[BalanceSnapshot], calls: Iterable[Call], purchases: Iterable[Purchase]
 ) -> Statement:
-    """One pass over all three, each in the order of its time: ``came_at``, ``began``, ``bought_at``.
+    """Compute the periods in one pass over all three, each sorted by ``came_at``, ``began`` or ``bought_at``.
 
-    snapshots: of every upstream. calls: read as they are needed, so that millions take no memory.
+    ``snapshots`` are those of every upstream. ``calls`` is consumed lazily, so that millions take no memory.
     """
-    found = Statement()
-    opening, happened = None, Happened()
+    result = Statement()
+    opening, activity = None, Activity()
     events: Iterator[Any] = merge(calls, purchases, key=_began)
     event = next(events, None)
     busy_until = datetime.min.replace(tzinfo=UTC)
     for snapshot in snapshots:
         while event and _began(event) <= snapshot.came_at:
-            happened.add(event)
+            activity.add(event)
             busy_until = max(busy_until, _ended(event))
             event = next(events, None)
         if snapshot.upstream != upstream:
             opening = None
         elif busy_until >= snapshot.asked_at:
-            found.unused += 1
+            result.unused += 1
         else:
             if opening:
-                found.periods.append(Period(opening, snapshot, happened))
-            opening, happened = snapshot, Happened()
-    return found
+                result.periods.append(Period(opening, snapshot, activity))
+            opening, activity = snapshot, Activity()
+    return result
 
 
 def names(calls: list[Call]) -> str:
-    """The first of them, and how many more there are."""
-    more = len(calls) - MOST_NAMED
-    return ", ".join(call.name for call in calls[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    """Name the first calls, and count the others."""
+    more = len(calls) - MAX_NAMED
+    return ", ".join(call.name for call in calls[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _suspects(happened: Happened) -> list[str]:
-    """What may have cost it. Only the first kind is ever pinned."""
+def _suspects(activity: Activity) -> list[str]:
+    """List the calls that may have cost the difference. Only the first kind is ever settled."""
     kinds = {
-        f"in doubt, {to_credits(happened.held_in_doubt)} held": happened.doubts,
-        "probably not charged, as a server error answered": happened.failed,
-        "decided by a person or an earlier balance": happened.decided,
+        f"in doubt, {to_credits(activity.held_in_doubt)} held": activity.doubts,
+        "probably not charged, as a server error answered": activity.failed,
+        "decided by a person or an earlier balance": activity.decided,
     }
     return [f"{names(calls)} ({kind})" for kind, calls in kinds.items() if calls]
 

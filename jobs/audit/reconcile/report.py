@@ -1,4 +1,4 @@
-"""What ``manage.py reconcile`` says, as text and as JSON."""
+"""Format the report of ``manage.py reconcile``, as text and as JSON."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -8,7 +8,8 @@ from accounts.ledger.money import to_credits
 from jobs.audit.reconcile.account import balances
 from jobs.audit.reconcile.periods import Outcome, Period, Statement
 from jobs.audit.reconcile.rows import Row, for_a_person, sent_within
-from jobs.audit.reconcile.verdicts import DOUBTS, Sums, Verdict, tally
+from jobs.audit.reconcile.verdicts import Sums, tally
+from jobs.models.verdicts import DOUBTS, Verdict
 from jobs.search.date_range import DateRange
 from jobs.witness import Finding
 
@@ -27,7 +28,7 @@ class Report:
 
     @property
     def needs_a_person(self) -> bool:
-        """An overage alone doesn't: it is booked, and only waits to be looked at."""
+        """Return True if a person has to act; an overage alone is booked and only waits for a review."""
         return (
             any(row.verdict != Verdict.OVERAGE for row in self.waiting)
             or any(period.outcome is Outcome.PERSON for period in self.statement.periods)
@@ -41,7 +42,7 @@ def report(span: DateRange, findings: list[Finding]) -> Report:
 
 
 def as_text(report: Report, listed: list[Row]) -> Iterator[str]:
-    """listed: rows to print one by one."""
+    """Yield the report's lines; ``listed`` are rows to print one by one."""
     yield from ("", *_tallies(report.tallies))
     yield from (f"  {row.says()}" for row in listed)
     yield ""
@@ -52,11 +53,11 @@ def as_text(report: Report, listed: list[Row]) -> Iterator[str]:
             "The log of charges:",
             *(f"  {found.kind}: {found.says()}" for found in report.findings),
         )
-    yield from ("", *_left(report))
+    yield from ("", *_for_a_person(report))
 
 
 def as_data(report: Report) -> dict[str, Any]:
-    """Amounts in micro-credits."""
+    """Return the report as JSON data; amounts are in micro-credits."""
     return {
         "attempts": {kind.value: asdict(sums) for kind, sums in report.tallies.items()},
         "periods": [_period_data(period) for period in report.statement.periods],
@@ -82,33 +83,35 @@ def _tallies(tallies: dict[Verdict, Sums]) -> Iterator[str]:
         yield "  ".join([f"{first:<{widths[0]}}", *cells])
 
 
-def _periods(told: Statement) -> Iterator[str]:
-    if not told.periods:
+def _periods(statement: Statement) -> Iterator[str]:
+    if not statement.periods:
         yield "No two balances to compare."
-    listed = [period for period in told.periods if len(told.periods) <= MOST_LISTED or _is_news(period)]
-    if len(listed) < len(told.periods):
-        yield f"Periods that agree, with nothing in doubt: {len(told.periods) - len(listed)}."
+    listed = [
+        period for period in statement.periods if len(statement.periods) <= MOST_LISTED or _is_news(period)
+    ]
+    if len(listed) < len(statement.periods):
+        yield f"Periods that agree, with nothing in doubt: {len(statement.periods) - len(listed)}."
     for period in listed:
-        happened = period.happened
+        activity = period.activity
         yield (
             f"{period.title}: "
-            f"{to_credits(period.opening.microcredits)} − {to_credits(happened.charged)} charged by "
-            f"{happened.calls} calls + {to_credits(happened.purchased)} bought, then "
+            f"{to_credits(period.opening.microcredits)} − {to_credits(activity.charged)} charged by "
+            f"{activity.calls} calls + {to_credits(activity.purchased)} bought, then "
             f"{to_credits(period.closing.microcredits)}"
         )
         yield f"  {period.outcome}: {period.says()}"
-    if told.unused:
-        yield f"Balances not used, since something was under way just then: {told.unused}."
+    if statement.unused:
+        yield f"Balances not used, because something was in progress just then: {statement.unused}."
 
 
 def _is_news(period: Period) -> bool:
-    return period.outcome is not Outcome.AGREES or bool(period.happened.doubts)
+    return period.outcome is not Outcome.AGREES or bool(period.activity.doubts)
 
 
-def _left(report: Report) -> Iterator[str]:
+def _for_a_person(report: Report) -> Iterator[str]:
     periods = [period for period in report.statement.periods if period.outcome is Outcome.PERSON]
     certain = {call.pk for period in report.statement.periods for call, _charged in period.decisions}
-    told = {call.pk for period in report.statement.periods for call in period.happened.doubts}
+    between_balances = {call.pk for period in report.statement.periods for call in period.activity.doubts}
     if not (periods or report.waiting):
         yield "Nothing is left to a person."
         return
@@ -116,33 +119,33 @@ def _left(report: Report) -> Iterator[str]:
     for period in periods:
         yield f"  {period.title}: {period.says()}"
     for row in report.waiting:
-        yield f"  {row.says()}{_outlook(row, certain, told)}"
+        yield f"  {row.says()}{_outlook(row, certain, between_balances)}"
 
 
-def _outlook(row: Row, certain: set[int], told: set[int]) -> str:
-    """What the balances say of an attempt in doubt."""
+def _outlook(row: Row, certain: set[int], between_balances: set[int]) -> str:
+    """Return what the balances say about an attempt in doubt."""
     if row.pk in certain:
         return "; --settle books what the balances say"
     in_doubt = row.verdict in DOUBTS
-    return "; it doesn't lie between two balances" if in_doubt and row.pk not in told else ""
+    return "; it doesn't lie between two balances" if in_doubt and row.pk not in between_balances else ""
 
 
 def _period_data(period: Period) -> dict[str, Any]:
-    happened = period.happened
+    activity = period.activity
     return {
         "from": period.opening.came_at,
         "to": period.closing.asked_at,
         "opening": period.opening.microcredits,
-        "purchased": happened.purchased,
-        "charged": happened.charged,
+        "purchased": activity.purchased,
+        "charged": activity.charged,
         "closing": period.closing.microcredits,
         "missing": period.missing,
-        "calls": happened.calls,
+        "calls": activity.calls,
         "outcome": period.outcome,
         "says": period.says(),
-        "in_doubt": [call.name for call in happened.doubts],
-        "failed": [call.name for call in happened.failed],
-        "decided": [call.name for call in happened.decided],
+        "in_doubt": [call.name for call in activity.doubts],
+        "failed": [call.name for call in activity.failed],
+        "decided": [call.name for call in activity.decided],
     }
 
 

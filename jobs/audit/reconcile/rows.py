@@ -1,15 +1,16 @@
-"""Attempts by the time they were sent, and those among them that somebody may want to see one by one."""
+"""Select attempts by the time they were sent, and list those worth seeing one by one."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.db.models.functions import Coalesce
 
 from accounts.ledger.money import to_credits
-from jobs.audit.reconcile.verdicts import DOUBTS, Verdict, judged
 from jobs.models import Attempt
+from jobs.models.attempt import AttemptQuerySet
+from jobs.models.verdicts import DOUBTS, Verdict
 from jobs.search.date_range import DateRange
 
 COLUMNS = (
@@ -30,7 +31,7 @@ FINE = (Verdict.MATCHED, Verdict.RELEASED)
 
 
 class Row(NamedTuple):
-    """An attempt as it is listed; amounts in micro-credits."""
+    """An attempt in a report; amounts in micro-credits."""
 
     pk: int
     job: int
@@ -50,7 +51,7 @@ class Row(NamedTuple):
         return f"{self.job}/{self.number}"
 
     def says(self) -> str:
-        known = "nobody knows what was charged" if self.known is None else f"{to_credits(self.known)} charged"
+        known = "charge unknown" if self.known is None else f"{to_credits(self.known)} charged"
         header = "" if self.header is None else f" (X-Credits-Charged: {self.header})"
         status = f", HTTP {self.status}" if self.status else ""
         return (
@@ -59,24 +60,24 @@ class Row(NamedTuple):
         )
 
 
-def sent_within(days: DateRange) -> QuerySet[Attempt]:
-    """Return the attempts sent within these days; those that weren't sent, by when they were prepared."""
-    return Attempt.objects.annotate(began=Coalesce("sent_at", "prepared_at")).filter(days.of("began"))
+def sent_within(days: DateRange) -> AttemptQuerySet:
+    """Return the attempts sent within these days; one that wasn't sent counts by when it was prepared."""
+    return Attempt.objects.annotate(began=Coalesce("sent_at", "prepared_at")).filter(days.contains("began"))
 
 
-def rows(attempts: QuerySet[Attempt], which: Q) -> Iterator[Row]:
-    """Those of these verdicts, in the order of their jobs, read in chunks."""
-    listed = judged(attempts).filter(which).order_by("job_id", "number").values_list(*COLUMNS)
+def rows(attempts: AttemptQuerySet, which: Q) -> Iterator[Row]:
+    """Yield the attempts that match, in the order of their jobs; they are read in chunks."""
+    listed = attempts.with_verdict().filter(which).order_by("job_id", "number").values_list(*COLUMNS)
     for pk, job, number, verdict, *more in listed.iterator():
         yield Row(pk, job, number, Verdict(verdict), *more)
 
 
-def not_fine(attempts: QuerySet[Attempt]) -> Iterator[Row]:
-    """All that is neither matched nor released."""
+def not_fine(attempts: AttemptQuerySet) -> Iterator[Row]:
+    """Yield all attempts that are neither matched nor released."""
     return rows(attempts, ~Q(verdict__in=FINE))
 
 
-def for_a_person(attempts: QuerySet[Attempt]) -> Iterator[Row]:
-    """In doubt, told differently by booking and header, or above its hold and not looked at yet."""
+def for_a_person(attempts: AttemptQuerySet) -> Iterator[Row]:
+    """Yield attempts in doubt, those whose booking and header differ, and overages not reviewed yet."""
     waits = Q(verdict__in=[*DOUBTS, Verdict.MISMATCH])
     return rows(attempts, waits | Q(verdict=Verdict.OVERAGE, reviewed_at=None))

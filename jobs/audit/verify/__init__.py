@@ -1,6 +1,6 @@
-"""The ten invariants: what must be true of the ledger, the files and the work under way, at any moment.
+"""Check the ten invariants of the ledger, the files and the work in progress.
 
-``manage.py verify`` prints what was found, a nightly chore and the health page only keep it.
+``manage.py verify`` prints the findings; a nightly task only stores them, for the health page to show.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,10 +12,10 @@ from django.db import connection, transaction
 from jobs.audit.verify import books, moving, paid, rollups, stored
 from jobs.models import Verification
 from jobs.storage import interruptible
-from jobs.storage.interruptible import Stop, until
+from jobs.storage.interruptible import Stop, unless_stopped
 
 Find = Callable[..., Iterator[str]]
-Tell = Callable[[int, list[str]], None]
+Report = Callable[[int, list[str]], None]
 
 INVARIANTS: dict[int, tuple[str, Find]] = {
     1: ("Every transfer's two sides cancel, and all balances sum to 0", books.sides_cancel),
@@ -31,51 +31,52 @@ INVARIANTS: dict[int, tuple[str, Find]] = {
 }
 FILES = (5, 6)
 HASHING = 5
-MOST_FINDINGS = 50
-"""Of one invariant; a bug that touches everything shouldn't fill the disk with its sentences."""
+MAX_FINDINGS = 50
+"""For each invariant, so that a bug that affects every row doesn't fill the disk with its findings."""
 
 
 def run(
     *,
     quick: bool = False,
     nightly: bool = False,
-    stop: Stop = interruptible.never,
-    tell: Tell = lambda _number, _found: None,
+    stop: Stop = interruptible.keep_going,
+    report: Report = lambda _number, _found: None,
 ) -> Verification:
-    """Look at all invariants, and keep what was found.
+    """Check all invariants and store the findings.
 
-    quick: leave out the one that reads every result; nightly: read a night's share of them. tell: called
-    after each with its findings. Raises StoppedError, and keeps nothing then, if the process is told to end.
+    ``quick`` leaves out the invariant that reads every result; ``nightly`` reads only a night's share of
+    them. ``report`` is called with each invariant's number and findings. Raises StoppedError, and stores
+    nothing, if the process is asked to end.
     """
-    found: dict[int, list[str]] = {}
-    with _one_view():
-        # All of one moment, so that work under way can't look like damage.
-        for number in until(stop, sorted(INVARIANTS.keys() - FILES)):
-            found[number] = _bounded(INVARIANTS[number][1]())
+    by_number: dict[int, list[str]] = {}
+    with _snapshot():
+        # All queries see the same moment, so that work in progress can't look like damage.
+        for number in unless_stopped(stop, sorted(INVARIANTS.keys() - FILES)):
+            by_number[number] = _bounded(INVARIANTS[number][1]())
     for number in FILES:
         find = stored.due_results_match if nightly and number == HASHING else INVARIANTS[number][1]
         if not (quick and number == HASHING):
-            found[number] = _bounded(find(stop))
-    for number in sorted(found):
-        tell(number, found[number])
-    findings = [[number, sentence] for number in sorted(found) for sentence in found[number]]
+            by_number[number] = _bounded(find(stop))
+    for number in sorted(by_number):
+        report(number, by_number[number])
+    findings = [[number, sentence] for number in sorted(by_number) for sentence in by_number[number]]
     return Verification.objects.create(findings=findings)
 
 
 def _bounded(sentences: Iterator[str]) -> list[str]:
-    first = list(islice(sentences, MOST_FINDINGS))
+    first = list(islice(sentences, MAX_FINDINGS))
     more = sum(1 for _ in sentences)
     return [*first, f"and {more} more"] if more else first
 
 
 @contextmanager
-def _one_view() -> Iterator[None]:
-    """All queries see the database as of one moment, and nobody waits for them.
+def _snapshot() -> Iterator[None]:
+    """Let all queries see the database as of one moment, without blocking writers.
 
-    A reader in SQLite's WAL sees one moment for the whole of its transaction. Django would begin one that
-    keeps writers out (``transaction_mode``), so it is begun here.
+    In SQLite's WAL a reader sees one moment for its whole transaction. Django would begin one that blocks
+    writers (``transaction_mode``), so this begins its own.
     """
-    if connection.in_atomic_block:  # one that a test rolls back
+    if connection.in_atomic_block:  # a test's transaction
         yield
     elif connection.vendor == "sqlite":
         with connection.cursor() as cursor:

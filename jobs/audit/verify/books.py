@@ -1,4 +1,4 @@
-"""Invariants 1 to 4: the ledger by itself, and its holds beside the attempts."""
+"""Check invariants 1 to 4: the ledger by itself, and its holds against the attempts."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from django.db.models.functions import Coalesce, Greatest, Least
 
 from accounts.ledger.money import to_credits
 from accounts.models import LedgerAccount, Transfer
-from jobs.audit.reconcile.verdicts import ending
 from jobs.models import Attempt
+from jobs.models.verdicts import ending
 
 Account = LedgerAccount.Kind
 Kind = Transfer.Kind
@@ -27,7 +27,7 @@ WAYS = {
 
 
 def sides_cancel() -> Iterator[str]:
-    """1. A transfer takes from one account what it gives to another of the same team (or to *issued*)."""
+    """Check 1: a transfer moves credits between accounts of the same team, or from or to *issued*."""
     odd = Q(amount_microcredits__lte=0) | Q(debit=F("credit"))
     odd |= Q(debit__team__isnull=False, credit__team__isnull=False) & ~Q(debit__team=F("credit__team"))
     for kind, (debit, credit) in WAYS.items():
@@ -41,7 +41,7 @@ def sides_cancel() -> Iterator[str]:
 
 
 def balances_add_up() -> Iterator[str]:
-    """2. A balance is what came in minus what went out."""
+    """Check 2: a balance is what came in minus what went out."""
     moved: Counter[int] = Counter()
     for side, sign in (("credit", 1), ("debit", -1)):
         sums = Transfer.objects.order_by().values_list(side).annotate(Sum("amount_microcredits"))
@@ -54,7 +54,7 @@ def balances_add_up() -> Iterator[str]:
 
 
 def holds_are_attempts() -> Iterator[str]:
-    """3. In both directions: an attempt's hold is open until it ends, and an open hold is an attempt's."""
+    """Check 3, both ways: an attempt's hold is open until it ends, and an open hold is an attempt's."""
     attempts = Attempt.objects.filter(test=False).annotate(close=ending(Resolution.CLOSE)).order_by("pk")
     under_way, ended = attempts.exclude(state__in=ENDED), attempts.filter(state__in=ENDED)
     names = ("job_id", "number", "state")
@@ -69,23 +69,24 @@ def holds_are_attempts() -> Iterator[str]:
 
 
 def endings_settle() -> Iterator[str]:
-    """4. What is known to be charged is settled up to the hold, the rest released, an excess an overage."""
+    """Check 4: a known charge is settled up to the hold, the rest released, and any excess an overage."""
     parts = Transfer.objects.filter(hold__isnull=False).order_by().values_list("hold", "resolution")
     for hold, part, count in parts.annotate(count=Count("pk")).filter(count__gt=1):
         yield f"Hold {hold} was ended {count} times: {part}."
     for job, number, state, charged, *amounts in _settled_wrongly().order_by("pk"):
         figures = zip(("held", "settled", "released", "overage"), amounts, strict=True)
-        told = "no charge known" if charged is None else f"{to_credits(charged)} charged"
-        yield f"Attempt {job}/{number} is {state}: {told}, " + ", ".join(
+        charge = "no charge known" if charged is None else f"{to_credits(charged)} charged"
+        yield f"Attempt {job}/{number} is {state}: {charge}, " + ", ".join(
             f"{name} {to_credits(amount)}" for name, amount in figures
         )
 
 
 def _settled_wrongly() -> QuerySet[Any, Any]:
-    """Ended attempts whose hold ended otherwise than by what is known of the charge: job, number, state,
-    charge, and what is held, settled, released and above, in micro-credits.
+    """Return the ended attempts whose hold wasn't ended according to the known charge.
 
-    A released attempt was charged nothing, whatever a header said (``jobs.audit.verify.paid`` asks why).
+    The columns are job, number, state, charge, and what was held, settled, released and overage, in
+    micro-credits. A released attempt counts as not charged, whatever its header says;
+    ``jobs.audit.verify.paid`` checks that.
     """
     amount = "hold__amount_microcredits"
     attempts: QuerySet[Any] = (
@@ -117,5 +118,5 @@ def _settled_wrongly() -> QuerySet[Any, Any]:
 
 
 def _amount(part: str, kind: Kind) -> Coalesce:
-    """Micro-credits of a part of an ending, if it is of this kind."""
+    """Return the micro-credits of one part of an ending if it is of this kind, else 0."""
     return Coalesce(Case(When(Q((f"{part}__kind", kind)), then=f"{part}__amount_microcredits")), 0)

@@ -1,4 +1,4 @@
-"""Invariants 9 and 10: nothing gets stuck."""
+"""Check invariants 9 and 10: nothing gets stuck."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,17 +13,17 @@ UNANSWERED = timedelta(minutes=10)
 
 
 def all_delivered() -> Iterator[str]:
-    """9. A job that is due is claimed by somebody, unless enough calls are in flight, or others are."""
+    """Check 9: a due job is claimed, unless no call may start or other jobs are being claimed."""
     long_ago = timezone.now() - UNDELIVERED
     ramp = Ramp.objects.first()
     if (ramp and ramp.claimed_at > long_ago) or concurrency.free_calls() <= 0:
         return
     for job in Job.objects.claimable(long_ago).order_by("pk").values_list("pk", flat=True).iterator():
-        yield f"Job {job} has been due for more than 5 minutes, and nobody takes it."
+        yield f"Job {job} has been due for more than 5 minutes, and no worker takes it."
 
 
 def all_answered() -> Iterator[str]:
-    """10. A call is answered, or in doubt, at last when its worker's lease has run out."""
+    """Check 10: a call is answered or in doubt once its worker's lease has run out."""
     sent = Attempt.objects.filter(state=Attempt.State.SENT, sent_at__lt=timezone.now() - UNANSWERED)
     for job, number in sent.order_by("sent_at").values_list("job_id", "number").iterator():
         yield f"Attempt {job}/{number} has been sent for more than 10 minutes."

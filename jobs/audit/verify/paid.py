@@ -1,4 +1,4 @@
-"""Invariants 7 and 8: what the upstream charged, and what was learned from it."""
+"""Check invariants 7 and 8: what the upstream charged, and the prices learned from it."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,26 +12,26 @@ from django.utils import timezone
 from accounts.ledger.money import to_credits
 from jobs.audit.reconcile.account import balances
 from jobs.audit.reconcile.rows import rows
-from jobs.audit.reconcile.verdicts import Verdict
 from jobs.calls import pricing
 from jobs.models import Attempt, Price
+from jobs.models.verdicts import Verdict
 from pixian.protocol.credits import MAX_MICROCREDITS
 
 State = Attempt.State
 
 LATELY = timedelta(days=2)
 LATEST = Price.FADES_AFTER // 2
-"""Not all that a price falls after: those that were booked at once may have been learned in another order."""
+"""Fewer than a price falls after: charges booked simultaneously may have been learned in another order."""
 
 UNDER_WAY = timedelta(minutes=1)
-"""What was being booked while somebody said to forget may count as before or after."""
+"""A charge that was being booked while an operator reset the price may count as before or after."""
 
 
 def charges_are_settled() -> Iterator[str]:
-    """7. By the headers, then by the balances.
+    """Check 7, by the headers and then by the balances.
 
-    That a booking is what its header named is invariant 4's. Here it is that nothing else was charged, and
-    that no balance lost less than is settled, or more than is settled and held in doubt.
+    Invariant 4 checks that bookings equal their headers. This one checks that nothing else was charged, and
+    that no balance fell by less than is settled, or by more than is settled and held in doubt.
     """
     released = Attempt.objects.filter(state=State.RELEASED)
     for row in rows(released, Q(verdict=Verdict.MISMATCH, booked=0)):
@@ -42,12 +42,13 @@ def charges_are_settled() -> Iterator[str]:
 
 
 def prices_are_learned() -> Iterator[str]:
-    """Of 8: a price is no higher than any charge per megapixel of its band since it was last forgotten, and
-    no lower than what the latest of them taught. (Between the two it depends on their order: it rises by
-    bounded steps, and falls after a row of lower charges.)
+    """Check 8 for prices: none is above its band's highest charge, nor below what the latest charges taught.
 
-    Attempts don't say which account they were sent to. So where there were several, each price must have
-    its attempt, and each attempt some price that is as high.
+    Charges are those per megapixel since the price was last reset. Between the two bounds a price depends on
+    their order: it rises by bounded steps, and falls after a row of lower charges.
+
+    Attempts don't record which account they were sent to. If there were several, each price must have its
+    attempt, and each attempt some price that is as high.
     """
     rates = cache(_highest_rates)
     for row in Price.objects.order_by("pk"):
@@ -72,33 +73,34 @@ def _differ(band: int, learned: int, charged: int) -> str:
 
 
 def _that_taught() -> QuerySet[Attempt]:
-    """Booked by their headers. What a person decided teaches nothing, nor does a test."""
+    """Return the attempts booked by their headers; neither decisions by a person nor tests teach a price."""
     return Attempt.objects.filter(
         state=State.BOOKED, test=False, resolved_microcredits=None, charged_microcredits__isnull=False
     )
 
 
 def _highest_rates(since: datetime | None) -> dict[int, int]:
-    """The highest charge per megapixel in each band, in micro-credits."""
+    """Return the highest charge per megapixel in each band, in micro-credits."""
     attempts = _that_taught().filter(ended_at__gte=since) if since else _that_taught()
     sizes = attempts.order_by().values_list("job__width", "job__height")
-    found: defaultdict[int, int] = defaultdict(int)
+    highest: defaultdict[int, int] = defaultdict(int)
     for width, height, charged in sizes.annotate(Max("charged_microcredits")):
         pixels = width * height
-        found[pricing.band(pixels)] = max(found[pricing.band(pixels)], pricing.rate(charged, pixels))
-    return found
+        band = pricing.band(pixels)
+        highest[band] = max(highest[band], pricing.rate(charged, pixels))
+    return highest
 
 
 def _taught_lately() -> dict[int, list[tuple[datetime, int]]]:
-    """When the latest attempts of each band ended, and the rates that they taught."""
-    lately = _that_taught().filter(ended_at__gte=timezone.now() - LATELY).order_by("-ended_at")
-    rows = lately.values_list(
+    """Return when the latest attempts of each band ended, and the rates that they taught."""
+    recent = _that_taught().filter(ended_at__gte=timezone.now() - LATELY).order_by("-ended_at")
+    rows = recent.values_list(
         "ended_at", "job__width", "job__height", "charged_microcredits", "hold__amount_microcredits"
     )
-    found: defaultdict[int, list[tuple[datetime, int]]] = defaultdict(list)
+    by_band: defaultdict[int, list[tuple[datetime, int]]] = defaultdict(list)
     for ended, width, height, charged, held in rows.iterator():
-        latest = found[pricing.band(width * height)]
+        latest = by_band[pricing.band(width * height)]
         if ended and len(latest) < LATEST:
             rate = pricing.rate(pricing.taught(charged or 0, held or 0), width * height)
             latest.append((ended, min(rate, MAX_MICROCREDITS)))
-    return found
+    return by_band

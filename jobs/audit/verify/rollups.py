@@ -1,4 +1,4 @@
-"""Invariant 8: what is kept as a sum is what its rows add up to."""
+"""Check invariant 8: every stored sum equals the sum of its rows."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ from jobs.audit.verify.paid import prices_are_learned
 
 
 def all_recompute() -> Iterator[str]:
-    """8. Prices by the attempts, the use of allowances by the ledger."""
+    """Check 8: prices against the attempts, the use of allowances against the ledger."""
     yield from prices_are_learned()
-    for use, should in allowances.differing():
+    for use, should in allowances.find_differences():
         whose = use.allowance.member or use.allowance.api_key
         yield (
             f"The allowance of {whose} counts {to_credits(use.used_microcredits)} since {use.starts_at}, and "

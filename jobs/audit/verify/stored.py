@@ -1,5 +1,7 @@
-"""Invariants 5 and 6: the files. They are read outside of any transaction, so what looks wrong is looked at
-again before it is told."""
+"""Check invariants 5 and 6: the stored files.
+
+Files are read outside of any transaction, so what looks wrong is checked again before it is reported.
+"""
 
 import time
 from collections.abc import Iterator
@@ -11,50 +13,49 @@ from django.db.models import Q
 from django.utils import timezone
 
 from jobs.models import DamagedResult, Job, ResultRound
-from jobs.storage import files, instance, interruptible, quarantine
-from jobs.storage.interruptible import Stop, until
+from jobs.storage import files, instance, interruptible, inventory, quarantine, strays
+from jobs.storage.interruptible import Stop, unless_stopped
 
 NIGHTLY_SECONDS = 30 * 60
 SAVED_EVERY_SECONDS = 10
 BATCH = 500
 
 Result = tuple[int, str, str]
-"""A job's key, the name of its result, and the hash that it should have."""
+"""A job's key, the name of its result, and the expected hash."""
 
 
-def results_match(stop: Stop = interruptible.never) -> Iterator[str]:
-    """5. Reads every result there is. One without its file is invariant 6's."""
-    known = _known()
-    for result in until(stop, _results()):
+def results_match(stop: Stop = interruptible.keep_going) -> Iterator[str]:
+    """Check 5 for every result. A missing file is for invariant 6."""
+    known = _known_damaged()
+    for result in unless_stopped(stop, _results()):
         yield from _damage(result, known)
 
 
-def due_results_match(stop: Stop = interruptible.never) -> Iterator[str]:
-    """5, but only results that weren't read for ``VERIFY_EVERY_DAYS``, and no more than a night's share of
-    them.
+def due_results_match(stop: Stop = interruptible.keep_going) -> Iterator[str]:
+    """Check 5 for a night's share of the results that weren't read for ``VERIFY_EVERY_DAYS``.
 
-    A damaged one is read, or at least told, every night until it is whole again.
+    A damaged one is read, or at least reported, every night until it is intact again.
     """
     end = time.monotonic() + NIGHTLY_SECONDS
     yield from _still_damaged(stop, end)
-    current = _round()
+    current = _current_round()
     if current.ended_at is None:
-        yield from _go_on(current, stop, end)
+        yield from _continue(current, stop, end)
 
 
-def files_are_rows(stop: Stop = interruptible.never) -> Iterator[str]:
-    """6. In both directions; and that the files are this database's at all."""
+def files_are_rows(stop: Stop = interruptible.keep_going) -> Iterator[str]:
+    """Check 6, both ways, and that the files belong to this database at all."""
     try:
         instance.establish()
     except instance.ForeignFilesError as error:
         yield str(error)
-    found = set(until(stop, files.stored_names()))
-    aside = {file.name for file in quarantine.kept()}
-    for pk, *names in until(stop, _named()):
+    stored = set(unless_stopped(stop, inventory.stored_names()))
+    quarantined = {file.name for file in quarantine.contents()}
+    for pk, *names in unless_stopped(stop, _names_in_rows()):
         for name in names:
-            if name and name not in found and _is_gone(pk, name):
-                yield f"Job {pk} has lost its file {name}{_AWAY if name in aside else '.'}"
-    for name in quarantine.strays(found):
+            if name and name not in stored and _is_gone(pk, name):
+                yield f"Job {pk} has lost its file {name}{_AWAY if name in quarantined else '.'}"
+    for name in strays.find_strays(stored):
         yield f"No row names the file {name}."
 
 
@@ -62,25 +63,26 @@ _AWAY = ", which lies in quarantine: manage.py quarantine put-back brings it bac
 
 
 def _results(after: int = 0) -> Iterator[Result]:
-    """Of later jobs, in batches: SQLite refuses a write in the midst of a query once others have written."""
+    """Yield the results of later jobs."""
+    # In batches: SQLite refuses a write during an open query once another connection has written.
     stored = Job.objects.exclude(result="").order_by("pk").values_list("pk", "result", "result_sha256")
     while batch := list(stored.filter(pk__gt=after)[:BATCH]):
         yield from batch
         after = batch[-1][0]
 
 
-def _known() -> set[int]:
+def _known_damaged() -> set[int]:
     return set(DamagedResult.objects.values_list("pk", flat=True))
 
 
 def _still_damaged(stop: Stop, end: float) -> Iterator[str]:
     known = DamagedResult.objects.order_by("pk").values_list("pk", "job__result", "job__result_sha256")
-    for result in until(stop, list(known)):
+    for result in unless_stopped(stop, list(known)):
         yield from _damage(result, {result[0]}) if time.monotonic() < end else [_sentence(result)]
 
 
-def _round() -> ResultRound:
-    """The one under way, or the last one if the next isn't due yet."""
+def _current_round() -> ResultRound:
+    """Return the round in progress; if the next one isn't due yet, the last one; else a new one."""
     last = ResultRound.objects.first()
     every = timedelta(days=settings.VERIFY_EVERY_DAYS)
     if last and (last.ended_at is None or timezone.now() - last.began_at < every):
@@ -88,14 +90,14 @@ def _round() -> ResultRound:
     return ResultRound.objects.create()
 
 
-def _go_on(current: ResultRound, stop: Stop, end: float) -> Iterator[str]:
+def _continue(current: ResultRound, stop: Stop, end: float) -> Iterator[str]:
     saved = time.monotonic()
-    known = _known()
+    known = _known_damaged()
     try:
-        for result in until(stop, _results(current.last_job)):
+        for result in unless_stopped(stop, _results(current.last_job)):
             if time.monotonic() >= end:
                 return
-            if result[0] not in known:  # told already
+            if result[0] not in known:  # else ``_still_damaged`` has reported it
                 yield from _damage(result, known)
             current.last_job = result[0]
             if time.monotonic() - saved > SAVED_EVERY_SECONDS:
@@ -107,7 +109,7 @@ def _go_on(current: ResultRound, stop: Stop, end: float) -> Iterator[str]:
 
 
 def _damage(result: Result, known: set[int]) -> Iterator[str]:
-    """The sentence about a result that isn't what came; remembers it, or that it is whole again."""
+    """Yield a sentence about a damaged result, and record that it is damaged, or intact again."""
     pk, name, expected = result
     if _hash(name) in (None, expected):
         if pk in known:
@@ -121,8 +123,8 @@ def _sentence(result: Result) -> str:
     return f"The result of job {result[0]}, {result[1]}, isn't what came from the upstream."
 
 
-def _named() -> Iterator[tuple[int, str, str]]:
-    """Each job with the names of its source and, if there is one, its result."""
+def _names_in_rows() -> Iterator[tuple[int, str, str]]:
+    """Yield each job with the names of its source and its result, which may be empty."""
     return Job.objects.order_by("pk").values_list("pk", "source", "result").iterator()
 
 
@@ -135,6 +137,6 @@ def _hash(name: str) -> str | None:
 
 
 def _is_gone(pk: int, name: str) -> bool:
-    """Whether the row still names the file, and it really isn't there."""
-    names_it = Job.objects.filter(Q(source=name) | Q(result=name), pk=pk)
-    return names_it.exists() and not default_storage.exists(name)
+    """Return True if the row still refers to the file, and it still isn't there."""
+    refers_to_it = Job.objects.filter(Q(source=name) | Q(result=name), pk=pk)
+    return refers_to_it.exists() and not default_storage.exists(name)

@@ -1,4 +1,4 @@
-"""``manage.py quarantine [put-back | move | remove]``: the files that no row names."""
+"""``manage.py quarantine [put-back | move | remove]``: manage the files that no row refers to."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -7,22 +7,22 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import filesizeformat
 
-from jobs.storage import files, instance, quarantine
+from jobs.storage import instance, inventory, quarantine, strays
 
-LEAST_DAYS = quarantine.LEAST_AGE.days
+MIN_DAYS = quarantine.MIN_AGE.days
 
 
 class Command(BaseCommand):
-    help = "Lists the files in quarantine, puts them back, moves more there, or removes old ones for good."
+    help = "List the files in quarantine, put them back, move more there, or delete old ones permanently."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="ACTION")
-        back = actions.add_parser("put-back", help="to their old names, which are never taken from others")
-        back.add_argument("names", nargs="*", metavar="NAME", help="old names; all files if none is given")
-        actions.add_parser("move", help="all files that no row names, however many they are")
-        away = actions.add_parser("remove", help="for good, what has lain here for some time")
+        back = actions.add_parser("put-back", help="to their old names, never replacing another file")
+        back.add_argument("names", nargs="*", metavar="NAME", help="old names; all files if none are given")
+        actions.add_parser("move", help="quarantine all files that no row refers to, however many")
+        away = actions.add_parser("remove", help="permanently delete files that were moved long ago")
         away.add_argument(
-            "--older-than", type=int, required=True, metavar="DAYS", help=f"{LEAST_DAYS} at least"
+            "--older-than", type=int, required=True, metavar="DAYS", help=f"at least {MIN_DAYS}"
         )
         away.add_argument("--yes", action="store_true", help="do it")
 
@@ -41,38 +41,38 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _list(self) -> None:
-        kept = list(quarantine.kept())
-        for file in kept:
+        files = list(quarantine.contents())
+        for file in files:
             since = f"{file.at:%Y-%m-%d %H:%M} UTC" if file.at else "unknown"
             self.stdout.write(f"{since}  {filesizeformat(file.size)}  {file.name}")
-        self.stdout.write(f"In quarantine: {len(kept)}.")
-        left = list(quarantine.strays(set(files.stored_names())))
-        for name in left:
-            self.stdout.write(f"in its place  {name}")
-        self.stdout.write(f"In their places, and no row names them: {len(left)}.")
+        self.stdout.write(f"In quarantine: {len(files)}.")
+        in_place = list(strays.find_strays(set(inventory.stored_names())))
+        for name in in_place:
+            self.stdout.write(f"in place  {name}")
+        self.stdout.write(f"In place, and no row refers to them: {len(in_place)}.")
 
     def _put_back(self, names: list[str]) -> None:
-        if unknown := set(names) - {file.name for file in quarantine.kept()}:
+        if unknown := set(names) - {file.name for file in quarantine.contents()}:
             raise CommandError(f"Not in quarantine: {', '.join(sorted(unknown))}.")
         back, taken = quarantine.put_back(names)
         for name in taken:
-            self.stdout.write(f"stays, since its name is taken: {name}")
+            self.stdout.write(f"not put back, its name is taken: {name}")
         self.stdout.write(f"Put back: {len(back)}.")
-        if unnamed := len(back) - len(files.named_among(back)):
-            self.stdout.write(f"No row names {unnamed} of them, so the next verification finds them again.")
+        if unreferenced := len(back) - len(inventory.referenced(back)):
+            self.stdout.write(f"No row refers to {unreferenced} of them, so verify will report them again.")
         if taken:
             raise CommandError(f"Not put back: {len(taken)}.")
 
     def _move(self) -> None:
-        report = quarantine.sweep(braked=False)
+        report = strays.sweep(limited=False)
         for name in report.left:
-            self.stdout.write(f"stays, since this storage can't rename: {name}")
+            self.stdout.write(f"not moved, this storage can't rename: {name}")
         self.stdout.write(f"Moved to quarantine: {len(report.moved)} of {report.total} files.")
 
     def _remove(self, days: int, *, yes: bool) -> None:
-        if days < LEAST_DAYS:
-            raise CommandError(f"--older-than {days} is too soon; {LEAST_DAYS} days are the least.")
+        if days < MIN_DAYS:
+            raise CommandError(f"--older-than {days} is too soon; the minimum is {MIN_DAYS} days.")
         if not yes:
-            raise CommandError("Nothing was removed. It can't be undone; with --yes it is done.")
+            raise CommandError("Nothing was deleted. This can't be undone; add --yes to do it.")
         count, size = quarantine.remove(timedelta(days=days))
-        self.stdout.write(f"Removed for good: {count} files, {filesizeformat(size)}.")
+        self.stdout.write(f"Deleted permanently: {count} files, {filesizeformat(size)}.")

@@ -64,8 +64,8 @@ def _actor(email: str | None) -> User:
     if not email:
         raise CommandError("--settle needs --by EMAIL: the new transfers have an author.")
     try:
-        return review.find_person(email)
-    except review.NobodyError as error:
+        return review.find_user(email)
+    except review.UnknownUserError as error:
         raise CommandError(str(error)) from error
 
 

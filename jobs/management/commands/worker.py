@@ -1,4 +1,4 @@
-"""``manage.py worker [--threads N]``: works off the queue until it is told to stop."""
+"""``manage.py worker [--threads N]``: run queued jobs until the process is asked to stop."""
 
 import signal
 import threading
@@ -9,11 +9,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from jobs.calls.upstream import connect
-from jobs.worker.threads import Worker
+from jobs.worker.pool import WorkerPool
 
 
 class Command(BaseCommand):
-    help = "Works off the queue. SIGTERM and Ctrl-C let each thread finish the job in hand."
+    help = "Run queued jobs. SIGTERM and Ctrl-C let each thread finish its current job."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--threads", type=int, default=settings.WORKER_THREADS, metavar="N")
@@ -24,4 +24,4 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         upstream = connect()
         with upstream.client:
-            Worker(upstream, threads, stop).run()
+            WorkerPool(upstream, threads, stop).run()

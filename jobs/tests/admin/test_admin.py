@@ -25,7 +25,7 @@ MODELS = ["job", "attempt"]
 
 @pytest.fixture
 def admin(world: World, client: Client, server: Server) -> Client:
-    """A superuser, and a job with two attempts."""
+    """Return the browser of a superuser, with a job of two attempts."""
     world.job()
     server.script.append(wire.error(500))
     run(server)
@@ -73,7 +73,7 @@ def test_members_of_teams_have_no_business_there(admin: Client, world: World, wh
 
 @pytest.fixture
 def doubts(admin: Client, world: World, server: Server) -> list[Attempt]:
-    """Two attempts in doubt, beside one of each other kind."""
+    """Make two attempts in doubt, and one of each other kind."""
     for step in (wire.no_answer, wire.answer(charged=None), wire.answer(charged="2")):
         world.job()
         server.script.append(step)
@@ -86,7 +86,7 @@ def listed(admin: Client, **query: str) -> str:
 
 
 def act(admin: Client, action: str, chosen: list[Attempt], **answers: str) -> HttpResponse:
-    """Choose the action on the list, or with answers send its page."""
+    """Choose the action on the list, or submit its page with these answers."""
     data = {"action": action, "_selected_action": [str(one.pk) for one in chosen]}
     if answers:
         data |= answers | {"decided": "yes"}
@@ -172,19 +172,19 @@ def test_what_is_not_in_doubt_is_left_alone(admin: Client, doubts: list[Attempt]
     before = list(Attempt.objects.values())
     act(admin, "decide", others, decision="not charged", reason="asked")
     assert list(Attempt.objects.values()) == before
-    assert "Nothing was changed: no such attempt was chosen." in listed(admin)
+    assert "Nothing was changed: no such attempt was selected." in listed(admin)
 
 
 def test_too_many_at_once_are_not_decided(
     admin: Client, doubts: list[Attempt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(review_action, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(review_action, "MAX_ATTEMPTS", 1)
     act(admin, "decide", doubts, decision="not charged", reason="asked")
     assert set(states(doubts)) == {"in_doubt"}
     assert "more than 1 such attempts were chosen" in listed(admin)
 
 
-def test_one_that_somebody_else_decides_meanwhile_is_told(
+def test_one_that_someone_else_decides_meanwhile_is_reported(
     admin: Client, world: World, doubts: list[Attempt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve = review.resolve
@@ -197,7 +197,7 @@ def test_one_that_somebody_else_decides_meanwhile_is_told(
     monkeypatch.setattr(review, "resolve", slowly)
     act(admin, "decide", doubts, decision="not charged", reason="asked")
     assert states(doubts) == ["booked", "released"]
-    assert f"{doubts[0].job_id}/1: somebody else was faster." in listed(admin)
+    assert f"{doubts[0].job_id}/1: someone else was faster." in listed(admin)
 
 
 def test_overages_are_acknowledged(admin: Client, doubts: list[Attempt]) -> None:
@@ -211,7 +211,7 @@ def test_overages_are_acknowledged(admin: Client, doubts: list[Attempt]) -> None
 
 
 def staff(*rights: str) -> User:
-    """Somebody who may look at the admin's jobs, and has these rights."""
+    """Return the browser of a user who may view the admin's jobs, and has these rights."""
     user = User.objects.create_user("staff@example.org", is_staff=True)
     looks = Permission.objects.filter(content_type__app_label="jobs", codename__startswith="view_")
     user.user_permissions.set([*looks, *Permission.objects.filter(codename__in=rights)])

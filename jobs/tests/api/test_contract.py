@@ -36,7 +36,7 @@ def test_ignored_names_are_kept_and_shown(
     assert (job.options, job.ignored) == ({"result.margin": "5%"}, ["backgroud.color", "utm<b>"])
     assert b"backgroud" not in server.bodies[0]
     page = page_of(client, committed_world, job)
-    assert "Ignored, since no option has this name" in page
+    assert "Ignored, because" in page
     assert "<code>backgroud.color</code>" in page
     assert "<code>utm&lt;b&gt;</code>" in page
     assert reader.http.get(f"/api/jobs/{job.pk}").json()["ignored"] == ["backgroud.color", "utm<b>"]

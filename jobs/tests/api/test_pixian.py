@@ -318,4 +318,4 @@ def test_a_failed_call_of_a_program_offers_no_second_try(
     program.call()
     client.force_login(committed_world.bob)
     page = client.get(f"/t/{committed_world.team.slug}/jobs/{the_job().pk}/").content.decode()
-    assert "Try again" not in page
+    assert "Retry" not in page

@@ -32,7 +32,7 @@ def at(second: float) -> datetime:
 
 
 def snapshot(second: float, credits_: float, upstream: str = UPSTREAM) -> BalanceSnapshot:
-    """Asked for at this second, and there one second later."""
+    """Return a balance that was asked for at this second and came one second later."""
     amount = int(Decimal(str(credits_)) * CREDIT)
     return BalanceSnapshot(
         upstream=upstream, asked_at=at(second), came_at=at(second + 1), microcredits=amount
@@ -65,7 +65,7 @@ def told(
 
 
 def judged(closing: float, *happened: Call, bought: Iterable[Purchase] = ()) -> Period:
-    """The one period of an account that has 100 credits at first."""
+    """Return the only period of an account that starts with 100 credits."""
     (period,) = told([snapshot(0, 100), snapshot(1000, closing)], happened, bought).periods
     return period
 
@@ -205,7 +205,7 @@ REAL_BALANCES = st.lists(st.tuples(st.integers(0, 110), st.integers(0, 5), st.fl
 def replay(
     real_calls: list[Any], real_balances: list[Any], blink: bool = False
 ) -> tuple[Statement, dict[int, int]]:
-    """What our rows would be, and what each call really cost. ``blink``: as if a call took no time."""
+    """Return what our rows would be, and what each call really cost. ``blink``: as if a call took no time."""
     rows, cost, moments = [], {}, []
     for pk, (begin, lasts, part, charged, kind) in enumerate(sorted(real_calls), 1):
         end = begin if blink else begin + lasts
@@ -290,7 +290,7 @@ def test_it_is_quiet_once_nothing_can_be_charged_any_more(
 
 
 def sent(world: World, server: Server, step: wire.Step) -> Call:
-    """The last call's row after this answer."""
+    """Return the last call's row after this response."""
     world.job()
     server.script.append(step)
     run(server)
@@ -320,7 +320,7 @@ def test_a_server_error_without_a_header_is_a_suspect(world: World, server: Serv
 
 
 def test_the_answer_to_an_earlier_sending_is_none(world: World, server: Server) -> None:
-    """After a 429 the same attempt goes again."""
+    """After a 429 the same attempt is sent again."""
     server.script.append(wire.error(429, 1015, "slow down"))
     world.job()
     run(server)

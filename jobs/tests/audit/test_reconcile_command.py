@@ -28,7 +28,7 @@ BY = ("--by", "alice@example.org")
 
 
 def reconcile(*arguments: str) -> tuple[int, str]:
-    """The exit status and what was printed."""
+    """Return the exit status and the output."""
     out = io.StringIO()
     status = 0
     try:
@@ -39,13 +39,13 @@ def reconcile(*arguments: str) -> tuple[int, str]:
 
 
 def told(*arguments: str) -> dict[str, Any]:
-    """The same as data."""
+    """Return the output as data."""
     found: dict[str, Any] = json.loads(reconcile("--json", *arguments)[1])
     return found
 
 
 def call(world: World, server: Server, *steps: wire.Step) -> Attempt:
-    """The attempt of a new job that is answered so."""
+    """Return the attempt of a new job that gets this response."""
     job = world.job()
     for step in steps:
         server.script.append(step)
@@ -54,7 +54,7 @@ def call(world: World, server: Server, *steps: wire.Step) -> Attempt:
 
 
 def let_time_pass() -> None:
-    """All that has happened was a quarter of an hour earlier, so that no call can be charged any more."""
+    """Move everything a quarter of an hour into the past, so that no call can be charged any more."""
     earlier = timedelta(minutes=15)
     for attempt in Attempt.objects.exclude(sent_at=None):
         answered = attempt.answered_at and attempt.answered_at - earlier
@@ -92,8 +92,8 @@ def test_the_balance_tells_what_the_one_in_doubt_was_charged(world: World, paid_
     status, said = reconcile()
     assert status == 1
     assert f"pinned: 0.6 is missing, and only {name} can have been charged that." in said
-    assert f"{name} in doubt: 1 estimated, 1 held, nobody knows what was charged, 0 booked; --settle" in said
-    assert "Balances not used, since something was under way just then: 1." in said
+    assert f"{name} in doubt: 1 estimated, 1 held, charge unknown, 0 booked; --settle" in said
+    assert "Balances not used, because something was in progress just then: 1." in said
 
     status, said = reconcile("--settle", *BY)
     assert status == 0
@@ -343,7 +343,7 @@ def test_four_faults_in_a_log_are_found_once(world: World, server: Server, tmp_p
 
 
 def spread(attempts: list[Attempt]) -> None:
-    """Half an hour apart each, since they are all of the same picture."""
+    """Set the attempts half an hour apart, because they are all of the same picture."""
     for number, attempt in enumerate(attempts, 1):
         attempt.refresh_from_db()
         assert attempt.sent_at
@@ -365,7 +365,7 @@ def test_faults_of_other_days_are_left_out(world: World, server: Server, tmp_pat
     assert len(told("--log", log, "--since", "2026-01-01")["log"]) == 1
 
 
-def test_a_log_that_cannot_be_read_is_told(world: World, tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_read_is_reported(world: World, tmp_path: Path) -> None:
     (tmp_path / "log").write_text("not a log\n")
     with pytest.raises(CommandError, match="line 1 can't be read"):
         reconcile("--log", str(tmp_path / "log"))

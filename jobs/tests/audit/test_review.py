@@ -10,6 +10,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import Membership, Role, Transfer, User
+from accounts.teams.permissions import may_decide
 from conftest import World, hold_of
 from jobs.audit import review
 from jobs.calls import attempts
@@ -24,7 +25,7 @@ State = Attempt.State
 
 
 def in_doubt(world: World, server: Server, step: wire.Step = wire.no_answer) -> Attempt:
-    """An attempt of a new job that nobody knows the charge of; its hold is one credit."""
+    """Return an attempt of a new job with an unknown charge; its hold is one credit."""
     job = world.job()
     server.script.append(step)
     run(server)
@@ -80,7 +81,7 @@ def test_a_job_with_its_result_stays_done(world: World, server: Server) -> None:
 
 @pytest.mark.parametrize("last_first", [False, True])
 def test_a_job_waits_for_its_last_call_alone(world: World, server: Server, last_first: bool) -> None:
-    """The first call's header couldn't be read, so it was tried again; the second was never answered."""
+    """The first call's header was unreadable, so the job was retried; the second call got no response."""
     first = in_doubt(world, server, wire.error(500, X_Credits_Charged="many"))
     server.script.append(wire.no_answer)
     run(server)
@@ -198,14 +199,14 @@ def test_managers_and_staff_decide(world: World) -> None:
     staff = User.objects.create_user("staff@example.org", is_staff=True)
     gone = User.objects.create_user("gone@example.org", is_staff=True, is_active=False)
     may = {
-        user.email.partition("@")[0]: review.may_decide(user, world.team)
+        user.email.partition("@")[0]: may_decide(user, world.team)
         for user in (world.alice, world.bob, world.vera, world.charlie, root, staff, gone)
     }
     assert {name for name, allowed in may.items() if allowed} == {"alice", "vera", "root", "staff"}
 
 
 def test_the_worker_that_still_has_the_job_is_not_disturbed(world: World, server: Server) -> None:
-    """Its earlier attempt is decided while the next one is under way."""
+    """The earlier attempt is decided while the next one is in progress."""
     first = in_doubt(world, server, wire.error(500, X_Credits_Charged="many"))
     Job.objects.update(run_after=first.prepared_at)
     job = claims.claim("busy")

@@ -27,7 +27,7 @@ from jobs.models import Attempt, BalanceSnapshot, Job, Price, Ramp, Verification
 from jobs.queue import claims
 from jobs.renditions import previews
 from jobs.renditions.previews import Side, Size
-from jobs.storage import files, instance, quarantine
+from jobs.storage import files, instance, inventory, strays
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from jobs.tests.worker.test_worker import all_done, until, working
@@ -38,7 +38,7 @@ PICTURE = small_png()
 
 
 def found(quick: bool = False) -> dict[int, list[str]]:
-    """The sentences by number."""
+    """Return the findings by number."""
     by_number: dict[int, list[str]] = {}
     findings: list[tuple[int, str]] = verify.run(quick=quick).findings
     for number, sentence in findings:
@@ -48,7 +48,7 @@ def found(quick: bool = False) -> dict[int, list[str]]:
 
 @pytest.fixture
 def busy_world(world: World, server: Server) -> World:
-    """One attempt of every kind, all in order: the first job is done, of the last nothing was sent yet."""
+    """Make one attempt of every kind, all consistent: the first job is done, the last not sent yet."""
     story: list[list[wire.Step]] = [
         [wire.answer(charged="0.75")],
         [wire.answer(charged="1.5")],
@@ -71,7 +71,7 @@ def busy_world(world: World, server: Server) -> World:
 
 
 def job() -> Job:
-    """The first one: done, 0.75 charged, 1 held."""
+    """Return the first job: done, 0.75 charged, 1 held."""
     return Job.objects.order_by("pk")[0]
 
 
@@ -89,7 +89,7 @@ def move(kind: str, amount: int, team: str = "Aurora") -> None:
 
 
 def invent(**values: Any) -> None:
-    """A transfer that ``accounts.ledger.operations`` would never write, with its balances."""
+    """Make a transfer that ``accounts.ledger.operations`` would never write, with its balances."""
     row = Transfer.objects.create(idempotency_key="invented", **values)
     for account, sign in ((row.debit, -1), (row.credit, 1)):
         account.refresh_from_db()
@@ -147,7 +147,7 @@ def attempt_that_vanished() -> None:
 
 
 def two_headers_changed_places() -> None:
-    """The sums stay, so that nothing but a look at each attempt sees it."""
+    """Swap two headers; the sums stay, so only checking each attempt finds it."""
     one, other = Attempt.objects.filter(state=State.BOOKED, charged_microcredits__in=[750_000, 1_500_000])
     change(one, charged_microcredits=other.charged_microcredits)
     change(other, charged_microcredits=one.charged_microcredits)
@@ -158,7 +158,7 @@ def booked_without_a_charge() -> None:
 
 
 def released_and_settled() -> None:
-    """The ledger took a charge of an attempt that says it cost nothing."""
+    """Settle a charge for an attempt that says it cost nothing."""
     change(attempt(), state=State.RELEASED, charged_microcredits=None)
 
 
@@ -347,18 +347,18 @@ def test_quick_leaves_the_reading_of_results_out(busy_world: World, monkeypatch:
     assert set(found(quick=True)) == {6}
 
 
-def test_each_is_told_as_it_is_kept(busy_world: World) -> None:
+def test_each_finding_is_printed_as_it_is_stored(busy_world: World) -> None:
     two_balances_are_off()
     told: dict[int, list[str]] = {}
-    verification = verify.run(tell=told.__setitem__)
+    verification = verify.run(report=told.__setitem__)
     assert sorted(told) == list(range(1, 11))
     assert [[number, said] for number in sorted(told) for said in told[number]] == verification.findings
 
 
-def test_a_bug_that_is_everywhere_takes_a_bounded_room(
+def test_a_bug_that_affects_every_row_is_stored_bounded(
     busy_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify, "MOST_FINDINGS", 2)
+    monkeypatch.setattr(verify, "MAX_FINDINGS", 2)
     for number in range(5):
         lay(f"aurora/stray-{number}")
     assert found()[6][2:] == ["and 3 more"]
@@ -384,7 +384,7 @@ def test_a_young_file_may_still_get_its_row(busy_world: World) -> None:
 
 
 def test_a_result_that_waits_for_a_worker_is_no_stray(busy_world: World, server: Server) -> None:
-    """Stored, and the machine went down for hours before it was booked."""
+    """It was stored, and the machine went down for hours before it was booked."""
     waiting = attempt(State.PREPARED)
     change(waiting, state=State.ANSWERED, status=200, sent_at=timezone.now(), charged_microcredits=CREDIT)
     lay(str(Path(str(waiting.job.source)).parent / "result-1.png"))
@@ -392,16 +392,16 @@ def test_a_result_that_waits_for_a_worker_is_no_stray(busy_world: World, server:
 
 
 def test_strays_can_be_asked_for(busy_world: World) -> None:
-    assert list(quarantine.strays(set(files.stored_names()))) == []
+    assert list(strays.find_strays(set(inventory.stored_names()))) == []
     stray_file()
-    assert list(quarantine.strays(set(files.stored_names()))) == ["aurora/somewhere/result-1.png"]
+    assert list(strays.find_strays(set(inventory.stored_names()))) == ["aurora/somewhere/result-1.png"]
 
 
 def test_what_was_stored_after_the_first_look_is_not_lost(
     busy_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance.establish()
-    monkeypatch.setattr(files, "stored_names", lambda: iter(()))
+    monkeypatch.setattr(inventory, "stored_names", lambda: iter(()))
     assert found() == {}
 
 
@@ -413,7 +413,7 @@ def test_what_got_its_row_after_the_first_look_is_no_stray(
         return set()
 
     lay("aurora/late.png")
-    monkeypatch.setattr(files, "arrived", late)
+    monkeypatch.setattr(inventory, "unbooked_results", late)
     assert found() == {}
 
 
@@ -452,7 +452,7 @@ def test_a_due_job_waits_its_turn_while_others_are_claimed(
 
 
 def test_work_under_way_raises_no_false_alarm(committed_world: World, server: Server) -> None:
-    """Verified again and again while two threads pay for thirty pictures."""
+    """Verification runs repeatedly while two threads pay for thirty pictures."""
     for _ in range(30):
         committed_world.job(small_png(9, 9))
     findings, looks = [], 0
@@ -470,7 +470,7 @@ def test_work_under_way_raises_no_false_alarm(committed_world: World, server: Se
 def test_all_is_seen_as_of_one_moment(
     committed_world: World, monkeypatch: pytest.MonkeyPatch, in_one_view: bool
 ) -> None:
-    """Somebody books between two of its queries. The control looks without one view, and is deceived."""
+    """A booking commits between two of its queries. The control runs without a snapshot, and is deceived."""
     booked: list[str] = []
 
     def book() -> None:
@@ -487,7 +487,7 @@ def test_all_is_seen_as_of_one_moment(
         return result
 
     if not in_one_view:
-        monkeypatch.setattr(verify, "_one_view", nullcontext)
+        monkeypatch.setattr(verify, "_snapshot", nullcontext)
     with connection.execute_wrapper(interfere):
         findings = found()
     assert booked

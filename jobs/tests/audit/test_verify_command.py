@@ -13,7 +13,7 @@ from jobs.tests.upstream import Server, run
 
 
 def verify(*arguments: str) -> tuple[int, list[str]]:
-    """The exit status and the lines."""
+    """Return the exit status and the lines."""
     out = io.StringIO()
     status = 0
     try:
@@ -25,7 +25,7 @@ def verify(*arguments: str) -> tuple[int, list[str]]:
 
 @pytest.fixture
 def result(world: World, server: Server) -> Path:
-    """The file of the one job's result."""
+    """Return the file of the only job's result."""
     world.job()
     run(server)
     return Path(Job.objects.get().result.path)

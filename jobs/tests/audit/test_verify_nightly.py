@@ -32,7 +32,7 @@ def results(world: World, server: Server) -> list[Job]:
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the results that were read."""
+    """Return the names of the results that are read."""
     names: list[str] = []
     hash_ = stored._hash
 
@@ -45,7 +45,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def a_night(read: list[str]) -> tuple[int, list[str]]:
-    """How many results were read, and what was found."""
+    """Return how many results were read, and the findings."""
     before = len(read)
     findings = verify.run(nightly=True).findings
     return len(read) - before, [sentence for _number, sentence in findings]
@@ -90,7 +90,9 @@ def test_a_night_has_an_end_and_the_next_one_goes_on(
     assert read == [str(job.result) for job in results]
 
 
-def test_a_damaged_result_is_told_every_night_until_it_is_whole(results: list[Job], read: list[str]) -> None:
+def test_a_damaged_result_is_reported_every_night_until_it_is_intact(
+    results: list[Job], read: list[str]
+) -> None:
     path = Path(results[3].result.path)
     whole = path.read_bytes()
     path.write_bytes(b"other")
@@ -113,7 +115,7 @@ def test_what_the_command_finds_stays_found(results: list[Job], read: list[str])
 def test_others_may_write_meanwhile(
     committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A night is long, and its progress is kept while workers work."""
+    """A night is long, and its progress is stored while workers run."""
     for number in range(3):
         committed_world.job(small_png(9 + number, 9))
         run(server)
@@ -156,7 +158,7 @@ def test_a_chore_that_was_stopped_is_due_again(results: list[Job], server: Serve
 
 @pytest.fixture
 def slow_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Each file takes half a second; set once the first one is read."""
+    """Make each file take half a second; the event is set once the first one is read."""
     begun = threading.Event()
     sha256 = files.sha256
 

@@ -137,7 +137,7 @@ def test_without_insisting_one_failed_commit_ends_the_turn(
 ) -> None:
     """The control."""
     committed_world.job()
-    monkeypatch.setattr(execute, "commit_with_retry", lambda step, _done: step())
+    monkeypatch.setattr(execute, "commit_with_retry", lambda step, _done, *args: step(*args))
     fails(step, 1, "undone")
     with pytest.raises(OperationalError):
         run(server)
@@ -155,7 +155,9 @@ def test_without_looking_a_lost_confirmation_is_written_twice(
     """The control; the fence and the attempt's state catch the second write."""
     committed_world.job()
     insist = execute.commit_with_retry
-    monkeypatch.setattr(execute, "commit_with_retry", lambda step, _done: insist(step, lambda: False))
+    monkeypatch.setattr(
+        execute, "commit_with_retry", lambda step, _done, *args: insist(step, execute._never, *args)
+    )
     fails(step, 1, "lost")
     with pytest.raises((attempts.WrongStateError, claims.LostLeaseError)):
         run(server)

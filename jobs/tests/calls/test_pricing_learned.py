@@ -34,7 +34,7 @@ def pay(world: World, server: Server, charged: str, width: int = 1000, height: i
 
 def shown_price(world: World, client: Client) -> int:
     client.force_login(world.bob)
-    shown: int = client.get(reverse("atelier", args=[world.team.slug])).context["price"]
+    shown: int = client.get(reverse("workspace", args=[world.team.slug])).context["price"]
     return shown
 
 

@@ -117,10 +117,16 @@ def test_without_its_guards_a_stale_worker_calls_again(
 ) -> None:
     """The control: no fence, and no look at the attempt's state."""
     monkeypatch.setattr(claims, "owned", nullcontext)
+    monkeypatch.setattr(claims, "_release", release_blindly)
     monkeypatch.setattr(attempts, "_move", move_blindly)
     with pytest.raises(ledger.AlreadyResolvedError):
         process.process(sleepy_job, Sleeper(server), Backoff())
     assert server.calls == 2
+
+
+def release_blindly(job: Job, state: str, reason: str | None, **changes: Any) -> None:
+    changes |= {"state": state, "reason": reason or "", "lease_until": None}
+    Job.objects.filter(pk=job.pk).update(**changes)
 
 
 def move_blindly(attempt: Attempt, _expected: str, state: str, **changes: Any) -> None:
@@ -147,7 +153,7 @@ def test_a_recorded_answer_is_dealt_with_after_a_restart(
 ) -> None:
     world.job()
     server.script.append(wire.error(status))
-    crash_before((process, "_answered_no"), server)
+    crash_before((process, "_handle_error"), server)
     assert Attempt.objects.get().state == "answered"
 
     job, _ = run(server)
@@ -164,7 +170,7 @@ def test_a_recorded_charge_is_booked_after_a_restart_whatever_the_answer_was(
 ) -> None:
     world.job()
     server.script.append(wire.error(status, X_Credits_Charged="0.25"))
-    crash_before((process, "_answered_no"), server)
+    crash_before((process, "_handle_error"), server)
     job, _ = run(server)
     assert (job.attempts.get(number=1).state, balances(world).spent, server.calls) == ("booked", 250_000, 1)
 

@@ -163,7 +163,7 @@ def restore_the_secret(server: Server) -> None:
 def trusted(committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch) -> Upstream:
     """An upstream that has answered well; then its secret is revoked, with ten pictures in the queue."""
     monkeypatch.setattr(run, "OPERATOR_WAIT_SECONDS", 0.05)
-    monkeypatch.setattr(periodic, "CHORES", {})  # the balance is asked for at the same address
+    monkeypatch.setattr(periodic, "TASKS", {})  # the balance is asked for at the same address
     upstream = server.upstream
     upstream.ensure_verified()
     server.account_calls = 0
@@ -191,7 +191,7 @@ def test_without_suspicion_every_picture_is_sent(
     trusted: Upstream, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-    monkeypatch.setattr(Upstream, "suspect", lambda _: None)
+    monkeypatch.setattr(Upstream, "mark_unverified", lambda _: None)
     with working(trusted, threads=2):
         until(lambda: server.calls >= 10)
     assert server.account_calls == 0

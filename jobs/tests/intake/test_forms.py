@@ -13,7 +13,7 @@ from conftest import small_png
 from jobs.intake import forms
 from jobs.intake.forms import UploadForm, UploadRefusedError, check_picture
 from jobs.intake.submit import Upload
-from jobs.renditions.decode_limit import Room
+from jobs.renditions.decode_limit import DecodeLimit
 from pixian.imaging import decode
 from pixian.protocol import file_names
 from pixian.tests.imaging.attacks import ATTACKS
@@ -210,8 +210,8 @@ def test_a_picture_that_takes_too_long_is_refused_with_what_to_do() -> None:
 
 
 def test_while_the_team_decodes_all_that_it_may_a_picture_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Room(total=100, share=90, wait=0)
-    monkeypatch.setattr(forms, "ROOM", room)
-    with room.taken(0, 90):
+    room = DecodeLimit(total=100, share=90, wait=0)
+    monkeypatch.setattr(forms, "DECODING", room)
+    with room.reserve(0, 90):
         status, message = refusal(small_png(9, 9))
     assert (status, "again in a minute" in message) == (503, True)

@@ -1,23 +1,29 @@
 """Whose turn it is, whose job it is, and that it is nobody else's."""
 
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
 from conftest import World, small_png
-from jobs.models import Job
+from jobs import plain_sql
+from jobs.calls import attempts
+from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency
 from jobs.queue.claims import LostLeaseError, Reason
+from pixian.client.client import Answer
 
 MINUTE = timedelta(minutes=1)
+ANSWER = Answer(httpx.Response(200))
 
 
 def add(world: World, **changes: Any) -> Job:
@@ -248,3 +254,75 @@ def test_a_look_followed_by_a_write_gives_a_job_to_two(committed_world: World) -
     came = claims_at_once(2, look_then_write)
     assert len(came) == 2
     assert len({pk for pk, _ in came}) == 1
+
+
+# A step in a statement of its own looks at the fence there -----------------------------------------------
+
+needs_row_locks = pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite lets in one writer at a time, with or without this lock"
+)
+
+
+def send_amid_another_claim(world: World) -> Future[None]:
+    """A stale worker sends while another one's claim isn't committed yet."""
+    add(world)
+    attempt = claimed("stale").last_attempt
+    let_the_lease_run_out(attempt.job)
+
+    def send() -> None:
+        try:
+            with claims.writing():
+                attempts.send(attempt)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            fresh = claimed("fresh")
+            sending = pool.submit(send)
+            time.sleep(0.5)
+        assert fresh.last_attempt.state == "prepared" or sending.done()
+    return sending
+
+
+@needs_row_locks
+def test_a_send_waits_for_a_claim_under_way_and_loses(committed_world: World) -> None:
+    sending = send_amid_another_claim(committed_world)
+    assert isinstance(sending.exception(), LostLeaseError)
+    assert Attempt.objects.get().state == "prepared"
+
+
+@needs_row_locks
+def test_without_the_lock_it_sends_what_another_worker_has(
+    committed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control."""
+    monkeypatch.setattr(plain_sql, "locking", lambda select, **_: select)
+    sending = send_amid_another_claim(committed_world)
+    assert sending.exception() is None
+    assert (Attempt.objects.get().state, Job.objects.get().worker) == ("sent", "fresh")
+
+
+@pytest.mark.parametrize("step", ["send", "answer"])
+def test_a_stale_worker_takes_no_step_of_the_call(world: World, step: str) -> None:
+    add(world)
+    stale = claimed("stale")
+    attempt = stale.last_attempt
+    if step == "answer":
+        attempts.send(attempt)
+    let_the_lease_run_out(stale)
+    claimed("fresh")
+    before = Attempt.objects.values().get()
+    with pytest.raises(LostLeaseError), claims.writing():
+        attempts.send(attempt) if step == "send" else attempts.answer(attempt, ANSWER)
+    assert Attempt.objects.values().get() == before
+
+
+def test_its_own_step_cant_be_taken_twice(world: World) -> None:
+    add(world)
+    attempt = claimed().last_attempt
+    with claims.writing():
+        attempts.send(attempt)
+    attempt.state = Attempt.State.PREPARED
+    with pytest.raises(attempts.WrongStateError), claims.writing():
+        attempts.send(attempt)

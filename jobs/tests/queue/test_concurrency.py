@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import cycle
 
 import pytest
@@ -166,15 +166,14 @@ def test_without_the_ramps_lock_they_exceed_it(
     add(committed_world, 20)
     Ramp.objects.create(pk=1)
     Turn.objects.create(team=committed_world.team)
-    all_have_looked = threading.Barrier(8)
-    free_calls = concurrency._free
+    all_have_claimed = threading.Barrier(8)
+    first_eight = iter(range(8))
 
-    def look_and_wait(ramp: Ramp, now: datetime) -> int:
-        free = free_calls(ramp, now)
-        if free == 5:
-            all_have_looked.wait(20)
-        return free
+    def record_and_wait(*_: object) -> None:
+        """Amid the transaction: none of the first eight sees what the others have claimed."""
+        if next(first_eight, None) is not None:
+            all_have_claimed.wait(20)
 
-    monkeypatch.setattr(concurrency, "_free", look_and_wait)
+    monkeypatch.setattr(concurrency, "record", record_and_wait)
     monkeypatch.setattr(concurrency, "locked", lambda: Ramp.objects.get(pk=1))
     assert begin_at_once(8) > 5

@@ -11,6 +11,7 @@ from accounts.models import Team
 from accounts.teams.create import open_team
 from conftest import World
 from jobs.models import Job, Turn
+from jobs.models.job import JobQuerySet
 from jobs.queue import claims
 
 MANY = 5000
@@ -130,8 +131,8 @@ def test_first_in_first_out_lets_the_one_wait_for_thousands(
 ) -> None:
     """The control."""
 
-    def first_in(now: datetime) -> Job | None:
-        return Job.objects.claimable(now).order_by("run_after", "pk").first()
+    def first_in(now: datetime, _place: int) -> JobQuerySet:
+        return Job.objects.claimable(now).order_by("run_after", "pk")
 
     monkeypatch.setattr(claims, "_next", first_in)
     one = rows(world, others, 1)[0]

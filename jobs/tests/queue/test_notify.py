@@ -51,7 +51,7 @@ class Broker:
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     broker = Broker()
-    monkeypatch.setattr(notify, "_wake", lambda: broker)
+    monkeypatch.setattr(notify, "_notifier", lambda: broker)
     return broker
 
 
@@ -101,7 +101,7 @@ def test_a_look_sent_at_once_would_come_before_the_job(
     committed_world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: a worker that is woken inside the transaction finds nothing."""
-    monkeypatch.setattr(notify, "after_commit", lambda: notify.look(1))
+    monkeypatch.setattr(notify, "after_commit", lambda: notify.send(1))
     committed_world.job()
     assert broker.looks == [0]
 
@@ -126,8 +126,8 @@ def test_a_broker_that_is_away_costs_no_upload(
 
 
 def test_workers_that_poll_need_no_waking(committed_world: World, server: Server, settings: Settings) -> None:
-    assert settings.WAKE_WORKERS == "jobs.queue.notify.nobody"
-    assert notify._wake() is notify.nobody
+    assert settings.WAKE_WORKERS == "jobs.queue.notify.skip"
+    assert notify._notifier() is notify.skip
     with working(server.upstream):
         committed_world.job()
         until(lambda: Job.objects.filter(state="done").exists())

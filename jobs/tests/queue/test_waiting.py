@@ -19,9 +19,9 @@ from jobs.tests.api.programs import Program, begun, upload_of
 
 
 @pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> concurrency.WaitingLine:
-    made = concurrency.WaitingLine()
-    monkeypatch.setattr(concurrency, "line", made)
+def line(monkeypatch: pytest.MonkeyPatch) -> concurrency.CallLimit:
+    made = concurrency.CallLimit()
+    monkeypatch.setattr(concurrency, "call_limit", made)
     return made
 
 
@@ -41,7 +41,7 @@ def free(monkeypatch: pytest.MonkeyPatch, calls: list[int]) -> Iterator[None]:
         yield
 
 
-def test_teams_take_turns(line: concurrency.WaitingLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_teams_take_turns(line: concurrency.CallLimit, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty calls of one team came before the one of another."""
     calls, served = [0], []
     lock = threading.Lock()
@@ -57,7 +57,7 @@ def test_teams_take_turns(line: concurrency.WaitingLine, monkeypatch: pytest.Mon
             threads[-1].start()
             eventually(lambda: len(line._waiting) == len(threads))
         calls[0] = 1
-        line.look()
+        line.recheck()
         for thread in threads:
             thread.join()
     assert served[:3] == [1, 2, 3]
@@ -65,10 +65,10 @@ def test_teams_take_turns(line: concurrency.WaitingLine, monkeypatch: pytest.Mon
 
 
 def test_a_call_that_ends_wakes_the_next_one(
-    line: concurrency.WaitingLine, monkeypatch: pytest.MonkeyPatch
+    line: concurrency.CallLimit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Long before it would look again by itself."""
-    monkeypatch.setattr(concurrency, "LOOK_AGAIN_SECONDS", 20)
+    monkeypatch.setattr(concurrency, "RECHECK_SECONDS", 20)
     calls, begun_at = [0], []
 
     def wait() -> None:
@@ -80,14 +80,12 @@ def test_a_call_that_ends_wakes_the_next_one(
         thread.start()
         time.sleep(0.2)
         calls[0], freed_at = 1, time.monotonic()
-        line.look()
+        line.recheck()
         thread.join()
     assert begun_at[0] - freed_at < 1
 
 
-def test_one_free_call_is_tried_by_one(
-    line: concurrency.WaitingLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_free_call_is_tried_by_one(line: concurrency.CallLimit, monkeypatch: pytest.MonkeyPatch) -> None:
     again = line.turn(2, 0, refused=True)
     with free(monkeypatch, [1]), line.turn(1, 0), pytest.raises(CallLimitError), again:
         pass

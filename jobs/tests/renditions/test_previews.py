@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, ImageDraw
 from conftest import World
 from jobs.models import Job
 from jobs.renditions import previews
-from jobs.renditions.decode_limit import Room
+from jobs.renditions.decode_limit import DecodeLimit
 from jobs.renditions.previews import Side, Size, preview
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
@@ -33,7 +33,7 @@ def encoded(image: Image.Image, kind: str, **save: Any) -> bytes:
 
 
 def halves(width: int = 800, height: int = 600) -> Image.Image:
-    """Red at the left, blue at the right."""
+    """Return a picture that is red on the left and blue on the right."""
     image = Image.new("RGB", (width, height), RED)
     ImageDraw.Draw(image).rectangle((width // 2, 0, width, height), BLUE)
     return image
@@ -48,7 +48,7 @@ def shown(job: Job, side: Side = Side.BEFORE, size: Size = Size.TILE) -> Image.I
 
 
 def like(pixel: Any, colour: tuple[int, ...], by: int = 20) -> bool:
-    """Whether WebP's loss explains the difference."""
+    """Return True if WebP's loss explains the difference."""
     return all(abs(one - other) <= by for one, other in zip(pixel, colour, strict=True))
 
 
@@ -77,7 +77,7 @@ def test_the_colours_stay_where_they_are(world: World) -> None:
 
 
 def with_notes() -> bytes:
-    """A JPEG as a phone writes it, held on its side, with a place and a maker."""
+    """Return a JPEG as a phone writes it: held sideways, with a place and a maker."""
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010F] = "Secret Camera"
@@ -186,12 +186,12 @@ def test_whatever_is_let_in_can_be_shown(world: World, source: bytes, colour: tu
 
 
 def channels_swapped(profile: bytes) -> bytes:
-    """An RGB profile whose red is blue and whose blue is red."""
+    """Return an RGB profile that swaps red and blue."""
     return profile.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
 
 
 def as_seen(image: Image.Image) -> Image.Image:
-    """What a browser paints: a profile in the file is applied."""
+    """Return what a browser paints, with the file's profile applied."""
     if not image.info.get("icc_profile"):
         return image
     profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
@@ -240,7 +240,7 @@ def test_a_palette_keeps_its_transparency(world: World) -> None:
     assert shown(job).getpixel((40, 30))[3] == 0  # type: ignore[index]
 
 
-def test_a_view_is_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_is_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     job = world.job()
     name = preview(job, Side.BEFORE, Size.TILE)
     made = default_storage.get_modified_time(name)
@@ -250,7 +250,7 @@ def test_a_view_is_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     assert default_storage.get_modified_time(name) == made
 
 
-def test_a_view_that_was_deleted_is_made_again(world: World) -> None:
+def test_a_deleted_preview_is_made_again(world: World) -> None:
     job = world.job()
     name = preview(job, Side.BEFORE, Size.TILE)
     default_storage.delete(name)
@@ -278,9 +278,9 @@ def test_what_was_taken_is_shown(world: World, name: str) -> None:
 def test_while_a_team_decodes_all_that_it_may_none_is_made(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = Room(total=100, share=100, wait=0)
-    monkeypatch.setattr(previews, "ROOM", room)
+    room = DecodeLimit(total=100, share=100, wait=0)
+    monkeypatch.setattr(previews, "DECODING", room)
     job = world.job(encoded(halves(), "PNG"))
-    with room.taken(job.team_id, 100), pytest.raises(ServerFailed):
+    with room.reserve(job.team_id, 100), pytest.raises(ServerFailed):
         preview(job, Side.BEFORE, Size.TILE)
     assert preview(job, Side.BEFORE, Size.TILE)

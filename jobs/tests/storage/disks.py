@@ -19,13 +19,13 @@ NO_MOUNT = "LEFT OUT: the tests on a full volume, since only root may mount one 
 
 
 def job_of(width: int, height: int, options: dict[str, str] | None = None) -> Job:
-    """A job that no database knows."""
+    """Return a job that no database has."""
     source = "aurora/0123456789abcdef/source.png"
     return Job(width=width, height=height, options=options or {}, source=source)
 
 
 def spooled(settings: Settings) -> list[Path]:
-    """What lies in any folder for temporary files."""
+    """Return the files in every folder for temporary files."""
     folders = {Path(settings.FILE_UPLOAD_TEMP_DIR), Path(settings.SPOOL_ASIDE_DIR), spool.folder()}
     return [path for folder in folders if folder.exists() for path in folder.iterdir()]
 
@@ -40,7 +40,7 @@ def fill_the_disk(patch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def volume(place: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of its own; the test is left out where none can be mounted."""
+    """Mount a file system; skip the test if that is not possible."""
     place.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0 or shutil.which("mount") is None or not _mounted(place, megabytes):
         pytest.skip(NO_MOUNT)

@@ -39,7 +39,7 @@ def on_disk(path: Path) -> int:
 
 def test_usual_room_is_taken_and_what_was_not_needed_is_given_back(settings: Settings) -> None:
     with disk_space.preallocate(job_of(1000, 1000), 1) as file:
-        assert on_disk(file.path) >= 1_000_000 + disk_space.ANY_SIZE
+        assert on_disk(file.path) >= 1_000_000 + disk_space.FIXED_BYTES
         files.fill(file, [b"half ", b"and half"])
         assert (file.path.read_bytes(), file.size) == (b"half and half", 13)
         assert on_disk(file.path) < MEGABYTE
@@ -91,8 +91,8 @@ def test_where_nothing_can_be_reserved_the_room_there_is_has_to_do(
 def test_room_follows_the_result_and_its_format(
     size: tuple[int, int], options: dict[str, str], pixels: float, usual: float
 ) -> None:
-    expected = int(pixels * usual) + disk_space.ANY_SIZE, int(pixels) * 5 + disk_space.ANY_SIZE
-    assert disk_space.room_for(job_of(*size, options)) == expected
+    expected = int(pixels * usual) + disk_space.FIXED_BYTES, int(pixels) * 5 + disk_space.FIXED_BYTES
+    assert disk_space.result_sizes(job_of(*size, options)) == expected
 
 
 # Many at once -------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_room_follows_the_result_and_its_format(
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """A disk with so many bytes free. What is taken is really taken; only its end is pretended."""
+    """Return a function that limits the free space. Files are really allocated; only the limit is faked."""
 
     def of_size(free: int) -> None:
         allocate = os.posix_fallocate
@@ -120,7 +120,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def admitted(most: int, job: Job) -> int:
-    """How many calls are let in at once."""
+    """Return how many calls are admitted at once."""
     with ExitStack() as calls:
         for number in range(1, most + 1):
             try:
@@ -140,7 +140,9 @@ def test_a_hundred_large_calls_would_not_fit_by_their_worst_case(
 ) -> None:
     """The control: as it was, 5 bytes a pixel and 16 MiB were taken for each."""
     disk(4 * GIGABYTE)
-    monkeypatch.setattr(disk_space, "room_for", lambda job: (job.width * job.height * 5 + 16 * MEGABYTE,) * 2)
+    monkeypatch.setattr(
+        disk_space, "result_sizes", lambda job: (job.width * job.height * 5 + 16 * MEGABYTE,) * 2
+    )
     assert admitted(100, job_of(*LARGE)) == 22
 
 
@@ -149,14 +151,14 @@ def test_a_small_disk_takes_no_more_than_it_can_keep_at_worst(
     disk: Callable[[int], None], megabytes: int, calls: int
 ) -> None:
     disk(megabytes * MEGABYTE)
-    worst = disk_space.room_for(job_of(*LARGE))[1]
+    worst = disk_space.result_sizes(job_of(*LARGE))[1]
     count = admitted(10, job_of(*LARGE))
     assert count == calls
-    assert count * worst <= megabytes * MEGABYTE or megabytes * MEGABYTE > disk_space.MOST_GROWTH
+    assert count * worst <= megabytes * MEGABYTE or megabytes * MEGABYTE > disk_space.MAX_GROWTH
 
 
 def test_those_who_come_at_once_see_each_other(disk: Callable[[int], None]) -> None:
-    """Each alone would fit, and together they may not."""
+    """Each call alone would fit; together they may not."""
     disk(200 * MEGABYTE)
     ready, decided, inside = threading.Barrier(8), threading.Barrier(8), []
 
@@ -182,7 +184,7 @@ def test_those_who_come_at_once_see_each_other(disk: Callable[[int], None]) -> N
 
 @pytest.fixture
 def own_volume(settings: Settings) -> Iterator[Path]:
-    """The files on a small file system of their own, as an operator may mount one."""
+    """Put the files on a small file system, as an operator may mount one."""
     with volume(Path(settings.MEDIA_ROOT), megabytes=64) as place:
         Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir()
         yield place
@@ -206,7 +208,7 @@ def test_room_is_taken_on_the_files_own_volume(own_volume: Path, settings: Setti
 def test_an_upload_from_another_volume_is_stored_whole_or_not_at_all(
     own_volume: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    """Django would copy it to its final name, and leave half of it there."""
+    """Django would copy it to its final name, and could leave half of it there."""
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "uploads"
     settings.FILE_UPLOAD_TEMP_DIR.mkdir()
     filler = own_volume / "filler"
@@ -230,7 +232,7 @@ def noise(megabytes: int) -> bytes:
 def test_of_six_results_on_a_small_volume_none_is_paid_and_lost(
     own_volume: Path, world: World, server: Server, settings: Settings
 ) -> None:
-    """Results of 14 MB, of which four fit; the others wait before anything was sent."""
+    """Four results of 14 MB fit; the other calls wait before anything is sent."""
     server.otherwise = wire.answer(noise(14))
     for _ in range(6):
         world.job(small_png(2000, 1500))
@@ -252,11 +254,11 @@ def test_of_six_results_on_a_small_volume_none_is_paid_and_lost(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_space, "ROOM_WAIT_SECONDS", 0)
+    monkeypatch.setattr(disk_space, "WAIT_SECONDS", 0)
 
 
 def filling(place: Path, body: bytes) -> wire.Step:
-    """Something else fills the disk while the upstream works."""
+    """Fill the disk from elsewhere while the upstream works."""
 
     def step(handler: wire.Handler) -> None:
         with (place / "filler").open("wb", buffering=0) as filler, suppress(OSError):
@@ -309,7 +311,7 @@ def test_room_that_comes_back_in_time_is_enough(
     own_volume: Path, world: World, server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SPOOL_ASIDE_DIR = own_volume / "aside"
-    monkeypatch.setattr(disk_space, "LOOK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(disk_space, "RETRY_SECONDS", 0.05)
     make_room = disk_space.make_room
 
     def make_room_soon(*args: Any) -> None:

@@ -44,7 +44,7 @@ def body(settings: Settings) -> Iterator[TemporaryUploadedFile]:
 
 
 @pytest.mark.parametrize("tail", [b"", b"\n", b"\0" * 500])
-def test_a_whole_picture_passes_and_its_size_can_be_told(body: TemporaryUploadedFile, tail: bytes) -> None:
+def test_a_complete_picture_passes_and_its_size_is_known(body: TemporaryUploadedFile, tail: bytes) -> None:
     files.fill(body, [wire.CUT_OUT, tail])
     files.check_picture(body)
     assert body.tell() == len(wire.CUT_OUT) + len(tail)
@@ -84,10 +84,10 @@ def test_half_a_jpeg_is_lost(body: TemporaryUploadedFile) -> None:
         files.check_picture(body)
 
 
-def test_a_result_is_on_the_disk_before_its_name_is_and_the_name_before_it_is_told(
+def test_a_result_is_on_the_disk_before_its_name_is_and_the_name_before_it_is_reported(
     body: TemporaryUploadedFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another order would let a power cut leave a name without its bytes, or a booking without a name."""
+    """In another order, a power cut could leave a name without its bytes, or a booking without a name."""
     order: list[str] = []
     sync, save = os.fsync, FileSystemStorage.save
 

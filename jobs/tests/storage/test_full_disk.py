@@ -99,7 +99,7 @@ def test_another_failure_is_still_ours(
 
 @pytest.fixture
 def full_volume(settings: Settings) -> Iterator[Path]:
-    """The files' own volume, and nothing fits on it."""
+    """Put the files on a volume that is full."""
     with volume(Path(settings.MEDIA_ROOT), megabytes=24) as place:
         Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir()
         (place / "filler").write_bytes(bytes(23 * 1024 * 1024))
@@ -119,7 +119,7 @@ def test_a_volume_that_is_really_full(
 def test_a_program_whose_paid_result_finds_no_room_gets_it_later(
     committed_world: World, program: Program, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The drop-in waits for the stored result, and the same key gets it once there is room."""
+    """The remove.bg API waits for the stored result, and the same key gets it once there is space."""
     put = files.put
 
     def full_for_results(name: str, file: Any) -> str:
@@ -146,7 +146,7 @@ def test_a_program_whose_paid_result_finds_no_room_gets_it_later(
 def test_a_person_is_told_which_picture_was_not_stored(
     world: World, client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two the first one fits."""
+    """The first of two pictures fits."""
     put, names = files.put, []
 
     def one(name: str, file: Any) -> str:

@@ -23,7 +23,7 @@ from jobs.audit import verify
 from jobs.audit.verify import stored
 from jobs.models import Attempt, Instance, Job, PeriodicTask, Verification
 from jobs.queue import claims
-from jobs.storage import files, instance, leftovers, quarantine, spool
+from jobs.storage import files, instance, inventory, leftovers, quarantine, spool, strays
 from jobs.storage.instance import ForeignFilesError
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
@@ -39,7 +39,7 @@ def lay(name: str, content: bytes = b"?") -> Path:
 
 
 def all_files() -> set[str]:
-    return set(files.stored_names())
+    return set(inventory.stored_names())
 
 
 def grow_old() -> None:
@@ -48,7 +48,7 @@ def grow_old() -> None:
 
 
 def a_night(server: Server) -> None:
-    """What a worker does once a day."""
+    """Run what a worker does once a day."""
     PeriodicTask.objects.update_or_create(
         name="verify", defaults={"due_at": timezone.now() - timedelta(days=1)}
     )
@@ -57,7 +57,7 @@ def a_night(server: Server) -> None:
 
 @pytest.fixture
 def store(world: World, server: Server) -> World:
-    """Six paid results, and the folder is known to be this database's."""
+    """Store six paid results in a folder that belongs to this database."""
     instance.establish()
     for number in range(6):
         world.job(small_png(9 + number, 9))
@@ -68,7 +68,7 @@ def store(world: World, server: Server) -> World:
 
 
 def forget(count: int) -> list[Job]:
-    """The database is an older copy: it knows nothing of its last jobs."""
+    """Delete the last jobs, as if the database were restored from an older copy."""
     forgotten = list(Job.objects.order_by("-pk")[:count])
     for job in forgotten:
         Attempt.objects.filter(job=job).delete()
@@ -91,22 +91,22 @@ def test_after_an_older_dump_no_file_is_gone(store: World, server: Server, caplo
     for _night in range(3):
         a_night(server)
     assert all_files() == before
-    assert list(quarantine.kept()) == []
-    assert "left where they are" in caplog.text
+    assert list(quarantine.contents()) == []
+    assert "left in place" in caplog.text
     findings = Verification.objects.all()[0].findings
     assert len([1 for number, said in findings if number == 6 and said.startswith("No row names")]) == 8
 
 
-def test_as_it_was_the_sweep_deletes_paid_results(store: World) -> None:
+def test_without_quarantine_the_sweep_deletes_paid_results(store: World) -> None:
     """The control: delete what no row names."""
     paid = [str(job.result) for job in forget(4)]
-    for name in list(quarantine.strays(all_files())):
+    for name in list(strays.find_strays(all_files())):
         default_storage.delete(name)
     assert not [name for name in paid if default_storage.exists(name)]
 
 
 def test_an_empty_database_moves_nothing(store: World, server: Server, caplog: Any) -> None:
-    """Migrated, and started on the old folder: it has no id, or gets one of its own."""
+    """A database that was migrated and started on the old folder has no id, or gets one of its own."""
     before = all_files()
     forget(6)
     Instance.objects.all().delete()
@@ -115,9 +115,10 @@ def test_an_empty_database_moves_nothing(store: World, server: Server, caplog: A
         Instance.objects.get_or_create(only=True)
     assert all_files() == before
     assert "belong to another database" in caplog.text
-    with pytest.raises(ForeignFilesError, match="aren't this database's"):
-        quarantine.sweep(braked=False)
-    assert any("aren't this database's" in said for _number, said in Verification.objects.all()[0].findings)
+    with pytest.raises(ForeignFilesError, match="don't belong to this database"):
+        strays.sweep(limited=False)
+    findings = Verification.objects.all()[0].findings
+    assert any("don't belong to this database" in sentence for _number, sentence in findings)
 
 
 def test_without_the_id_an_empty_database_would_take_all(
@@ -127,7 +128,7 @@ def test_without_the_id_an_empty_database_would_take_all(
     forget(6)
     Instance.objects.all().delete()
     monkeypatch.setattr(instance, "check", lambda: None)
-    assert len(quarantine.sweep(braked=False).moved) == 12
+    assert len(strays.sweep(limited=False).moved) == 12
     assert all_files() == set()
 
 
@@ -136,18 +137,18 @@ def test_what_a_file_system_keeps_for_itself_is_no_file_of_ours(store: World) ->
     lay("lost+found/#12345")
     lay(".snapshot/aurora/1/source.png")
     assert all_files() == before
-    assert files.named_among(before) == before
+    assert inventory.referenced(before) == before
 
 
 @pytest.mark.parametrize("at_once", [1, 400])
 def test_names_are_sought_one_way_or_the_other(
     store: World, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(files, "NAMES_AT_ONCE", at_once)
+    monkeypatch.setattr(inventory, "NAMES_PER_QUERY", at_once)
     before = all_files()
-    assert files.named_among(before | {"aurora/x/source.png", "aurora/x/source.png.tile.webp"}) == before
+    assert inventory.referenced(before | {"aurora/x/source.png", "aurora/x/source.png.tile.webp"}) == before
     previews = {f"{name}.tile.webp" for name in before}
-    assert files.named_among(previews) == previews
+    assert inventory.referenced(previews) == previews
 
 
 # The brake ------------------------------------------------------------------------------------------------
@@ -160,22 +161,22 @@ def test_names_are_sought_one_way_or_the_other(
 def test_a_few_are_moved_and_many_are_only_reported(
     store: World, monkeypatch: pytest.MonkeyPatch, files_in_all: int, unnamed: int, moved: int
 ) -> None:
-    strays = {f"aurora/x/{number}" for number in range(unnamed)}
-    for name in strays:
+    stray_names = {f"aurora/x/{number}" for number in range(unnamed)}
+    for name in stray_names:
         lay(name)
-    named = all_files() - strays
+    named = all_files() - stray_names
     more = {f"aurora/more/{number}" for number in range(files_in_all - len(named) - unnamed)}
-    monkeypatch.setattr(files, "stored_names", lambda: iter(named | strays | more))
-    monkeypatch.setattr(files, "named_among", lambda names: set(names) - strays)
-    report = quarantine.sweep()
+    monkeypatch.setattr(inventory, "stored_names", lambda: iter(named | stray_names | more))
+    monkeypatch.setattr(inventory, "referenced", lambda names: set(names) - stray_names)
+    report = strays.sweep()
     assert (len(report.moved), len(report.left), report.total) == (moved, unnamed - moved, files_in_all)
-    assert len(list(quarantine.kept())) == moved
+    assert len(list(quarantine.contents())) == moved
 
 
 def test_an_operator_may_move_more_than_a_few(store: World) -> None:
     for number in range(3):
         lay(f"aurora/x/{number}")
-    assert "In their places, and no row names them: 3." in manage("quarantine")
+    assert "In place, and no row refers to them: 3." in manage("quarantine")
     assert "Moved to quarantine: 3 of 15 files." in manage("quarantine", "move")
     assert len(all_files()) == 12
 
@@ -190,14 +191,14 @@ def test_what_a_crash_left_behind_is_moved_and_can_be_put_back(store: World, ser
     assert not path.exists()
     assert "aurora/x/result-1.png\nIn quarantine: 1." in manage("quarantine")
     said = manage("quarantine", "put-back", "aurora/x/result-1.png")
-    assert said == "Put back: 1.\nNo row names 1 of them, so the next verification finds them again.\n"
+    assert said == "Put back: 1.\nNo row refers to 1 of them, so verify will report them again.\n"
     assert path.read_bytes() == b"left behind"
-    assert list(quarantine.kept()) == []
+    assert list(quarantine.contents()) == []
 
 
 def test_a_name_that_is_taken_is_left_alone(store: World) -> None:
     path = lay("aurora/x/result-1.png", b"old")
-    quarantine.sweep()
+    strays.sweep()
     lay("aurora/x/result-1.png", b"new")
     assert quarantine.put_back() == ([], ["aurora/x/result-1.png"])
     assert path.read_bytes() == b"new"
@@ -209,14 +210,14 @@ def test_a_name_that_is_taken_is_left_alone(store: World) -> None:
 
 def test_a_crash_between_the_two_names_is_mended(store: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path = lay("aurora/x/result-1.png")
-    quarantine.sweep()
+    strays.sweep()
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", lambda _self: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
             quarantine.put_back()
     assert quarantine.put_back() == (["aurora/x/result-1.png"], [])
     assert path.exists()
-    assert list(quarantine.kept()) == []
+    assert list(quarantine.contents()) == []
 
 
 def test_without_links_it_goes_back_too(store: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,9 +226,9 @@ def test_without_links_it_goes_back_too(store: World, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "link", no_links)
     path = lay("aurora/x/result-1.png")
-    quarantine.sweep()
+    strays.sweep()
     assert quarantine.put_back() == (["aurora/x/result-1.png"], [])
-    quarantine.sweep()
+    strays.sweep()
     lay("aurora/x/result-1.png", b"new")
     assert quarantine.put_back() == ([], ["aurora/x/result-1.png"])
     assert path.read_bytes() == b"new"
@@ -237,7 +238,7 @@ def test_a_row_that_misses_its_file_is_told_that_it_lies_in_quarantine(store: Wo
     job = Job.objects.order_by("pk")[0]
     name = str(job.result)
     Job.objects.filter(pk=job.pk).update(result="aurora/elsewhere")
-    quarantine.sweep()
+    strays.sweep()
     Job.objects.filter(pk=job.pk).update(result=name)
     said = [sentence for number, sentence in verify.run().findings if number == 6]
     assert said == [f"Job {job.pk} has lost its file {name}{stored._AWAY}"]
@@ -245,7 +246,7 @@ def test_a_row_that_misses_its_file_is_told_that_it_lies_in_quarantine(store: Wo
     assert verify.run().findings == []
 
 
-def test_a_row_that_comes_between_the_look_and_the_rename_keeps_its_file(
+def test_a_row_written_between_the_check_and_the_rename_keeps_its_file(
     store: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = lay("aurora/late/source.png")
@@ -256,40 +257,40 @@ def test_a_row_that_comes_between_the_look_and_the_rename_keeps_its_file(
         return rename(*args)
 
     monkeypatch.setattr(quarantine, "_rename", late)
-    assert quarantine.sweep().moved == []
+    assert strays.sweep().moved == []
     assert path.exists()
-    assert list(quarantine.kept()) == []
+    assert list(quarantine.contents()) == []
 
 
 def test_two_workers_at_once_move_each_file_once(store: World, monkeypatch: pytest.MonkeyPatch) -> None:
     lay("aurora/x/result-1.png")
-    first = quarantine.sweep
-    strays = quarantine.strays
+    first = strays.sweep
+    find_strays = strays.find_strays
 
     def meanwhile(found: set[str]) -> Iterator[str]:
-        names = list(strays(found))
-        monkeypatch.setattr(quarantine, "strays", strays)
+        names = list(find_strays(found))
+        monkeypatch.setattr(strays, "find_strays", find_strays)
         assert first().moved == ["aurora/x/result-1.png"]
         return iter(names)
 
-    monkeypatch.setattr(quarantine, "strays", meanwhile)
-    assert quarantine.sweep().moved == []
-    assert [file.name for file in quarantine.kept()] == ["aurora/x/result-1.png"]
+    monkeypatch.setattr(strays, "find_strays", meanwhile)
+    assert strays.sweep().moved == []
+    assert [file.name for file in quarantine.contents()] == ["aurora/x/result-1.png"]
 
 
 def test_nothing_leaves_the_quarantine_by_itself_or_too_soon(store: World) -> None:
     lay("aurora/x/result-1.png")
-    quarantine.sweep()
-    (file,) = quarantine.kept()
-    refused = ((("--older-than", "6", "--yes"), "too soon"), (("--older-than", "7"), "with --yes"))
+    strays.sweep()
+    (file,) = quarantine.contents()
+    refused = ((("--older-than", "6", "--yes"), "too soon"), (("--older-than", "7"), "add --yes"))
     for arguments, refusal in refused:
         with pytest.raises(CommandError, match=refusal):
             manage("quarantine", "remove", *arguments)
-    assert "Removed for good: 0 files" in manage("quarantine", "remove", "--older-than", "7", "--yes")
+    assert "Deleted permanently: 0 files" in manage("quarantine", "remove", "--older-than", "7", "--yes")
     run_ = file.path.parents[2]
     run_.rename(run_.with_name("2026-01-01T00-00-00Z-abcd"))
-    assert "Removed for good: 1 files" in manage("quarantine", "remove", "--older-than", "7", "--yes")
-    assert list(quarantine.kept()) == []
+    assert "Deleted permanently: 1 files" in manage("quarantine", "remove", "--older-than", "7", "--yes")
+    assert list(quarantine.contents()) == []
 
 
 def test_what_a_row_misses_is_never_removed(store: World) -> None:
@@ -312,16 +313,16 @@ def test_where_nothing_can_be_renamed_it_is_only_reported(world: World, settings
     instance.establish()
     world.job()
     default_storage.save("aurora/x/result-1.png", ContentFile(b"?"))
-    report = quarantine.sweep(braked=False)
+    report = strays.sweep(limited=False)
     assert (report.moved, report.left) == ([], ["aurora/x/result-1.png"])
     assert default_storage.exists("aurora/x/result-1.png")
     quarantine.set_aside("aurora/x/result-1.png")
     assert default_storage.exists("aurora/x/result-1.png")
-    assert list(quarantine.kept()) == []
+    assert list(quarantine.contents()) == []
 
 
 class Bucket(Storage):
-    """As S3's storage: its location is no folder, and its files have no path. They are old."""
+    """A storage like S3: its location is no folder, and its files have no path. The files are old."""
 
     location = ""
 
@@ -350,7 +351,7 @@ def test_a_new_instance_gets_an_id_on_both_sides(world: World) -> None:
 
 
 def test_an_existing_instance_adopts_the_files_that_it_names(world: World) -> None:
-    """Upgraded: rows and files are there, ids aren't."""
+    """After an upgrade, rows and files exist, but ids do not."""
     for number in range(3):
         world.job(small_png(9 + number, 9))
     lay("aurora/x/left-behind")
@@ -358,7 +359,7 @@ def test_an_existing_instance_adopts_the_files_that_it_names(world: World) -> No
     instance.check()
 
 
-def test_a_folder_of_somebody_elses_is_not_adopted_by_an_empty_database(world: World) -> None:
+def test_an_empty_database_does_not_adopt_a_foreign_folder(world: World) -> None:
     lay("aurora/x/result-1.png")
     with pytest.raises(ForeignFilesError, match="no id there, no id here"):
         instance.establish()
@@ -368,7 +369,7 @@ def test_a_folder_of_somebody_elses_is_not_adopted_by_an_empty_database(world: W
 def test_an_empty_folder_is_not_taken_for_the_one_that_is_missing(
     store: World, tmp_path: Path, settings: Settings
 ) -> None:
-    """A volume that isn't mounted."""
+    """The volume is not mounted."""
     settings.MEDIA_ROOT = tmp_path / "empty"
     with pytest.raises(ForeignFilesError):
         instance.establish()
@@ -390,7 +391,7 @@ def test_another_id_is_never_replaced_but_by_an_operator(store: World, text: str
         manage("adopt_files")
     with pytest.raises(ForeignFilesError):
         instance.check()
-    assert "Of the first 12 files this database names 12." in manage("adopt_files", "--yes")
+    assert "This database refers to 12 of the first 12 files." in manage("adopt_files", "--yes")
     instance.check()
     assert "already" in manage("adopt_files")
 
@@ -438,15 +439,15 @@ def test_only_what_cannot_be_a_paid_result_is_swept(db: None, name: str, content
     assert path.exists() == stays
 
 
-def test_a_whole_result_that_nobody_comes_for_goes_to_quarantine(store: World, server: Server) -> None:
+def test_a_complete_result_without_a_claimant_goes_to_quarantine(store: World, server: Server) -> None:
     left_in_spool("result-0123456789abcdef-1.5000.xyz", wire.CUT_OUT)
     left_in_spool("result-0123456789abcdef-1.5000.young", wire.CUT_OUT, old=False)
     a_night(server)
-    assert [file.name for file in quarantine.kept()] == [".spool/result-0123456789abcdef-1.5000.xyz"]
+    assert [file.name for file in quarantine.contents()] == [".spool/result-0123456789abcdef-1.5000.xyz"]
     assert len(list(spool.folder().iterdir())) == 1
 
 
-def test_a_whole_result_whose_job_will_be_resumed_stays(store: World, server: Server) -> None:
+def test_a_complete_result_whose_job_will_be_resumed_stays(store: World, server: Server) -> None:
     job = store.job()
     job.attempts.update(state="answered", status=200, sent_at=timezone.now())
     folder = Path(str(job.source)).parent.name
@@ -456,7 +457,7 @@ def test_a_whole_result_whose_job_will_be_resumed_stays(store: World, server: Se
 
 
 def resumed(world: World, server: Server, content: bytes, headers: list[list[str]]) -> Job:
-    """Killed with so much of the body in the spool."""
+    """Kill the worker with this much of the body in the spool, and resume."""
     job = world.job()
     now = timezone.now()
     facts: dict[str, Any] = {"charged_header": "1", "charged_microcredits": 1_000_000}
@@ -483,7 +484,7 @@ TORN = wire.CUT_OUT[:50] + bytes(10) + wire.CUT_OUT[60:]
         (b"", LENGTH, "failed"),
     ],
 )
-def test_a_body_that_had_arrived_whole_is_stored_after_a_crash(
+def test_a_body_that_had_arrived_completely_is_stored_after_a_crash(
     world: World, server: Server, content: bytes, headers: list[list[str]], state: str
 ) -> None:
     job = resumed(world, server, content, headers)
@@ -497,7 +498,7 @@ def test_a_body_that_had_arrived_whole_is_stored_after_a_crash(
 def test_a_paid_result_that_came_too_late_is_kept(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its worker was frozen, and the job was given up as lost meanwhile."""
+    """The worker was frozen, and its job was given up meanwhile."""
     world.job()
     put = files.put
 
@@ -512,5 +513,5 @@ def test_a_paid_result_that_came_too_late_is_kept(
     monkeypatch.setattr(files, "put", frozen)
     with pytest.raises(claims.LostLeaseError):
         run(server)
-    (kept,) = quarantine.kept()
+    (kept,) = quarantine.contents()
     assert kept.path.read_bytes() == wire.CUT_OUT

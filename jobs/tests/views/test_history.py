@@ -80,7 +80,7 @@ def test_each_row_explains_its_money(world: World, bob: Client, server: Server) 
 
 
 def walk(client: Client, world: World, meanwhile: int = 0) -> list[list[int]]:
-    """All pages by their own links, while so many jobs are added after the first."""
+    """Follow all pages by their links, while jobs are added after the first page."""
     response = look(client, world)
     pages = [shown(response)]
     add(world, meanwhile)
@@ -114,7 +114,7 @@ def test_a_new_job_does_not_shift_the_rows(
 
 
 @pytest.mark.parametrize("before", ["", "abc", "-1", "1e3", str(10**30), "٣", "²", "1 OR 1=1", "9" * 19])
-def test_a_nonsense_page_is_the_first(world: World, bob: Client, before: str) -> None:
+def test_a_malformed_page_is_the_first(world: World, bob: Client, before: str) -> None:
     add(world, 2)
     assert len(shown(look(bob, world, before=before))) == 2
 

@@ -125,7 +125,7 @@ def test_a_finished_job_is_not_tried_again(world: World, client: Client, server:
     job, _ = run(server)
     response = again(client, world, world.bob, job.pk)
     assert response.status_code == 302
-    assert "done already" in told(response)
+    assert "in progress or done" in told(response)
     assert job.attempts.count() == 1
     assert ledger.balances(world.team) == Balances(available=99 * CREDIT, spent=CREDIT)
 
@@ -141,12 +141,12 @@ def test_a_job_in_doubt_is_not_tried_again(world: World, client: Client, server:
 
 def test_two_clicks_are_one_attempt(world: World, client: Client, failed: Job) -> None:
     again(client, world, world.bob, failed.pk)
-    assert "under way" in told(again(client, world, world.bob, failed.pk))
+    assert "in progress" in told(again(client, world, world.bob, failed.pk))
     assert failed.attempts.count() == 2
     assert ledger.balances(world.team).held == CREDIT
 
 
-def test_no_credits_are_told_and_change_nothing(world: World, client: Client, failed: Job) -> None:
+def test_no_credits_are_reported_and_change_nothing(world: World, client: Client, failed: Job) -> None:
     ledger.adjust(world.team, -100 * CREDIT, key="rest", actor=world.alice, memo="for the test")
     response = again(client, world, world.bob, failed.pk)
     assert response.status_code == 302
@@ -155,7 +155,7 @@ def test_no_credits_are_told_and_change_nothing(world: World, client: Client, fa
     assert (failed.state, failed.reason, failed.attempts.count()) == ("failed", "refused", 1)
 
 
-def test_an_allowance_that_does_not_reach_is_told_and_changes_nothing(
+def test_an_allowance_that_does_not_reach_is_reported_and_changes_nothing(
     world: World, client: Client, failed: Job
 ) -> None:
     member = Membership.objects.get(team=world.team, user=world.bob)
@@ -167,7 +167,10 @@ def test_an_allowance_that_does_not_reach_is_told_and_changes_nothing(
     assert page(world, "again", failed.pk) in response.content.decode()
     failed.refresh_from_db()
     assert (failed.state, failed.reason, failed.attempts.count()) == ("failed", "refused", 1)
-    assert (Transfer.objects.count(), allowances.of_spender(world.team, world.bob)[0].used) == (before, 0)
+    assert (Transfer.objects.count(), allowances.spender_standings(world.team, world.bob)[0].used) == (
+        before,
+        0,
+    )
     assert again(client, world, world.alice, failed.pk).status_code == 302
 
 

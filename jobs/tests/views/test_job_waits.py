@@ -27,9 +27,9 @@ def shown(client: Client, user: User, job: Job) -> str:
 
 def test_the_page_says_how_many_pictures_come_before_it(world: World, client: Client) -> None:
     jobs = [world.job() for _ in range(4)]
-    assert "come before it" not in shown(client, world.vera, jobs[0])
-    assert "1 picture of the team comes before it." in shown(client, world.vera, jobs[1])
-    assert "3 pictures of the team come before it." in shown(client, world.vera, jobs[3])
+    assert "ahead of it" not in shown(client, world.vera, jobs[0])
+    assert "1 picture of the team is ahead of it." in shown(client, world.vera, jobs[1])
+    assert "3 pictures of the team are ahead of it." in shown(client, world.vera, jobs[3])
 
 
 def test_what_comes_before_is_by_turn_and_of_the_team_alone(world: World) -> None:
@@ -77,7 +77,7 @@ def test_the_page_says_how_often_it_was_sent(world: World, client: Client, serve
     job, _ = run(server)
     assert "sent 1 times" not in shown(client, world.bob, job)
     assert "Slow down (1015)" in shown(client, world.bob, job)
-    assert "Pixian asked us to wait. Next try at" in shown(client, world.bob, job)
+    assert "Pixian asked us to wait. Next attempt at" in shown(client, world.bob, job)
     run(server)
     run(server)
     text = shown(client, world.bob, job)
@@ -102,7 +102,7 @@ def test_the_page_says_who_decided_what_it_was_charged_and_why(
 
 def test_the_page_says_when_a_worker_has_gone_silent(world: World, client: Client) -> None:
     job = world.job()
-    silent = "Its worker has gone silent. Another one takes it up."
+    silent = "Its worker stopped responding. Another one will take over."
     assert silent not in shown(client, world.bob, job)
     assert claims.claim("killed")
     assert silent not in shown(client, world.bob, job)

@@ -49,7 +49,7 @@ def body(response: Any) -> bytes:
 
 
 def saved_as(world: World, client: Client, job: Job, name: str) -> str:
-    """The header of a download whose picture was sent under this name."""
+    """Return the header of a download whose picture was uploaded under this name."""
     Job.objects.filter(pk=job.pk).update(name=name)
     response = client.get(reverse("download", args=[world.team.slug, job.pk]))
     assert response.status_code == 200
@@ -68,7 +68,7 @@ def test_the_cut_out_is_downloaded_as_it_came(world: World, bob: Client, done: J
 
 
 @pytest.mark.parametrize(("side", "size"), SHOWN)
-def test_small_ones_are_shown(world: World, bob: Client, done: Job, side: str, size: str) -> None:
+def test_small_previews_are_shown(world: World, bob: Client, done: Job, side: str, size: str) -> None:
     response = bob.get(reverse("shown", args=[world.team.slug, done.pk, side, size]))
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "image/webp"
@@ -97,7 +97,7 @@ def test_who_gets_them(world: World, client: Client, done: Job, who: str, status
             assert body(response)
 
 
-def test_nobody_gets_them_through_another_team(world: World, client: Client, done: Job) -> None:
+def test_pictures_cannot_be_read_through_another_team(world: World, client: Client, done: Job) -> None:
     client.force_login(world.charlie)
     for address in addresses("outsiders", done.pk):
         assert client.get(address).status_code == 404
@@ -146,7 +146,7 @@ def test_a_second_look_makes_nothing(
     address = reverse("shown", args=[world.team.slug, done.pk, "after", "tile"])
     first = body(bob.get(address))
     files = sorted(Path(settings.MEDIA_ROOT).rglob("*"))
-    monkeypatch.setattr(previews, "_encoded", None)
+    monkeypatch.setattr(previews, "_encode", None)
     assert body(bob.get(address)) == first
     assert sorted(Path(settings.MEDIA_ROOT).rglob("*")) == files
 
@@ -179,7 +179,7 @@ def test_any_script_is_kept_in_the_name(world: World, bob: Client, done: Job, st
 def test_a_name_sent_with_line_breaks_stays_one_header(
     world: World, bob: Client, server: Server, name: str
 ) -> None:
-    """All the way: such a name comes in by a raw request, and goes out as a download."""
+    """Such a name comes in by a raw request, and goes out as a download."""
     head = f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'
     sent = head.encode() + small_png() + b"\r\n--x--\r\n"
     upload = reverse("upload", args=[world.team.slug])

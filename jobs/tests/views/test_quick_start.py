@@ -56,8 +56,8 @@ def test_a_key_that_the_samples_fail_with_isnt_filled_in(world: World, client: C
     before, _ = keys.create(world.team, world.vera, "when she was a member")
     client.force_login(world.vera)
     page = shown(client, world)
-    assert (before.api_id in page, "Make a key first" in page) == (False, False)
-    assert "A member of the team can make one" in page
+    assert (before.api_id in page, "Create a key first" in page) == (False, False)
+    assert "A member of the team can create one" in page
 
 
 def test_it_is_there_in_french(world: World, client: Client) -> None:
@@ -66,7 +66,7 @@ def test_it_is_there_in_french(world: World, client: Client) -> None:
     assert 'lang="fr"' in shown(client, world)
 
 
-def test_every_option_header_and_error_is_told(world: World, client: Client) -> None:
+def test_every_option_header_and_error_is_reported(world: World, client: Client) -> None:
     client.force_login(world.vera)
     page = shown(client, world)
     rows = set(re.findall(r'<th scope="row"><code>([^<]+)</code>', page))

@@ -34,19 +34,19 @@ def file(content: bytes | None = None, name: str = "photo.png") -> SimpleUploade
     return SimpleUploadedFile(name, small_png() if content is None else content, "image/png")
 
 
-def page(world: World, name: str = "atelier", *args: Any) -> str:
+def page(world: World, name: str = "workspace", *args: Any) -> str:
     return reverse(name, args=[world.team.slug, *args])
 
 
 def send(client: Client, world: World, user: User, *files: SimpleUploadedFile, **fields: Any) -> Any:
-    """An upload as the page's script makes it."""
+    """Upload as the page's script does."""
     client.force_login(user)
     data = {"image": files, "request_id": uuid4(), "batch": uuid4()} | fields
     return client.post(page(world, "upload"), data, headers=SCRIPT)
 
 
 def drop(client: Client, world: World, user: User, *files: SimpleUploadedFile, **fields: Any) -> Any:
-    """An upload as a plain form makes it."""
+    """Upload as a plain form does."""
     client.force_login(user)
     return client.post(page(world, "upload"), {"image": files, "batch": uuid4()} | fields)
 
@@ -56,7 +56,7 @@ def text(response: Any) -> str:
 
 
 def test_a_picture_with_a_blank_name_is_a_picture(client: Client, world: World, server: Server) -> None:
-    """It was taken in, and refused by the service: a part without a file name is no file."""
+    """It was accepted once, and rejected by the service: a part without a file name is no file."""
     assert send(client, world, world.bob, file(name=" ")).status_code == 201
     job, _ = run(server)
     assert (job.state, job.name) == ("done", "picture")
@@ -97,13 +97,13 @@ def test_who_sees_the_page(world: World, client: Client, who: str, status: int, 
 
 def test_no_team_is_like_a_team_of_others(world: World, client: Client) -> None:
     client.force_login(world.charlie)
-    others, none = client.get(page(world)), client.get(reverse("atelier", args=["no-such-team"]))
+    others, none = client.get(page(world)), client.get(reverse("workspace", args=["no-such-team"]))
     assert (others.status_code, none.status_code) == (404, 404)
     token = re.compile(r'value="\w{64}"')
     assert token.sub("", text(others)) == token.sub("", text(none))
 
 
-@pytest.mark.parametrize("name", ["atelier", "upload", "batch"])
+@pytest.mark.parametrize("name", ["workspace", "upload", "batch"])
 def test_strangers_are_sent_to_the_log_in(world: World, client: Client, name: str) -> None:
     address = page(world, name, *([uuid4()] if name == "batch" else []))
     ask = client.post if name == "upload" else client.get
@@ -112,10 +112,10 @@ def test_strangers_are_sent_to_the_log_in(world: World, client: Client, name: st
     assert response.headers["Location"] == f"{reverse('account_login')}?next={address}"
     told = ask(address, headers=SCRIPT)
     assert told.status_code == 401
-    assert "logged out" in text(told)
+    assert "signed out" in text(told)
 
 
-@pytest.mark.parametrize(("name", "method"), [("atelier", "post"), ("upload", "get"), ("batch", "post")])
+@pytest.mark.parametrize(("name", "method"), [("workspace", "post"), ("upload", "get"), ("batch", "post")])
 def test_each_address_has_its_method(world: World, client: Client, name: str, method: str) -> None:
     client.force_login(world.alice)
     address = page(world, name, *([uuid4()] if name == "batch" else []))
@@ -232,12 +232,12 @@ def test_nothing_new_until_what_is_owed_is_covered(world: World, client: Client)
 
 @pytest.fixture
 def noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The 4th of March, in the middle of a day and of a month."""
+    """Set the time to 4 March, in the middle of a day and of a month."""
     monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 3, 4, 12, tzinfo=UTC))
 
 
 def allow(world: World, credits_: int, **more: Any) -> None:
-    """bob an allowance a day, of which he has spent 8.5 credits before."""
+    """Give bob a daily allowance of which he has already spent 8.5 credits."""
     ledger.hold(world.team, 8_500_000, key="before", reference="", actor=world.bob)
     member = Membership.objects.get(team=world.team, user=world.bob)
     allowances.grant(member, limit=credits_ * CREDIT, period="day", **more)
@@ -261,7 +261,7 @@ def test_an_allowance_that_does_not_reach_says_so_and_writes_nothing(
     assert send(client, world, world.alice, file()).status_code == 201
 
 
-def test_a_keys_allowance_is_told_from_ones_own(world: World, noon: None) -> None:
+def test_a_keys_allowance_is_explained_apart_from_the_users_own(world: World, noon: None) -> None:
     key = keys.create(world.team, world.bob, "shop")[0]
     allowances.grant(key, limit=CREDIT, period="month")
     with pytest.raises(ledger.AllowanceUsedUpError) as caught:
@@ -273,7 +273,7 @@ def test_a_keys_allowance_is_told_from_ones_own(world: World, noon: None) -> Non
 
 
 @pytest.mark.parametrize(("credits_", "tone"), [(8, "fail"), (9, "doubt"), (10, "doubt"), (11, "")])
-def test_ones_allowance_stands_beside_the_balance(
+def test_the_users_allowance_is_shown_beside_the_balance(
     world: World, client: Client, credits_: int, tone: str
 ) -> None:
     allow(world, credits_, warn_percent=85)
@@ -316,14 +316,14 @@ def test_a_number_belongs_to_its_team(world: World, client: Client) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"request_id": "x"}, {"request_id": "1" * 5000}])
-def test_a_nonsense_number_is_refused(world: World, client: Client, fields: dict[str, str]) -> None:
+def test_a_malformed_number_is_refused(world: World, client: Client, fields: dict[str, str]) -> None:
     response = send(client, world, world.bob, file(), **fields)
     assert response.status_code == 400
     assert not Job.objects.exists()
 
 
 @pytest.mark.parametrize("batch", ["", "x", "0", "' OR 1=1"])
-def test_a_nonsense_batch_begins_a_new_one(world: World, client: Client, batch: str) -> None:
+def test_a_malformed_batch_starts_a_new_one(world: World, client: Client, batch: str) -> None:
     assert send(client, world, world.bob, file(), batch=batch).status_code == 201
     response = client.get(page(world), {"batch": batch})
     assert response.status_code == 200
@@ -386,7 +386,7 @@ def test_an_empty_grid_is_a_grid(world: World, client: Client) -> None:
     assert (response.status_code, response.context["rows"]) == (200, [])
 
 
-def test_the_grid_is_nobody_elses(world: World, client: Client) -> None:
+def test_the_grid_is_private_to_the_team(world: World, client: Client) -> None:
     batch = uuid4()
     world.job(batch=batch)
     client.force_login(world.charlie)

@@ -13,9 +13,8 @@ from jobs.tests import upstream as wire
 from jobs.tests.clock import Clock
 from jobs.tests.upstream import Handler, Server
 from jobs.tests.worker.test_worker import add, until
-from jobs.worker import periodic
-from jobs.worker import threads as worker
-from jobs.worker.threads import Worker
+from jobs.worker import periodic, pool
+from jobs.worker.pool import WorkerPool
 from pixian.client.backoff import Backoff
 
 
@@ -53,7 +52,7 @@ def refuse_together(server: Server, refusals: int) -> None:
 def work_off(server: Server, clock: Clock, jobs: int, threads: int = 2) -> dict[str, list[float]]:
     """The threads work until so many jobs are done; returns each one's waits."""
     stop = Stop(clock)
-    runner = threading.Thread(target=Worker(server.upstream, threads, stop).run)
+    runner = threading.Thread(target=WorkerPool(server.upstream, threads, stop).run)
     runner.start()
     try:
         until(lambda: Job.objects.filter(state="done").count() == jobs)
@@ -65,9 +64,9 @@ def work_off(server: Server, clock: Clock, jobs: int, threads: int = 2) -> dict[
 
 @pytest.fixture
 def _long_leases(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    """The clock jumps while another thread has a call in hand. And chores would ask at the same address."""
+    """The clock jumps while another thread has a call in hand. And periodic tasks would ask there too."""
     settings.LEASE_SECONDS = 10_000
-    monkeypatch.setattr(periodic, "CHORES", {})
+    monkeypatch.setattr(periodic, "TASKS", {})
 
 
 @pytest.mark.usefixtures("_long_leases")
@@ -97,7 +96,7 @@ def test_a_shared_count_makes_one_thread_wait_for_the_others_refusals(
 ) -> None:
     """The control."""
     shared = Backoff()
-    monkeypatch.setattr(worker, "Backoff", lambda: shared)
+    monkeypatch.setattr(pool, "Backoff", lambda: shared)
     add(committed_world, 2)
     refuse_together(server, 2)
     waits = work_off(server, clock, 2)

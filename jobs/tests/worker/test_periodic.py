@@ -84,7 +84,7 @@ def test_what_a_crash_left_behind_is_swept_before_the_books_are_verified(
     PeriodicTask.objects.create(name="verify", due_at=LONG_AGO)
     periodic.run_due(server.upstream)
     assert (kept.exists(), stray.exists()) == (True, False)
-    assert [file.path.read_bytes() for file in quarantine.kept()] == [b"stored, and its worker died"]
+    assert [file.path.read_bytes() for file in quarantine.contents()] == [b"stored, and its worker died"]
     assert Verification.objects.get().findings == []
 
 
@@ -94,7 +94,7 @@ def test_a_chore_that_goes_wrong_stops_nothing(
     server.account_status = 401
     PeriodicTask.objects.create(name="verify", due_at=LONG_AGO)
     periodic.run_due(server.upstream)
-    assert "a chore wasn't done" in caplog.text
+    assert "a periodic task failed" in caplog.text
     assert Verification.objects.exists()
 
 
@@ -114,8 +114,8 @@ def test_a_fault_of_ours_stops_no_worker_and_is_logged_with_where_it_is(
     def fail(_upstream: object) -> None:
         raise IntegrityError("CHECK constraint failed")
 
-    first, every, _do = periodic.CHORES["balance"]
-    monkeypatch.setitem(periodic.CHORES, "balance", (first, every, fail))
+    first, every, _do = periodic.TASKS["balance"]
+    monkeypatch.setitem(periodic.TASKS, "balance", (first, every, fail))
     periodic.run_due(server.upstream)
     assert "Traceback" in caplog.text
     assert PeriodicTask.objects.get(name="balance").ran_at is None

@@ -32,8 +32,8 @@ from jobs.storage import leftovers, spool
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import CREDENTIALS, Handler, Server
 from jobs.worker import pool
+from jobs.worker.pool import WorkerPool
 from jobs.worker.run import process
-from jobs.worker.threads import Worker
 from pixian.client.client import Client
 from tests.site.instance import Instance
 
@@ -58,7 +58,7 @@ def all_done() -> bool:
 def working(upstream: Upstream, threads: int = 1) -> Iterator[threading.Event]:
     """A worker beside the test; it is told to stop and waited for at the end."""
     stop = threading.Event()
-    runner = threading.Thread(target=Worker(upstream, threads, stop).run)
+    runner = threading.Thread(target=WorkerPool(upstream, threads, stop).run)
     runner.start()
     try:
         yield stop

@@ -1,4 +1,4 @@
-"""``manage.py prepare``: what must be there before the three processes start. ``make run`` calls it."""
+"""``manage.py prepare``: set up what the processes need before they start. ``make run`` calls it."""
 
 import os
 import stat
@@ -23,19 +23,19 @@ PRIVATE_UMASK = 0o077
 
 
 class Command(BaseCommand):
-    help = "Migrates, collects static files, and makes a first owner and team. Prints their log-in link once."
+    help = "Migrate, collect static files, and create a first owner and team. Print their sign-in link once."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        os.umask(PRIVATE_UMASK)  # SQLite gives its other files the mode that the first one gets here
+        os.umask(PRIVATE_UMASK)  # SQLite gives its other files the same mode as the first
         call_command("migrate", verbosity=0)
         call_command("collectstatic", verbosity=0, interactive=False)
-        self._close_to_others()
-        self._know_the_files()
+        self._restrict_data()
+        self._establish_files()
         owner = self._owner()
-        self.stdout.write(f"\n  {self._way_in(owner)}\n")
+        self.stdout.write(f"\n  {self._sign_in_hint(owner)}\n")
 
-    def _close_to_others(self) -> None:
-        """Let nobody but the user who runs this read the data, also where an earlier version did."""
+    def _restrict_data(self) -> None:
+        """Let only the user who runs this read the data, even if an earlier version let others."""
         folders = [
             settings.DATA_DIR,
             settings.SPOOL_ASIDE_DIR,
@@ -45,7 +45,8 @@ class Command(BaseCommand):
         files = []
         if connection.vendor == "sqlite":
             files = [
-                Path(f"{connection.settings_dict['NAME']}{more}") for more in ("", "-wal", "-shm", "-journal")
+                Path(f"{connection.settings_dict['NAME']}{suffix}")
+                for suffix in ("", "-wal", "-shm", "-journal")
             ]
         for mode, paths in ((0o700, map(Path, folders)), (0o600, files)):
             for path in paths:
@@ -60,24 +61,24 @@ class Command(BaseCommand):
         except OSError as error:
             self.stderr.write(f"  {path} stays readable to others: {error}")
 
-    def _know_the_files(self) -> None:
+    def _establish_files(self) -> None:
         try:
             instance.establish()
         except instance.ForeignFilesError as error:
             self.stderr.write(f"\n  {error}\n")
 
     def _owner(self) -> User:
-        """The first owner; a second start finds them and adds nothing."""
+        """Return the first owner, creating them and a team if there is none yet."""
         owner = User.objects.filter(is_superuser=True).order_by("-is_active", "pk").first()
         owner = owner or User.objects.create_superuser(FIRST_OWNER)
         if not Team.objects.exists():
             open_team(FIRST_TEAM, owner, FIRST_CREDITS * MICROCREDITS)
         return owner
 
-    def _way_in(self, owner: User) -> str:
-        """A link until a superuser has logged in for the first time, then how to get one.
+    def _sign_in_hint(self, owner: User) -> str:
+        """Return a sign-in link until a superuser has signed in once, and then the command that prints one.
 
-        Under systemd the output of every start lands in the journal, which more people read than may be
+        Under systemd the output of every start ends in the journal. More people can read that than may be
         superuser, and a link asks for no second factor.
         """
         superusers = User.objects.filter(is_superuser=True)

@@ -1,4 +1,4 @@
-{% autoescape off %}// Java 17 or newer, without libraries: java CutOut.java
+{% autoescape off %}// Requires Java 17 or newer and no libraries. Run it with: java CutOut.java
 import java.io.ByteArrayOutputStream;
 import java.net.URI;
 import java.net.http.*;
@@ -20,13 +20,13 @@ class CutOut {
             .header("Content-Type", "multipart/form-data; boundary=" + boundary)
             .POST(HttpRequest.BodyPublishers.ofByteArray(body.toByteArray()))
             .build();
-        var answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofByteArray());
+        var response = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofByteArray());
 
-        if (answer.statusCode() != 200) {
-            throw new RuntimeException(answer.statusCode() + ": " + new String(answer.body()));
+        if (response.statusCode() != 200) {
+            throw new RuntimeException(response.statusCode() + ": " + new String(response.body()));
         }
-        Files.write(Path.of("cutout.png"), answer.body());
-        System.out.println("Charged: " + answer.headers().firstValue("X-Credits-Charged").orElse("?"));
+        Files.write(Path.of("cutout.png"), response.body());
+        System.out.println("Charged: " + response.headers().firstValue("X-Credits-Charged").orElse("?"));
     }
 }
 {% endautoescape %}

@@ -18,14 +18,14 @@ class CutOut
         using (var client = new HttpClient())
         using (var form = new MultipartFormDataContent())
         {
-            client.Timeout = TimeSpan.FromSeconds(200);
+            client.Timeout = TimeSpan.FromSeconds(200); // wait at least 180 seconds before giving up
             client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", key);
             form.Add(new ByteArrayContent(File.ReadAllBytes("photo.jpg")), "image", "photo.jpg");
 
-            var answer = await client.PostAsync("{{ url }}", form);
-            var body = await answer.Content.ReadAsByteArrayAsync();
-            if (!answer.IsSuccessStatusCode)
-                throw new Exception((int)answer.StatusCode + ": " + Encoding.UTF8.GetString(body));
+            var response = await client.PostAsync("{{ url }}", form);
+            var body = await response.Content.ReadAsByteArrayAsync();
+            if (!response.IsSuccessStatusCode)
+                throw new Exception((int)response.StatusCode + ": " + Encoding.UTF8.GetString(body));
             File.WriteAllBytes("cutout.png", body);
         }
     }

@@ -1,20 +1,20 @@
-{% autoescape off %}// Node.js 18 or newer, without packages
+{% autoescape off %}// Requires Node.js 18 or newer and no packages.
 import { readFile, writeFile } from "node:fs/promises";
 
 const form = new FormData();
 form.append("image", new Blob([await readFile("photo.jpg")]), "photo.jpg");
 
 const key = btoa("{{ credentials.api_id }}:{{ credentials.api_secret }}");
-const answer = await fetch("{{ url }}", {
+const response = await fetch("{{ url }}", {
   method: "POST",
   headers: { Authorization: `Basic ${key}` },
   body: form,
 });
 
-if (!answer.ok) {
-  const { error } = await answer.json();
+if (!response.ok) {
+  const { error } = await response.json();
   throw new Error(`${error.status}/${error.code}: ${error.message}`);
 }
-await writeFile("cutout.png", Buffer.from(await answer.arrayBuffer()));
-console.log("Charged:", answer.headers.get("X-Credits-Charged"));
+await writeFile("cutout.png", Buffer.from(await response.arrayBuffer()));
+console.log("Charged:", response.headers.get("X-Credits-Charged"));
 {% endautoescape %}

@@ -1,21 +1,22 @@
-{% autoescape off %}require "json"
+{% autoescape off %}# Requires no gems.
+require "json"
 require "net/http"
 
-address = URI("{{ url }}")
-request = Net::HTTP::Post.new(address)
+uri = URI("{{ url }}")
+request = Net::HTTP::Post.new(uri)
 request.basic_auth("{{ credentials.api_id }}", "{{ credentials.api_secret }}")
 File.open("photo.jpg", "rb") do |photo|
   request.set_form([["image", photo]], "multipart/form-data")
-  secure = address.scheme == "https"
-  answer = Net::HTTP.start(address.host, address.port, use_ssl: secure, read_timeout: 200) do |http|
+  secure = uri.scheme == "https"
+  response = Net::HTTP.start(uri.host, uri.port, use_ssl: secure, read_timeout: 200) do |http|
     http.request(request)
   end
 
-  if answer.code == "200"
-    File.binwrite("cutout.png", answer.body)
-    puts "Charged: #{answer["X-Credits-Charged"]}"
+  if response.code == "200"
+    File.binwrite("cutout.png", response.body)
+    puts "Charged: #{response["X-Credits-Charged"]}"
   else
-    error = JSON.parse(answer.body)["error"]
+    error = JSON.parse(response.body)["error"]
     abort "#{error["status"]}/#{error["code"]}: #{error["message"]}"
   end
 end

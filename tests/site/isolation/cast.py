@@ -74,7 +74,7 @@ def _things(team: Team, user: User) -> Things:
 
 
 def _job(team: Team, user: User) -> Job:
-    """Done, its result stored, and not processed: what it cost doesn't matter here."""
+    """Make a finished job with a stored result, without processing it; its cost doesn't matter here."""
     sent = upload(small_png(20, 20))
     with sent.file:
         job = submit(team, user, sent)

@@ -6,7 +6,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 
 def routes() -> dict[str, str]:
-    """Full names (``admin:index``) with their patterns; one without a name goes by its pattern."""
+    """Return full names (``admin:index``) with their patterns; a route without a name goes by its pattern."""
     return dict(_walk(get_resolver()))
 
 

@@ -73,7 +73,7 @@ ROWS: dict[str, Row] = {
     "admin:login": PUBLIC,
     "admin:logout": PUBLIC,
     # Pictures
-    "atelier": team(),
+    "workspace": team(),
     "upload": team(Role.MEMBER, "post", *OK_TO_POST),
     "batch": team(fixed={"batch": BATCH}),
     "history": team(),
@@ -109,7 +109,7 @@ ROWS: dict[str, Row] = {
     "revoke_invitation": invitation(Role.MANAGER, "post", 302),
     "change_role": member(Role.OWNER, "post", *OK_TO_POST),
     "remove_member": member(Role.OWNER, "get"),
-    "hand_over": member(Role.OWNER, "get"),
+    "transfer_ownership": member(Role.OWNER, "get"),
     "keys": team(Role.MEMBER),
     "revoke_key": api_key(Role.MEMBER, "post", 302),
     "key_allowance": api_key(Role.MANAGER),
@@ -127,6 +127,6 @@ PREFIXES: dict[str, Row] = {
 
 
 def row_of(name: str) -> Row | None:
-    """Of a route by its full name."""
+    """Return the row of a route, by its full name."""
     prefix = next((row for start, row in PREFIXES.items() if name.startswith(start)), None)
     return ROWS.get(name, prefix)

@@ -1,0 +1,28 @@
+"""Write rows in plain SQL where building the statement would cost more than running it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import connection
+from django.db.models import Model
+
+
+def update(model: type[Model], changes: Mapping[str, Any], where: str, params: Sequence[Any]) -> int:
+    """Change fields of the rows that the condition selects; return how many they are."""
+    fields = [model._meta.get_field(name) for name in changes]
+    columns = ", ".join(f"{field.column} = %s" for field in fields)  # type: ignore[union-attr]
+    values = [
+        field.get_db_prep_save(getattr(value, "pk", value), connection)  # type: ignore[union-attr]
+        for field, value in zip(fields, changes.values(), strict=True)
+    ]
+    with connection.cursor() as cursor:
+        sql = f"UPDATE {model._meta.db_table} SET {columns} WHERE {where}"  # noqa: S608 - names of ours
+        cursor.execute(sql, [*values, *params])
+        return int(cursor.rowcount)
+
+
+def locking(select: str, *, skips_locked: bool = False) -> str:
+    """Let a SELECT lock its rows. SQLite has locked the whole file by then."""
+    if not connection.features.has_select_for_update:
+        return select
+    return f"{select} FOR UPDATE SKIP LOCKED" if skips_locked else f"{select} FOR UPDATE"

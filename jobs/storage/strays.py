@@ -1,0 +1,77 @@
+"""Find stored files that no row refers to, and move them to quarantine.
+
+A file without a row may be what a crash left behind, or the paid result of a job that the database has
+forgotten because it was restored from an older copy. Nothing here can tell the two apart, so nothing is
+deleted. Files are moved only if the folder belongs to this database (``jobs.storage.instance``) and if they
+are few: more than ``MAX_FILES``, or than one in ``MAX_SHARE`` of all, aren't a crash's leftovers and are only
+reported. One file always counts as few; otherwise a store of fewer than a hundred files could never be
+tidied.
+
+A storage that isn't a folder of ours (S3) has no rename, and a copy that is deleted afterwards could be lost
+in between: there, strays are only reported.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from jobs.storage import instance, interruptible, inventory, leftovers, quarantine, spool
+from jobs.storage.interruptible import Stop, unless_stopped
+
+log = structlog.get_logger(__name__)
+
+MAX_FILES = 20
+MAX_SHARE = 100
+GRACE = timedelta(hours=1)
+"""A file is stored before its row is written; after this long, no row follows any more."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a sweep did. ``left``: strays that weren't moved, because there are too many or no way to."""
+
+    moved: list[str]
+    left: list[str]
+    total: int
+
+
+def find_strays(names: set[str]) -> Iterator[str]:
+    """Yield those of the stored files that no row refers to, nor will."""
+    unreferenced = [name for name in sorted(names - inventory.referenced(names)) if _is_old(name)]
+    # Ask again: a row may have been written after the first query.
+    referenced = inventory.referenced(unreferenced)
+    yield from (name for name in unreferenced if name not in referenced)
+
+
+def sweep(*, stop: Stop = interruptible.keep_going, limited: bool = True) -> Report:
+    """Move strays to quarantine, or only report them if they are too many.
+
+    Raises ForeignFilesError if the files belong to another database, and StoppedError.
+    """
+    instance.check()
+    names = set(unless_stopped(stop, inventory.stored_names()))
+    strays = [*find_strays(names), *_unclaimed_results()]
+    limit = min(MAX_FILES, max(1, len(names) // MAX_SHARE))
+    if spool.root() is None or (limited and len(strays) > limit):
+        log.error("files that no row refers to were left in place", files=len(strays), of=len(names))
+        return Report([], strays, len(names))
+    return Report(quarantine.move(unless_stopped(stop, strays)), [], len(names))
+
+
+def _unclaimed_results() -> Iterator[str]:
+    """Yield complete results in the spool whose call no worker will resume."""
+    stems = {spool.stem_by(name) for name in inventory.unbooked_results()}
+    for path in leftovers.unclaimed():
+        if path.name.split(".")[0] not in stems:
+            yield f"{spool.NAME}/{path.name}"
+
+
+def _is_old(name: str) -> bool:
+    try:
+        return timezone.now() - default_storage.get_modified_time(name) >= GRACE
+    except FileNotFoundError:
+        return False

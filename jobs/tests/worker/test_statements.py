@@ -1,0 +1,36 @@
+"""How many statements a browser's job costs a worker, from its claim to its booking."""
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from conftest import World
+from jobs.queue import claims
+from jobs.tests.upstream import Server
+from jobs.worker.run import process
+from pixian.client.backoff import Backoff
+
+TRANSACTIONAL = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
+AIM = 12
+
+
+def statements(queries: CaptureQueriesContext) -> list[str]:
+    """Return all but those that begin and end transactions and savepoints."""
+    return [query["sql"] for query in queries if not query["sql"].startswith(TRANSACTIONAL)]
+
+
+def run_one(server: Server) -> list[str]:
+    upstream = server.upstream
+    with CaptureQueriesContext(connection) as queries:
+        job = claims.claim("test")
+        assert job
+        process(job, upstream, Backoff())
+        assert (job.state, job.team.slug) == ("done", "aurora")  # as the pool logs them
+    return statements(queries)
+
+
+def test_a_browsers_job_costs_few_statements(committed_world: World, server: Server) -> None:
+    for _ in range(2):
+        committed_world.job()
+    run_one(server)  # the first one of a team opens its turn, and teaches a price
+    sql = run_one(server)
+    assert len(sql) <= AIM, "\n".join(sql)
