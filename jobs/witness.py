@@ -30,7 +30,8 @@ class Charge(NamedTuple):
 
 class Booking(NamedTuple):
     """An attempt. began, ended: Unix times between which it may have been charged. microcredits: what was
-    booked, None where it is in doubt or still open."""
+    booked, None where it is in doubt or still open.
+    """
 
     name: str
     sha256: str

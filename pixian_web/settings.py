@@ -1,4 +1,4 @@
-"""Every setting of the product, from the environment or ``.env``. README lists them for operators."""
+"""Every setting of the product, from the environment or ``.env``; README lists them for operators."""
 
 from pathlib import Path
 
@@ -40,19 +40,19 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_HTTPS else None
 SECURE_SSL_REDIRECT = env.boolean("HTTPS_REDIRECT", default=BEHIND_HTTPS)
 SECURE_SSL_HOST = _public.netloc
-# A redirect loses a program's body, and probes ask over plain HTTP.
+# A redirect would lose an API call's body, and probes come over plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^api/", r"^v1\.0/"]
 SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 30 * 24 * 60 * 60 if BEHIND_HTTPS else 0)
-# Other hosts below this domain aren't ours to decide about, and browsers preload whole domains.
+# Other hosts of this domain aren't ours to decide about, and browsers preload whole domains.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1 if BEHIND_HTTPS else 0)
 """How many addresses at the end of X-Forwarded-For our own proxies wrote; see accounts.auth.client_ip."""
 
-# Browsers keep cookies by host and not by port, so two instances on one host would log each other out.
+# Browsers keep cookies by host and not by port, so instances on one host would sign each other's users out.
 SESSION_COOKIE_NAME = f"session-{PORT}"
 CSRF_COOKIE_NAME = f"csrf-{PORT}"
-CSRF_COOKIE_HTTPONLY = True  # scripts take the token from their form
+CSRF_COOKIE_HTTPONLY = True  # scripts read the token from their form
 SESSION_ENGINE = "accounts.auth.sessions"
 
 # The upstream -------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ CALLS_IN_FLIGHT = env.integer("CALLS_IN_FLIGHT", 100, low=1)
 
 WORKER_THREADS = env.integer("WORKER_THREADS", 2, low=1)
 CELERY_BROKER_URL = env.url("CELERY_BROKER_URL", "", "redis", "rediss", "amqp", "amqps")
-"""Where it is set, Celery's workers are woken through it; without it workers poll the database."""
+"""If set, Celery's workers are woken through it; without it workers poll the database."""
 WAKE_WORKERS = "pixian_web.celery.wake" if CELERY_BROKER_URL else "jobs.queue.notify.skip"
 
 LEASE_SECONDS = env.integer("LEASE_SECONDS", 60, low=1)
@@ -93,22 +93,22 @@ LEASE_SECONDS = env.integer("LEASE_SECONDS", 60, low=1)
 
 WEB_PROCESSES = env.integer("WEB_PROCESSES", 1, low=1)
 WEB_THREADS = env.integer("WEB_THREADS", 32, low=1)
-"""Requests at once in each."""
+"""Requests at once in each process."""
 
 WEB_PATIENCE_SECONDS = env.integer("WEB_PATIENCE_SECONDS", 20, low=1)
 WEB_LEAST_RATE = env.integer("WEB_LEAST_RATE", 10_000)
-"""Seconds and bytes a second that a client has to keep (``pixian.server.waitress_channel.Limits``)."""
+"""Limits for slow clients, in seconds and bytes a second (``pixian.server.waitress_channel.Limits``)."""
 
 WEB_THREADS_FOR_PAGES = 8
-"""Of these, so many are never taken by programs' calls, which may last minutes."""
+"""Threads that API calls, which may last minutes, leave to pages."""
 
 GATEWAY_WAIT_SECONDS = env.integer("GATEWAY_WAIT_SECONDS", 30)
-"""How long a program's call waits for its turn, and for an upstream that says 429, before it is told so."""
+"""How long an API call waits for its turn, and for an upstream that says 429, before it gets a 429 itself."""
 
 API_CALLS_PER_KEY = env.integer("API_CALLS_PER_KEY", 300)
 API_CALLS_PER_TEAM = env.integer("API_CALLS_PER_TEAM", 900)
 API_GUESSES_PER_ADDRESS = env.integer("API_GUESSES_PER_ADDRESS", 30)
-"""A minute; 0 is no bound."""
+"""Limits a minute; 0 is no limit."""
 
 FETCH_NETWORKS, FETCH_PORTS = engine_config.fetch_networks, engine_config.fetch_ports
 
@@ -176,30 +176,29 @@ TEMPLATES = [
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
 DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
 DATABASE_POOL = env.integer("DATABASE_POOL", 16)
-"""Connections to PostgreSQL at most, of one process; 0 for no pool."""
+"""The most connections of one process to PostgreSQL; 0 for no pool."""
 _pool_options = connections.pool_options(DATABASE_POOL)
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # A transaction that begins as a reader and then writes fails at once when another has written in
-    # between; IMMEDIATE makes it wait at its start. FULL: a booking that was acknowledged survives a
-    # power cut too.
+    # A transaction that reads and then writes fails at once if another one has written in between; IMMEDIATE
+    # makes it wait at its start. FULL: an acknowledged booking survives a power cut too.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
-    # Threads and a live server need a real file; a database in memory belongs to one connection.
+    # Threads and a live server need a file; a database in memory belongs to one connection.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     DATABASES["default"] |= {"CONN_MAX_AGE": 0}
-    # A host that freezes in the middle of a transaction would keep its team's accounts locked for hours.
+    # A host that freezes inside a transaction would keep its team's accounts locked for hours.
     DATABASES["default"]["OPTIONS"] = {
         "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=20s",
         "pool": _pool_options,
     } | DATABASES["default"].get("OPTIONS", {})
 
-# Wrong passwords and codes are counted here, over all processes and hosts (``accounts.models.CacheEntry``). A
-# guesser with many names must not push others' counts out.
+# Wrong passwords and codes are counted here, over all processes and hosts (``accounts.models.CacheEntry``).
+# MAX_ENTRIES is high, so a guesser with many names doesn't push others' counts out.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -212,10 +211,10 @@ CACHES = {
 # Files --------------------------------------------------------------------------------------------
 
 MEDIA_ROOT = DATA_DIR / "files"
-# In the files' own folder, which may be a volume of its own: what has arrived is put in place by a rename.
+# On the files' volume, which may be one of its own, so that a rename puts a received file in place.
 FILE_UPLOAD_TEMP_DIR = MEDIA_ROOT / ".spool"
 SPOOL_ASIDE_DIR = DATA_DIR / "tmp"
-"""Where a paid result goes if the files' volume is full."""
+"""The folder for a paid result if the files' volume is full."""
 
 for _folder in (MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR, SPOOL_ASIDE_DIR):
     _folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -252,7 +251,7 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 PASSWORD_RESET_TIMEOUT = 60 * 60 * 24  # one-time log-in links too
 SIGNUP_OPEN = env.boolean("SIGNUP_OPEN", default=False)
-"""Whether strangers may sign up by themselves."""
+"""True if strangers may sign up by themselves."""
 
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES
 ACCOUNT_ADAPTER = "accounts.auth.adapter.AccountAdapter"
@@ -270,10 +269,10 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Pixian Web] "
-# "password" is ours (accounts.auth.adapter): wrong passwords, by where they come from. A limit by whose
-# password is guessed would let a stranger lock its owner out. "login_failed" is what allauth calls wrong
-# second factors, by whose they are: only somebody who knows the password already can use that one up.
-# "confirm_email" says nothing where it sends nothing, so it is a wide one.
+# "password" is ours (accounts.auth.adapter): it counts wrong passwords by the client's address. Counting by
+# user would let a stranger lock a user out. "login_failed" is allauth's name for wrong second factors, by
+# user: only a client that knows the password can use that one up. "confirm_email" is wide, since allauth
+# doesn't tell the user that it sent nothing.
 ACCOUNT_RATE_LIMITS = {"password": "10/5m/ip", "login_failed": "5/5m/key", "confirm_email": "5/5m/key"}
 
 MFA_ADAPTER = "accounts.auth.adapter.MFAAdapter"
@@ -287,7 +286,7 @@ MFA_FORMS = {
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = f"Pixian Web ({_public.host})"
-# Whoever was invited, or made by an operator, never had to confirm an address, and without mail nobody can.
+# Invited users, and those that an operator created, never confirmed an address; without mail no user can.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 
 # Mails --------------------------------------------------------------------------------------------
@@ -295,12 +294,12 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True
 _mail = env.email("EMAIL_URL", "consolemail://")
 globals().update(mail.django_settings(_mail, django.VERSION))
 MAIL_LEAVES = mail.reaches_people(_mail)
-"""Whether mails reach people; otherwise they end in the log or a folder, and pages say so."""
+"""True if mails reach people; otherwise they end in the log or a folder, and pages say so."""
 
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"Pixian Web <pixian-web@{_public.host}>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
-# Without mail nobody could confirm an address. With it nobody must, before logging in: people whom an
-# operator made would be locked out.
+# Without mail no user can confirm an address. With it users needn't before they sign in, since those that an
+# operator created would be locked out.
 ACCOUNT_EMAIL_VERIFICATION = "optional" if MAIL_LEAVES else "none"
 ACCOUNT_EMAIL_NOTIFICATIONS = MAIL_LEAVES
 
@@ -349,7 +348,7 @@ LOGGING = {
     "formatters": {
         "plain": {
             "()": structlog.stdlib.ProcessorFormatter,
-            # The plain traceback: richer ones print local variables, secrets among them.
+            # A plain traceback, since richer ones print local variables, and secrets with them.
             "processor": structlog.dev.ConsoleRenderer(
                 colors=False, exception_formatter=structlog.dev.plain_traceback
             ),

@@ -1,8 +1,9 @@
-"""``python -m bench.speed.gateway``: R3, what the gateway adds to a call straight to the upstream.
+"""Measure R3, the time that the gateway adds to a call straight to the upstream.
 
-A stub that answers after half a second, and the same number of calls by 1, 5 and 20 connections at once, in
-turns (A-B-A-B). The gateway stores, holds, sends, records, stores again and books in between, on SQLite and a
-real disk. Added is the difference of the medians, and of the 99th percentiles.
+``python -m bench.speed.gateway`` starts a stub that answers after half a second, and sends it the same number
+of calls, directly and through the gateway in turns, over 1, 5 and 20 connections. In between, the gateway
+stores, holds, sends, records, stores again and books, on SQLite and a real disk. The time added is the
+difference of the medians, and of the 99th percentiles.
 """
 
 import argparse
@@ -32,12 +33,12 @@ OPEN_THE_RAMP = (
     "now = timezone.now(); Ramp.objects.update_or_create(pk=1, "
     "defaults={'began_at': now - timedelta(days=2), 'claimed_at': now})"
 )
-"""As after a long day's work; else no more than five calls would be in flight."""
+"""Python that makes the ramp an old one; a new one would allow five calls in flight."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """A server of the contract, and the key to it."""
+    """A server of the contract, with its credentials."""
 
     url: str
     credentials: Credentials
@@ -74,7 +75,7 @@ def _line(connections: int, given: argparse.Namespace, through: Way, straight: W
 
 
 def _calls(way: Way, connections: int, calls: int, picture: Path) -> list[float]:
-    """Seconds of each call."""
+    """Return the seconds that each call took."""
     content = picture.read_bytes()
 
     def one(share: int) -> list[float]:

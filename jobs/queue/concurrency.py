@@ -53,10 +53,13 @@ def within_limit(jobs: JobQuerySet, now: datetime, limit: int, *, leaves_one: bo
     A part of the query that claims, since it counts only once the ramp is locked, and every worker waits
     for it.
     """
-    calls = Job.objects.in_flight(now).order_by().values(one=Value(1)).annotate(calls=Count("pk"))
-    in_flight = Coalesce(Subquery(calls.values("calls")), 0)
-    jobs = jobs.filter(LessThan(in_flight, limit))
+    jobs = jobs.filter(LessThan(_count_in_flight(now), limit))
     return jobs.filter(~Exists(_calls_of_workers(now))) if leaves_one else jobs
+
+
+def _count_in_flight(now: datetime) -> Coalesce:
+    calls = Job.objects.in_flight(now).order_by().values(one=Value(1)).annotate(calls=Count("pk"))
+    return Coalesce(Subquery(calls.values("calls")), 0)
 
 
 def program_waits(ramp: Ramp, now: datetime) -> bool:
@@ -73,8 +76,9 @@ def program_may_begin(ramp: Ramp, now: datetime) -> bool:
 def seems_free(trying: int) -> bool:
     """Tell if a program's call is worth its write lock while so many others of this process try too."""
     now = timezone.now()
-    free = _free(Ramp.objects.first() or Ramp(), now) - trying - 1
-    return _leaves_one_to_workers(free, now)
+    ramp = Ramp.objects.annotate(calls=_count_in_flight(now)).first()
+    free = limit(ramp, now) - ramp.calls if ramp else free_calls()
+    return _leaves_one_to_workers(free - trying - 1, now)
 
 
 def record(ramp: Ramp, now: datetime) -> None:

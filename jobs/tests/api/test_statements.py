@@ -1,7 +1,7 @@
-"""How many statements an API call and a browser's picture cost, over all threads that take part.
+"""The statements that an API call and a browser's picture cost, over all threads that take part.
 
-BEGIN, COMMIT and SAVEPOINT aren't counted. The numbers are what the rooms add up to: a room that gets along
-with fewer lowers its figure here.
+Those that frame a transaction aren't counted. Each room's share is named, so that the room that needs fewer
+lowers its own; the aim is 15 and 8.
 """
 
 from uuid import uuid4
@@ -16,16 +16,15 @@ from jobs.tests.api.programs import Program
 from jobs.tests.statements import recorded_statements
 from jobs.tests.views.test_workspace import file, send
 
-KEY, RATE_LIMITS = 1, 2
+KEY, RATE_LIMITS = 1, 1
 SESSION_AND_USER, MEMBERSHIP = 2, 1
-ESTIMATE, JOB, HOLD, ATTEMPT = 1, 1, 4, 1
-FREE_CALL, ADMISSION = 2, 2
-EXECUTION, SETTLEMENT = 8, 3
+SUBMISSION = 3  # the estimate, the job and its attempt
+HOLD, SETTLEMENT = 4, 3
+FREE_CALL, ADMISSION = 1, 2
+EXECUTION = 5  # sent, answered; the job's and the attempt's end; the price
 
-API_CALL = (
-    KEY + RATE_LIMITS + ESTIMATE + FREE_CALL + JOB + HOLD + ATTEMPT + ADMISSION + EXECUTION + SETTLEMENT
-)
-PICTURE = SESSION_AND_USER + MEMBERSHIP + ESTIMATE + JOB + HOLD + ATTEMPT
+API_CALL = KEY + RATE_LIMITS + FREE_CALL + SUBMISSION + HOLD + ADMISSION + EXECUTION + SETTLEMENT
+PICTURE = SESSION_AND_USER + MEMBERSHIP + SUBMISSION + HOLD
 
 
 def listed(statements: list[str]) -> str:
