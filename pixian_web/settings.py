@@ -11,7 +11,7 @@ from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
 
 from engine.config import Config as EngineConfig
-from pixian.protocol.credentials import kept_secret
+from pixian.protocol.credentials import load_or_create_secret
 from pixian.protocol.credits import UnreadableCreditsError, parse_credits
 from pixian_web import connections, logs, mail, public_url
 
@@ -28,7 +28,9 @@ PORT = env.int("PORT", default=8000)
 DEBUG = env.bool("DEBUG", default=False)
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 
-SECRET_KEY = env.str("SECRET_KEY", default="") or kept_secret(DATA_DIR / "secret-key", get_random_secret_key)
+SECRET_KEY = env.str("SECRET_KEY", default="") or load_or_create_secret(
+    DATA_DIR / "secret-key", get_random_secret_key
+)
 
 try:
     _public = public_url.parse(env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}"))

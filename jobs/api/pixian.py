@@ -81,7 +81,7 @@ def _made(
     terms = requests.terms(
         request,
         Job.Origin.API,
-        Options.understood(fields),
+        Options.normalize(fields),
         test=Options.parse(fields).test,
         ignored=requests.ignored(came, fields, NAMES | set(SOURCES)),
     )

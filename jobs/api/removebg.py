@@ -22,7 +22,7 @@ from pixian.removebg import account as standing
 from pixian.removebg import errors
 from pixian.removebg.options import JSON, SOURCES, RemovebgOptions
 from pixian.removebg.request import DropInRequest, credentials_of, read_fields, read_source
-from pixian.removebg.response import TYPES, finish
+from pixian.removebg.response import TYPES, build_response
 from pixian.server.form import UploadRequest
 from pixian.server.image_source import name_of
 
@@ -94,7 +94,7 @@ def _answer(job: Job, wanted: RemovebgOptions) -> HttpResponse:
     told = responses.headers(job.last_attempt.headers)
     try:
         with job.result.open() as result:
-            made = finish(wanted, cast("BinaryIO", result), told, (job.width, job.height))
+            made = build_response(wanted, cast("BinaryIO", result), told, (job.width, job.height))
     except FileNotFoundError as error:
         raise requests.gone() from error
     response = HttpResponse(made.body, headers=made.headers)

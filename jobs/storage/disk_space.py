@@ -49,7 +49,7 @@ class InsufficientStorageError(Exception):
 
 def room_for(job: Job) -> tuple[int, int]:
     """Bytes that the result of a job usually has, and that it has at worst."""
-    options = Options.parse(job.options).heeded()
+    options = Options.parse(job.options).effective()
     try:
         pixels = layout.most_pixels((job.width, job.height), options)
     except Refused:  # the upstream refuses it too

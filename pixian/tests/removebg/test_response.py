@@ -17,7 +17,7 @@ from pixian.imaging.convert import Pixels
 from pixian.imaging.encode import png
 from pixian.removebg import response as module
 from pixian.removebg.options import SIZES, Channels, Format, RemovebgOptions
-from pixian.removebg.response import Made, finish
+from pixian.removebg.response import DropInResponse, build_response
 from pixian.tests.imaging.test_compose import SRGB, SWAPPED, cut_outs
 
 RED, BLUE, NOTHING = (255, 0, 0, 255), (0, 0, 255, 128), (0, 0, 0, 0)
@@ -45,16 +45,16 @@ def made(
     uploaded: tuple[int, int] = SIZE,
     profile: bytes | None = None,
     **options: Any,
-) -> Made:
+) -> DropInResponse:
     content = stored(cut_out() if pixels is None else pixels, profile)
-    return finish(RemovebgOptions(**options), io.BytesIO(content), upstream_headers or {}, uploaded)
+    return build_response(RemovebgOptions(**options), io.BytesIO(content), upstream_headers or {}, uploaded)
 
 
-def opened(answer: Made) -> Image.Image:
+def opened(answer: DropInResponse) -> Image.Image:
     return Image.open(io.BytesIO(answer.body))
 
 
-def parts(answer: Made) -> dict[str, Image.Image]:
+def parts(answer: DropInResponse) -> dict[str, Image.Image]:
     with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
         return {name: Image.open(io.BytesIO(archive.read(name))) for name in archive.namelist()}
 
@@ -250,7 +250,7 @@ def test_a_colour_is_converted_to_the_pictures_space() -> None:
 def test_an_upstream_may_write_its_png_in_any_mode(mode: str) -> None:
     file = io.BytesIO()
     Image.new("L", SIZE, 77).convert(mode).save(file, "PNG")
-    answer = finish(RemovebgOptions(), file, {}, SIZE)
+    answer = build_response(RemovebgOptions(), file, {}, SIZE)
     assert opened(answer).format == "JPEG"
     assert opened(answer).convert("RGB").getpixel((0, 0)) == (77, 77, 77)
 
