@@ -14,7 +14,7 @@ from typing import Self
 import environ
 
 from engine.environment import ConfigError, Environment
-from pixian.protocol.credentials import Credentials, kept_secret
+from pixian.protocol.credentials import Credentials, load_or_create_secret
 from pixian.protocol.credits import UnreadableCreditsError, is_finer, parse_credits
 from pixian.server.ssrf import Network
 from pixian.server.url_fetcher import PORTS
@@ -74,7 +74,7 @@ class Config:
             raise ConfigError("ENGINE_API_ID and ENGINE_API_SECRET belong together: set both or neither")
         if self.api_id:
             return Credentials(self.api_id, self.api_secret)
-        stored = kept_secret(self.data_dir / "engine-credentials", _new_credentials)
+        stored = load_or_create_secret(self.data_dir / "engine-credentials", _new_credentials)
         api_id, _, api_secret = stored.strip().partition(":")
         return Credentials(api_id, api_secret)
 

@@ -10,7 +10,7 @@ from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
 
 from engine.config import Config as EngineConfig
-from pixian.protocol.credentials import kept_secret
+from pixian.protocol.credentials import load_or_create_secret
 from pixian_web import connections, logs, mail, public_url
 from pixian_web.env import SiteEnvironment, improperly_configured
 
@@ -27,7 +27,7 @@ PORT = env.integer("PORT", 8000, low=1, high=65535)
 DEBUG = env.boolean("DEBUG", default=False)
 LOG_LEVEL = env.log_level("LOG_LEVEL", "INFO")
 
-SECRET_KEY = env.text("SECRET_KEY") or kept_secret(DATA_DIR / "secret-key", get_random_secret_key)
+SECRET_KEY = env.text("SECRET_KEY") or load_or_create_secret(DATA_DIR / "secret-key", get_random_secret_key)
 
 with improperly_configured():
     _public = public_url.parse(env.text("PUBLIC_URL", f"http://127.0.0.1:{PORT}"))

@@ -66,7 +66,7 @@ class BackgroundRemover:
         Raises as ``pixian.imaging.decode`` does for a bad picture, Refused 400/1023 if the result would be
         too large, and ServerFailed 503/-10 if the memory for it doesn't become free in time.
         """
-        options = options.heeded()
+        options = options.effective()
         image, header = open_picture(file)
         with closing(image), self._memory.room_for(_pixels_in_memory(header, options)):
             decode(image)

@@ -81,7 +81,7 @@ def _start_call(
     fields = requests.upload_fields(
         request,
         Job.Origin.API,
-        Options.understood(form),
+        Options.normalize(form),
         test=Options.parse(form).test,
         ignored=requests.ignored_names(received, form, NAMES | set(SOURCES)),
     )

@@ -21,7 +21,7 @@ from pixian.removebg import account as removebg_account
 from pixian.removebg import errors
 from pixian.removebg.options import JSON, SOURCES, RemovebgOptions
 from pixian.removebg.request import DropInRequest, credentials_of, read_fields, read_source
-from pixian.removebg.response import TYPES, finish
+from pixian.removebg.response import TYPES, build_response
 from pixian.server.form import UploadRequest
 from pixian.server.image_source import name_of
 
@@ -85,7 +85,7 @@ def _respond(job: Job, options: RemovebgOptions) -> HttpResponse:
     headers = responses.headers(job.last_attempt.headers)
     try:
         with job.result.open() as result:
-            made = finish(options, cast("BinaryIO", result), headers, (job.width, job.height))
+            made = build_response(options, cast("BinaryIO", result), headers, (job.width, job.height))
     except FileNotFoundError as error:
         raise requests.result_gone() from error
     response = HttpResponse(made.body, headers=made.headers)

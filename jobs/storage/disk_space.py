@@ -49,7 +49,7 @@ class InsufficientStorageError(Exception):
 
 def result_sizes(job: Job) -> tuple[int, int]:
     """Return the usual and the largest size of a job's result, in bytes."""
-    options = Options.parse(job.options).heeded()
+    options = Options.parse(job.options).effective()
     try:
         pixels = layout.most_pixels((job.width, job.height), options)
     except Refused:  # the upstream will refuse it too

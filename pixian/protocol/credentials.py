@@ -55,7 +55,7 @@ class Credentials:
         return f"Basic {self.api_key}"
 
 
-def kept_secret(path: Path, make: Callable[[], str]) -> str:
+def load_or_create_secret(path: Path, make: Callable[[], str]) -> str:
     """Return the secret stored at ``path``; create it with ``make`` on first use, readable by its owner only.
 
     Safe if several processes ask at once, as web, worker and engine do on a first start: all of them

@@ -85,7 +85,7 @@ class Options:
         )
 
     @classmethod
-    def understood(cls, form: Mapping[str, str]) -> dict[str, str]:
+    def normalize(cls, form: Mapping[str, str]) -> dict[str, str]:
         """Return the form's options in canonical spelling: ``JPEG`` becomes ``jpeg``.
 
         Empty fields, and names that aren't options, are left out. Raises as ``parse`` does.
@@ -101,7 +101,7 @@ class Options:
         defaults = Options()._form_fields()
         return {name: text for name, text in self._form_fields().items() if text != defaults[name]}
 
-    def heeded(self) -> Self:
+    def effective(self) -> Self:
         """Return the options that take effect: a delta PNG ignores colour, crop, margin and target size."""
         if self.output_format is not Format.DELTA_PNG:
             return self
@@ -132,9 +132,9 @@ class Options:
 
     def keeps_frame(self, width: int, height: int) -> bool:
         """Return True if each pixel of the result has the position it had in a picture of this size."""
-        heeded = self.heeded()
-        edges = heeded.margin.edges(width, height)
-        return not (heeded.crop_to_foreground or heeded.target_size or edges.across or edges.down)
+        effective = self.effective()
+        edges = effective.margin.edges(width, height)
+        return not (effective.crop_to_foreground or effective.target_size or edges.across or edges.down)
 
     def _form_fields(self) -> dict[str, str]:
         color, size = self.background_color, self.target_size

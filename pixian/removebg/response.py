@@ -37,16 +37,16 @@ EMPTY = Box(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Made:
+class DropInResponse:
     """The headers and body of a successful response."""
 
     headers: dict[str, str]
     body: bytes
 
 
-def finish(
+def build_response(
     options: RemovebgOptions, result: BinaryIO, upstream_headers: Mapping[str, str], uploaded: Size
-) -> Made:
+) -> DropInResponse:
     """Return the response, made from the upstream's PNG.
 
     uploaded: width and height of the uploaded picture. Raises as ``pixian.imaging.decode`` does if the
@@ -66,8 +66,8 @@ def finish(
         body = _encode(output_format, options, pixels, profile)
     headers = _headers(options, (header.width, header.height), box, uploaded) | _credits(upstream_headers)
     if options.as_json:
-        return Made(headers | {"Content-Type": JSON}, _json_body(body, box))
-    return Made(headers | {"Content-Type": TYPES[output_format]}, body)
+        return DropInResponse(headers | {"Content-Type": JSON}, _json_body(body, box))
+    return DropInResponse(headers | {"Content-Type": TYPES[output_format]}, body)
 
 
 def _output_format(options: RemovebgOptions, pixels: Pixels) -> Format:

@@ -28,9 +28,9 @@ def test_a_red_disc_on_blue_is_red_to_its_edge(side: int) -> None:
     edge = (alpha > 10) & (alpha < 255)
     assert np.abs(picture[edge].astype(int) - RED).max() > 150
 
-    found = estimate(picture, alpha)
+    estimated = estimate(picture, alpha)
 
-    off = np.abs(found[edge].astype(int) - RED)
+    off = np.abs(estimated[edge].astype(int) - RED)
     assert off.mean() < 0.15 * np.abs(picture[edge].astype(int) - RED).mean()
 
 
@@ -39,10 +39,10 @@ def test_what_is_opaque_or_hidden_keeps_its_colour_to_the_bit() -> None:
     picture = random.integers(0, 256, (3 * TILE + 5, 2 * TILE + 7, 3), np.uint8)
     alpha = random.choice(np.array([0, 1, 128, 254, 255], np.uint8), picture.shape[:2])
 
-    found = estimate(picture, alpha)
+    estimated = estimate(picture, alpha)
 
     certain = (alpha == 0) | (alpha == 255)
-    np.testing.assert_array_equal(found[certain], picture[certain])
+    np.testing.assert_array_equal(estimated[certain], picture[certain])
 
 
 def test_laid_on_the_old_ground_it_is_the_old_picture() -> None:
@@ -50,9 +50,9 @@ def test_laid_on_the_old_ground_it_is_the_old_picture() -> None:
     texture = cv2.GaussianBlur(np.random.default_rng(0).random((200, 200, 3), np.float32), (0, 0), 4) * 255
     picture, matte = mixed(alpha, texture, BLUE)
 
-    found = estimate(picture, matte).astype(np.float32)
+    estimated = estimate(picture, matte).astype(np.float32)
 
-    again = alpha[..., np.newaxis] * found + (1 - alpha[..., np.newaxis]) * np.array(BLUE, np.float32)
+    again = alpha[..., np.newaxis] * estimated + (1 - alpha[..., np.newaxis]) * np.array(BLUE, np.float32)
     assert np.abs(again - picture)[matte > 0].mean() < 2
 
 
@@ -80,9 +80,9 @@ def test_without_any_pure_colour_the_pictures_own_stays(value: int) -> None:
     """A veil over everything: nothing says which part of the mixture is whose."""
     picture = np.full((80, 60, 3), RED, np.uint8)
 
-    found = estimate(picture, np.full((80, 60), value, np.uint8))
+    estimated = estimate(picture, np.full((80, 60), value, np.uint8))
 
-    assert np.abs(found.astype(int) - RED).max() <= 1
+    assert np.abs(estimated.astype(int) - RED).max() <= 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (40_000, 3), (3, 40_000)])
@@ -98,8 +98,8 @@ def test_tiles_leave_no_seam() -> None:
     alpha = np.repeat(np.linspace(0, 1, 3 * TILE, dtype=np.float32)[np.newaxis], 2 * TILE, axis=0)
     picture, matte = mixed(alpha, RED, BLUE)
 
-    found = estimate(picture, matte).astype(int)
+    estimated = estimate(picture, matte).astype(int)
 
-    assert np.ptp(found, axis=0).max() <= 1
-    steps = np.abs(np.diff(found[:, 8:-8], axis=1)).max(axis=(0, 2))
+    assert np.ptp(estimated, axis=0).max() <= 1
+    steps = np.abs(np.diff(estimated[:, 8:-8], axis=1)).max(axis=(0, 2))
     assert steps[TILE - 9] <= np.percentile(steps, 99) + 1

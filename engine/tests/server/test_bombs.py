@@ -116,7 +116,7 @@ SOME_ODD = (
 )
 """The others are read by the same function: ``pixian.tests.imaging.test_containers``."""
 
-TOLD = {
+EXPLANATIONS = {
     "20,000 scans of 1 MP": "more than 100 scans at 1000 × 1000",
     "empty APP segments": "more than 16,384 segments",
     "GIF of small comments": "more than 16,384 blocks",
@@ -160,9 +160,11 @@ def test_a_bomb_is_refused_soon_and_without_a_rise_in_memory(
 
 
 def test_a_refusal_says_how_many_there_are_and_may_be(http: httpx.Client) -> None:
-    answers = {name: http.post(REMOVE, files=upload(ATTACKS[name][0]())).json()["error"] for name in TOLD}
-    for name, told in TOLD.items():
-        assert told in answers[name]["message"]
+    answers = {
+        name: http.post(REMOVE, files=upload(ATTACKS[name][0]())).json()["error"] for name in EXPLANATIONS
+    }
+    for name, text in EXPLANATIONS.items():
+        assert text in answers[name]["message"]
 
 
 def test_others_are_served_while_bombs_come(warm: httpx.Client) -> None:

@@ -143,7 +143,7 @@ class TestRequests:
     @staticmethod
     def raw(application: WSGIApplication, body: object, **environ: object) -> httpx.Response:
         """A call below httpx, which would count the body itself."""
-        told: list[object] = []
+        started: list[object] = []
         environ = {
             "REQUEST_METHOD": "POST",
             "PATH_INFO": REMOVE,
@@ -155,5 +155,5 @@ class TestRequests:
             "HTTP_AUTHORIZATION": KNOWN.authorization,
             **environ,
         }
-        content = b"".join(application(environ, lambda *answer: told.extend(answer)))  # type: ignore[arg-type]
-        return httpx.Response(int(str(told[0])[:3]), headers=told[1], content=content)  # type: ignore[arg-type]
+        content = b"".join(application(environ, lambda *answer: started.extend(answer)))  # type: ignore[arg-type]
+        return httpx.Response(int(str(started[0])[:3]), headers=started[1], content=content)  # type: ignore[arg-type]

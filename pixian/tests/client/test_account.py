@@ -20,9 +20,9 @@ def account(body: bytes, status: int = 200, **headers: str) -> Account:
 
 def test_the_account_tells_its_balance_and_all_it_said() -> None:
     body = b'{"creditPack": "none", "state": "active", "useBefore": "2027-01-01", "credits": 1234.5}'
-    told = account(body)
-    assert told.balance == 1_234_500_000
-    assert told.answer == {
+    result = account(body)
+    assert result.balance == 1_234_500_000
+    assert result.answer == {
         "creditPack": "none",
         "state": "active",
         "useBefore": "2027-01-01",
@@ -106,11 +106,11 @@ def test_what_is_no_account_means_a_wrong_address(body: bytes) -> None:
 
 
 def test_the_account_can_be_kept_as_json_whatever_is_in_it() -> None:
-    told = account(b'{"credits": 1.10, "plan": {"price": 9.90, "rates": [0.1, NaN]}, "n": 3, "b": true}')
-    assert json.loads(json.dumps(told.answer, allow_nan=False)) == told.answer
-    assert told.answer["credits"] == "1.10"
-    assert told.answer["plan"]["price"] == "9.90"
-    assert (told.answer["n"], told.answer["b"]) == (3, True)
+    result = account(b'{"credits": 1.10, "plan": {"price": 9.90, "rates": [0.1, NaN]}, "n": 3, "b": true}')
+    assert json.loads(json.dumps(result.answer, allow_nan=False)) == result.answer
+    assert result.answer["credits"] == "1.10"
+    assert result.answer["plan"]["price"] == "9.90"
+    assert (result.answer["n"], result.answer["b"]) == (3, True)
 
 
 ENVELOPE = b'{"error": {"status": 0, "code": 1004, "message": "The secret is wrong"}}'

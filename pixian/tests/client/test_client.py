@@ -34,10 +34,10 @@ def test_a_call_carries_the_picture_the_options_and_the_key() -> None:
 
     with (
         client(answer) as upstream,
-        upstream.remove_background(io.BytesIO(b"jpeg"), "été.jpg", {"test": "true"}) as came,
+        upstream.remove_background(io.BytesIO(b"jpeg"), "été.jpg", {"test": "true"}) as response,
     ):
-        assert (came.status, came.header("x-credits-charged")) == (200, "1.5")
-        assert b"".join(came.stream()) == b"png"
+        assert (response.status, response.header("x-credits-charged")) == (200, "1.5")
+        assert b"".join(response.stream()) == b"png"
     request = seen[0]
     assert str(request.url) == "http://upstream/api/v2/remove-background"
     assert request.headers["Authorization"] == CREDENTIALS.authorization
@@ -84,9 +84,9 @@ def test_an_error_answer_becomes_an_error() -> None:
     answer = httpx.Response(429, json=envelope, headers={"Retry-After": "7"})
     with (
         client(lambda _: answer) as upstream,
-        upstream.remove_background(io.BytesIO(), "x", {}) as came,
+        upstream.remove_background(io.BytesIO(), "x", {}) as response,
     ):
-        error = came.error()
+        error = response.error()
     assert isinstance(error, errors.SlowDown)
     assert (error.code, error.message, error.retry_after) == (1015, "Slow down", 7)
 
@@ -95,9 +95,9 @@ def test_an_error_answer_becomes_an_error() -> None:
 def test_an_error_page_is_no_envelope(body: bytes) -> None:
     with (
         client(lambda _: httpx.Response(500, content=body)) as upstream,
-        upstream.remove_background(io.BytesIO(), "x", {}) as came,
+        upstream.remove_background(io.BytesIO(), "x", {}) as response,
     ):
-        error = came.error()
+        error = response.error()
     assert isinstance(error, errors.ServerFailed)
     assert (error.code, error.message) == (0, "The server responded with HTTP 500.")
 
@@ -109,10 +109,10 @@ def test_a_body_that_breaks_off_is_lost() -> None:
 
     with (
         client(lambda _: httpx.Response(200, content=body())) as upstream,
-        upstream.remove_background(io.BytesIO(), "x", {}) as came,
+        upstream.remove_background(io.BytesIO(), "x", {}) as response,
         pytest.raises(errors.BodyLost),
     ):
-        list(came.stream())
+        list(response.stream())
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_only_a_plain_number_says_how_long_to_wait(header: str | None, seconds: 
     answer = httpx.Response(429, headers=headers)
     with (
         client(lambda _: answer) as upstream,
-        upstream.remove_background(io.BytesIO(), "x", {}) as came,
+        upstream.remove_background(io.BytesIO(), "x", {}) as response,
     ):
-        assert came.retry_after == seconds
+        assert response.retry_after == seconds
 
 
 def redirected(
@@ -159,8 +159,8 @@ def test_a_redirect_to_the_same_place_is_followed_with_body_and_key(status: int,
     answers = [httpx.Response(status, headers={"Location": location}), httpx.Response(200, content=b"png")]
     seen, upstream = redirected(*answers)
     picture = io.BytesIO(b"jpeg" * 50_000)
-    with upstream, upstream.remove_background(picture, "a.jpg", {"test": "true"}) as came:
-        assert (came.status, b"".join(came.stream())) == (200, b"png")
+    with upstream, upstream.remove_background(picture, "a.jpg", {"test": "true"}) as response:
+        assert (response.status, b"".join(response.stream())) == (200, b"png")
     first, second = seen
     assert (second.method, str(second.url)) == ("POST", "https://upstream:8443/elsewhere")
     assert second.content == first.content
@@ -188,20 +188,20 @@ def test_a_redirect_to_the_same_place_is_followed_with_body_and_key(status: int,
 def test_any_other_redirect_is_misdirected(status: int, location: str | None) -> None:
     headers = {} if location is None else {"Location": location}
     seen, upstream = redirected(httpx.Response(status, headers=headers))
-    with upstream, upstream.remove_background(io.BytesIO(b"jpeg"), "a.jpg", {}) as came:
-        assert isinstance(came.error(), errors.Misdirected)
+    with upstream, upstream.remove_background(io.BytesIO(b"jpeg"), "a.jpg", {}) as response:
+        assert isinstance(response.error(), errors.Misdirected)
     assert len(seen) == 1
 
 
 def test_only_one_redirect_is_followed_and_none_that_was_charged() -> None:
     to = {"Location": "/elsewhere"}
     seen, upstream = redirected(*[httpx.Response(307, headers=to)] * 2)
-    with upstream, upstream.remove_background(io.BytesIO(b"jpeg"), "a.jpg", {}) as came:
-        assert isinstance(came.error(), errors.Misdirected)
+    with upstream, upstream.remove_background(io.BytesIO(b"jpeg"), "a.jpg", {}) as response:
+        assert isinstance(response.error(), errors.Misdirected)
     assert len(seen) == 2
     seen, upstream = redirected(httpx.Response(307, headers=to | {"X-Credits-Charged": "1"}))
-    with upstream, upstream.remove_background(io.BytesIO(b"jpeg"), "a.jpg", {}) as came:
-        assert (came.status, came.header("X-Credits-Charged")) == (307, "1")
+    with upstream, upstream.remove_background(io.BytesIO(b"jpeg"), "a.jpg", {}) as response:
+        assert (response.status, response.header("X-Credits-Charged")) == (307, "1")
     assert len(seen) == 1
 
 
@@ -231,9 +231,9 @@ def test_an_echo_beside_an_error_is_left_out_however_long_it_is() -> None:
     body = {"dataReceived": echo, "error": {"status": 400, "code": 1006, "message": "No"}}
     with (
         client(lambda _: httpx.Response(400, json=body)) as upstream,
-        upstream.remove_background(io.BytesIO(), "x", {}) as came,
+        upstream.remove_background(io.BytesIO(), "x", {}) as response,
     ):
-        error = came.error()
+        error = response.error()
     assert (error.status, error.code, error.message) == (400, 1006, "No")
     assert "secret" not in repr(vars(error)) + str(error)
 

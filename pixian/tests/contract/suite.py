@@ -119,8 +119,8 @@ def test_1_the_first_version_refuses_in_the_same_envelope(service: Service, smal
         ({"data": {"maxPixels": "99"}, "files": {"image": small}}, (400, 1019)),
         ({"data": {"test": "true"}}, (400, 1005)),
     ]
-    for given, expected in refused:
-        answer = service.http.post(V1, auth=auth, **given)
+    for request, expected in refused:
+        answer = service.http.post(V1, auth=auth, **request)
         assert error_of(answer) == expected
         assert "Deprecation" in answer.headers
     assert error_of(service.http.post(V1, files={"image": small})) == (401, 1001)
@@ -492,9 +492,9 @@ def test_3_a_result_has_a_safe_name(service: Service, small: bytes) -> None:
         answer = service.raw(files=files, data={"test": "true", "output.format": "jpeg"})
         assert answer.status_code == 200
         assert "Set-Cookie" not in answer.headers
-        told = answer.headers["Content-Disposition"]
-        assert told.isascii()
-        assert expected is None or told == expected
+        disposition = answer.headers["Content-Disposition"]
+        assert disposition.isascii()
+        assert expected is None or disposition == expected
     body = form(TEST, (image_part(r'filename="C:\Users\bob\me.png"'), small))
     answer = service.raw(content=body, headers=MULTIPART)
     assert answer.headers["Content-Disposition"] == 'attachment; filename="me-cutout.png"'

@@ -124,11 +124,11 @@ def test_the_foreground_is_told_where_it_lies(target: tuple[int, int]) -> None:
 
     solid = made.pixels.copy()
     solid[solid[..., 3] < 128] = 0
-    seen, told = foreground_box(solid), made.foreground
+    seen, placed = foreground_box(solid), made.foreground
     assert seen is not None
-    assert told is not None
-    assert abs(seen.left - told.left) <= 1 >= abs(seen.right - told.right)
-    assert abs(seen.top - told.top) <= 1 >= abs(seen.bottom - told.bottom)
+    assert placed is not None
+    assert abs(seen.left - placed.left) <= 1 >= abs(seen.right - placed.right)
+    assert abs(seen.top - placed.top) <= 1 >= abs(seen.bottom - placed.bottom)
 
 
 class TestScaling:

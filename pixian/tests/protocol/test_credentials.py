@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pixian.protocol.credentials import Credentials, kept_secret
+from pixian.protocol.credentials import Credentials, load_or_create_secret
 
 
 def test_generated_ones_have_the_contracts_shape() -> None:
@@ -35,7 +35,7 @@ def test_a_secret_is_made_once_however_many_ask(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "secret"
     made = iter(range(100))
     with ThreadPoolExecutor(8) as pool:
-        seen = set(pool.map(lambda _: kept_secret(path, lambda: f"secret {next(made)}"), range(32)))
+        seen = set(pool.map(lambda _: load_or_create_secret(path, lambda: f"secret {next(made)}"), range(32)))
     assert len(seen) == 1
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [file.name for file in path.parent.iterdir()] == ["secret"]

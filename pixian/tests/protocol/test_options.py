@@ -162,11 +162,11 @@ def test_the_format_follows_the_colour(
 
 @given(every_option())
 def test_a_delta_keeps_the_frame_and_the_rest_keeps_all(options: Options) -> None:
-    heeded = options.heeded()
+    effective = options.effective()
     if options.format is not Format.DELTA_PNG:
-        assert heeded == options
+        assert effective == options
     else:
-        assert set(heeded.form()) <= {
+        assert set(effective.form()) <= {
             "output.format",
             "max_pixels",
             "test",
@@ -197,9 +197,9 @@ def test_a_decimal_is_written_without_an_exponent() -> None:
     ],
 )
 def test_fields_are_kept_as_they_were_understood(sent: dict[str, str], kept: dict[str, str]) -> None:
-    assert Options.understood(sent) == kept
+    assert Options.normalize(sent) == kept
     assert Options.parse(kept) == Options.parse(sent)
-    assert Options.understood(kept) == kept
+    assert Options.normalize(kept) == kept
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pixian.imaging.convert import Pixels
 from pixian.imaging.encode import png
 from pixian.removebg import response as module
 from pixian.removebg.options import SIZES, Channels, Format, RemovebgOptions
-from pixian.removebg.response import Made, finish
+from pixian.removebg.response import DropInResponse, build_response
 from pixian.tests.imaging.test_compose import SRGB, SWAPPED, cut_outs
 
 RED, BLUE, NOTHING = (255, 0, 0, 255), (0, 0, 255, 128), (0, 0, 0, 0)
@@ -41,20 +41,20 @@ def stored(pixels: Pixels, profile: bytes | None = None) -> bytes:
 
 def made(
     pixels: Pixels | None = None,
-    told: dict[str, str] | None = None,
+    upstream_headers: dict[str, str] | None = None,
     uploaded: tuple[int, int] = SIZE,
     profile: bytes | None = None,
-    **wanted: Any,
-) -> Made:
+    **options: Any,
+) -> DropInResponse:
     content = stored(cut_out() if pixels is None else pixels, profile)
-    return finish(RemovebgOptions(**wanted), io.BytesIO(content), told or {}, uploaded)
+    return build_response(RemovebgOptions(**options), io.BytesIO(content), upstream_headers or {}, uploaded)
 
 
-def opened(answer: Made) -> Image.Image:
+def opened(answer: DropInResponse) -> Image.Image:
     return Image.open(io.BytesIO(answer.body))
 
 
-def parts(answer: Made) -> dict[str, Image.Image]:
+def parts(answer: DropInResponse) -> dict[str, Image.Image]:
     with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
         return {name: Image.open(io.BytesIO(archive.read(name))) for name in archive.namelist()}
 
@@ -75,7 +75,7 @@ def test_the_upstreams_png_goes_out_as_it_came() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "opaque", "kind"),
+    ("options", "opaque", "kind"),
     [
         ({}, False, "PNG"),
         ({}, True, "JPEG"),
@@ -92,12 +92,12 @@ def test_the_upstreams_png_goes_out_as_it_came() -> None:
     ],
 )
 def test_auto_is_a_png_where_something_is_transparent(
-    wanted: dict[str, Any], opaque: bool, kind: str
+    options: dict[str, Any], opaque: bool, kind: str
 ) -> None:
     pixels = cut_out()
     if opaque:
         pixels[..., 3] = 255
-    answer = made(pixels, **wanted)
+    answer = made(pixels, **options)
     assert opened(answer).format == kind
     assert answer.headers["Content-Type"] == f"image/{kind.lower()}"
 
@@ -206,7 +206,7 @@ def test_a_shrunk_result_tells_how_large_it_could_be(
 
 
 @pytest.mark.parametrize(
-    ("charged", "told"),
+    ("charged", "expected"),
     [
         ("1.000000", "1"),
         ("0.250000", "0.25"),
@@ -221,22 +221,22 @@ def test_a_shrunk_result_tells_how_large_it_could_be(
         ("a lot", "a lot"),
     ],
 )
-def test_charges_are_told_in_as_few_digits_as_possible(charged: str, told: str) -> None:
-    headers = made(told={"X-Credits-Charged": charged, "X-Input-Size": "1 1"}).headers
-    assert headers["X-Credits-Charged"] == told
+def test_charges_have_no_trailing_zeros(charged: str, expected: str) -> None:
+    headers = made(upstream_headers={"X-Credits-Charged": charged, "X-Input-Size": "1 1"}).headers
+    assert headers["X-Credits-Charged"] == expected
     assert "X-Input-Size" not in headers
     assert "X-Credits-Calculated" not in headers
 
 
 def test_a_test_tells_what_it_would_cost() -> None:
-    told = {"X-Credits-Charged": "0.000000", "X-Credits-Calculated": "0.384000"}
-    headers = made(told=told).headers
+    upstream_headers = {"X-Credits-Charged": "0.000000", "X-Credits-Calculated": "0.384000"}
+    headers = made(upstream_headers=upstream_headers).headers
     assert (headers["X-Credits-Charged"], headers["X-Credits-Calculated"]) == ("0", "0.384")
 
 
-@pytest.mark.parametrize("wanted", [{"background_color": HALF_WHITE}, {"format": Format.JPG}])
-def test_the_profile_stays(wanted: dict[str, Any]) -> None:
-    assert opened(made(profile=SRGB, **wanted)).info["icc_profile"] == SRGB
+@pytest.mark.parametrize("options", [{"background_color": HALF_WHITE}, {"format": Format.JPG}])
+def test_the_profile_stays(options: dict[str, Any]) -> None:
+    assert opened(made(profile=SRGB, **options)).info["icc_profile"] == SRGB
 
 
 def test_a_colour_is_converted_to_the_pictures_space() -> None:
@@ -250,7 +250,7 @@ def test_a_colour_is_converted_to_the_pictures_space() -> None:
 def test_an_upstream_may_write_its_png_in_any_mode(mode: str) -> None:
     file = io.BytesIO()
     Image.new("L", SIZE, 77).convert(mode).save(file, "PNG")
-    answer = finish(RemovebgOptions(), file, {}, SIZE)
+    answer = build_response(RemovebgOptions(), file, {}, SIZE)
     assert opened(answer).format == "JPEG"
     assert opened(answer).convert("RGB").getpixel((0, 0)) == (77, 77, 77)
 
@@ -265,8 +265,8 @@ def test_an_upstream_may_write_its_png_in_any_mode(mode: str) -> None:
 def test_the_same_is_made_each_time(
     pixels: Pixels, kind: Format, channels: Channels, color: Any, as_json: bool
 ) -> None:
-    wanted = {"format": kind, "channels": channels, "background_color": color, "as_json": as_json}
-    assert made(pixels, **wanted) == made(pixels, **wanted)
+    options = {"format": kind, "channels": channels, "background_color": color, "as_json": as_json}
+    assert made(pixels, **options) == made(pixels, **options)
 
 
 def test_the_clock_is_what_would_make_two_archives_differ(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,18 +9,18 @@ from pixian.protocol.errors import Code, SlowDown
 from pixian.server.concurrency_limit import RETRY_AFTER_SECONDS, ConcurrencyLimit
 
 
-def enter(door: ConcurrencyLimit, stack: ExitStack, whose: str | None, wait: float = 0) -> bool:
+def enter(limit: ConcurrencyLimit, stack: ExitStack, whose: str | None, wait: float = 0) -> bool:
     try:
-        stack.enter_context(door.passed(whose, wait))
+        stack.enter_context(limit.passed(whose, wait))
     except SlowDown:
         return False
     return True
 
 
-def fill(door: ConcurrencyLimit, stack: ExitStack, whose: str | None) -> int:
+def fill(limit: ConcurrencyLimit, stack: ExitStack, whose: str | None) -> int:
     """How many places this caller gets."""
     got = 0
-    while enter(door, stack, whose):
+    while enter(limit, stack, whose):
         got += 1
     return got
 
@@ -34,16 +34,16 @@ def test_one_alone_leaves_places_to_others(places: int, share: int, alone: int) 
 
 
 def test_the_last_place_is_for_somebody_who_has_none() -> None:
-    door = ConcurrencyLimit(24)
+    limit = ConcurrencyLimit(24)
     with ExitStack() as stack:
-        assert [fill(door, stack, whose) for whose in ("alice", "bob", "charlie", "dora")] == [20, 3, 1, 0]
+        assert [fill(limit, stack, whose) for whose in ("alice", "bob", "charlie", "dora")] == [20, 3, 1, 0]
 
 
 def test_one_too_many_is_told_so() -> None:
-    door = ConcurrencyLimit(2)
-    with door.passed("alice"), pytest.raises(SlowDown) as told, door.passed("alice"):
+    limit = ConcurrencyLimit(2)
+    with limit.passed("alice"), pytest.raises(SlowDown) as caught, limit.passed("alice"):
         pass
-    error = told.value
+    error = caught.value
     assert (error.status, error.code, error.retry_after) == (429, Code.SLOW_DOWN, RETRY_AFTER_SECONDS)
 
 
@@ -54,21 +54,21 @@ def test_nobody_in_particular_may_have_all() -> None:
 
 
 def test_places_come_back() -> None:
-    door = ConcurrencyLimit(24)
+    limit = ConcurrencyLimit(24)
     for _ in range(3):
         with ExitStack() as stack:
-            assert fill(door, stack, "alice") == 20
-    with ExitStack() as stack, pytest.raises(ZeroDivisionError), door.passed("bob"):
+            assert fill(limit, stack, "alice") == 20
+    with ExitStack() as stack, pytest.raises(ZeroDivisionError), limit.passed("bob"):
         raise ZeroDivisionError
     with ExitStack() as stack:
-        assert fill(door, stack, None) == 24
+        assert fill(limit, stack, None) == 24
 
 
 def test_one_who_waits_gets_the_place_that_comes_free() -> None:
-    door, entered, leave = ConcurrencyLimit(1), Event(), Event()
+    limit, entered, leave = ConcurrencyLimit(1), Event(), Event()
 
     def hold() -> None:
-        with door.passed("alice"):
+        with limit.passed("alice"):
             entered.set()
             leave.wait(10)
 
@@ -76,7 +76,7 @@ def test_one_who_waits_gets_the_place_that_comes_free() -> None:
     holder.start()
     entered.wait(10)
     with ExitStack() as stack:
-        assert not enter(door, stack, "bob", wait=0.05)
+        assert not enter(limit, stack, "bob", wait=0.05)
         leave.set()
-        assert enter(door, stack, "bob", wait=10)
+        assert enter(limit, stack, "bob", wait=10)
     holder.join()

@@ -43,9 +43,9 @@ def application(environ, start_response):
             start_response("200 OK", [("Content-Length", "30000000")])
             return [b"x" * 30_000_000]
     body = environ["wsgi.input"].read()
-    told = "{{}} {{}} {{}}".format(environ["REQUEST_METHOD"], environ["SCRIPT_NAME"], len(body)).encode()
-    start_response("200 OK", [("Content-Length", str(len(told)))])
-    return [told]
+    summary = "{{}} {{}} {{}}".format(environ["REQUEST_METHOD"], environ["SCRIPT_NAME"], len(body)).encode()
+    start_response("200 OK", [("Content-Length", str(len(summary)))])
+    return [summary]
 """
 
 
@@ -142,8 +142,10 @@ def test_whoever_asks_whether_to_continue_is_told_once(port: int) -> None:
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"abc")
         assert all_of(connection).endswith(b"POST  3")
-    told = talk(port, head("/", expects, method="GET") * 50 + head("/", "Connection: close", method="GET"))
-    assert (told.count(b"100 Continue"), told.count(b"200 OK")) == (0, 51)
+    received = talk(
+        port, head("/", expects, method="GET") * 50 + head("/", "Connection: close", method="GET")
+    )
+    assert (received.count(b"100 Continue"), received.count(b"200 OK")) == (0, 51)
     assert talk(port, head("/", expects, "Content-Length: 6000000")).startswith(b"HTTP/1.1 413 ")
 
 
@@ -159,7 +161,7 @@ def test_whoever_asks_whether_to_continue_is_told_once(port: int) -> None:
     ids=["silent", "headers", "body", "chunks", "kept alive"],
 )
 def test_nothing_stays_open_beyond_its_deadline(port: int, opening: bytes, drop: bytes) -> None:
-    began, told = time.monotonic(), b""
+    began, received = time.monotonic(), b""
     with closing(reach(port)) as connection:
         connection.sendall(opening)
         connection.settimeout(0.1)
@@ -168,13 +170,13 @@ def test_nothing_stays_open_beyond_its_deadline(port: int, opening: bytes, drop:
                 connection.sendall(drop)
                 if not (part := connection.recv(1000)):
                     break
-                told += part
+                received += part
             except TimeoutError:
                 continue
             except OSError:
                 break
     assert PATIENCE_SECONDS - 0.1 < time.monotonic() - began < PATIENCE_SECONDS + 3
-    assert (b"408 Request Timeout" in told) == bool(drop)
+    assert (b"408 Request Timeout" in received) == bool(drop)
 
 
 def test_a_slow_reader_is_let_go(port: int) -> None:
