@@ -36,7 +36,8 @@ def gunicorn(settings_of_engine: dict[str, str]) -> Iterator[httpx.BaseTransport
     path = Path(settings_of_engine["DATA_DIR"]) / "engine.sock"
     with engine_process(os.environ | settings_of_engine):
         wait_until_ready(path)
-        yield httpx.HTTPTransport(uds=str(path))
+        with httpx.HTTPTransport(uds=str(path)) as transport:
+            yield transport
 
 
 @pytest.fixture
