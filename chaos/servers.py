@@ -92,11 +92,11 @@ class Server:
         if not _until(lambda: not any(map(_lives, children))):
             raise TimeoutError(f"{self.command[0]} was outlived by its children: {self.log()}")
 
-    def stop(self) -> None:
-        """The quickest way that lets it clean up; its data is thrown away anyhow."""
+    def stop(self, *, cleanly: bool = False) -> None:
+        """Stop it the quickest way that lets it clean up; its data is thrown away unless ``cleanly``."""
         if self.process is None or self._has_ended():
             return
-        self.process.send_signal(self.ending)
+        self.process.send_signal(signal.SIGINT if cleanly else self.ending)
         try:
             self.process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -174,11 +174,19 @@ def create_database(server: str, name: str) -> str:
 
 
 @contextmanager
-def postgres(settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
-    """A new and empty PostgreSQL, with these settings on top of its own; raises NotStartedError."""
+def postgres(
+    settings: Mapping[str, str] | None = None, *, template: Path | None = None
+) -> Iterator[Postgres]:
+    """Run a new and empty PostgreSQL, with these settings on top of its own; raises NotStartedError.
+
+    template: a folder of data to begin with, if it exists.
+    """
     program, account = postgres_program("postgres"), _postgres_account()
     with _folder(account) as folder:
-        _init(folder / "data", account)
+        if template and template.exists():
+            subprocess.run(["cp", "-a", template, folder / "data"], check=True)  # noqa: S603, S607
+        else:
+            _init(folder / "data", account)
         port = free_port()
         command = [program, "-D", str(folder / "data"), "-p", str(port)]
         for name, value in (POSTGRES_SETTINGS | dict(settings or {})).items():
