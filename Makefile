@@ -75,7 +75,7 @@ bench: .venv/.dev servers
 
 # The long forms of the experiments: hours. SEED replays one.
 soak: .venv/.dev servers
-	@$(BIN)/python -m chaos.soak $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m chaos soak $(if $(SEED),--seed $(SEED))
 
 # Collects the pages' words into the catalogues (needs Debian's gettext) and compiles them. What is still
 # to be translated is said by `make check`.

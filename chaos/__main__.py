@@ -1,4 +1,4 @@
-"""``python -m chaos EXPERIMENT [--seed N]``: make what could go wrong go wrong, and see what the product does.
+"""``python -m chaos EXPERIMENT [--seed N]``: make what could go wrong go wrong, and check the promises.
 
 Each experiment ends with its control, a planted bug that it must notice, and prints one line of figures. Exit
 status 1 if a promise was broken, or the control went unnoticed. ``soak`` runs all long forms, for hours.

@@ -37,8 +37,10 @@ OK, UNAVAILABLE = 200, 503
 
 @dataclass
 class Load:
-    """told: how often each status came; 0 for a call that was cut off. taken: connections at each look.
-    refused: looks that found no connection left. kept, left: connections and jobs a lease after the load.
+    """What programs were told, and how many connections were taken.
+
+    told: how often each status came; 0 for a call that was cut off. taken: connections at each look. refused:
+    looks that found no connection left. kept, left: connections and jobs a lease after the load.
     """
 
     told: Counter[int] = field(default_factory=Counter)

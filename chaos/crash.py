@@ -2,8 +2,8 @@
 
 One call passes some sixty points: before, within and after each commit and each I/O. For each upstream answer
 a worker is killed at each of them, others finish what it left behind, and the checker must find nothing.
-Chains kill the next worker too, at a random point, up to three times. With ``--freeze`` workers freeze instead:
-others take their jobs, and then they go on.
+Chains kill the next worker too, at a random point, up to three times. With ``--freeze`` workers freeze
+instead: others take their jobs, and then they go on.
 
 A doomed worker sees one job only, so that several can die at once. What they leave behind is taken up by
 workers without failpoints, once all leases have been made to end instead of being waited for.

@@ -64,7 +64,7 @@ CONTROL_TRIES = {"sqlite": 4, "postgresql": 5}
 
 
 class Notes:
-    """Lines of JSON in a file that the database can't take along, each synced before anything else happens."""
+    """Lines of JSON in a file, which the database can't take along; each is synced at once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -25,8 +25,10 @@ TEMPLATES = "CHAOS_TEMPLATES"
 
 @dataclass(frozen=True)
 class Environment:
-    """folder: all files of the experiment; ``data`` in it is the product's DATA_DIR. postgres: None if the
-    database is SQLite. redis: None unless asked for. settings: the product's environment variables.
+    """What an experiment runs in.
+
+    folder: all its files; ``data`` in it is the product's DATA_DIR. postgres: None if the database is SQLite.
+    redis: None unless asked for. settings: the product's environment variables.
     """
 
     folder: Path

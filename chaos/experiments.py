@@ -167,14 +167,12 @@ EXPERIMENTS = {
 
 @dataclass
 class Outcome:
-    """What an experiment found. failures: sentences. controls: what each control did; all must have done
-    something. facts: figures to print.
+    """What an experiment found.
+
+    failures: sentences. controls: what was noticed of each; never 0. facts: figures to print.
     """
 
     failures: list[str]
-    controls: dict[str, int]
-    facts: dict[str, object] = field(default_factory=dict)
+    controls: Mapping[str, int]
+    facts: Mapping[str, object] = field(default_factory=dict)
     title: str = ""
-
-    def __post_init__(self) -> None:
-        self.failures = list(self.failures)

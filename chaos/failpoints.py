@@ -1,7 +1,7 @@
 """The points that a worker's thread passes during a call, and its death at one of them.
 
-The product runs as it is. Around each commit and each I/O, and amid each write, the call's thread says where it
-is; at the chosen point its process signals itself.
+The product runs as it is. Around each commit and each I/O, and amid each write, the call's thread says where
+it is; at the chosen point its process signals itself.
 """
 
 import os
@@ -33,8 +33,10 @@ WATCHED: tuple[tuple[Any, str, str], ...] = (
 
 @dataclass
 class Failpoints:
-    """point: the number, from 1, of the one at which the process sends itself the signal; None to pass them
-    all. trace: a file for their names.
+    """The points of one process.
+
+    point: the number, from 1, of the one at which it sends itself the signal; None to pass them all. trace: a
+    file for their names.
     """
 
     point: int | None = None

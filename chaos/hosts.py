@@ -30,8 +30,9 @@ CLONE_NEWNET = 0x40000000
 
 
 def enter(arguments: Sequence[str]) -> bool:
-    """Start this program anew on the first host; return True once it is there, and False if this system
-    doesn't let this user have namespaces.
+    """Start this program anew on the first host; return True once it is there.
+
+    Returns False if this system doesn't let this user have namespaces.
     """
     if os.environ.get(ENTERED):
         return True

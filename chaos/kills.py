@@ -1,9 +1,9 @@
 """E2, a crash anywhere.
 
-Some workers, more jobs than they can do, an upstream that answers in every way it can, and every now and then
-``kill -9`` for one of the processes, which is replaced at once. When so many have died, the rest work off what
-is left, and the checker must find nothing. ``--gateway`` kills the web process too, amid the calls of programs
-that ask again; ``--celery`` kills real Celery workers, on two hosts if possible, their beat and their broker.
+Some workers, more jobs than they can do, an upstream that answers in every way it can, and every now and
+then ``kill -9`` for a process, which is replaced at once. When so many have died, the rest work off what is
+left, and the checker must find nothing. ``--gateway`` kills the web process too, amid the calls of programs
+that ask again; ``--celery`` kills Celery workers, on two hosts if possible, their beat and their broker.
 
 The control takes a call whose worker died for one that was never made, and makes it again. At the gateway it
 forgets Idempotency-Keys.
@@ -105,7 +105,7 @@ def kill_gateway(
     system: System, options: argparse.Namespace, number: int, plant: Callable[[], None] | None = None
 ) -> list[Told]:
     """Kill our own workers, and a web process amid programs' calls; return what those were told."""
-    starts = [*workers(system, options, None), partial(system.web, prepare=plant)]
+    starts: list[Start] = [*workers(system, options, None), partial(system.web, prepare=plant)]
     kills = Kills(system, options.seed, options.scale, starts)
     programs = Programs(system, f"{options.seed}-{number}")
     kills.run(number)

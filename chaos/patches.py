@@ -79,7 +79,7 @@ def end_with(job: int) -> None:
         return due()
 
     claims.any_claimable = due_or_over
-    Heartbeat._renew = lambda _self: True  # type: ignore[method-assign]
+    Heartbeat._renew = lambda self: True  # type: ignore[method-assign] # noqa: ARG005
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def book_first() -> None:
         execute.book_result(job, attempt, name, files.sha256(body), body.tell())
         files.put(name, body)
 
-    execute.store_result = book_and_store
+    execute.store_result = book_and_store  # type: ignore[assignment]
 
 
 def resend_lost_calls() -> None:
@@ -198,9 +198,11 @@ def forget_idempotency_keys() -> None:
 
 def resend_unanswered_calls() -> None:
     """E4: take an unanswered call for one that wasn't processed."""
-    outcomes.handle_lost_response = lambda job, attempt, _upstream: outcomes.postpone(
-        job, attempt, Job.Reason.UNREACHABLE, 0
-    )
+
+    def resend(job: Job, attempt: Attempt, upstream: Upstream) -> None:  # noqa: ARG001 - as the real one
+        outcomes.postpone(job, attempt, Job.Reason.UNREACHABLE, 0)
+
+    outcomes.handle_lost_response = resend
 
 
 def without_heartbeat() -> None:
@@ -231,7 +233,7 @@ def without_fence() -> None:
 
 def without_shares() -> None:
     """E25: give the gateway's places to whoever comes first."""
-    requests.fetcher_of = lambda _key: requests.fetcher()
+    requests.fetcher_of = lambda key: requests.fetcher()  # noqa: ARG005 - named as the real one's
     ConcurrencyLimit._has_room_for = lambda self, whose: self._places > self._inside.total()  # type: ignore[method-assign] # noqa: ARG005
 
 

@@ -103,7 +103,7 @@ def measured(name: str, *, control: bool) -> Measured:
 
 
 def timed(url: str, content: bytes) -> tuple[int, float]:
-    """The status, 0 if none came, and the seconds until then."""
+    """Return the status, 0 if none came, and the seconds until then."""
     started = time.monotonic()
     try:
         auth = (KNOWN.api_id, KNOWN.api_secret)
@@ -131,8 +131,10 @@ def serve(port: int, control: bool) -> None:  # noqa: FBT001 - multiprocessing p
         config = Config(Path(folder), ROOT / "models", "fast", KNOWN.api_id, KNOWN.api_secret)
         application = create_application(config)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        pillow = {"open_picture": as_pillow_does, "decode": lambda image: image.load()} if control else {}
-        with patch.multiple("engine.pipeline.cutout", **pillow) if pillow else nullcontext():
+        pillow = patch.multiple(
+            "engine.pipeline.cutout", open_picture=as_pillow_does, decode=lambda image: image.load()
+        )
+        with pillow if control else nullcontext():
             make_server("127.0.0.1", port, application, threaded=True).serve_forever()
 
 

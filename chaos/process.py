@@ -18,7 +18,7 @@ POLL_SECONDS = 0.01
 
 @dataclass
 class Process:
-    """A child in a process group of its own. code: its exit code, minus a signal's number; None until known."""
+    """A child in a process group of its own. code: its exit code, or a negative signal; None until known."""
 
     pid: int
     code: int | None = None

@@ -1,7 +1,7 @@
 """Programs that call the gateway and ask again until they are told, each under one Idempotency-Key.
 
-So one picture must be one charge at most, and a whole picture that was told must be the one that is stored and
-booked. (It may be several jobs: one that ended without a call is forgotten, so that it can be repeated.)
+So one picture must be one charge at most, and a whole picture that was told must be the one that is stored
+and booked. (It may be several jobs: one that ended without a call is forgotten, so that it can be repeated.)
 """
 
 import hashlib

@@ -37,8 +37,10 @@ CHUNKED = "Transfer-Encoding: chunked\r\n"
 
 @dataclass(frozen=True)
 class Drip:
-    """opening: sent at once. drop: sent again and again; if it is b"", a byte is read in its place. work:
-    seconds that the server itself takes for a crowd of these.
+    """A kind of connection.
+
+    opening: sent at once. drop: sent again and again; if it is b"", a byte is read instead. work: seconds
+    that the server itself takes for a crowd of these.
     """
 
     name: str
@@ -49,7 +51,7 @@ class Drip:
 
 @dataclass
 class Crowd:
-    """longest_open: seconds, of any connection. opened: how often the server closed one and it was reopened."""
+    """Connections of a kind. longest_open: seconds, of any. opened: how often, as the server closes them."""
 
     port: int
     drip: Drip
@@ -98,8 +100,10 @@ class Crowd:
 
 @dataclass
 class Seen:
-    """What a program sees meanwhile. within: seconds that a response may take. slowest: the longest took so
-    many. late: responses that took too long, never came, or refused; told: the last of them.
+    """What a program sees meanwhile.
+
+    within: seconds that a response may take. slowest: the longest took so many. late: responses that took
+    too long, never came, or refused; told: the last of them.
     """
 
     within: float

@@ -15,11 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 from uuid import UUID, uuid4
 
 import httpx
+from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
@@ -140,13 +142,14 @@ class System:
         return self.fork(work)
 
     def web(self, *arguments: str, prepare: Callable[[], None] | None = None) -> Process:
-        """Fork the web process as the Procfile starts it."""
+        """Fork the web process as the Procfile starts it, its pages imported here once."""
+        import_module(settings.ROOT_URLCONF)
 
         def work() -> None:
             if prepare:
                 prepare()
             sys.argv = ["gunicorn", "-c", str(ROOT / "pixian_web/gunicorn.py"), *arguments, "pixian_web.wsgi"]
-            wsgiapp.run()  # type: ignore[no-untyped-call]
+            wsgiapp.run()
 
         return self.fork(work)
 

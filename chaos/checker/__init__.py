@@ -52,11 +52,11 @@ def match_calls(log: Log) -> tuple[dict[Attempt, list[Call]], list[Call]]:
     for attempt in Attempt.objects.select_related("job").order_by("-prepared_at"):
         matched[attempt] = []
         of_picture[attempt.job.source_sha256].append(attempt)
-    strays = []
+    strays: list[Call] = []
     for call in sorted(log.calls, key=lambda call: call.at):
         earlier = (a for a in of_picture[call.sha256 or ""] if a.prepared_at.timestamp() <= call.at)
-        attempt = next(earlier, None)
-        (matched[attempt] if attempt else strays).append(call)
+        latest = next(earlier, None)
+        (matched[latest] if latest else strays).append(call)
     return matched, strays
 
 
@@ -83,7 +83,7 @@ def _expected_sha256(source_sha256: str) -> str:
 
 
 def _check_calls(log: Log) -> Iterator[str]:
-    """Check that calls were declared, and repeated only if the upstream said that it hadn't looked at them."""
+    """Check that calls were declared, and repeated only if the upstream hadn't looked at them."""
     matched, strays = match_calls(log)
     headers: defaultdict[int, list[str | None]] = defaultdict(list)
     for charge in log.charges:

@@ -22,6 +22,7 @@ from jobs.models import Attempt
 TOLERANCE_SECONDS = 5.0
 """Between the upstream's clock and ours, if a charge falls into no attempt's time."""
 
+MAX_TIME = datetime.max.replace(tzinfo=UTC)
 COLUMNS = (
     *("job_id", "number", "job__source_sha256", "state", "sent_at", "answered_at", "status"),
     *("charged_microcredits", "booked"),
@@ -31,8 +32,10 @@ SAME_AMOUNT: Callable[[Any], Hashable] = attrgetter("sha256", "microcredits")
 
 
 class Booking(NamedTuple):
-    """An attempt. began, ended: Unix times between which it may have been charged. microcredits: what was
-    booked; None if it is in doubt or still open.
+    """An attempt.
+
+    began, ended: Unix times between which it may have been charged. microcredits: what was booked; None if it
+    is in doubt or still open.
     """
 
     name: str
@@ -83,11 +86,13 @@ class Difference(NamedTuple):
 
 
 def bookings() -> Iterator[Booking]:
-    """Yield all attempts whose calls may have left the house."""
-    rows = judged(Attempt.objects.filter(sent_at__isnull=False)).values_list(*COLUMNS)
+    """Yield all attempts whose calls may have left the house. One ends before a job's next is sent."""
+    rows = judged(Attempt.objects.filter(sent_at__isnull=False)).order_by("-pk").values_list(*COLUMNS)
+    next_sent: dict[int, datetime] = {}
     for job, number, sha256, state, sent, answered, status, charged, booked in rows.iterator():
         unknown = {Attempt.State.SENT: None, Attempt.State.IN_DOUBT: None, Attempt.State.ANSWERED: charged}
-        until, in_doubt = ended(sent, answered, status), state == Attempt.State.IN_DOUBT
+        until = min(ended(sent, answered, status), next_sent.get(job, MAX_TIME))
+        next_sent[job], in_doubt = sent, state == Attempt.State.IN_DOUBT
         amount = unknown.get(state, booked)
         yield Booking(f"{job}/{number}", sha256, sent.timestamp(), until.timestamp(), amount, in_doubt)
 
@@ -154,5 +159,7 @@ def _sweep(
             heappush(under_way, (span.ended + slack, place))
         while under_way and under_way[0][0] < charge.at:
             heappop(under_way)
-        place = (heappop(under_way) if once else under_way[0])[1] if under_way else None
-        yield charge, None if place is None else spans[place]
+        if under_way:
+            yield charge, spans[(heappop(under_way) if once else under_way[0])[1]]
+        else:
+            yield charge, None

@@ -36,7 +36,7 @@ class Played:
         return self._last_line.partition(" · ")[0]
 
     def __getitem__(self, fact: str) -> int:
-        """A figure of the last line."""
+        """Return a figure of the last line."""
         found = re.search(rf" · {fact} (\d+)", self._last_line)
         assert found, self.output
         return int(found[1])

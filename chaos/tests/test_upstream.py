@@ -56,7 +56,7 @@ def server(shared: Server) -> Iterator[Server]:
 
 @pytest.fixture
 def coffee(photo: Callable[[str], bytes]) -> Callable[[], bytes]:
-    """The photo, but no two have the same hash."""
+    """Return the photo; no two have the same hash."""
     return lambda: photo("coffee") + b"%d" % next(DIFFERENT)
 
 
@@ -80,13 +80,13 @@ def refused(answer: httpx.Response) -> tuple[int, int]:
 
 
 def balance(server: Server) -> str:
-    """The account's credits as they stand in the JSON."""
+    """Return the account's credits as they stand in the JSON."""
     text = HTTP.get(f"{server.url}/api/v2/account").text
     return text.partition('"credits": ')[2].rstrip("}")
 
 
 def seen(url: str, picture: bytes, patience: float = PATIENCE_SECONDS) -> tuple[str, str | None]:
-    """What our own client makes of a call, and the charge that it was told."""
+    """Return what our own client makes of a call, and the charge that it was told."""
     told = None
     call = client_of(url, patience).remove_background(io.BytesIO(picture), "a.jpg", {})
     try:

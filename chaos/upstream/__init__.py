@@ -1,8 +1,8 @@
 """The upstream that fails as ordered, and the second witness of every charge.
 
-``python -m chaos.upstream`` speaks the contract in a process of its own; ``in_thread`` does it in a test's. It
-writes each call and each charge to a journal, synced before a byte of the response leaves. ``--faults`` lists
-what it can do instead of answering: ``faults`` names them, ``wire`` listens, ``server`` takes calls and
+``python -m chaos.upstream`` speaks the contract in a process of its own; ``in_thread`` does it in a test's.
+It writes each call and each charge to a journal, synced before a byte of the response leaves. ``--faults``
+lists what it can do instead of answering: ``faults`` names them, ``wire`` listens, ``server`` takes calls and
 orders, ``journal`` writes, ``responses`` sends, ``running`` starts the whole from a test or an experiment.
 """
 

@@ -103,6 +103,9 @@ class Fault:
         return None if unseen else self.status
 
 
+_NAMED: dict[str, Any] = {"charges": True, "header": (CREDITS,)}
+
+
 def refusal(error: ApiError) -> Fault:
     """Return what the contract itself answers, as a fault named like ``400/1006``."""
     name = f"{error.status}/{error.code}"
@@ -111,7 +114,7 @@ def refusal(error: ApiError) -> Fault:
 
 def _served(about: str, **changes: Any) -> Fault:
     """Serve the result with 200, charge for it, and name the charge."""
-    return Fault(about, **{"body": Body.PICTURE, "charges": True, "header": (CREDITS,)} | changes)
+    return Fault(about, **_NAMED | {"body": Body.PICTURE} | changes)
 
 
 def _error(status: int, code: int, about: str, **changes: Any) -> Fault:
@@ -131,7 +134,6 @@ def _lost(about: str, then: Then, **changes: Any) -> Fault:
     return Fault(about, sends=Sends.NOTHING, then=then, **changes)
 
 
-_NAMED = {"charges": True, "header": (CREDITS,)}
 _TABLE = {
     "ok": _served("The result."),
     "free": _served("The result, and 0 charged.", factor=0),
@@ -176,9 +178,7 @@ _TABLE = {
     "too_many_bytes": _error(413, 1012, "The upload has too many bytes."),
     "too_many_pixels": _error(413, 1013, "The picture has too many pixels."),
     "refusal_charged": _error(400, 1006, "Refused, charged all the same, and a header says so.", **_NAMED),
-    "early_refusal": _error(
-        413, 1012, "Sent before the upload's end, which is reset.", early=True, then=Then.RESET
-    ),
+    "early_refusal": _error(413, 1012, "Sent before the upload's end.", early=True, then=Then.RESET),
     "redirected": _redirect(307, "https://elsewhere.invalid/", "To another host."),
     "moved": _redirect(308, "/api/v2/remove-background", "To the same host; following it is another call."),
     # The upstream asks the client to slow down.
@@ -241,18 +241,17 @@ def parse_fault(step: object) -> Fault:
 
     Raises ValueError for anything else.
     """
-    match step:
-        case str() if step in FAULTS:
-            return FAULTS[step]
-        case {"fault": str(name), **changes} if name in FAULTS:
-            for key, value in changes.items():
-                if key != "header" and not isinstance(value, CHANGES.get(key, ())):
-                    raise ValueError(f"{key} can't be changed to {value!r}")
-            if "header" in changes:
-                text = changes["header"]
-                changes["header"] = () if text is None else (str(text),)
-            return replace(FAULTS[name], **changes)
-    raise ValueError(f"{step!r} is no fault; --faults lists them")
+    changes: dict[str, Any] = dict(step) if isinstance(step, dict) else {"fault": step}
+    name = changes.pop("fault", None)
+    if not isinstance(name, str) or name not in FAULTS:
+        raise ValueError(f"{step!r} is no fault; --faults lists them")
+    for key, value in changes.items():
+        if key != "header" and not (key in CHANGES and isinstance(value, CHANGES[key])):
+            raise ValueError(f"{key} can't be changed to {value!r}")
+    if "header" in changes:
+        text = changes["header"]
+        changes["header"] = () if text is None else (str(text),)
+    return replace(FAULTS[name], **changes)
 
 
 def parse_header(text: str) -> Fault | None:

@@ -22,8 +22,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Call:
-    """A call that arrived. at: Unix time of its head. status: None if none was sent. sha256, bytes: of the
-    image part; None if it didn't arrive whole or wasn't awaited.
+    """A call that arrived.
+
+    at: Unix time of its head. status: None if none was sent. sha256, bytes: of the image part; None if it
+    didn't arrive whole or wasn't awaited.
     """
 
     n: int
@@ -79,8 +81,9 @@ class Log:
         return [call for call in self.calls if call.sha256 == sha256]
 
     def add(self, line: Line) -> None:
-        lines: list[Any] = {Call: self.calls, Charge: self.charges, Purchase: self.purchases}[type(line)]
-        lines.append(line)
+        lines: dict[type[Line], list[Any]]
+        lines = {Call: self.calls, Charge: self.charges, Purchase: self.purchases}
+        lines[type(line)].append(line)
 
 
 def read_log(path: Path) -> Log:

@@ -1,4 +1,4 @@
-"""The server that speaks the contract: what goes wrong with each call, what it costs, and the journal first."""
+"""The server that speaks the contract: each call goes wrong as chosen, and into the journal first."""
 
 import asyncio
 import hashlib
@@ -47,7 +47,9 @@ FILE_NAME = re.compile(rb";\s*filename\*?=", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Settings:
-    """delay: seconds before each response that takes work, not scaled. scale: multiplies the faults' times.
+    """The command line's options.
+
+    delay: seconds before each response that takes work, not scaled. scale: multiplies the faults' times.
     microcredits: a fixed price; None if pixels make it. result_bytes: a result's least size.
     """
 
@@ -205,6 +207,9 @@ class Upstream:
             return refusal(error), True
         except ValueError as error:
             return refusal(bad_parameter("X-Fault", str(error), "a fault")), True
+        return self.choose(n, asked)
+
+    def choose(self, n: int, asked: Fault | None) -> tuple[Fault, bool]:
         return self.choice.by_head(n, asked)
 
     def receive(self, head: Head, body: bytes) -> Upload:
@@ -321,7 +326,8 @@ class Control:
 
     async def _obey(self, order: str, body: bytes) -> tuple[int, object]:
         if order == "open":
-            return 200, await self._upstream.listener.open()
+            await self._upstream.listener.open()
+            return 200, None
         try:
             return 200, self._orders[order](json.loads(body or b"null"))
         except (KeyError, TypeError, ValueError) as error:

@@ -75,7 +75,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
 
 
 async def read_body(head: Head, wire: Wire) -> bytes:
-    """Read a request's body; raises IncompleteReadError if the client leaves, and Refused 413 for too much."""
+    """Read a request's body; raises IncompleteReadError if the client leaves, Refused 413 for too much."""
     if head.headers.get("expect", "").lower() == "100-continue":
         wire.writer.write(b"HTTP/1.1 100 Continue" + END_OF_HEAD)
     if "chunked" not in head.headers.get("transfer-encoding", "").lower():
@@ -110,15 +110,12 @@ class Listener:
     def __init__(self, bind: str, port: int, talk: Callable[[Wire], Awaitable[None]]) -> None:
         # Bound and never listening: while the listener is away, the kernel gives the port to nobody else.
         self._claim = _bind(bind, port)
+        self.url = "http://{}:{}".format(*self._claim.getsockname())
         self._talk = talk
         self._server: asyncio.Server | None = None
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.resets = 0
-
-    @property
-    def url(self) -> str:
-        return "http://{}:{}".format(*self._claim.getsockname())
 
     async def open(self) -> None:
         if self._timer:

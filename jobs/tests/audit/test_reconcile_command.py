@@ -18,12 +18,19 @@ from conftest import World
 from jobs.audit import review
 from jobs.models import Attempt, BalanceSnapshot, Job, Purchase
 from jobs.tests import upstream as wire
-from jobs.tests.account import charged_in_silence, paid_server
-from jobs.tests.upstream import Server, run
-
-__all__ = ["paid_server"]
+from jobs.tests.upstream import CREDENTIALS, Server, charged_in_silence, run
 
 BY = ("--by", "alice@example.org")
+
+
+@pytest.fixture
+def paid_server(server: Server, settings: Settings) -> Server:
+    """The upstream of the settings, for commands that connect by themselves, with a true balance."""
+    server.account_body = None
+    settings.PIXIAN_EMBEDDED = False
+    settings.PIXIAN_API_URL = server.url
+    settings.PIXIAN_API_ID, settings.PIXIAN_API_SECRET = CREDENTIALS.api_id, CREDENTIALS.api_secret
+    return server
 
 
 def reconcile(*arguments: str) -> tuple[int, str]:
@@ -143,7 +150,7 @@ def test_a_purchase_explains_what_came(world: World, paid_server: Server) -> Non
     reconcile()
     call(world, paid_server, wire.answer())
     let_time_pass()
-    paid_server.charged.append("-50")
+    paid_server.memory.balance_microcredits += 50 * CREDIT
     status, said = reconcile()
     assert status == 1
     assert "50 is there that nothing explains" in said
