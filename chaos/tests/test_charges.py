@@ -1,4 +1,4 @@
-"""The journal of charges against the bookings: what doesn't fit is named exactly, each once."""
+"""Charges are compared with bookings: what doesn't fit is named exactly, each once."""
 
 import random
 from collections.abc import Iterator
@@ -96,7 +96,7 @@ PLANTED = [(Kind.MISSING, "100"), (Kind.DOUBLED, "200"), (Kind.WRONG, "300"), (K
 
 
 def plant(seed: int, count: int, faults: bool = True) -> tuple[list[Booking], list[Charge]]:
-    """So many calls of half as many pictures, a hundred under way at a time, and E10's four faults."""
+    """Make so many calls of half as many pictures, a hundred at a time, with E10's four faults."""
     chance = random.Random(seed)
     bookings, charges = [], []
     for number in range(count):
@@ -135,7 +135,7 @@ def test_without_them_there_is_none() -> None:
     )
 )
 def test_true_books_are_never_faulted(calls: list[tuple[int, int, float, int, str]]) -> None:
-    """Any overlap of calls of the same picture: each was charged once, in its time, what was booked."""
+    """Calls of the same picture may overlap: each was charged once, in its time, what was booked."""
     bookings = [
         booking(str(number), begin, begin + lasts, amount, sha256)
         for number, (begin, lasts, _part, amount, sha256) in enumerate(calls)

@@ -1,4 +1,4 @@
-"""The checker can tell: a job that went well, and one thing at a time that doesn't fit."""
+"""The checker notices each thing that doesn't fit, and nothing if all went well."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[upstream.Server
 
 @pytest.fixture
 def log(world: World, server: upstream.Server) -> Log:
-    """Of the one call for the world's one job."""
+    """Return the journal of the one call for the world's one job."""
     job = world.job(small_png(20, 10))
     claimed = claims.claim("test")
     assert claimed

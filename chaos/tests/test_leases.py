@@ -11,6 +11,6 @@ def test_a_worker_that_was_frozen_changes_nothing_any_more(play: Play, database:
     leases = play("leases", "--database", database)
     assert leases["failures"] == 0, leases.output
     assert leases["frozen"] > 15
-    assert leases["doubted_without_heartbeat"] > 0, "nobody was hungry"
+    assert leases["doubted_without_heartbeat"] > 0, "no worker was hungry"
     assert leases["control"] > 0, "a second charge wasn't noticed"
     assert leases.code == 0

@@ -1,4 +1,4 @@
-"""The upstream itself: that it speaks the contract, fails as told, and its log is the truth."""
+"""The upstream speaks the contract, fails as ordered, and its journal is the truth."""
 
 import io
 import signal
@@ -33,7 +33,7 @@ AUTH = (KNOWN.api_id, KNOWN.api_secret)
 SCALE = 0.001
 PATIENCE_SECONDS = 10
 SHORT_SECONDS = 0.4
-"""For silence that is meant: nothing else is waited for so briefly, since the machine may be busy."""
+"""For silence that is meant; nothing else is awaited so briefly, since the machine may be busy."""
 
 PRICE = 240_000
 """Of the photo: 600 × 400."""
@@ -440,7 +440,7 @@ def test_a_price_may_be_fixed(tmp_path: Path, coffee: Callable[[], bytes]) -> No
 
 
 def test_the_charge_is_written_before_the_headers_leave(tmp_path: Path, coffee: Callable[[], bytes]) -> None:
-    """Nothing can be written after them: the process says no more than they, and is killed then."""
+    """Nothing can be written after them: the process sends no more, and is killed then."""
     picture = coffee()
     with upstream.running(tmp_path / "log", mix="silent_head=1") as server:
         client = client_of(server.url, PATIENCE_SECONDS)
@@ -452,7 +452,7 @@ def test_the_charge_is_written_before_the_headers_leave(tmp_path: Path, coffee: 
 
 
 def unwitnessed(told: list[tuple[str, str]], log: Log) -> list[tuple[str, str]]:
-    """Charges that a client was told, by picture and header, and that the log doesn't have."""
+    """Return charges that a client was told, by picture and header, and that the journal doesn't have."""
     written = {(charge.sha256, charge.header) for charge in log.charges}
     return [pair for pair in told if pair not in written]
 
@@ -544,7 +544,7 @@ def test_an_upload_that_breaks_off_is_a_call_without_a_charge(server: Server) ->
     assert server.log().charges == charges
 
 
-def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
+def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     child, _ = start("chaos.upstream", [f"--log={tmp_path / 'log'}"])
     assert child.stdin
     child.stdin.close()

@@ -111,6 +111,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, fsync: bool = True) -> None:
+        self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self._fsync = fsync
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # two writers would reuse each other's numbers

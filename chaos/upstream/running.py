@@ -80,18 +80,18 @@ class Server:
         self.order("by-sha256", {"sha256": sha256, "faults": wanted})
 
     def purchase(self, microcredits: int) -> None:
-        self.order("purchase", {"microcredits": microcredits})
+        self.order("purchase", microcredits)
 
     def refuse(self, seconds: float | None = None) -> None:
         """Refuse connections from now on, for so many seconds or until ``open``."""
-        self.order("refuse", {"seconds": seconds})
-
-    def open(self) -> None:
-        self.order("open")
+        self.order("refuse", seconds)
 
     def reset_connections(self, number: int) -> None:
         """Reset so many of the next connections when they are accepted."""
-        self.order("reset", {"connections": number})
+        self.order("reset", number)
+
+    def open(self) -> None:
+        self.order("open")
 
     def clear(self) -> None:
         """Forget all scripts and resets: back to the seed."""

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from chaos.upstream.faults import (
     OK,
@@ -23,7 +23,7 @@ from chaos.upstream.faults import (
     parse_script,
     refusal,
 )
-from chaos.upstream.journal import Call, Charge, Line, Purchase
+from chaos.upstream.journal import Call, Charge, Journal, Purchase
 from chaos.upstream.responses import SIZE, Work, charge_headers, compose, send
 from chaos.upstream.wire import Head, Listener, Wire, format_head, read_body, read_head
 from pixian.imaging.decode import open_picture
@@ -64,16 +64,6 @@ class Settings:
     microcredits_per_megapixel: int = CREDIT
     opening_microcredits: int = 1_000_000 * CREDIT
     result_bytes: int = 0
-
-
-class Witness(Protocol):
-    """What keeps calls and charges: a journal on disk, or memory."""
-
-    last_call: int
-    balance_microcredits: int
-
-    def write(self, line: Line) -> None: ...
-    def sync(self) -> None: ...
 
 
 @dataclass
@@ -123,7 +113,7 @@ class Upload:
 class Upstream:
     """The whole server. in_flight: calls at the moment; last: the number of the latest."""
 
-    def __init__(self, settings: Settings, journal: Witness) -> None:
+    def __init__(self, settings: Settings, journal: Journal) -> None:
         self.settings = settings
         self.journal = journal
         self.choice = Choice(settings.seed, settings.mix)
@@ -314,8 +304,8 @@ class Control:
             "by-sha256": self._by_sha256,
             "clear": self._clear,
             "purchase": self._purchase,
-            "refuse": lambda given: upstream.listener.close(given["seconds"]),
-            "reset": lambda given: setattr(upstream.listener, "resets", int(given["connections"])),
+            "refuse": upstream.listener.close,
+            "reset": lambda connections: setattr(upstream.listener, "resets", int(connections)),
         }
 
     async def _talk(self, wire: Wire) -> None:
@@ -353,6 +343,6 @@ class Control:
         else:
             self._upstream.choice.always[sha256] = parse_fault(wanted)
 
-    def _purchase(self, given: Any) -> None:
-        self._upstream.journal.write(Purchase(time.time(), int(given["microcredits"])))
+    def _purchase(self, microcredits: Any) -> None:
+        self._upstream.journal.write(Purchase(time.time(), int(microcredits)))
         self._upstream.journal.sync()

@@ -3,9 +3,12 @@
 import io
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.utils import timezone
@@ -13,7 +16,7 @@ from PIL import Image
 
 from chaos.upstream import KNOWN
 from chaos.upstream.faults import Body, Fault, Sends, Then
-from chaos.upstream.journal import Charge, Line
+from chaos.upstream.journal import Charge, Journal, read_log
 from chaos.upstream.running import in_thread
 from chaos.upstream.server import Settings, Upload
 from chaos.upstream.server import Upstream as Failing
@@ -49,33 +52,14 @@ def jpeg(colour: str) -> bytes:
 CUT_OUT = picture("green")
 
 
-class Memory:
-    """The charges of one test."""
-
-    last_call = 0
-
-    def __init__(self) -> None:
-        self.balance_microcredits = 0
-        self.charges: list[Charge] = []
-
-    def write(self, line: Line) -> None:
-        if isinstance(line, Charge):
-            self.charges.append(line)
-            self.balance_microcredits -= line.microcredits
-
-    def sync(self) -> None:
-        """Keep nothing beyond the test."""
-
-
 class Server(Failing):
     """``script`` holds the next answers; when it is empty, every call is answered ``otherwise``: succeeds.
 
     account_body: what account calls are answered; None for the balance that its charges leave.
     """
 
-    def __init__(self) -> None:
-        self.memory = Memory()
-        super().__init__(Settings(opening_microcredits=1000 * CREDIT), self.memory)
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(Settings(opening_microcredits=1000 * CREDIT), journal)
         self.script: deque[Step] = deque()
         self.otherwise: Step = answer()
         self.calls = 0
@@ -86,7 +70,7 @@ class Server(Failing):
 
     @property
     def charged(self) -> list[Charge]:
-        return self.memory.charges
+        return read_log(self.journal.path).charges
 
     @property
     def url(self) -> str:
@@ -113,7 +97,11 @@ class Server(Failing):
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    with in_thread(Server) as server:
+    with (
+        TemporaryDirectory() as folder,
+        closing(Journal(Path(folder) / "journal", fsync=False)) as journal,
+        in_thread(partial(Server, journal)) as server,
+    ):
         yield server
 
 

@@ -1,4 +1,4 @@
-"""A Redis of the tests' own, what lies in its queue, and an app that is pointed at it."""
+"""Run a Redis for tests, look into its queue, and point the Celery app at it."""
 
 import json
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ class Message:
 
 
 class Broker:
-    """``server`` may be killed and started again."""
+    """A Redis; its ``server`` can be killed and started again."""
 
     def __init__(self, server: Redis) -> None:
         self.server = server
         self.url = server.url
 
     def messages(self) -> list[Message]:
-        """Those that wait, the next one first."""
+        """Return the waiting messages, the next one first."""
         with Connection.from_url(self.url) as connection:
             raw = [json.loads(text) for text in connection.lrange(QUEUE, 0, -1)]
         return [_message(message["headers"]) for message in reversed(raw)]
@@ -47,7 +47,7 @@ def _message(headers: dict[str, str | None]) -> Message:
 
 @contextmanager
 def pointed_at(url: str) -> Iterator[None]:
-    """The app's connections go to this broker. They are kept for as long as the process otherwise."""
+    """Point the app's connections at this broker; otherwise they last as long as the process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(celery.app.conf, "broker_url", url)
         patch.setattr(celery.app.conf, "broker_write_url", url)
@@ -65,7 +65,7 @@ def _forget_connections() -> None:
 
 @contextmanager
 def running() -> Iterator[Broker]:
-    """Skips the test where Redis can't be started."""
+    """Run a Redis; skip the test if it can't be started."""
     try:
         with redis() as server, pointed_at(server.url):
             yield Broker(server)

@@ -150,7 +150,7 @@ def test_a_purchase_explains_what_came(world: World, paid_server: Server) -> Non
     reconcile()
     call(world, paid_server, wire.answer())
     let_time_pass()
-    paid_server.memory.balance_microcredits += 50 * CREDIT
+    paid_server.journal.balance_microcredits += 50 * CREDIT
     status, said = reconcile()
     assert status == 1
     assert "50 is there that nothing explains" in said
