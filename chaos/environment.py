@@ -43,7 +43,6 @@ class Environment:
         django.setup()
         if not self._is_migrated():
             call_command("migrate", verbosity=0)
-            connections.close_all()
             self._keep_as_template()
 
     def _is_migrated(self) -> bool:
@@ -56,9 +55,11 @@ class Environment:
         template = _template("postgres" if self.postgres else "sqlite")
         if template is None:
             return
+        connections.close_all()
         template.parent.mkdir(parents=True, exist_ok=True)
         copy = template.with_name(f"{template.name}-{os.getpid()}")
         if self.postgres:
+            connections["default"].close_pool()  # type: ignore[attr-defined]
             self.postgres.stop(cleanly=True)
             subprocess.run(["cp", "-a", self.postgres.folder / "data", copy], check=True)  # noqa: S603, S607
             self.postgres.start()

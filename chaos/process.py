@@ -28,8 +28,9 @@ class Process:
         return self.wait(0) is None
 
     def kill(self) -> None:
-        """SIGKILL it and its group: no line of its code runs any more when this returns."""
-        self._signal(signal.SIGKILL)
+        """SIGKILL it and its children: no line of its code runs any more when this returns."""
+        if self.code is None:
+            os.killpg(self.pid, signal.SIGKILL)
         self.wait()
 
     def terminate(self) -> None:
@@ -72,7 +73,7 @@ class Process:
     def _signal(self, number: signal.Signals) -> None:
         # The kernel doesn't reuse its number before it was waited for.
         if self.code is None:
-            os.killpg(self.pid, number)
+            os.kill(self.pid, number)
 
 
 def fork(work: Callable[[], None], log: Path) -> Process:

@@ -5,7 +5,7 @@ import pytest
 from chaos.tests.played import Play
 
 WITHIN_SECONDS = 6
-"""The promise is 2 on a machine of its own; here two other chaos share its cores."""
+"""The promise is 2 on a machine of its own; here two other experiments share its cores."""
 
 
 @pytest.mark.timeout(300)
