@@ -12,7 +12,7 @@ import argparse
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -22,7 +22,7 @@ from django.conf import settings
 from chaos import patches
 from chaos.experiments import Outcome
 from chaos.servers import Postgres
-from chaos.system import REMOVE, System, close_connections
+from chaos.system import REMOVE, Prepare, System, close_connections
 from pixian.protocol.credentials import Credentials
 
 POLL_SECONDS = 0.05
@@ -109,7 +109,7 @@ def put_under_load(
     seconds: float,
     *,
     restart: bool = False,
-    plant: Callable[[], None] | None = None,
+    plant: Prepare = None,
 ) -> Load:
     if (server := system.environment.postgres) is None:
         raise RuntimeError("there is no PostgreSQL in this environment")

@@ -142,11 +142,7 @@ class Crashes:
         return job.pk
 
     def _doomed(
-        self,
-        job: int,
-        point: int | None,
-        number: signal.Signals = signal.SIGKILL,
-        trace: Path | None = None,
+        self, job: int, point: int | None, number: signal.Signals = signal.SIGKILL, trace: Path | None = None
     ) -> Process:
         def prepare() -> None:
             self.plant()

@@ -19,7 +19,7 @@ from chaos.checker import failures
 from chaos.experiments import Outcome
 from chaos.process import Process
 from chaos.programs import Programs, Told, misled
-from chaos.system import System
+from chaos.system import Prepare, System
 from jobs.models import Attempt, Job
 
 BETWEEN_KILLS_SECONDS = 0.3, 3
@@ -78,9 +78,7 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     return Outcome(found, {"control": len(noticed)}, facts, title)
 
 
-def kill(
-    system: System, options: argparse.Namespace, number: int, plant: Callable[[], None] | None = None
-) -> None:
+def kill(system: System, options: argparse.Namespace, number: int, plant: Prepare = None) -> None:
     """Kill workers of our own. plant: done to each before it begins."""
     kills = Kills(system, options.seed, options.scale, workers(system, options, plant))
     kills.run(number)
@@ -102,7 +100,7 @@ def kill_celery(system: System, options: argparse.Namespace) -> None:
 
 
 def kill_gateway(
-    system: System, options: argparse.Namespace, number: int, plant: Callable[[], None] | None = None
+    system: System, options: argparse.Namespace, number: int, plant: Prepare = None
 ) -> list[Told]:
     """Kill our own workers, and a web process amid programs' calls; return what those were told."""
     starts: list[Start] = [*workers(system, options, None), partial(system.web, prepare=plant)]
@@ -114,7 +112,7 @@ def kill_gateway(
     return told
 
 
-def workers(system: System, options: argparse.Namespace, plant: Callable[[], None] | None) -> Iterator[Start]:
+def workers(system: System, options: argparse.Namespace, plant: Prepare) -> Iterator[Start]:
     """Give half of the workers as many threads as they may have, the others one."""
     for number in range(options.workers):
         yield partial(system.worker, options.threads if number % 2 else 1, plant)

@@ -11,7 +11,6 @@ been answered; without fence and states those that thaw do damage.
 import argparse
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -21,7 +20,7 @@ from chaos.checker import failures
 from chaos.experiments import Outcome
 from chaos.patches import FREEZE_POINTS
 from chaos.process import Process, end_all
-from chaos.system import System, close_connections
+from chaos.system import Prepare, System, close_connections
 from jobs.models import Job
 
 CALL_SECONDS = 5.0
@@ -42,14 +41,14 @@ class Leases:
     frozen: int = 0
     found: list[str] = field(default_factory=list)
 
-    def long_calls(self, number: int, plant: Callable[[], None] | None = None) -> int:
+    def long_calls(self, number: int, plant: Prepare = None) -> int:
         """Make so many at once, among hungry workers; return how many were put in doubt."""
         jobs = [self._submit(f"a long call {n + 1}", CALL_SECONDS) for n in range(number)]
         workers = [self.system.worker(threads=number, prepare=plant) for _ in range(HUNGRY)]
         self._settle(workers)
         return Job.objects.filter(pk__in=jobs, state=Job.State.IN_DOUBT).count()
 
-    def freeze_at_each_point(self, plant: Callable[[], None] | None = None) -> None:
+    def freeze_at_each_point(self, plant: Prepare = None) -> None:
         """Freeze one worker at each, let another take all over, and thaw them."""
         frozen = {name: self._freeze(name, plant) for name in FREEZE_POINTS}
         lost = self.system.count_in_log(LOST)
@@ -92,7 +91,7 @@ class Leases:
         self.system.upstream.by_sha256(job.source_sha256, {"fault": "ok", "delay": seconds})
         return job.pk
 
-    def _freeze(self, name: str, plant: Callable[[], None] | None) -> tuple[Process, int]:
+    def _freeze(self, name: str, plant: Prepare) -> tuple[Process, int]:
         point = FREEZE_POINTS[name]
         job = self._submit(f"frozen {name}", FROZEN_CALL_SECONDS if point.when == "during" else 0)
 

@@ -76,7 +76,7 @@ class Process:
             os.kill(self.pid, number)
 
 
-def fork(work: Callable[[], None], log: Path) -> Process:
+def fork(work: Callable[[], object], log: Path) -> Process:
     """Fork a child that does the work and nothing else of this process's: no ``finally``, no ``atexit``.
 
     The process must have no other thread, and no connection that the child could write into.

@@ -60,8 +60,8 @@ def pictures(port: int, picture: bytes, *, drips: bool) -> Iterator[str]:
 
 
 @contextmanager
-def crowd(url: str, key: Credentials, address: str, calls: int) -> Iterator[None]:
-    """Run so many programs that all want the same, again and again."""
+def crowd(url: str, key: Credentials, address: str, calls: int) -> Iterator[list[threading.Thread]]:
+    """Run so many programs that all want the same, again and again; they end with the server."""
     stop = threading.Event()
 
     def insist() -> None:
@@ -70,11 +70,12 @@ def crowd(url: str, key: Credentials, address: str, calls: int) -> Iterator[None
                 with suppress(httpx.HTTPError):
                     http.post(url, data={"image.url": address})
 
-    for _ in range(calls):
-        threading.Thread(target=insist, daemon=True).start()
+    threads = [threading.Thread(target=insist, daemon=True) for _ in range(calls)]
+    for thread in threads:
+        thread.start()
     time.sleep(CROWDED_AFTER_SECONDS)
     try:
-        yield
+        yield threads
     finally:
         stop.set()
 
@@ -90,13 +91,15 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
             system.serving(prepare=prepare),
             pictures(dripping, picture, drips=True) as drip,
             pictures(quick, picture, drips=False) as address,
-            crowd(url, greedy, drip, options.calls),
+            crowd(url, greedy, drip, options.calls) as threads,
         ):
             end = time.monotonic() + options.seconds
             while time.monotonic() < end:
                 seen.ask("POST", url, auth=auth, files={"image": ("a.png", picture)})
                 seen.ask("POST", url, auth=auth, data={"image.url": address})
                 time.sleep(PAUSE_SECONDS)
+        for thread in threads:  # before the next web process is forked
+            thread.join()
         seen.report(name)
         late[name] = seen.late
     bad = late["with shares"]

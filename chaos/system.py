@@ -54,6 +54,8 @@ WEB_UP_WITHIN_SECONDS = 60
 WEB_STOPS_WITHIN_SECONDS = 15
 REMOVE = "/api/v2/remove-background"
 
+Prepare = Callable[[], object] | None
+
 
 class NotSettledError(Exception):
     """Jobs are still queued or running."""
@@ -111,50 +113,37 @@ class System:
         """Create an API key for a program of this team, by default the first."""
         return keys.create(team or self.teams[0], self.user, "shop")[1]
 
-    def fork(self, work: Callable[[], None]) -> Process:
+    def fork(self, work: Callable[[], object], prepare: Prepare = None) -> Process:
+        """Fork a process that does the work. ``prepare`` runs in it before."""
         close_connections()
-        process = fork(work, self.log)
+        process = fork(lambda: (prepare() if prepare else None, work()), self.log)
         self._processes.append(process)
         return process
 
-    def worker(self, threads: int = 1, prepare: Callable[[], None] | None = None) -> Process:
-        """Fork what ``manage.py worker`` does. ``prepare`` runs in it before."""
-
-        def work() -> None:
-            if prepare:
-                prepare()
-            Command().handle(threads=threads)
-
-        return self.fork(work)
+    def worker(self, threads: int = 1, prepare: Prepare = None) -> Process:
+        """Fork what ``manage.py worker`` does."""
+        return self.fork(lambda: Command().handle(threads=threads), prepare)
 
     def program(self, *command: str) -> Process:
         """Run a program with this environment's settings."""
         return self.fork(lambda: os.execvp(command[0], command))  # noqa: S606
 
-    def celery(self, *arguments: str, prepare: Callable[[], None] | None = None) -> Process:
+    def celery(self, *arguments: str, prepare: Prepare = None) -> Process:
         """Fork Celery's worker or beat, as its command line starts them."""
+        return self.fork(lambda: celery.app.start(list(arguments)), prepare)
 
-        def work() -> None:
-            if prepare:
-                prepare()
-            celery.app.start(list(arguments))
-
-        return self.fork(work)
-
-    def web(self, *arguments: str, prepare: Callable[[], None] | None = None) -> Process:
+    def web(self, *arguments: str, prepare: Prepare = None) -> Process:
         """Fork the web process as the Procfile starts it, its pages imported here once."""
         import_module(settings.ROOT_URLCONF)
 
         def work() -> None:
-            if prepare:
-                prepare()
             sys.argv = ["gunicorn", "-c", str(ROOT / "pixian_web/gunicorn.py"), *arguments, "pixian_web.wsgi"]
             wsgiapp.run()
 
-        return self.fork(work)
+        return self.fork(work, prepare)
 
     @contextmanager
-    def serving(self, *arguments: str, prepare: Callable[[], None] | None = None) -> Iterator[Process]:
+    def serving(self, *arguments: str, prepare: Prepare = None) -> Iterator[Process]:
         """Run the web process once it answers, and end it."""
         web = self.web(*arguments, prepare=prepare)
         try:

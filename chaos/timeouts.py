@@ -10,7 +10,7 @@ The control is an impatient client: a time-out of 60 s puts slow answers in doub
 """
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +20,7 @@ from django.conf import settings
 from chaos import patches, proxy
 from chaos.checker import failures
 from chaos.experiments import Outcome
-from chaos.system import System, close_connections
+from chaos.system import Prepare, System, close_connections
 from chaos.upstream import Step
 from jobs.audit import review
 from jobs.models import Attempt, Job
@@ -72,7 +72,7 @@ class Slow:
     each: int
     found: list[str] = field(default_factory=list)
 
-    def call(self, kinds: Iterable[Kind], prepare: Callable[[], None] | None = None) -> int:
+    def call(self, kinds: Iterable[Kind], prepare: Prepare = None) -> int:
         """Return how many jobs are in doubt afterwards."""
         jobs = {self._submit(kind).pk: kind for kind in kinds for _ in range(self.each)}
         worker = self.system.worker(threads=len(jobs), prepare=prepare)
