@@ -76,7 +76,7 @@ bench: .venv/.dev servers
 
 # Run the long forms of the experiments, which take hours. SEED replays a run.
 soak: .venv/.dev servers
-	@$(BIN)/python -m chaos.soak $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m chaos soak $(if $(SEED),--seed $(SEED))
 
 # Collect the interface texts into the catalogue and compile it (needs Debian's gettext). `make check` lists
 # the texts that have no translation yet.

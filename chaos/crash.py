@@ -1,29 +1,208 @@
-"""E1, a crash at a named point: ``python -m chaos.crash --database sqlite --seed 1``.
+"""E1, a crash at a named point.
 
 One call passes some sixty points: before, within and after each commit and each I/O. For each upstream answer
-a worker is killed at each of them, others finish what it left behind, and the judge must find nothing. Seeds
-add chains: whoever takes the job up is killed too, at a random point, up to three times. With ``--freeze``
-workers don't die: they freeze, others take their jobs, and then they go on.
+a worker is killed at each of them, others finish what it left behind, and the checker must find nothing.
+Chains kill the next worker too, at a random point, up to three times. With ``--freeze`` workers freeze
+instead: others take their jobs, and then they go on.
 
-The control stores a result after it is booked instead of before; the judge must find that.
+A doomed worker sees one job only, so that several can die at once. What they leave behind is taken up by
+workers without failpoints, once all leases have been made to end instead of being waited for.
+
+The control stores a result after it is booked instead of before.
 """
 
-import sys
+import argparse
+import random
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 
-from chaos import stage
-from chaos.crash_answers import ANSWERS
+from django.utils import timezone
+
+from chaos import patches
+from chaos.checker import failures
+from chaos.experiments import Outcome
+from chaos.failpoints import Failpoints
+from chaos.process import Process
+from chaos.system import System
+from chaos.upstream import Step
+from jobs.models import Job
+
+# What the upstream answers to the calls for one picture, one answer a call; after the last all goes well.
+ANSWERS: dict[str, list[Step]] = {
+    "ok": ["ok"],
+    "free": ["free"],
+    "429, then ok": ["slow_down_bare", "ok"],
+    "429, then lost": ["slow_down_bare", "reset_after_upload_charged"],
+    "429 of no charge, then lost": [
+        {"fault": "slow_down_bare", "header": "0.000000"},
+        "reset_after_upload_charged",
+    ],
+    "401, then ok": ["suspended", "ok"],
+    "500 as a page": ["server_html"],
+    "500 to the end": ["server_error", "overloaded", "server_html"],
+    "504, charged": ["gateway_charged"],
+    "charged, then 500": ["error_charged"],
+    "400/1006": ["unreadable"],
+    "body cut": ["cut_body"],
+    "body reset": ["reset_body"],
+    "not a picture": ["not_a_picture"],
+    "reset": ["reset_after_upload"],
+    "reset, charged": ["reset_after_upload_charged"],
+    "hung up, charged": ["hang_up_charged"],
+    "no charge header": ["no_charge_header"],
+    "unreadable charge": ["unreadable_charge"],
+    "overage": [{"fault": "above_hold", "factor": 7}],
+}
+AT_ONCE, FROZEN_AT_ONCE = 3, 12
+SMALLEST, USUAL = (8, 8), (16, 64)
+"""Sides in pixels. A charge for the smallest pictures teaches the product nothing about the price of others,
+whose holds are to be too small for an overage."""
+
+CHAIN = 3
+LONGEST = 60
+"""Of the points in a chain; a plain call has some sixty."""
+
+DEADLINE_SECONDS = 30
+IN_A_TRANSACTION = "before commit"
+"""A worker that freezes there keeps its locks: no other can take the job, and on SQLite none can write."""
 
 
-def main() -> int:
-    parser = stage.parser("chaos.crash", "Kills a worker at each commit and each I/O of a call.")
-    parser.add_argument("--answers", nargs="+", choices=ANSWERS, default=list(ANSWERS), metavar="ANSWER")
-    parser.add_argument("--chains", type=int, default=6, help="for each answer, by the seed")
-    parser.add_argument("--every", type=int, default=1, help="each n-th point, others with each seed")
-    parser.add_argument("--freeze", action="store_true", help="freeze workers instead, and let them go on")
-    options = parser.parse_args()
-    with stage.built(options) as here:
-        return int(here.scene("chaos.crash_run").run(here, options))
+@dataclass(frozen=True)
+class Case:
+    """A job, and the points at which the workers that take it up die, one after the other."""
+
+    job: int
+    points: tuple[int, ...]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@dataclass
+class Crashes:
+    """died: workers that reached their point. missed: those that should have and found no such point."""
+
+    system: System
+    seed: int
+    every: int = 1
+    chains: int = 0
+    plant: Callable[[], None] = lambda: None
+    points: int = 0
+    died: int = 0
+    missed: int = 0
+
+    def kill(self, answer: str) -> None:
+        """Kill workers at the points of the call that is answered so, and in some chains."""
+        cases = [*self._singles(answer), *self._chains(answer)]
+        for link in range(CHAIN):
+            left = [case for case in cases if len(case.points) > link]
+            for at in range(0, len(left), AT_ONCE):
+                self._kill(left[at : at + AT_ONCE], link)
+            end_leases()
+
+    def freeze(self, answer: str) -> None:
+        """Freeze workers at the points, let others take their jobs, and thaw them."""
+        names = self._names(answer)
+        chosen = [at for at in self._chosen(answer, names) if names[at] != IN_A_TRANSACTION]
+        for at in range(0, len(chosen), FROZEN_AT_ONCE):
+            group = chosen[at : at + FROZEN_AT_ONCE]
+            workers = [self._freeze(answer, names[number], number + 1) for number in group]
+            end_leases()
+            self.recover(idle=False)  # frozen amid a call, a worker keeps the upstream waiting
+            for worker in workers:
+                worker.thaw()
+            if any(codes := [worker.wait(DEADLINE_SECONDS) for worker in workers]):
+                raise RuntimeError(f"workers that thawed ended with {codes}")
+            self.system.upstream.wait_idle(DEADLINE_SECONDS)
+
+    def recover(self, *, idle: bool = True) -> None:
+        """Let others finish what there is."""
+        workers = [self.system.worker(threads=2) for _ in range(2)]
+        self.system.settle(4 * DEADLINE_SECONDS, idle=idle)
+        for worker in workers:
+            worker.end()
+
+    def _names(self, answer: str) -> list[str]:
+        """Return all points, told by a worker that passes them."""
+        trace = self.system.environment.folder / f"trace-{self.points}"
+        job = self._submit(answer, f"{answer}; not killed", SMALLEST)
+        if (code := self._doomed(job, None, trace=trace).wait(DEADLINE_SECONDS)) != 0:
+            raise RuntimeError(f"{answer}: a worker that wasn't killed ended with {code}")
+        names = trace.read_text().splitlines()
+        self.points += len(names)
+        return names
+
+    def _chosen(self, answer: str, names: list[str]) -> range:
+        """Choose each point, or each n-th beginning somewhere else for each seed and answer."""
+        return range((self.seed + list(ANSWERS).index(answer)) % self.every, len(names), self.every)
+
+    def _submit(self, answer: str, name: str, sides: tuple[int, int] = USUAL) -> int:
+        job = self.system.submit(self.system.picture(sides), name=name)
+        self.system.upstream.by_sha256(job.source_sha256, ANSWERS[answer])
+        return job.pk
+
+    def _doomed(
+        self, job: int, point: int | None, number: signal.Signals = signal.SIGKILL, trace: Path | None = None
+    ) -> Process:
+        def prepare() -> None:
+            self.plant()
+            patches.see_only(job)
+            patches.end_with(job)
+            Failpoints(point, number, trace).install()
+
+        return self.system.worker(prepare=prepare)
+
+    def _singles(self, answer: str) -> Iterator[Case]:
+        names = self._names(answer)
+        for at in self._chosen(answer, names):
+            yield Case(self._submit(answer, f"{answer}; killed {names[at]}, point {at + 1}"), (at + 1,))
+
+    def _chains(self, answer: str) -> Iterator[Case]:
+        chance = random.Random(f"{self.seed} {answer}")  # noqa: S311 - it is to replay
+        for _ in range(self.chains):
+            points = tuple(chance.randint(1, LONGEST) for _ in range(CHAIN))
+            yield Case(self._submit(answer, f"{answer}; killed at {points}"), points)
+
+    def _kill(self, group: list[Case], link: int) -> None:
+        workers = [self._doomed(case.job, case.points[link]) for case in group]
+        for case, worker in zip(group, workers, strict=True):
+            code = worker.wait(DEADLINE_SECONDS)
+            if code not in (-signal.SIGKILL, 0):
+                raise RuntimeError(f"the doomed worker of job {case.job} ended with {code}")
+            self.died += code == -signal.SIGKILL
+            # A worker that takes up a job has less before it, and may be through before its point.
+            self.missed += code == 0 and len(case.points) == 1
+
+    def _freeze(self, answer: str, name: str, point: int) -> Process:
+        job = self._submit(answer, f"{answer}; frozen {name}, point {point}")
+        worker = self._doomed(job, point, signal.SIGSTOP)
+        frozen = worker.wait_frozen(DEADLINE_SECONDS)
+        self.died += frozen
+        self.missed += not frozen
+        return worker
+
+
+def end_leases() -> None:
+    """Make what is left behind, or put off, due: as if so much time had passed."""
+    now = timezone.now()
+    Job.objects.unfinished().filter(state=Job.State.QUEUED).update(run_after=now)
+    Job.objects.unfinished().filter(state=Job.State.RUNNING).update(lease_until=now - timedelta(seconds=1))
+
+
+def run(system: System, options: argparse.Namespace) -> Outcome:
+    crashes = Crashes(system, options.seed, options.every, options.chains)
+    for answer in options.answers or ANSWERS:
+        (crashes.freeze if options.freeze else crashes.kill)(answer)
+    crashes.recover()
+    found = failures(system.upstream.log())
+    control = Crashes(system, options.seed, plant=patches.book_first)  # all points, the right ones among them
+    control.kill("ok")
+    control.recover()
+    noticed = set(failures(system.upstream.log())) - set(found)
+    facts = {"answers": len(options.answers or ANSWERS), "points": crashes.points, "cases": crashes.died}
+    return Outcome(
+        found,
+        {"control": len(noticed)},
+        facts | {"missed": crashes.missed},
+        "E1 freeze" if options.freeze else "",
+    )

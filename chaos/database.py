@@ -1,39 +1,297 @@
-"""E3, the database dies: ``python -m chaos.database --database postgresql --kills 6 --seed 1``.
+"""E3, the database dies.
 
 Uploads and workers go on all the while. PostgreSQL's postmaster is killed and started again after a random
-time, and connections are cut off; nobody restarts a worker. SQLite has no server to kill, so all processes
-that use the file are killed at once instead, and then another one keeps its lock for longer than anybody
+time, and connections are cut off; workers aren't restarted. SQLite has no server to kill, so all processes
+that use the file are killed at once instead, and then another one keeps its lock for longer than any of them
 waits. Each upload that was acknowledged and each booking that was committed is noted outside of the database:
-in the end they must all be there, and the judge must find nothing.
+in the end they must all be there, and the checker must find nothing.
 
 The control acknowledges too early: PostgreSQL by ``synchronous_commit=off``, on SQLite the uploads before
 their commit. Acknowledged uploads must be lost then.
 """
 
-import sys
+import argparse
+import json
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
 
-from chaos import stage
-from chaos.upstream.running import Options
+import psycopg
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 
-SCENES = {"postgresql": "chaos.database_server", "sqlite": "chaos.database_file"}
-ANSWERS: Options = {
-    "delay": 0.4,
-    # None of them puts a job in doubt: whatever is in the end, is so by the database's deaths.
-    "mix": "ok=80,slow_down_bare=6,server_error=4,error_charged=4,no_charge_header=4,unreadable=2",
-}
-LEASE_SECONDS = 4
-"""Longer than the database is away, as it should be with the product's 60 s."""
+from chaos import patches
+from chaos.checker import STRAY, failures, match_calls
+from chaos.experiments import Outcome
+from chaos.process import Process, end_all, kill_all
+from chaos.servers import Postgres
+from chaos.system import System, close_connections, spooled
+from jobs.intake.submit import submit
+from jobs.models import Attempt, Job
+
+PAUSE_SECONDS = 0.05
+AGAIN_SECONDS = 0.1
+POLL_SECONDS = 0.005
+NOTED_WITHIN_SECONDS = 30
+SETTLES_WITHIN_SECONDS = 180
+WORKERS, THREADS, UPLOADERS = 4, 2, 4
+
+CUTS_PER_KILL = 3
+AWAY_SECONDS = (0.2, 2.0)
+BETWEEN_SECONDS = (0.2, 1.5)
+UNCONFIRMED = 0.02
+CUT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND random() < %s
+"""
+LIVES_SECONDS = (0.3, 2.5)
+LOCK_TIMEOUT_SECONDS = 1
+"""How long SQLite waits for its lock here: 20 s in the product, beside a lease of 60 s."""
+
+LOCKED_SECONDS = 1.6
+LOCKS = 3
+CONTROL_TRIES = {"sqlite": 4, "postgresql": 5}
 
 
-def main() -> int:
-    parser = stage.parser("chaos.database", "Kills the database, or all who use it, under load.")
-    parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--lease", type=int, default=LEASE_SECONDS, metavar="SECONDS")
-    options = parser.parse_args()
-    environment = {"LEASE_SECONDS": str(options.lease)}
-    with stage.built(options, answers=ANSWERS, environment=environment) as here:
-        return int(here.scene(SCENES[options.database]).run(here, options))
+class Notes:
+    """Lines of JSON in a file, which the database can't take along; each is synced at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def note(self, **facts: Any) -> None:
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(file, json.dumps(facts).encode() + b"\n")
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return all but a last line that a kill has torn."""
+        text = self._path.read_bytes() if self._path.exists() else b""
+        return [json.loads(line) for line in text.rpartition(b"\n")[0].splitlines()]
+
+    def wait(self) -> None:
+        """Wait for another line; raises TimeoutError."""
+        size, end = self._size(), time.monotonic() + NOTED_WITHIN_SECONDS
+        while self._size() == size:
+            if time.monotonic() > end:
+                raise TimeoutError("nothing was noted")
+            time.sleep(POLL_SECONDS)
+
+    def _size(self) -> int:
+        return self._path.stat().st_size if self._path.exists() else 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+class Load:
+    """Processes that upload without a pause, and workers; what was committed, as they noted it.
+
+    unconfirmed: the share of commits that go through without being confirmed. too_early: acknowledge uploads
+    before they are committed.
+    """
+
+    def __init__(self, system: System, name: str, *, unconfirmed: float = 0, too_early: bool = False) -> None:
+        self.system = system
+        self.uploads = Notes(system.environment.folder / f"{name}-uploads.jsonl")
+        self.bookings = Notes(system.environment.folder / f"{name}-bookings.jsonl")
+        self._name = name
+        self._unconfirmed = unconfirmed
+        self._too_early = too_early
+        self._begun = 0
+
+    def workers(self) -> list[Process]:
+        def prepare(seed: str) -> None:
+            patches.on_booking(self._note_booking)
+            patches.lose_confirmations(self._unconfirmed, seed)
+
+        return [self.system.worker(THREADS, partial(prepare, self._seed())) for _ in range(WORKERS)]
+
+    def uploaders(self) -> list[Process]:
+        return [self.system.fork(partial(self._upload, self._seed())) for _ in range(UPLOADERS)]
+
+    def lost(self) -> Iterator[str]:
+        """Name what was acknowledged or booked, and isn't as it was any more."""
+        uploads, bookings = self.uploads.read(), self.bookings.read()
+        jobs = Job.objects.in_bulk([said["job"] for said in uploads])
+        for said in uploads:
+            job = jobs.get(said["job"])
+            if job is None or str(job.request_id) != said["request"]:
+                yield f"job {said['job']} was acknowledged and is gone"
+            elif not default_storage.exists(str(job.source.name)):
+                yield f"job {job.pk} was acknowledged, and its file is gone"
+        attempts = Attempt.objects.select_related("job").in_bulk([said["attempt"] for said in bookings])
+        for said in bookings:
+            row = attempts.get(said["attempt"])
+            kept = row and row.state in (Attempt.State.BOOKED, Attempt.State.IN_DOUBT)
+            if row is None or not kept or row.job.state != Job.State.DONE:
+                yield f"attempt {said['attempt']} of job {said['job']} was booked, and is {row} now"
+            elif row.charged_microcredits != said["charged"]:
+                yield f"{row} was booked with {said['charged']}, and has {row.charged_microcredits} now"
+
+    def _note_booking(self, job: Job, attempt: Attempt) -> None:
+        self.bookings.note(job=job.pk, attempt=attempt.pk, charged=attempt.charged_microcredits)
+
+    def _seed(self) -> str:
+        """Return another process's seed: what it inherits would make it do the same as its siblings."""
+        self._begun += 1
+        return f"{self._name} {self._begun}"
+
+    def _upload(self, seed: str) -> None:
+        """Upload until told to stop; send each picture again with the same id until there is an answer."""
+        stop = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        self.system.random.seed(seed)
+        patches.lose_confirmations(self._unconfirmed, seed)
+        while not stop.is_set():
+            request, picture = uuid4(), self.system.picture()
+            while not stop.is_set():
+                try:
+                    self._submit(picture, request)
+                    break
+                except (DatabaseError, InterfaceError):
+                    stop.wait(AGAIN_SECONDS)
+                finally:
+                    close_old_connections()
+            stop.wait(PAUSE_SECONDS)
+
+    def _submit(self, picture: bytes, request: UUID) -> None:
+        """Submit as a page does, and note what was committed; the control notes it just before."""
+        team = self.system.teams[request.int % len(self.system.teams)]
+        early = transaction.atomic() if self._too_early else nullcontext()
+        with spooled(picture, request=request) as upload, early:
+            job = submit(team, self.system.user, upload)
+            self.uploads.note(job=job.pk, request=str(job.request_id))
+
+
+def run(system: System, options: argparse.Namespace) -> Outcome:
+    chance = random.Random(options.seed)  # noqa: S311 - it is to replay
+    if system.environment.postgres:
+        return kill_server(system, system.environment.postgres, options, chance)
+    return kill_processes(system, options, chance)
+
+
+def kill_server(
+    system: System, server: Postgres, options: argparse.Namespace, chance: random.Random
+) -> Outcome:
+    """Kill the postmaster again and again, and cut connections."""
+    load = Load(system, f"main-{options.seed}", unconfirmed=UNCONFIRMED)
+    workers, uploaders = load.workers(), load.uploaders()
+    cut, in_flight = 0, []
+    for _ in range(options.kills):
+        for _ in range(CUTS_PER_KILL):
+            time.sleep(chance.uniform(*BETWEEN_SECONDS))
+            with psycopg.connect(server.url, autocommit=True) as line:
+                cut += len(line.execute(CUT, [chance.random()]).fetchall())
+        time.sleep(chance.uniform(*BETWEEN_SECONDS))
+        in_flight.append(str(system.upstream.status()["in_flight"]))
+        server.kill()
+        time.sleep(chance.uniform(*AWAY_SECONDS))
+        server.start()
+    found = end_all(uploaders)
+    system.settle(SETTLES_WITHIN_SECONDS)
+    found += end_all(workers)
+    wrong, facts = check(load)
+    about = {"kills": options.kills, "cut": cut, "in_flight": " ".join(in_flight) or "-"}
+    return Outcome([*found, *wrong], {"control": control_of_server(system, server)}, about | facts)
+
+
+def control_of_server(system: System, server: Postgres) -> int:
+    """Count acknowledged uploads that are lost if a commit doesn't wait for the disk.
+
+    PostgreSQL writes what it owes some 200 ms later, so it is killed as soon as something was acknowledged.
+    """
+    with psycopg.connect(server.url, autocommit=True) as line:
+        line.execute("ALTER ROLE postgres SET synchronous_commit TO off")
+    load = Load(system, "control")
+    uploaders = load.uploaders()
+    for _ in range(CONTROL_TRIES["postgresql"]):
+        load.uploads.wait()
+        server.kill()
+        server.start()
+    end_all(uploaders)
+    close_connections()
+    return len(list(load.lost()))
+
+
+def kill_processes(system: System, options: argparse.Namespace, chance: random.Random) -> Outcome:
+    """Kill all processes that use SQLite's file at once, and then keep its lock."""
+    settings.DATABASES["default"]["OPTIONS"]["timeout"] = LOCK_TIMEOUT_SECONDS
+    load, found = Load(system, f"main-{options.seed}"), []
+    for _ in range(options.kills):
+        processes = load.workers() + load.uploaders()
+        time.sleep(chance.uniform(*LIVES_SECONDS))
+        kill_all(processes)
+        found += broken()
+    workers = load.workers()
+    system.settle(SETTLES_WITHIN_SECONDS)
+    found += end_all(workers)
+    doubted = Job.objects.filter(state=Job.State.IN_DOUBT).count()
+    found += keep_locked(load)
+    wrong, facts = check(load)
+    about = {"kills": options.kills, "locks": LOCKS, "doubted_by_locks": facts["doubted"] - doubted}
+    control = Load(system, "control", too_early=True)
+    for _ in range(CONTROL_TRIES["sqlite"]):
+        uploaders = control.uploaders()
+        control.uploads.wait()
+        kill_all(uploaders)
+    return Outcome([*found, *wrong], {"control": len(list(control.lost()))}, about | facts)
+
+
+def keep_locked(load: Load) -> list[str]:
+    """Let another program write for longer than any process waits; then all goes on by itself."""
+
+    def lock() -> None:
+        other = sqlite3.connect(settings.DATABASES["default"]["NAME"], timeout=60, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        time.sleep(LOCKED_SECONDS)
+        other.execute("COMMIT")
+
+    workers, uploaders = load.workers(), load.uploaders()
+    for _ in range(LOCKS):
+        time.sleep(LOCKED_SECONDS)
+        load.system.fork(lock).wait()
+    found = end_all(uploaders)
+    load.system.settle(SETTLES_WITHIN_SECONDS)
+    return found + end_all(workers)
+
+
+def broken() -> list[str]:
+    """Ask SQLite itself what is wrong with the file."""
+    with connection.cursor() as cursor:
+        lines = [row[0] for row in cursor.execute("PRAGMA integrity_check").fetchall()]
+    close_connections()
+    return [f"the database is broken: {line}" for line in lines if line != "ok"]
+
+
+def check(load: Load) -> tuple[list[str], dict[str, int]]:
+    """Return what is wrong when all is quiet again, and figures.
+
+    doubted: jobs in doubt; uncalled: those of them for which no call came. orphans: sources that no row
+    names, stored before a row that never came: nobody was told that it had.
+    """
+    log = load.system.upstream.log()
+    found = failures(log)
+    orphans = [failure for failure in found if failure.startswith(STRAY) and "/source." in failure]
+    doubted = Job.objects.filter(state=Job.State.IN_DOUBT).prefetch_related("attempts")
+    matched, _ = match_calls(log)
+    last = (max(job.attempts.all(), key=lambda attempt: attempt.number) for job in doubted)
+    facts = {
+        "cases": Job.objects.count(),
+        "acknowledged": len(load.uploads.read()),
+        "booked": Attempt.objects.filter(state=Attempt.State.BOOKED).count(),
+        "doubted": len(doubted),
+        "uncalled": sum(not matched[attempt] for attempt in last),
+        "orphans": len(orphans),
+    }
+    return [*(failure for failure in found if failure not in orphans), *load.lost()], facts

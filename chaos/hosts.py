@@ -4,6 +4,7 @@ On the first are the experiment itself, the database, the broker and the upstrea
 are workers, which reach them only through the cable. Both hosts go when the processes on them do.
 """
 
+import ctypes
 import os
 import socket
 import subprocess
@@ -14,9 +15,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from chaos.child import Child, fork
+from chaos.environment import Environment
+from chaos.process import fork
 from chaos.servers import Postgres, Redis
-from chaos.stage import Stage
 
 ADDRESS, OTHER, NETWORK = "10.77.0.1", "10.77.0.2", "10.77.0.0/24"
 LOOPBACK = "127.0.0.1"
@@ -25,42 +26,65 @@ ENTERED = "EXPERIMENT_HOST"
 
 POSTGRES_SETTINGS = {"listen_addresses": "0.0.0.0"}  # noqa: S104 - of its own host
 PATIENCE_SECONDS = 5
+CLONE_NEWNET = 0x40000000
 
 
-def enter(module: str, arguments: Sequence[str]) -> bool:
-    """Starts this program anew on the first host; returns True once it is there, and False where this system
-    doesn't let this user have namespaces."""
+def enter(arguments: Sequence[str]) -> bool:
+    """Start this program anew on the first host; return True once it is there.
+
+    Returns False if this system doesn't let this user have namespaces.
+    """
     if os.environ.get(ENTERED):
         return True
-    if not _can_unshare():
-        return False
-    os.environ[ENTERED] = "yes"
-    return os.execlp("unshare", "unshare", "--net", sys.executable, "-m", module, *arguments)  # noqa: S606, S607
+    with suppress(OSError):
+        command = ["unshare", "--net", "ip", "link"]
+        if not subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603
+            os.environ[ENTERED] = "yes"
+            os.execlp("unshare", "unshare", "--net", sys.executable, "-m", "chaos", *arguments)  # noqa: S606, S607
+    return False
 
 
 @contextmanager
-def other() -> Iterator[list[str]]:
-    """The second host; yields what goes before a command that is to run on it."""
+def other() -> Iterator[Path]:
+    """Set the second host up; yield the file that stands for its network."""
     keeper = fork(lambda: os.execlp("unshare", "unshare", "--net", "sleep", "infinity"), Path(os.devnull))  # noqa: S606, S607
     try:
-        there = ["nsenter", f"--net={_own_network(keeper)}"]
-        _connect(keeper.pid, there)
-        yield there
+        mine, its = Path("/proc/self/ns/net").readlink(), Path(f"/proc/{keeper.pid}/ns/net")
+        end = time.monotonic() + PATIENCE_SECONDS
+        while its.readlink() == mine:
+            if time.monotonic() > end:
+                raise TimeoutError("no second host came up")
+            time.sleep(0.01)
+        there = ["nsenter", f"--net={its}"]
+        _run("ip", "link", "set", "lo", "up")
+        _run("ip", "link", "add", "here", "type", "veth", "peer", "name", "there", "netns", str(keeper.pid))
+        _run(*there, "ip", "link", "set", "lo", "up")
+        for prefix, device, address in ([], "here", ADDRESS), (there, "there", OTHER):
+            _run(*prefix, "ip", "address", "add", f"{address}/24", "dev", device)
+            _run(*prefix, "ip", "link", "set", device, "up")
+        yield its
     finally:
         keeper.kill()
 
 
-def joined(stage: Stage) -> Stage:
-    """The stage with its servers open to the other host, and settings whose addresses hold on both."""
-    for server in (stage.postgres, stage.redis):
+def move(network: Path) -> None:
+    """Move this process, which has no other thread yet, to a host."""
+    with network.open() as file:
+        if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "can't move to the other host")
+
+
+def joined(environment: Environment) -> Environment:
+    """Open the environment's servers to the other host, and give it settings that hold on both."""
+    for server in (environment.postgres, environment.redis):
         if server:
             let_in(server)
-    seen = {name: value.replace(LOOPBACK, ADDRESS) for name, value in stage.environment.items()}
-    return replace(stage, environment=seen)
+    settings = {name: value.replace(LOOPBACK, ADDRESS) for name, value in environment.settings.items()}
+    return replace(environment, settings=settings)
 
 
 def let_in(server: Postgres | Redis) -> None:
-    """Opens a server to the other host. A Redis has to be opened anew after each start."""
+    """Open a server to the other host. A Redis has to be opened anew after each start."""
     if isinstance(server, Postgres):
         with (server.folder / "data" / "pg_hba.conf").open("a") as rules:
             rules.write(f"host all all {NETWORK} trust\n")
@@ -70,33 +94,6 @@ def let_in(server: Postgres | Redis) -> None:
         for setting in ("protected-mode no", "bind 0.0.0.0"):
             line.sendall(f"CONFIG SET {setting}\r\n".encode())
             line.recv(5)
-
-
-def _can_unshare() -> bool:
-    command = ["unshare", "--net", "ip", "link"]
-    with suppress(OSError):
-        return not subprocess.run(command, capture_output=True, check=False).returncode  # noqa: S603
-    return False
-
-
-def _own_network(keeper: Child) -> str:
-    """Its namespace, once it has left ours."""
-    mine, its = Path("/proc/self/ns/net").readlink(), Path(f"/proc/{keeper.pid}/ns/net")
-    end = time.monotonic() + PATIENCE_SECONDS
-    while its.readlink() == mine:
-        if time.monotonic() > end:
-            raise TimeoutError("no second host came up")
-        time.sleep(0.01)
-    return str(its)
-
-
-def _connect(pid: int, there: Sequence[str]) -> None:
-    _run("ip", "link", "set", "lo", "up")
-    _run("ip", "link", "add", "here", "type", "veth", "peer", "name", "there", "netns", str(pid))
-    _run(*there, "ip", "link", "set", "lo", "up")
-    for prefix, device, address in ([], "here", ADDRESS), (there, "there", OTHER):
-        _run(*prefix, "ip", "address", "add", f"{address}/24", "dev", device)
-        _run(*prefix, "ip", "link", "set", device, "up")
 
 
 def _run(*command: str) -> None:

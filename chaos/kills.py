@@ -1,83 +1,139 @@
-"""E2, a crash anywhere: ``python -m chaos.kills --database sqlite --seed 1 --kills 300``.
+"""E2, a crash anywhere.
 
-Some workers, more jobs than they can do, an upstream that answers in every way it can, and every now and then
-``kill -9`` for one of the workers, which is replaced at once. When so many have died, the rest work off what
-is left, and the judge must find nothing.
+Some workers, more jobs than they can do, an upstream that answers in every way it can, and every now and
+then ``kill -9`` for a process, which is replaced at once. When so many have died, the rest work off what is
+left, and the checker must find nothing. ``--gateway`` kills the web process too, amid the calls of programs
+that ask again; ``--celery`` kills Celery workers, on two hosts if possible, their beat and their broker.
 
-The control takes a call whose worker died for one that was never made, and makes it again; the judge must
-find the second charge.
-
-``--gateway`` kills the web process too, amid the calls of programs that ask again. Its control forgets their
-Idempotency-Keys.
-
-``--celery`` does the same to real Celery workers, their beat and their broker.
+The control takes a call whose worker died for one that was never made, and makes it again. At the gateway it
+forgets Idempotency-Keys.
 """
 
 import argparse
-import sys
+import random
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
-from chaos import hosts, servers, stage
-from chaos.upstream.running import Options
+from chaos import hosts, patches
+from chaos.checker import failures
+from chaos.experiments import Outcome
+from chaos.process import Process
+from chaos.programs import Programs, Told, misled
+from chaos.system import Prepare, System
+from jobs.models import Attempt, Job
 
-SCENE = "chaos.kills_run"
-MIX = (
-    "ok=60,free=2,above_hold=2,no_charge_header=2,seven_decimals=1,not_a_picture=1,slow_body=2,"
-    "slow_down_bare=5,slow_down=1,slow_down_bare_run=1,early_slow_down=1,suspended=1,"
-    "server_html=5,overloaded=3,error_charged=2,gateway_charged=1,unreadable=3,refusal_charged=1,"
-    "cut_body=3,reset_body=2,cut_unseen=1,cut_head=1,silent_head=1,silent=1,"
-    "reset_early=1,reset_after_upload=3,reset_after_upload_charged=3,hang_up=2,hang_up_charged=2,"
-    "delay_60=4,then_refuse=1,then_reset=1"
-)
-CELERY_MIX = (
-    "ok=80,free=2,above_hold=2,no_charge_header=2,slow_down_bare=2,server_html=2,unreadable=2,"
-    "cut_body=3,reset_body=2,reset_after_upload=3,reset_after_upload_charged=3,hang_up_charged=2"
-)
-"""Its workers wait as long as the product says, so there is less to wait for."""
+BETWEEN_KILLS_SECONDS = 0.3, 3
+WAITING_JOBS = 30
+"""There are always so many, so that every death finds a worker at work."""
 
-UPSTREAM: Options = {"mix": MIX, "delay": 0.1, "scale": 0.005}
-"""100 ms for an ordinary call; those that are told to take a minute take 300 ms."""
+SETTLES_WITHIN_SECONDS = 120
+CONTROL_KILLS = 20
+
+Start = Callable[[], Process]
 
 
-GATEWAY = {
-    "WEB_THREADS": "16",
-    "GATEWAY_WAIT_SECONDS": "2",
-    "API_CALLS_PER_KEY": "0",
-    "API_CALLS_PER_TEAM": "0",
-}
+class Kills:
+    """Processes that are killed at random, and started again at once."""
+
+    def __init__(self, system: System, seed: int, scale: float, starts: Iterable[Start]) -> None:
+        self._system = system
+        self._scale = scale
+        self._random = random.Random(seed)  # noqa: S311 - it is to replay
+        self._starts = list(starts)
+        self._processes = [start() for start in self._starts]
+
+    def run(self, kills: int) -> None:
+        shortest, longest = (seconds * self._scale for seconds in BETWEEN_KILLS_SECONDS)
+        for _ in range(kills):
+            self._system.keep_busy(self._random.uniform(shortest, longest), WAITING_JOBS)
+            place = self._random.randrange(len(self._processes))
+            self._processes[place].kill()
+            self._processes[place] = self._starts[place]()
+
+    def settle(self) -> None:
+        """Let the last ones finish what there is, and end them as an operator would."""
+        self._system.settle(SETTLES_WITHIN_SECONDS)
+        if any(codes := [process.end() for process in self._processes]):
+            raise RuntimeError(f"processes that were told to stop ended with {codes}")
 
 
-def main() -> int:
-    parser = stage.parser("chaos.kills", "Kills workers at random until so many have died.")
-    parser.add_argument("--kills", type=int, default=300)
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=2, help="of each worker, at most")
-    parser.add_argument("--scale", type=float, default=0.1, help="of the 0.3 to 3 s between two kills")
-    parser.add_argument("--gateway", action="store_true", help="a web process too, amid programs' calls")
-    parser.add_argument("--celery", action="store_true", help="Celery's workers on a private Redis")
-    options = parser.parse_args()
-    return with_celery(options) if options.celery else alone(options)
+def run(system: System, options: argparse.Namespace) -> Outcome:
+    told: list[Told] = []
+    if options.celery:
+        kill_celery(system, options)
+    elif options.gateway:
+        told = kill_gateway(system, options, options.kills)
+    else:
+        kill(system, options, options.kills)
+    log = system.upstream.log()
+    found = [*misled(told, log), *failures(log, uploads_cut=options.gateway)]
+    facts: dict[str, object] = {"kills": options.kills, "jobs": Job.objects.count()}
+    if told:
+        facts |= {"requests": len(told), "repeated": sum(each.tries > 1 for each in told)}
+    facts |= {"calls": len(log.calls), "doubts": Attempt.objects.filter(state="in_doubt").count()}
+    control = control_at_gateway if options.gateway else control_of_workers
+    noticed = set(control(system, options.seed)) - set(found)
+    whose = " of Celery" if options.celery else " at the gateway" if options.gateway else ""
+    title = f"E2 kills{whose}{' on two hosts' if options.other_host else ''}"
+    return Outcome(found, {"control": len(noticed)}, facts, title)
 
 
-def alone(options: argparse.Namespace) -> int:
-    environment = {"PORT": str(servers.free_port())} | GATEWAY
-    with stage.built(options, answers=UPSTREAM, environment=environment) as here:
-        return int(here.scene(SCENE).run(here, options))
+def kill(system: System, options: argparse.Namespace, number: int, plant: Prepare = None) -> None:
+    """Kill workers of our own. plant: done to each before it begins."""
+    kills = Kills(system, options.seed, options.scale, workers(system, options, plant))
+    kills.run(number)
+    kills.settle()
 
 
-def with_celery(options: argparse.Namespace) -> int:
-    """On two hosts where this user may have them."""
-    options.database = "postgresql"
-    answers: Options = {"mix": CELERY_MIX, "delay": 0.1}
-    if not hosts.enter("chaos.kills", sys.argv[1:]):
-        with stage.built(options, answers=answers, broker=True) as here:
-            return int(here.scene(SCENE).run(here, options))
-    with hosts.other() as there:
-        answers["bind"] = hosts.ADDRESS
-        settings = hosts.POSTGRES_SETTINGS
-        with stage.built(options, answers=answers, broker=True, postgres_settings=settings) as here:
-            joined = hosts.joined(here)
-            return int(joined.scene(SCENE).run(joined, options, there))
+def kill_celery(system: System, options: argparse.Namespace) -> None:
+    """Kill Celery's workers and their beat, and in the middle their broker, which comes back empty."""
+    if (redis := system.environment.redis) is None:
+        raise RuntimeError("there is no broker")
+    kills = Kills(system, options.seed, options.scale, celery_processes(system, options))
+    kills.run(options.kills // 2)
+    redis.kill()
+    redis.start()
+    if options.other_host:
+        hosts.let_in(redis)
+    kills.run(options.kills - options.kills // 2)
+    kills.settle()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def kill_gateway(
+    system: System, options: argparse.Namespace, number: int, plant: Prepare = None
+) -> list[Told]:
+    """Kill our own workers, and a web process amid programs' calls; return what those were told."""
+    starts: list[Start] = [*workers(system, options, None), partial(system.web, prepare=plant)]
+    kills = Kills(system, options.seed, options.scale, starts)
+    programs = Programs(system, f"{options.seed}-{number}")
+    kills.run(number)
+    told = programs.end()
+    kills.settle()
+    return told
+
+
+def workers(system: System, options: argparse.Namespace, plant: Prepare) -> Iterator[Start]:
+    """Give half of the workers as many threads as they may have, the others one."""
+    for number in range(options.workers):
+        yield partial(system.worker, options.threads if number % 2 else 1, plant)
+
+
+def celery_processes(system: System, options: argparse.Namespace) -> Iterator[Start]:
+    """Yield workers, every other one of them on the other host if there is one, and one beat."""
+    for number in range(options.workers):
+        away = partial(hosts.move, options.other_host) if options.other_host and number % 2 else None
+        arguments = ("worker", "--concurrency", str(options.threads), "--hostname", f"w{number}@%h")
+        yield partial(system.celery, *arguments, prepare=away)
+    yield partial(system.celery, "beat")
+
+
+def control_of_workers(system: System, seed: int) -> list[str]:
+    options = argparse.Namespace(seed=seed, workers=4, threads=2, scale=0.1)
+    kill(system, options, CONTROL_KILLS, patches.resend_lost_calls)
+    return failures(system.upstream.log())
+
+
+def control_at_gateway(system: System, seed: int) -> list[str]:
+    options = argparse.Namespace(seed=seed, workers=2, threads=2, scale=0.3)
+    told = kill_gateway(system, options, CONTROL_KILLS, patches.forget_idempotency_keys)
+    return misled(told, system.upstream.log())

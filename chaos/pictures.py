@@ -1,6 +1,6 @@
-"""E24, pictures that are attacks: ``python -m chaos.pictures``.
+"""E24, pictures that are attacks.
 
-Each attack is sent to an engine of its own three times at once, while somebody else sends a small photo again
+Each attack is sent to an engine of its own three times at once, while another user sends a small photo again
 and again. The attack must be refused or served within a second and 50 MB, and the photo within two seconds.
 
 The control is the engine without the walk over containers: Pillow opens whatever comes.
@@ -12,17 +12,18 @@ import multiprocessing
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 from unittest.mock import patch
-from wsgiref.types import WSGIApplication
 
 import httpx
 from PIL import Image
 from werkzeug.serving import make_server
 
+from chaos.experiments import Outcome
 from chaos.servers import free_port
 from engine.config import ROOT, Config
 from engine.server.app import create_application
@@ -58,18 +59,15 @@ class Measured:
         return within and self.megabytes <= AT_ONCE * MEGABYTES
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser("chaos.pictures", description=__doc__)
-    parser.add_argument("--only", default="", help="attacks whose name has this in it")
-    parser.add_argument("--control", action="store_true", help="without the walk; must be seen to suffer")
-    options = parser.parse_args()
+def run(_: object, options: argparse.Namespace) -> Outcome:
     names = [name for name in ATTACKS if options.only in name]
-    suffered = [name for name in names if not shown(name, measured(name, control=options.control))]
-    sys.stdout.write(f"{len(names) - len(suffered)} of {len(names)} borne\n")
-    return int(bool(suffered) != options.control)
+    suffered = [name for name in names if not withstands(name)]
+    noticed = any(not withstands(name, control=True) for name in names)
+    return Outcome(suffered, {"control": int(noticed)}, {"borne": len(names) - len(suffered)})
 
 
-def shown(name: str, told: Measured) -> bool:
+def withstands(name: str, *, control: bool = False) -> bool:
+    told = measured(name, control=control)
     sys.stdout.write(
         f"{name:32} {told.statuses}  {told.seconds:5.1f} s; "
         f"a photo {told.alone:.1f} s alone, {told.others_seconds:.1f} s beside; "
@@ -105,7 +103,7 @@ def measured(name: str, *, control: bool) -> Measured:
 
 
 def timed(url: str, content: bytes) -> tuple[int, float]:
-    """The status, 0 if none came, and the seconds until then."""
+    """Return the status, 0 if none came, and the seconds until then."""
     started = time.monotonic()
     try:
         auth = (KNOWN.api_id, KNOWN.api_secret)
@@ -132,24 +130,15 @@ def serve(port: int, control: bool) -> None:  # noqa: FBT001 - multiprocessing p
     with TemporaryDirectory() as folder:
         config = Config(Path(folder), ROOT / "models", "fast", KNOWN.api_id, KNOWN.api_secret)
         application = create_application(config)
-        if not control:
-            run(port, application)
-        with patch.multiple(
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        pillow = patch.multiple(
             "engine.pipeline.cutout", open_picture=as_pillow_does, decode=lambda image: image.load()
-        ):
-            run(port, application)
-
-
-def run(port: int, application: WSGIApplication) -> None:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    make_server("127.0.0.1", port, application, threaded=True).serve_forever()
+        )
+        with pillow if control else nullcontext():
+            make_server("127.0.0.1", port, application, threaded=True).serve_forever()
 
 
 def as_pillow_does(file: BinaryIO) -> tuple[Image.Image, Header]:
     """Open a picture as it was before containers were walked."""
     image = Image.open(file, formats=FORMATS)
     return image, Header(str(image.format), *image.size, 1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

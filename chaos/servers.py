@@ -1,4 +1,4 @@
-"""Private PostgreSQL and Redis servers, for tests and for chaos that kill them as they please.
+"""Private PostgreSQL and Redis servers, for tests and for experiments that kill them as they please.
 
 Each listens on a free port of 127.0.0.1, lives in a temporary folder of its own and is ended by the ids of
 its own processes. A server that the machine runs anyway is neither used nor touched.
@@ -37,8 +37,8 @@ POSTGRES_SETTINGS = {
     "synchronous_commit": "on",
 }
 
-# Waits until whoever uses the server is gone, however that came about, and ends what they left behind: also
-# where it inherited that SIGQUIT is ignored, as whatever a shell runs in the background does.
+# Waits until the process that uses the server is gone, however that came about, and ends what it left behind,
+# even if SIGQUIT is ignored, as it is for everything that a shell runs in the background.
 LEASH = """
 cat >/dev/null
 pid=$(cat pid)
@@ -50,7 +50,7 @@ AnyServer = TypeVar("AnyServer", bound="Server")
 
 
 class NotStartedError(Exception):
-    """No server came up. Says why, with the end of its log where it got so far."""
+    """No server came up. Says why, with the end of its log if there is one."""
 
 
 @dataclass
@@ -66,9 +66,9 @@ class Server:
     ending: ClassVar = signal.SIGTERM
 
     def start(self) -> None:
-        """Returns when it answers; raises NotStartedError where it doesn't."""
+        """Start it, and return when it answers; raises NotStartedError if it doesn't."""
         with (self.folder / "log").open("ab") as log:
-            # In a session of its own: a Ctrl-C ends it through us, after whoever still uses it.
+            # In a session of its own: a Ctrl-C ends it through us, after the tests that still use it.
             self.process = subprocess.Popen(  # noqa: S603
                 self.command,
                 cwd=self.folder,
@@ -92,18 +92,18 @@ class Server:
         if not _until(lambda: not any(map(_lives, children))):
             raise TimeoutError(f"{self.command[0]} was outlived by its children: {self.log()}")
 
-    def stop(self) -> None:
-        """The quickest way that lets it clean up; its data is thrown away anyhow."""
+    def stop(self, *, cleanly: bool = False) -> None:
+        """Stop it the quickest way that lets it clean up; its data is thrown away unless ``cleanly``."""
         if self.process is None or self._has_ended():
             return
-        self.process.send_signal(self.ending)
+        self.process.send_signal(signal.SIGINT if cleanly else self.ending)
         try:
             self.process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
 
     def log(self) -> str:
-        """The end of what it wrote."""
+        """Return the end of what it wrote."""
         return (self.folder / "log").read_text(errors="replace")[-LOG_TAIL:]
 
     def _has_ended(self) -> bool:
@@ -126,7 +126,7 @@ class Postgres(Server):
         return create_database(self.url, name)
 
     def terminate_connections(self) -> int:
-        """Cuts every client off, whatever it is doing; returns how many there were."""
+        """Cut every client off, whatever it is doing; return how many there were."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             cut = connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -153,7 +153,7 @@ class Redis(Server):
 
 
 def postgres_lacks() -> str | None:
-    """Why PostgreSQL can't be started here, in one sentence; None where it can."""
+    """Say in one sentence why PostgreSQL can't be started here; None if it can."""
     try:
         postgres_program("postgres"), _postgres_account()
     except NotStartedError as error:
@@ -162,23 +162,31 @@ def postgres_lacks() -> str | None:
 
 
 def redis_lacks() -> str | None:
-    """Why Redis can't be started here, in one sentence; None where it can."""
+    """Say in one sentence why Redis can't be started here; None if it can."""
     return None if shutil.which("redis-server") else "redis-server is not on PATH."
 
 
 def create_database(server: str, name: str) -> str:
-    """A new and empty database on the PostgreSQL at this address; returns the database's own."""
+    """Create an empty database on the PostgreSQL at this address; return the database's own."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
     return urlsplit(server)._replace(path=f"/{name}").geturl()
 
 
 @contextmanager
-def postgres(settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
-    """A new and empty PostgreSQL, with these settings on top of its own; raises NotStartedError."""
+def postgres(
+    settings: Mapping[str, str] | None = None, *, template: Path | None = None
+) -> Iterator[Postgres]:
+    """Run a new and empty PostgreSQL, with these settings on top of its own; raises NotStartedError.
+
+    template: a folder of data to begin with, if it exists.
+    """
     program, account = postgres_program("postgres"), _postgres_account()
     with _folder(account) as folder:
-        _init(folder / "data", account)
+        if template and template.exists():
+            subprocess.run(["cp", "-a", template, folder / "data"], check=True)  # noqa: S603, S607
+        else:
+            _init(folder / "data", account)
         port = free_port()
         command = [program, "-D", str(folder / "data"), "-p", str(port)]
         for name, value in (POSTGRES_SETTINGS | dict(settings or {})).items():
@@ -189,7 +197,7 @@ def postgres(settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
 
 @contextmanager
 def redis(*, durable: bool = False) -> Iterator[Redis]:
-    """A new and empty Redis; raises NotStartedError. durable: what it acknowledged outlives a kill."""
+    """Run an empty Redis; raises NotStartedError. durable: what it acknowledged outlives a kill."""
     if lacks := redis_lacks():
         raise NotStartedError(lacks)
     with _folder(None) as folder:
@@ -212,7 +220,7 @@ def _running(server: AnyServer) -> Iterator[AnyServer]:
 
 @contextmanager
 def _folder(account: str | None) -> Iterator[Path]:
-    """For one server. Should this process be killed, the leash takes server and folder away."""
+    """Make a folder for one server. If this process is killed, the leash takes server and folder away."""
     with tempfile.TemporaryDirectory(prefix="pixian-server-") as name:
         if account:
             shutil.chown(name, account)
@@ -225,7 +233,7 @@ def _folder(account: str | None) -> Iterator[Path]:
 
 
 def _init(data: Path, account: str | None) -> None:
-    """A cluster whose texts sort by code point, as SQLite's do, and whose case folding knows é."""
+    """Make a cluster whose texts sort by code point, as SQLite's do, and whose case folding knows é."""
     command = [postgres_program("initdb"), "-D", str(data), "--no-sync", "--auth", "trust"]
     command += ["--username", "postgres", "--encoding", "UTF8", "--locale", "C.UTF-8"]
     done = subprocess.run(  # noqa: S603
@@ -236,7 +244,7 @@ def _init(data: Path, account: str | None) -> None:
 
 
 def postgres_program(name: str) -> str:
-    """From PATH; otherwise Debian's newest, which are kept off it."""
+    """Find a program on PATH, or among Debian's newest, which are kept off it."""
     if all(map(shutil.which, ("postgres", "initdb"))):
         return name
     versions = [path.parent for path in DEBIAN.glob("*/bin/postgres") if path.with_name("initdb").exists()]
@@ -247,7 +255,7 @@ def postgres_program(name: str) -> str:
 
 
 def _postgres_account() -> str | None:
-    """Whom PostgreSQL runs as: it refuses to be root, and anybody else can only be themselves."""
+    """Return the user PostgreSQL runs as: it refuses to be root, and other users can only be themselves."""
     if os.geteuid():
         return None
     for name in ACCOUNTS:
@@ -263,7 +271,7 @@ def _run_as(account: str | None) -> dict[str, Any]:
 
 
 def free_port() -> int:
-    """Of 127.0.0.1."""
+    """Find a free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -275,7 +283,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _lives(pid: int) -> bool:
-    """Whether it still runs: what nobody has reaped yet doesn't."""
+    """Return True if it still runs: a process that waits to be reaped doesn't."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -284,7 +292,7 @@ def _lives(pid: int) -> bool:
 
 
 def _until(happened: Callable[[], bool]) -> bool:
-    """Whether it happened in time."""
+    """Return True if it happened in time."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not happened():
         if time.monotonic() > end:

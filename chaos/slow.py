@@ -1,41 +1,197 @@
-"""E23, slow strangers: ``python -m chaos.slow --connections 40 --seconds 60``.
+"""E23, slow strangers.
 
 Forty connections of a kind drip into the web process, and are opened again once they are closed. Meanwhile
 ``/healthz`` and a program's paid call must be answered within two seconds each time, and no connection may
 stay open beyond its deadline. The control is gunicorn's gthread worker, which gives a thread to each of them.
 """
 
+import argparse
+import base64
+import select
+import socket
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 
-from chaos import stage
-from chaos.servers import free_port
-from chaos.upstream.running import Options
+import httpx
+from django.conf import settings
+from django.core.management import call_command
+from django.test import Client
 
-LARGE_RESULT_BYTES = 5_000_000
+from chaos.experiments import Outcome
+from chaos.system import REMOVE, System
+from pixian.protocol.credentials import Credentials
 
-
-def main() -> int:
-    parser = stage.parser("chaos.slow", "Connections that drip.")
-    parser.add_argument("--connections", type=int, default=40)
-    parser.add_argument("--seconds", type=int, default=60, help="of each kind")
-    parser.add_argument("--within", type=float, default=2, help="seconds, in which others must be answered")
-    parser.add_argument("--patience", type=int, default=20, help="WEB_PATIENCE_SECONDS")
-    parser.add_argument("--processes", type=int, default=1, help="WEB_PROCESSES")
-    parser.add_argument("--kinds", nargs="*", default=[], help="of them only these")
-    options = parser.parse_args()
-    environment = {
-        "PORT": str(free_port()),
-        "PIXIAN_TIMEOUT": "200",
-        "LEASE_SECONDS": "60",
-        "API_CALLS_PER_KEY": "0",
-        "API_CALLS_PER_TEAM": "0",
-        "WEB_PROCESSES": str(options.processes),
-        "WEB_PATIENCE_SECONDS": str(options.patience),
-    }
-    answers: Options = {"result_bytes": LARGE_RESULT_BYTES}
-    with stage.built(options, answers=answers, environment=environment) as here:
-        return int(here.scene("chaos.slow_scene").run(here, options))
+DRIP_SECONDS = 0.5
+SMALL_WINDOW_BYTES = 4096
+SLACK_SECONDS = 3
+PAUSE_SECONDS = 0.3
+FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
+MULTIPART = "Content-Type: multipart/form-data; boundary=drip\r\n"
+LENGTH = "Content-Length: 3000000\r\n"
+CHUNKED = "Transfer-Encoding: chunked\r\n"
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@dataclass(frozen=True)
+class Drip:
+    """A kind of connection.
+
+    opening: sent at once. drop: sent again and again; if it is b"", a byte is read instead. work: seconds
+    that the server itself takes for a crowd of these.
+    """
+
+    name: str
+    opening: bytes
+    drop: bytes = b""
+    work: float = 0
+
+
+@dataclass
+class Crowd:
+    """Connections of a kind. longest_open: seconds, of any. opened: how often, as the server closes them."""
+
+    port: int
+    drip: Drip
+    longest_open: float = 0
+    opened: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def open(self, connections: int) -> Iterator[None]:
+        threads = [threading.Thread(target=self._insist) for _ in range(connections)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _insist(self) -> None:
+        while not self._stop.wait(0.01):
+            began = time.monotonic()
+            with suppress(OSError):
+                self._talk()
+            with self._lock:
+                self.longest_open = max(self.longest_open, time.monotonic() - began)
+                self.opened += 1
+
+    def _talk(self) -> None:
+        """Return, or raise OSError, when the server has closed the connection."""
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW_BYTES)
+            connection.settimeout(DRIP_SECONDS)
+            connection.connect(("127.0.0.1", self.port))
+            connection.sendall(self.drip.opening)
+            closed = select.poll()  # what was answered before needn't be read to see it
+            closed.register(connection, select.POLLRDHUP)
+            while not self._stop.wait(DRIP_SECONDS) and not closed.poll(0):
+                if self.drip.drop:
+                    connection.sendall(self.drip.drop)
+                else:
+                    with suppress(TimeoutError):
+                        connection.recv(1)
+
+
+@dataclass
+class Seen:
+    """What a program sees meanwhile.
+
+    within: seconds that a response may take. slowest: the longest took so many. late: responses that took
+    too long, never came, or refused; told: the last of them.
+    """
+
+    within: float
+    slowest: float = 0
+    late: int = 0
+    asked: int = 0
+    told: str = ""
+
+    def ask(self, method: str, url: str, **request: object) -> None:
+        began, told = time.monotonic(), ""
+        try:
+            with httpx.Client(timeout=self.within, trust_env=False) as http:
+                response = http.request(method, url, **request)  # type: ignore[arg-type]
+                told = "" if response.is_success else f"({response.status_code} {response.text[:100]})"
+        except httpx.HTTPError as error:
+            told = f"({error!r})"
+        took = time.monotonic() - began
+        self.slowest = max(self.slowest, took)
+        self.late += bool(told) or took > self.within
+        self.told = told or self.told
+        self.asked += 1
+
+    def report(self, what: str) -> None:
+        sys.stdout.write(
+            f"{what}: {self.asked} asked, {self.late} late {self.told}, slowest {self.slowest:.2f} s\n"
+        )
+        sys.stdout.flush()
+
+
+def run(system: System, options: argparse.Namespace) -> Outcome:
+    call_command("collectstatic", interactive=False, verbosity=0)
+    key, other = (system.key(team) for team in system.teams)
+    drips = [drip for drip in kinds(system, other) if not options.kinds or drip.name in options.kinds]
+    late = overdue = 0
+    for drip in drips:
+        seen, crowd = play(system, key, drip, options)
+        late += seen.late
+        overdue += crowd.longest_open > options.patience + SLACK_SECONDS + drip.work
+    control, _ = play(system, key, drips[0], options, "--worker-class", "gthread")
+    facts: dict[str, object] = {"kinds": len(drips), "late": late, "overdue": overdue}
+    found = [f"{late} responses were late, {overdue} kinds overdue"] if late or overdue else []
+    return Outcome(found, {"control": control.late}, facts)
+
+
+def kinds(system: System, key: Credentials) -> list[Drip]:
+    """Return all kinds; those that need to know no more than a stranger come first."""
+    client = Client()
+    client.get("/accounts/login/")
+    csrf = f"{settings.CSRF_COOKIE_NAME}={client.cookies[settings.CSRF_COOKIE_NAME].value}"
+    client.force_login(system.user)
+    session = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+    auth = f"Authorization: Basic {base64.b64encode(f'{key.api_id}:{key.api_secret}'.encode()).decode()}\r\n"
+    upload = f"/t/{system.teams[0].slug}/upload/"
+    disposition = b'Content-Disposition: form-data; name="image"; filename="a.png"'
+    form = b"--drip\r\n" + disposition + b"\r\n\r\n" + system.picture() + b"\r\n--drip--\r\n"
+    whole = f"Content-Length: {len(form)}\r\n"
+
+    def head(method: str, path: str, *headers: str) -> bytes:
+        host = system.address.removeprefix("http://")
+        return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{''.join(headers)}\r\n".encode()
+
+    return [
+        Drip("headers", head("POST", REMOVE).removesuffix(b"\r\n"), b"X: y\r\n"),
+        Drip("body", head("POST", REMOVE, FORM, LENGTH), b"x"),
+        Drip("chunks", head("POST", REMOVE, FORM, CHUNKED), b"1\r\nx\r\n"),
+        Drip("nowhere", head("POST", "/api/v2/nowhere", FORM, LENGTH), b"x"),
+        Drip("login", head("POST", "/accounts/login/", FORM, LENGTH, f"Cookie: {csrf}\r\n"), b"x"),
+        Drip("upload", head("POST", upload, MULTIPART, LENGTH, f"Cookie: {csrf}; {session}\r\n"), b"x"),
+        Drip("call", head("POST", REMOVE, auth, MULTIPART, LENGTH), b"x"),
+        Drip("result", head("POST", REMOVE, auth, MULTIPART, whole) + form, work=10),
+        Drip("idle", head("GET", "/healthz")),
+    ]
+
+
+def play(
+    system: System, key: Credentials, drip: Drip, options: argparse.Namespace, *arguments: str
+) -> tuple[Seen, Crowd]:
+    """Let a crowd drip, and ask a probe and a paid call in turns, each by a connection of its own."""
+    crowd, seen = Crowd(int(system.address.rpartition(":")[2]), drip), Seen(options.within)
+    auth, files = (key.api_id, key.api_secret), {"image": ("a.png", system.picture())}
+    with system.serving(*arguments), crowd.open(options.connections):
+        time.sleep(min(5, options.seconds / 4))
+        end = time.monotonic() + options.seconds
+        while time.monotonic() < end:
+            seen.ask("GET", f"{system.address}/healthz")
+            seen.ask("POST", f"{system.address}{REMOVE}", auth=auth, files=files)
+            time.sleep(PAUSE_SECONDS)
+    seen.report(
+        f"{drip.name} {' '.join(arguments)}: longest open {crowd.longest_open:.1f} s, {crowd.opened} opened"
+    )
+    return seen, crowd

@@ -1,31 +1,131 @@
-"""E4, the ambiguous time-out: ``python -m chaos.timeouts --timeout 8``.
+"""E4, the ambiguous time-out.
 
 The upstream takes 5 to 260 s for its answers, all times scaled so that the client's idle time-out of 200 s is
 as short as ``--timeout``. Up to 185 s each call must be one charge and a job done; beyond it, and behind a
 proxy that cuts at 60 s or answers 504, the job must be in doubt after one call, until a person says what the
-upstream's own log says.
+upstream's journal says.
 
 The control is an impatient client: a time-out of 60 s puts slow answers in doubt, and one that takes it for
-"not processed" is charged twice, which the judge must see.
+"not processed" is charged twice.
 """
 
-import sys
+import argparse
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
 
-from chaos import stage
+from django.conf import settings
 
-TIMEOUT_SECONDS = 200
+from chaos import patches, proxy
+from chaos.checker import failures
+from chaos.experiments import Outcome
+from chaos.system import Prepare, System, close_connections
+from chaos.upstream import Step
+from jobs.audit import review
+from jobs.models import Attempt, Job
+
+PROXY_SECONDS = 60
+PATIENCE_SECONDS = 120
+
+DONE, FAILED, IN_DOUBT = Job.State.DONE, Job.State.FAILED, Job.State.IN_DOUBT
 
 
-def main() -> int:
-    parser = stage.parser("chaos.timeouts", "Answers that come late, or too late.")
-    parser.add_argument("--timeout", type=int, default=8, metavar="SECONDS", help="stand for 200")
-    parser.add_argument("--each", type=int, default=2, help="calls of each kind, all at once")
-    options = parser.parse_args()
-    scale = options.timeout / TIMEOUT_SECONDS
-    environment = {"PIXIAN_TIMEOUT": str(options.timeout), "LEASE_SECONDS": "5"}
-    with stage.built(options, answers={"scale": scale}, environment=environment) as here:
-        return int(here.scene("chaos.timeouts_cases").run(here, options, scale))
+@dataclass(frozen=True)
+class Kind:
+    """A way to be slow, and what must come of it. answers: the upstream's to the calls for one picture."""
+
+    name: str
+    answers: list[Step]
+    state: Job.State
+    calls: int = 1
+    charges: int = 1
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def late(seconds: int) -> Step:
+    return {"fault": "ok", "delay": seconds}
+
+
+DIRECTLY = [
+    *(Kind(f"answered after {seconds} s", [late(seconds)], DONE) for seconds in (5, 60, 170, 180, 185)),
+    Kind("a body in pieces, 60 s before each", ["slow_body"], DONE),
+    Kind("an error after 170 s, then the result", ["delay_170_free", "ok"], DONE, calls=2),
+    Kind("headers, then silence", ["silent_head"], FAILED),
+    Kind("answered after 260 s", [late(260)], IN_DOUBT),
+    Kind("charged, never answered", ["silent_charged"], IN_DOUBT),
+    Kind("not charged, never answered", ["silent"], IN_DOUBT, charges=0),
+    Kind("a gateway's 504, charged", ["gateway_charged"], IN_DOUBT),
+]
+THROUGH_A_PROXY = [
+    Kind("answered after 5 s, cut at 60 s", [late(5)], DONE),
+    Kind("answered after 30 s, cut at 60 s", [late(30)], DONE),
+    Kind("answered after 170 s, cut at 60 s", [late(170)], IN_DOUBT),
+]
+IMPATIENT = [Kind("answered after 170 s, given up at 60 s", [late(170), "ok"], IN_DOUBT)]
+
+
+@dataclass
+class Slow:
+    """Jobs of each kind, all called for at once. found: what didn't come of them as it must."""
+
+    system: System
+    each: int
+    found: list[str] = field(default_factory=list)
+
+    def call(self, kinds: Iterable[Kind], prepare: Prepare = None) -> int:
+        """Return how many jobs are in doubt afterwards."""
+        jobs = {self._submit(kind).pk: kind for kind in kinds for _ in range(self.each)}
+        worker = self.system.worker(threads=len(jobs), prepare=prepare)
+        self.system.settle(PATIENCE_SECONDS)
+        worker.end()
+        close_connections()
+        log = self.system.upstream.log()
+        made = Job.objects.filter(pk__in=jobs)
+        for job in made:
+            calls, charges = len(log.calls_of(job.source_sha256)), len(log.charges_of(job.source_sha256))
+            kind = jobs[job.pk]
+            came, expected = (job.state, calls, charges), (kind.state, kind.calls, kind.charges)
+            if came != expected:
+                self.found.append(f"job {job.pk} ({job.name}): {came} instead of {expected}")
+        return sum(job.state == IN_DOUBT for job in made)
+
+    def _submit(self, kind: Kind) -> Job:
+        job = self.system.submit(name=kind.name)
+        self.system.upstream.by_sha256(job.source_sha256, kind.answers)
+        return job
+
+
+def decide(system: System) -> int:
+    """Resolve each call in doubt as a person would who asks the upstream; return how many those were."""
+    log = system.upstream.log()
+    doubted = Attempt.objects.filter(state=Attempt.State.IN_DOUBT).select_related("job")
+    for attempt in (attempts := list(doubted)):
+        charged = sum(charge.microcredits for charge in log.charges_of(attempt.job.source_sha256))
+        review.resolve(attempt, charged, system.user, "asked the upstream")
+    return len(attempts)
+
+
+def reach(url: str | None = None, timeout: int | None = None, *, resend: bool = False) -> None:
+    """Tell this worker where and for how long to ask. resend: the control's mistake."""
+    settings.PIXIAN_API_URL = url or settings.PIXIAN_API_URL
+    settings.PIXIAN_TIMEOUT = timeout or settings.PIXIAN_TIMEOUT
+    if resend:
+        patches.resend_unanswered_calls()
+
+
+def run(system: System, options: argparse.Namespace) -> Outcome:
+    slow, scale = Slow(system, options.each), options.timeout / 200
+    with ExitStack() as ends:
+        slow.call(DIRECTLY)
+        for reset in (False, True):
+            cutting = proxy.running(system.upstream.url, PROXY_SECONDS * scale, reset=reset)
+            slow.call(THROUGH_A_PROXY, partial(reach, ends.enter_context(cutting)))
+    found = [*slow.found, *failures(system.upstream.log())]
+    facts = {"scale": scale, "cases": Job.objects.count(), "decided": decide(system)}
+    found += [f"after the decision: {wrong}" for wrong in failures(system.upstream.log())]
+    impatient = partial(reach, timeout=round(PROXY_SECONDS * scale))
+    doubted = slow.call(IMPATIENT, impatient)
+    before = failures(system.upstream.log())
+    slow.call(IMPATIENT, partial(impatient, resend=True))
+    noticed = set(failures(system.upstream.log())) - set(before)
+    return Outcome(found, {"doubted_at_60_s": doubted, "control": len(noticed)}, facts)

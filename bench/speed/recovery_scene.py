@@ -1,4 +1,4 @@
-"""R9 on its stage."""
+"""R9 once Django is set up."""
 
 import argparse
 import os
@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from django.db import connections
-
-from chaos.child import Child
-from chaos.judge import failures
-from chaos.site import Site
-from chaos.stage import Stage
+from chaos.checker import failures
+from chaos.environment import Environment
+from chaos.process import Process, end_all, freeze_all
+from chaos.system import System, close_connections
 from engine.config import ROOT
 from jobs.models import Job
 
@@ -30,8 +28,11 @@ Seen = dict[int, tuple[str, int]]
 
 @dataclass(frozen=True)
 class Recovery:
-    """running: jobs in a worker's hands at the kill. moved, flowed: seconds until all of them moved again,
-    and until any other job did. doubted: of those running."""
+    """One kill and what came of it.
+
+    running: jobs that workers had claimed. moved, flowed: seconds until all of them moved again, and until
+    any other job did. doubted: of those running.
+    """
 
     running: int
     moved: float
@@ -39,14 +40,14 @@ class Recovery:
     doubted: int
 
 
-def run(stage: Stage, options: argparse.Namespace, aim: float) -> int:
-    with Site(stage, seed=options.seed, hurried=False) as site:
+def run(environment: Environment, options: argparse.Namespace, aim: float) -> int:
+    with System(environment, seed=options.seed, fast=False) as system:
         for lease in options.leases:
             os.environ["LEASE_SECONDS"] = str(lease)
-            made = [recovery(site) for _ in range(options.repeats)]
+            made = [recovery(system) for _ in range(options.repeats)]
             sys.stdout.write(f"{_line(options.database, lease, made, aim)}\n")
             sys.stdout.flush()
-        found = failures(site.upstream.log())
+        found = failures(system.upstream.log())
         jobs = Job.objects.count()
     for failure in found:
         sys.stdout.write(f"{failure}\n")
@@ -54,48 +55,47 @@ def run(stage: Stage, options: argparse.Namespace, aim: float) -> int:
     return 1 if found else 0
 
 
-def recovery(site: Site) -> Recovery:
-    """One kill amid calls, and the way back to an empty queue."""
-    site.submit_many(JOBS)
-    workers = _workers(site)
-    while len(_in_hand(_seen())) < THREADS:
+def recovery(system: System) -> Recovery:
+    """Kill everything once amid calls, and time the way back to an empty queue."""
+    for _ in range(JOBS):
+        system.submit()
+    workers = _workers(system)
+    while len(_running(_seen())) < THREADS:
         time.sleep(LOOK_EVERY_SECONDS)
     time.sleep(1)
-    before = _kill(site, workers)
+    before = _kill(system, workers)
     began = time.monotonic()
-    if site.stage.postgres:
-        site.stage.postgres.start()
-    workers = _workers(site)
+    if system.environment.postgres:
+        system.environment.postgres.start()
+    workers = _workers(system)
     moved, flowed = _watch(before, began)
-    site.settled(PATIENCE_SECONDS)
-    for worker in workers:
-        worker.end()
-    running = _in_hand(before)
+    system.settle(PATIENCE_SECONDS)
+    end_all(workers)
+    running = _running(before)
     doubted = Job.objects.filter(pk__in=running, state=Job.State.IN_DOUBT).count()
     return Recovery(len(running), moved, flowed, doubted)
 
 
-def _workers(site: Site) -> list[Child]:
+def _workers(system: System) -> list[Process]:
     command = [sys.executable, str(ROOT / "manage.py"), "worker", "--threads", str(THREADS)]
-    return [site.program(*command) for _ in range(WORKERS)]
+    return [system.program(*command) for _ in range(WORKERS)]
 
 
-def _kill(site: Site, workers: list[Child]) -> Seen:
-    """All at once; returns what was seen while everything stood still."""
-    for worker in workers:
-        worker.freeze()
+def _kill(system: System, workers: list[Process]) -> Seen:
+    """Kill all at once; return what was seen while everything stood still."""
+    freeze_all(workers)
     before = _seen()
-    connections.close_all()
+    close_connections()
     for worker in workers:
         worker.kill()
-    if site.stage.postgres:
-        site.stage.postgres.kill()
+    if system.environment.postgres:
+        system.environment.postgres.kill()
     return before
 
 
 def _watch(before: Seen, began: float) -> tuple[float, float]:
-    """Seconds until all that were running have moved, and until the first of the others has."""
-    running, flowed = _in_hand(before), 0.0
+    """Return seconds until all that were running have moved, and until the first of the others has."""
+    running, flowed = _running(before), 0.0
     while time.monotonic() - began < PATIENCE_SECONDS:
         now, at = _seen(), time.monotonic() - began
         if not flowed and any(now[pk] != seen for pk, seen in before.items() if pk not in running):
@@ -110,7 +110,7 @@ def _seen() -> Seen:
     return {pk: (state, fence) for pk, state, fence in Job.objects.values_list("pk", "state", "fence")}
 
 
-def _in_hand(seen: Seen) -> set[int]:
+def _running(seen: Seen) -> set[int]:
     return {pk for pk, (state, _) in seen.items() if state == RUNNING}
 
 

@@ -1,13 +1,18 @@
 """An experiment as a test plays it: in a process of its own, by its command line, judged by its last line."""
 
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from chaos import servers
+from chaos.environment import TEMPLATES
 from conftest import ROOT
 
 DATABASES = (
@@ -31,7 +36,7 @@ class Played:
         return self._last_line.partition(" · ")[0]
 
     def __getitem__(self, fact: str) -> int:
-        """A figure of the last line."""
+        """Return a figure of the last line."""
         found = re.search(rf" · {fact} (\d+)", self._last_line)
         assert found, self.output
         return int(found[1])
@@ -41,11 +46,24 @@ class Played:
         return self.output.rstrip().rpartition("\n")[2]
 
 
-def played(module: str, *arguments: object, seconds: float = 240) -> Played:
-    """The experiment, told to end where it takes longer."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
+Play = Callable[..., Played]
+
+
+@pytest.fixture
+def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
+    """Play an experiment; all of one test run share the migrated databases they begin with."""
+    run = tmp_path_factory.getbasetemp()
+    templates = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "chaos-templates"
+    return partial(played, templates)
+
+
+def played(templates: Path, name: str, *arguments: object, seconds: float = 240) -> Played:
+    """Play the experiment, and terminate it if it takes longer."""
+    command = [sys.executable, "-m", "chaos", name, *map(str, arguments)]
+    pipe, environment = subprocess.PIPE, os.environ | {TEMPLATES: str(templates)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True
+    ) as process:
         try:
             output, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:

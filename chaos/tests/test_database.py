@@ -2,13 +2,13 @@
 
 import pytest
 
-from chaos.tests.played import DATABASES, played
+from chaos.tests.played import DATABASES, Play
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", DATABASES)
-def test_what_was_acknowledged_outlives_the_database(database: str) -> None:
-    deaths = played("chaos.database", "--database", database, "--kills", 3)
+def test_what_was_acknowledged_outlives_the_database(play: Play, database: str) -> None:
+    deaths = play("database", "--database", database, "--kills", 3)
     assert deaths["failures"] == 0, deaths.output
     assert deaths["acknowledged"] > 30
     assert deaths["control"] > 0, "an upload acknowledged too early wasn't missed"

@@ -3,15 +3,15 @@
 import pytest
 
 from chaos import servers
-from chaos.tests.played import DATABASES, played
+from chaos.tests.played import DATABASES, Play
 
 LACKS = servers.postgres_lacks() or servers.redis_lacks()
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", DATABASES)
-def test_kills_at_random_lose_and_double_nothing(database: str) -> None:
-    kills = played("chaos.kills", "--database", database, "--kills", 150, "--scale", 0.05)
+def test_kills_at_random_lose_and_double_nothing(play: Play, database: str) -> None:
+    kills = play("kills", "--database", database, "--kills", 150, "--scale", 0.05)
     assert kills["failures"] == 0, kills.output
     assert kills["jobs"] > 60
     assert kills["control"] > 0, "a second charge wasn't noticed"
@@ -19,9 +19,9 @@ def test_kills_at_random_lose_and_double_nothing(database: str) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_kills_amid_programs_calls_lose_and_double_nothing() -> None:
+def test_kills_amid_programs_calls_lose_and_double_nothing(play: Play) -> None:
     """On SQLite alone; ``make soak`` does it on PostgreSQL too."""
-    kills = played("chaos.kills", "--gateway", "--workers", 1, "--kills", 24, "--scale", 0.4)
+    kills = play("kills", "--gateway", "--workers", 1, "--kills", 24, "--scale", 0.4)
     assert kills["failures"] == 0, kills.output
     assert kills["repeated"] > 10
     assert kills["control"] > 0, "a request that was charged twice wasn't noticed"
@@ -30,8 +30,8 @@ def test_kills_amid_programs_calls_lose_and_double_nothing() -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(bool(LACKS), reason=str(LACKS))
-def test_kills_of_celerys_processes_lose_and_double_nothing() -> None:
-    kills = played("chaos.kills", "--celery", "--workers", 3, "--kills", 20, "--scale", 0.7)
+def test_kills_of_celerys_processes_lose_and_double_nothing(play: Play) -> None:
+    kills = play("kills", "--celery", "--workers", 3, "--kills", 20, "--scale", 0.7)
     assert kills["failures"] == 0, kills.output
     assert kills["jobs"] >= 30
     assert kills["control"] > 0, "a second charge wasn't noticed"

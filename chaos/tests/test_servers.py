@@ -1,4 +1,4 @@
-"""The private servers: they come up, die, come back with what they acknowledged, and leave nothing behind."""
+"""Private servers start, die, come back with what they acknowledged, and leave nothing behind."""
 
 import signal
 import subprocess
@@ -124,7 +124,7 @@ with {server}() as server:
 
 
 @pytest.mark.parametrize("name", ["postgres", "redis"])
-def test_nor_where_their_user_was_killed(can_postgres: None, can_redis: None, name: str) -> None:
+def test_nothing_is_left_if_their_user_was_killed(can_postgres: None, can_redis: None, name: str) -> None:
     command = [sys.executable, "-c", KILLED.format(server=name)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     pid, folder = done.stdout.split()
@@ -143,7 +143,7 @@ def test_without_programs_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         raise AssertionError("it came up")
 
 
-def test_debians_newest_is_found_where_path_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_debians_newest_is_found_if_path_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for version in ("9.6", "15", "16"):
         (tmp_path / version / "bin").mkdir(parents=True)
         for name in ("postgres", "initdb"):

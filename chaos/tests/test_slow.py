@@ -2,15 +2,15 @@
 
 import pytest
 
-from chaos.tests.played import played
+from chaos.tests.played import Play
 
 WITHIN_SECONDS = 6
-"""The promise is 2 on a machine of its own; here two other chaos share its cores."""
+"""The promise is 2 on a machine of its own; here two other experiments share its cores."""
 
 
 @pytest.mark.timeout(300)
-def test_forty_slow_strangers_keep_nobody_waiting() -> None:
-    slow = played("chaos.slow", "--seconds", 4, "--patience", 2, "--within", WITHIN_SECONDS, seconds=280)
+def test_forty_slow_strangers_keep_nobody_waiting(play: Play) -> None:
+    slow = play("slow", "--seconds", 4, "--patience", 2, "--within", WITHIN_SECONDS, seconds=280)
     assert slow["kinds"] == 9, slow.output
     assert (slow["late"], slow["overdue"]) == (0, 0), slow.output
     assert slow["control"] > 0, "a thread for each of them wasn't noticed"

@@ -1,10 +1,11 @@
-"""The upstream itself: that it speaks the contract, fails as told, and its log is the truth."""
+"""The upstream speaks the contract, fails as ordered, and its journal is the truth."""
 
 import io
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from functools import cache
 from hashlib import sha256
@@ -17,10 +18,10 @@ import pytest
 from PIL import Image
 
 from chaos import proxy, upstream
-from chaos.upstream import FAULTS, KNOWN, Call, Charge, Fault, Log, Purchase, Server, process
-from chaos.upstream.choice import drawn, parse_mix
-from chaos.upstream.fault import Then
+from chaos.upstream import FAULTS, KNOWN, Call, Charge, Fault, Log, Purchase, Server
+from chaos.upstream.faults import Then, draw, parse_mix
 from chaos.upstream.journal import Journal
+from chaos.upstream.running import start
 from pixian.client.client import Client
 from pixian.imaging.decode import decode, open_picture
 from pixian.protocol import errors
@@ -32,7 +33,7 @@ AUTH = (KNOWN.api_id, KNOWN.api_secret)
 SCALE = 0.001
 PATIENCE_SECONDS = 10
 SHORT_SECONDS = 0.4
-"""For silence that is meant: nothing else is waited for so briefly, since the machine may be busy."""
+"""For silence that is meant; nothing else is awaited so briefly, since the machine may be busy."""
 
 PRICE = 240_000
 """Of the photo: 600 × 400."""
@@ -55,7 +56,7 @@ def server(shared: Server) -> Iterator[Server]:
 
 @pytest.fixture
 def coffee(photo: Callable[[str], bytes]) -> Callable[[], bytes]:
-    """The photo, but no two have the same hash."""
+    """Return the photo; no two have the same hash."""
     return lambda: photo("coffee") + b"%d" % next(DIFFERENT)
 
 
@@ -79,13 +80,13 @@ def refused(answer: httpx.Response) -> tuple[int, int]:
 
 
 def balance(server: Server) -> str:
-    """The account's credits as they stand in the JSON."""
+    """Return the account's credits as they stand in the JSON."""
     text = HTTP.get(f"{server.url}/api/v2/account").text
     return text.partition('"credits": ')[2].rstrip("}")
 
 
 def seen(url: str, picture: bytes, patience: float = PATIENCE_SECONDS) -> tuple[str, str | None]:
-    """What our own client makes of a call, and the charge that it was told."""
+    """Return what our own client makes of a call, and the charge that it was told."""
     told = None
     call = client_of(url, patience).remove_background(io.BytesIO(picture), "a.jpg", {})
     try:
@@ -201,7 +202,7 @@ UNUSUAL = {
 def expected(fault: Fault) -> str:
     if fault.name in UNUSUAL:
         return UNUSUAL[fault.name]
-    if fault.told_status is None:
+    if fault.sent_status is None:
         return "Unanswered"
     if fault.status == 200:
         return "the result"
@@ -218,7 +219,7 @@ def test_each_fault_is_what_it_says(server: Server, coffee: Callable[[], bytes],
     assert what == expected(fault)
     server.wait_idle()
     call = server.log().calls[-1]
-    assert (call.fault, call.status) == (name, fault.told_status)
+    assert (call.fault, call.status) == (name, fault.sent_status)
     assert (call.sha256, call.bytes) == ((None, None) if fault.early else (digest, len(picture)))
     charges = server.log().charges_of(digest)
     assert [charge.microcredits for charge in charges] == [PRICE * fault.factor] * fault.charges
@@ -389,14 +390,14 @@ def test_a_seed_replays(tmp_path: Path, coffee: Callable[[], bytes]) -> None:
             return [call.fault for call in server.log().calls]
 
     first = replayed("a", 7)
-    assert first == replayed("b", 7) == [drawn(7, parse_mix(mix), n).name for n in range(1, 21)]
+    assert first == replayed("b", 7) == [draw(7, parse_mix(mix), n).name for n in range(1, 21)]
     assert len(set(first)) > 2
-    assert first != [drawn(8, parse_mix(mix), n).name for n in range(1, 21)]
+    assert first != [draw(8, parse_mix(mix), n).name for n in range(1, 21)]
 
 
 def test_a_seed_makes_runs() -> None:
     mix = parse_mix("ok=20,slow_down_run=1")
-    text = "".join("x" if drawn(1, mix, n).status == 429 else "." for n in range(1, 1000))
+    text = "".join("x" if draw(1, mix, n).status == 429 else "." for n in range(1, 1000))
     runs = {len(run) for run in text.split(".") if run}
     assert runs
     assert min(runs) >= 3
@@ -439,7 +440,7 @@ def test_a_price_may_be_fixed(tmp_path: Path, coffee: Callable[[], bytes]) -> No
 
 
 def test_the_charge_is_written_before_the_headers_leave(tmp_path: Path, coffee: Callable[[], bytes]) -> None:
-    """Nothing can be written after them: the process says no more than they, and is killed then."""
+    """Nothing can be written after them: the process sends no more, and is killed then."""
     picture = coffee()
     with upstream.running(tmp_path / "log", mix="silent_head=1") as server:
         client = client_of(server.url, PATIENCE_SECONDS)
@@ -451,7 +452,7 @@ def test_the_charge_is_written_before_the_headers_leave(tmp_path: Path, coffee: 
 
 
 def unwitnessed(told: list[tuple[str, str]], log: Log) -> list[tuple[str, str]]:
-    """Charges that a client was told, by picture and header, and that the log doesn't have."""
+    """Return charges that a client was told, by picture and header, and that the journal doesn't have."""
     written = {(charge.sha256, charge.header) for charge in log.charges}
     return [pair for pair in told if pair not in written]
 
@@ -516,12 +517,12 @@ def test_what_is_written_is_read_and_synced(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("chaos.upstream.journal.os.fsync", synced.append)
     call, bought = Call(1, 5.5, "ok", 200, "ab", 3), Purchase(7.5, 9)
     charge = Charge(1, 6.5, "ab", 2, None)
-    with Journal(tmp_path / "log") as journal:
+    with closing(Journal(tmp_path / "log")) as journal:
         for line in (call, charge, bought):
             journal.write(line)
         journal.sync()
     assert upstream.read_log(tmp_path / "log") == Log([call], [charge], [bought])
-    with Journal(tmp_path / "log", fsync=False) as journal:
+    with closing(Journal(tmp_path / "log", fsync=False)) as journal:
         journal.sync()
         assert (journal.last_call, journal.balance_microcredits) == (1, 7)
     assert len(synced) == 1
@@ -543,8 +544,8 @@ def test_an_upload_that_breaks_off_is_a_call_without_a_charge(server: Server) ->
     assert server.log().charges == charges
 
 
-def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
-    child, _ = process.start("chaos.upstream", [f"--log={tmp_path / 'log'}"])
+def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    child, _ = start("chaos.upstream", [f"--log={tmp_path / 'log'}"])
     assert child.stdin
     child.stdin.close()
     assert child.wait(5) == 0
@@ -567,7 +568,7 @@ def test_a_proxy_cuts_what_waits_and_the_charge_stands(
     picture = coffee()
     server.script([{"fault": "delay_60", "delay": 0.7 / SCALE}])
     with proxy.running(server.url, cut_after=0.25, reset=reset) as between:
-        assert seen(between.url, picture) == ("Unanswered", None)
+        assert seen(between, picture) == ("Unanswered", None)
         server.wait_idle()
         assert len(server.log().charges_of(sha256(picture).hexdigest())) == 1
 
@@ -575,5 +576,5 @@ def test_a_proxy_cuts_what_waits_and_the_charge_stands(
 def test_a_proxy_lets_pass_what_moves(server: Server, coffee: Callable[[], bytes]) -> None:
     server.script([{"fault": "slow_body", "pause": 0.15 / SCALE}, "reset_after_upload", "cut_body"])
     with proxy.running(server.url, cut_after=0.5) as between:
-        outcomes = [seen(between.url, coffee())[0] for _ in range(3)]
+        outcomes = [seen(between, coffee())[0] for _ in range(3)]
     assert outcomes == ["the result", "Unanswered", "BodyLost"]

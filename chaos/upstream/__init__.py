@@ -1,19 +1,16 @@
-"""The upstream that fails as it is told, and the second witness of every charge.
+"""The upstream that fails as ordered, and the second witness of every charge.
 
-``python -m chaos.upstream`` is a server that speaks the contract in a process of its own. It writes
-each call and each charge to a log, synced before a byte of the answer leaves, so that the log tells what
-the product's books have to say. ``--faults`` lists what it can do instead of answering.
-
-Place: one connection comes through the ``door``, ``server`` takes its calls, ``choice`` picks the
-fault, ``journal`` writes, ``answers`` sends. ``running`` starts the whole from a test or an experiment.
+``python -m chaos.upstream`` speaks the contract in a process of its own; ``in_thread`` does it in a test's.
+It writes each call and each charge to a journal, synced before a byte of the response leaves. ``--faults``
+lists what it can do instead of answering: ``faults`` names them, ``wire`` listens, ``server`` takes calls and
+orders, ``journal`` writes, ``responses`` sends, ``running`` starts the whole from a test or an experiment.
 """
 
-from chaos.upstream.fault import Fault
-from chaos.upstream.faults import FAULTS
+from chaos.upstream.faults import FAULTS, Fault
 from chaos.upstream.journal import Call, Charge, Log, Purchase, read_log
-from chaos.upstream.result import result_for
-from chaos.upstream.running import Server, Step, running
-from chaos.upstream.settings import KNOWN
+from chaos.upstream.responses import result_for
+from chaos.upstream.running import Options, Server, Step, running
+from chaos.upstream.server import KNOWN
 
 __all__ = [
     "FAULTS",
@@ -22,6 +19,7 @@ __all__ = [
     "Charge",
     "Fault",
     "Log",
+    "Options",
     "Purchase",
     "Server",
     "Step",

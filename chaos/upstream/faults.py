@@ -1,39 +1,145 @@
-"""Every fault by its name, and for each whether it charges.
+"""Every fault by its name: what it answers, how much of that leaves, and what the connection does next.
 
 Delays and pauses are seconds that ``--scale`` multiplies.
 """
 
-from dataclasses import replace
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import accumulate
 from typing import Any
 
-from chaos.upstream.fault import CREDITS, Body, Fault, Sends, Then
+from pixian.protocol.errors import ApiError
 
-# Charged, and the answer says so.
-TOLD: dict[str, Any] = {"charges": True, "header": (CREDITS,)}
+CREDITS = "{credits}"
+"""Stands for the charged amount in a header's text, as the contract writes it."""
+
+Mix = tuple[tuple[str, int], ...]
+"""Names of faults and their weights."""
+
+
+class Body(StrEnum):
+    PICTURE = "picture"
+    ENVELOPE = "envelope"
+    HTML = "html"
+    EMPTY = "empty"
+    NOISE = "noise"  # not HTTP at all
+
+
+class Sends(StrEnum):
+    """How much of the response leaves."""
+
+    NOTHING = "nothing"
+    TORN_HEAD = "torn_head"
+    HEAD = "head"
+    HALF = "half"
+    MOST = "most"  # enough for a picture's header, too little for its pixels
+    SLOWLY = "slowly"  # the body in pieces, with a pause before each
+    ALL = "all"
+
+
+class Then(StrEnum):
+    """What the connection does afterwards."""
+
+    KEEP = "keep"
+    CLOSE = "close"
+    RESET = "reset"
+    SILENCE = "silence"  # it stays open without a byte until the client hangs up
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to respond. ``about`` is the message if the body is an envelope.
+
+    early: decided on the request's head; the upload isn't awaited. factor: charge this many times the price.
+    header: the texts of X-Credits-Charged, one header each. length: send Content-Length; without it the end
+    of the connection ends the body. run: the seed draws this many in a row. refuses, resets: afterwards,
+    seconds without a listener, and connections to reset on accept.
+
+    For scripts in the same process: content is sent as the body, microcredits are charged whatever the
+    picture, headers are added, and ``before`` runs in a thread while the client waits.
+    """
+
+    about: str
+    name: str = ""
+    status: int = 200
+    code: int = 0
+    body: Body = Body.ENVELOPE
+    content_type: str = ""
+    retry_after: str = ""
+    early: bool = False
+    delay: float = 0
+    pause: float = 0
+    charges: bool = False
+    factor: int = 1
+    header: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    length: bool = True
+    sends: Sends = Sends.ALL
+    then: Then = Then.KEEP
+    run: int = 1
+    refuses: float = 0
+    resets: int = 0
+    content: bytes | None = None
+    microcredits: int | None = None
+    before: Callable[[], object] | None = None
+
+    @property
+    def works(self) -> bool:
+        """True if it looks at the picture, which then has to be one."""
+        return self.microcredits is None and self.content is None and (self.charges or self.serves)
+
+    @property
+    def serves(self) -> bool:
+        return self.body is Body.PICTURE
+
+    @property
+    def sent_status(self) -> int | None:
+        """The status that reaches the client; None if no status line does."""
+        unseen = self.sends in (Sends.NOTHING, Sends.TORN_HEAD) or self.body is Body.NOISE
+        return None if unseen else self.status
+
+
+_NAMED: dict[str, Any] = {"charges": True, "header": (CREDITS,)}
+
+
+def refusal(error: ApiError) -> Fault:
+    """Return what the contract itself answers, as a fault named like ``400/1006``."""
+    name = f"{error.status}/{error.code}"
+    return Fault(error.message, name, status=error.status, code=error.code)
 
 
 def _served(about: str, **changes: Any) -> Fault:
-    """200 with the result, charged."""
-    return Fault(about, **{"body": Body.PICTURE} | TOLD | changes)
+    """Serve the result with 200, charge for it, and name the charge."""
+    return Fault(about, **_NAMED | {"body": Body.PICTURE} | changes)
 
 
-def _refused(status: int, code: int, about: str, **changes: Any) -> Fault:
+def _error(status: int, code: int, about: str, **changes: Any) -> Fault:
     return Fault(about, status=status, code=code, **changes)
 
 
+def _page(status: int, about: str, **changes: Any) -> Fault:
+    return Fault(about, status=status, body=Body.HTML, **changes)
+
+
+def _redirect(status: int, location: str, about: str) -> Fault:
+    return Fault(about, status=status, body=Body.EMPTY, headers=(("Location", location),))
+
+
 def _lost(about: str, then: Then, **changes: Any) -> Fault:
-    """No status line arrives."""
+    """Send no status line."""
     return Fault(about, sends=Sends.NOTHING, then=then, **changes)
 
 
-_SERVED = {
+_TABLE = {
     "ok": _served("The result."),
     "free": _served("The result, and 0 charged.", factor=0),
-    "above_hold": _served("Three times the price is charged, and told.", factor=3),
+    "above_hold": _served("Three times the price is charged and named.", factor=3),
     "no_charge_header": _served("Charged, and no header says so.", header=()),
-    "seven_decimals": _served(
-        "A header finer than a micro-credit; the price is charged.", header=("{credits}1",)
-    ),
+    "seven_decimals": _served("A header finer than a micro-credit.", header=("{credits}1",)),
     "unreadable_charge": _served("A header in words; the price is charged.", header=("one or so",)),
     "negative_charge": _served("A header below 0; the price is charged.", header=("-{credits}",)),
     "two_charge_headers": _served("The header twice; the price is charged once.", header=(CREDITS, CREDITS)),
@@ -43,121 +149,141 @@ _SERVED = {
     "slow_body": _served("The body in pieces, 60 s before each.", sends=Sends.SLOWLY, pause=60),
     "then_refuse": _served("The result; then no connection for 5 s.", refuses=5),
     "then_reset": _served("The result; then the next connection is reset on accept.", resets=1),
-}
-
-_BROKEN_OFF = {
-    "cut_head": _served("The connection ends within the headers.", sends=Sends.TORN_HEAD, then=Then.CLOSE),
-    "cut_body": _served("The connection ends within the body.", sends=Sends.MOST, then=Then.CLOSE),
-    "cut_unseen": _served(
-        "The same without a length: only the picture tells.", sends=Sends.MOST, then=Then.CLOSE, length=False
-    ),
-    "reset_body": _served("The connection is reset within the body.", sends=Sends.MOST, then=Then.RESET),
+    # The response breaks off.
+    "cut_head": _served("The connection ends in the headers.", sends=Sends.TORN_HEAD, then=Then.CLOSE),
+    "cut_body": _served("The connection ends in the body.", sends=Sends.MOST, then=Then.CLOSE),
+    "cut_unseen": _served("The same without a length.", sends=Sends.MOST, then=Then.CLOSE, length=False),
+    "reset_body": _served("The connection is reset in the body.", sends=Sends.MOST, then=Then.RESET),
     "silent_head": _served("The headers, then silence.", sends=Sends.HEAD, then=Then.SILENCE),
     "silent_body": _served("Most of the body, then silence.", sends=Sends.MOST, then=Then.SILENCE),
-}
-
-_REFUSED = {
-    "no_image": _refused(400, 1005, "There is no image parameter."),
-    "unreadable": _refused(400, 1006, "The picture can't be read."),
-    "image_as_text": _refused(400, 1016, "The file came as text."),
-    "bad_parameter": _refused(400, 1019, "max_pixels is 'many'; it must be an integer."),
-    "url_not_200": _refused(400, 1020, "The URL answered HTTP 404."),
-    "url_not_image": _refused(400, 1021, "The URL isn't an image's."),
-    "url_failed": _refused(400, 1022, "The URL couldn't be fetched."),
-    "result_too_large": _refused(400, 1023, "The result would be too large."),
-    "url_unparseable": _refused(400, 1024, "The URL can't be used."),
-    "id_unknown": _refused(401, 1001, "The API Id is unknown."),
-    "key_disabled": _refused(401, 1002, "The API key is disabled."),
-    "suspended": _refused(401, 1003, "The account is suspended."),
-    "secret_wrong": _refused(401, 1004, "The API secret is wrong."),
-    "no_plan": _refused(402, 1008, "The account has no plan."),
-    "dormant": _refused(402, 1010, "The account is dormant."),
-    "out_of_credits": _refused(402, 1011, "The account is out of credits."),
-    "forbidden": Fault("403 as a page of something between.", status=403, body=Body.HTML),
-    "not_found": _refused(404, 404, "There is nothing here."),
-    "too_many_bytes": _refused(413, 1012, "The upload has too many bytes."),
-    "too_many_pixels": _refused(413, 1013, "The picture has too many pixels."),
-    "refusal_charged": _refused(400, 1006, "Refused, charged all the same, and a header says so.", **TOLD),
-    "early_refusal": _refused(
-        413, 1012, "Answered before the upload's end, which is then reset.", early=True, then=Then.RESET
-    ),
-    "redirected": Fault(
-        "Another host is told.", status=307, body=Body.EMPTY, location="https://elsewhere.invalid/"
-    ),
-    "moved": Fault(
-        "The same host is told; what comes there is another call.",
-        status=308,
-        body=Body.EMPTY,
-        location="/api/v2/remove-background",
-    ),
-}
-
-_SLOW_DOWN = {
-    "slow_down": _refused(429, 1015, "Slow down.", retry_after="1"),
-    "slow_down_bare": _refused(429, 1015, "Slow down; nobody says for how long."),
-    "slow_down_date": _refused(
-        429, 1015, "Slow down until a date.", retry_after="Fri, 31 Dec 1999 23:59:59 GMT"
-    ),
-    "slow_down_run": _refused(429, 1015, "Slow down, three times in a row.", retry_after="1", run=3),
-    "slow_down_bare_run": _refused(429, 1015, "The same, and nobody says for how long.", run=3),
-    "early_slow_down": _refused(429, 1015, "Told before the upload's end, which is still read.", early=True),
-}
-
-_FAILED = {
-    "overloaded": _refused(503, -3, "Overloaded.", retry_after="1"),
-    "timed_out": _refused(503, -10, "Timed out inside."),
-    "server_error": _refused(500, 500, "Something broke."),
-    "server_html": Fault("500 as a page.", status=500, body=Body.HTML),
-    "error_charged": _refused(500, 500, "Charged, broken afterwards, and a header says so.", **TOLD),
-    "gateway_charged": Fault(
-        "504 as a page of something between; the call was charged unseen.",
-        status=504,
-        body=Body.HTML,
-        charges=True,
-    ),
-    "portal": Fault("200 with a page: this isn't the upstream.", body=Body.HTML),
-    "not_http": Fault("The answer isn't HTTP.", body=Body.NOISE, then=Then.CLOSE),
-}
-
-_LOST = {
-    "reset_early": _lost("Reset when the head is in, the upload unread.", Then.RESET, early=True),
-    "reset_after_upload": _lost("Reset when the upload was read.", Then.RESET),
+    # The upstream refuses the call.
+    "no_image": _error(400, 1005, "There is no image parameter."),
+    "unreadable": _error(400, 1006, "The picture can't be read."),
+    "image_as_text": _error(400, 1016, "The file came as text."),
+    "bad_parameter": _error(400, 1019, "max_pixels is 'many'; it must be an integer."),
+    "url_not_200": _error(400, 1020, "The URL answered HTTP 404."),
+    "url_not_image": _error(400, 1021, "The URL isn't an image's."),
+    "url_failed": _error(400, 1022, "The URL couldn't be fetched."),
+    "result_too_large": _error(400, 1023, "The result would be too large."),
+    "url_unparseable": _error(400, 1024, "The URL can't be used."),
+    "id_unknown": _error(401, 1001, "The API Id is unknown."),
+    "key_disabled": _error(401, 1002, "The API key is disabled."),
+    "suspended": _error(401, 1003, "The account is suspended."),
+    "secret_wrong": _error(401, 1004, "The API secret is wrong."),
+    "no_plan": _error(402, 1008, "The account has no plan."),
+    "dormant": _error(402, 1010, "The account is dormant."),
+    "out_of_credits": _error(402, 1011, "The account is out of credits."),
+    "forbidden": _page(403, "403 as a page of some proxy."),
+    "not_found": _error(404, 404, "There is nothing here."),
+    "too_many_bytes": _error(413, 1012, "The upload has too many bytes."),
+    "too_many_pixels": _error(413, 1013, "The picture has too many pixels."),
+    "refusal_charged": _error(400, 1006, "Refused, charged all the same, and a header says so.", **_NAMED),
+    "early_refusal": _error(413, 1012, "Sent before the upload's end.", early=True, then=Then.RESET),
+    "redirected": _redirect(307, "https://elsewhere.invalid/", "To another host."),
+    "moved": _redirect(308, "/api/v2/remove-background", "To the same host; following it is another call."),
+    # The upstream asks the client to slow down.
+    "slow_down": _error(429, 1015, "Slow down.", retry_after="1"),
+    "slow_down_bare": _error(429, 1015, "Slow down, without saying for how long."),
+    "slow_down_date": _error(429, 1015, "Until a date.", retry_after="Fri, 31 Dec 1999 23:59:59 GMT"),
+    "slow_down_run": _error(429, 1015, "Slow down, three times in a row.", retry_after="1", run=3),
+    "slow_down_bare_run": _error(429, 1015, "The same, without saying for how long.", run=3),
+    "early_slow_down": _error(429, 1015, "Sent before the upload's end, which is still read.", early=True),
+    # The upstream fails.
+    "overloaded": _error(503, -3, "Overloaded.", retry_after="1"),
+    "timed_out": _error(503, -10, "Timed out inside."),
+    "server_error": _error(500, 500, "Something broke."),
+    "server_html": _page(500, "500 as a page."),
+    "error_charged": _error(500, 500, "Charged, broken afterwards, and a header says so.", **_NAMED),
+    "gateway_charged": _page(504, "504 as a page of some proxy; the call was charged unseen.", charges=True),
+    "portal": _page(200, "200 with a page: this isn't the upstream."),
+    "not_http": Fault("The response isn't HTTP.", body=Body.NOISE, then=Then.CLOSE),
+    # The response is lost.
+    "reset_early": _lost("Reset after the request's head, the upload unread.", Then.RESET, early=True),
+    "reset_after_upload": _lost("Reset after the upload.", Then.RESET),
     "reset_after_upload_charged": _lost("The same, after the charge.", Then.RESET, charges=True),
-    "hang_up": _lost("Closed without an answer when the upload was read.", Then.CLOSE),
+    "hang_up": _lost("Closed without a response after the upload.", Then.CLOSE),
     "hang_up_charged": _lost("The same, after the charge.", Then.CLOSE, charges=True),
-    "silent": _lost("No answer, the connection stays.", Then.SILENCE),
+    "silent": _lost("No response, the connection stays.", Then.SILENCE),
     "silent_charged": _lost("The same, after the charge.", Then.SILENCE, charges=True),
 }
+for _delay in (5, 60, 170, 185):
+    # The charge is made at the end of the delay, even if the client has gone.
+    _TABLE[f"delay_{_delay}"] = _served(f"The result after {_delay} s.", delay=_delay)
+    _TABLE[f"delay_{_delay}_free"] = _error(503, -10, f"A time-out inside after {_delay} s.", delay=_delay)
 
-# The charge is made when the delay is over, whether or not anybody is still there to hear of it.
-_DELAYS = (5, 60, 170, 185)
-_DELAYED = {
-    name: made
-    for delay in _DELAYS
-    for name, made in (
-        (f"delay_{delay}", _served(f"The result after {delay} s.", delay=delay)),
-        (f"delay_{delay}_free", _refused(503, -10, f"A time-out inside, told after {delay} s.", delay=delay)),
-    )
-}
+FAULTS: dict[str, Fault] = {name: replace(fault, name=name) for name, fault in _TABLE.items()}
+OK = FAULTS["ok"]
+LONGEST_RUN = max(fault.run for fault in FAULTS.values())
 
-FAULTS: dict[str, Fault] = {
-    name: replace(made, name=name)
-    for group in (_SERVED, _BROKEN_OFF, _REFUSED, _SLOW_DOWN, _FAILED, _LOST, _DELAYED)
-    for name, made in group.items()
+# What a script may change about a fault, and how it is written in JSON.
+CHANGES: dict[str, type | tuple[type, ...]] = {
+    "charges": bool,
+    "delay": (int, float),
+    "factor": int,
+    "pause": (int, float),
+    "refuses": (int, float),
+    "resets": int,
+    "retry_after": str,
 }
-"""Every fault by its name."""
 
 
 def table() -> str:
-    """One line for each fault: its name, whether it charges, and what it does."""
-    lines = (
-        f"{made.name:28} {'charged' if made.charges else '-':8} {_answered(made):9} {made.about}"
-        for made in FAULTS.values()
-    )
+    """Return a line for each fault: its name, if it charges, its status and what it does."""
+    lines = []
+    for fault in FAULTS.values():
+        status = "-" if fault.sent_status is None else f"{fault.status}/{fault.code or '-'}"
+        lines.append(f"{fault.name:28} {'charged' if fault.charges else '-':8} {status:9} {fault.about}")
     return "\n".join(lines)
 
 
-def _answered(made: Fault) -> str:
-    if made.told_status is None:
-        return "-"
-    return f"{made.status}/{made.code}" if made.code else str(made.status)
+def parse_fault(step: object) -> Fault:
+    """Parse a fault's name, or ``{"fault": name, ...}`` with CHANGES and ``header``, a text or null.
+
+    Raises ValueError for anything else.
+    """
+    changes: dict[str, Any] = dict(step) if isinstance(step, dict) else {"fault": step}
+    name = changes.pop("fault", None)
+    if not isinstance(name, str) or name not in FAULTS:
+        raise ValueError(f"{step!r} is no fault; --faults lists them")
+    for key, value in changes.items():
+        if key != "header" and not (key in CHANGES and isinstance(value, CHANGES[key])):
+            raise ValueError(f"{key} can't be changed to {value!r}")
+    if "header" in changes:
+        text = changes["header"]
+        changes["header"] = () if text is None else (str(text),)
+    return replace(FAULTS[name], **changes)
+
+
+def parse_header(text: str) -> Fault | None:
+    """Parse the fault that X-Fault names, bare or as JSON; None if the header is empty."""
+    return parse_fault(json.loads(text) if text.startswith("{") else text) if text else None
+
+
+def parse_script(steps: object) -> list[Fault]:
+    """Parse a list of faults, each of which may say ``"times"``."""
+    if not isinstance(steps, list):
+        raise ValueError("A script is a list")  # noqa: TRY004 - one kind of error for all that is wrong
+    times = [step.pop("times", 1) if isinstance(step, dict) else 1 for step in steps]
+    return [parse_fault(step) for step, n in zip(steps, times, strict=True) for _ in range(int(n))]
+
+
+def parse_mix(text: str) -> Mix:
+    """Parse ``ok=80,slow_down=5``; raises ValueError for an unknown name or a weight below 1."""
+    pairs = [pair.strip().partition("=") for pair in text.split(",")]
+    if unknown := [name for name, _, _ in pairs if name not in FAULTS]:
+        raise ValueError(f"{unknown[0]!r} is no fault")
+    mix = tuple((name, int(weight)) for name, _, weight in pairs)
+    if min(weight for _, weight in mix) < 1:
+        raise ValueError("A weight is at least 1")
+    return mix
+
+
+def draw(seed: int, mix: Mix, number: int) -> Fault:
+    """Draw the fault of the call with this number: a pure function, so that a run replays."""
+    *_, total = bounds = list(accumulate(weight for _, weight in mix))
+    for back in reversed(range(LONGEST_RUN)):
+        digest = hashlib.sha256(f"{seed}:{number - back}".encode()).digest()
+        fault = FAULTS[mix[bisect_right(bounds, int.from_bytes(digest) % total)][0]]
+        if fault.run > back:
+            break
+    return fault

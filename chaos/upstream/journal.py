@@ -1,4 +1,4 @@
-"""The second witness: JSON lines that are only ever added to, and what they say when read.
+"""The second witness: JSON lines that are only ever appended, and what they say.
 
 ::
 
@@ -6,9 +6,9 @@
     {"what": "charge", "call": 7, "at": …, "sha256": "…", "microcredits": 1000000, "header": "1.000000"}
     {"what": "purchase", "at": …, "microcredits": 50000000}
 
-A call's line is written when its upload is in (or has broken off, then ``sha256`` is null), its charge's
-line when it is charged. Both are synced before a byte of the answer leaves, so whatever a client has seen
-stands here, even after a kill -9.
+A call's line is written when its upload is in (or has broken off, then ``sha256`` is null), its charge's line
+when it is charged. Both are synced before a byte of the response leaves, so whatever a client has seen stands
+here, even after a kill -9.
 """
 
 import fcntl
@@ -16,15 +16,17 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call that arrived. at: Unix time at which its head was in. status: None where none was told.
-    sha256, bytes: of the image part; None where it didn't arrive whole or wasn't waited for."""
+    """A call that arrived.
+
+    at: Unix time of its head. status: None if none was sent. sha256, bytes: of the image part; None if it
+    didn't arrive whole or wasn't awaited.
+    """
 
     n: int
     at: float
@@ -36,7 +38,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Charge:
-    """header: what X-Credits-Charged told, several joined by a comma; None where it didn't."""
+    """header: what X-Credits-Charged said, several joined by a comma; None if it wasn't sent."""
 
     call: int
     at: float
@@ -58,41 +60,40 @@ NAMES = {kind: name for name, kind in KINDS.items()}
 
 @dataclass(frozen=True)
 class Log:
-    """All that a log says, in its order."""
+    """All that a journal says, in its order."""
 
     calls: list[Call] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
     purchases: list[Purchase] = field(default_factory=list)
 
-    @cached_property
+    @property
     def total_microcredits(self) -> int:
-        """What was charged altogether."""
         return sum(charge.microcredits for charge in self.charges)
 
-    @cached_property
+    @property
     def purchased_microcredits(self) -> int:
         return sum(purchase.microcredits for purchase in self.purchases)
 
     def charges_of(self, sha256: str) -> list[Charge]:
-        """Those for one picture."""
         return [charge for charge in self.charges if charge.sha256 == sha256]
 
     def calls_of(self, sha256: str) -> list[Call]:
         return [call for call in self.calls if call.sha256 == sha256]
 
+    def add(self, line: Line) -> None:
+        lines: dict[type[Line], list[Any]]
+        lines = {Call: self.calls, Charge: self.charges, Purchase: self.purchases}
+        lines[type(line)].append(line)
+
 
 def read_log(path: Path) -> Log:
-    """What stands in the log now, also while it is being written. A torn last line counts as not written;
-    any other line that can't be read raises ValueError."""
+    """Read a journal, also while it is being written.
+
+    A torn last line counts as not written; any other line that can't be read raises ValueError.
+    """
     log = Log()
     for line in _lines(path):
-        match line:
-            case Call():
-                log.calls.append(line)
-            case Charge():
-                log.charges.append(line)
-            case Purchase():
-                log.purchases.append(line)
+        log.add(line)
     return log
 
 
@@ -104,29 +105,27 @@ def _lines(path: Path) -> Iterator[Line]:
 
 
 class Journal:
-    """The log's one writer. Raises BlockingIOError where another process writes it.
+    """The journal's one writer. Raises BlockingIOError if another process writes it.
 
     last_call: the highest number of a call so far. balance_microcredits: purchases − charges so far.
     """
 
     def __init__(self, path: Path, *, fsync: bool = True) -> None:
+        self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self._fsync = fsync
-        # Two writers would give the same numbers away.
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._drop_torn_line(path)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # two writers would reuse each other's numbers
+        # What a crash left half written was never answered; the next line must not continue it.
+        os.ftruncate(self._file, path.read_bytes().rfind(b"\n") + 1)
         log = read_log(path)
         self.last_call = max((call.n for call in log.calls), default=0)
         self.balance_microcredits = log.purchased_microcredits - log.total_microcredits
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         os.close(self._file)
 
     def write(self, line: Line) -> None:
-        """Adds the line. It survives this process from here on, and the machine from ``sync`` on."""
+        """Append the line. It survives this process from now on, and the machine once it is synced."""
         text = json.dumps({"what": NAMES[type(line)]} | asdict(line)).encode() + b"\n"
         while text:
             text = text[os.write(self._file, text) :]
@@ -138,8 +137,3 @@ class Journal:
     def sync(self) -> None:
         if self._fsync:
             os.fsync(self._file)
-
-    def _drop_torn_line(self, path: Path) -> None:
-        """What a crash left half written was never answered by; the next line must not continue it."""
-        written = path.read_bytes()
-        os.ftruncate(self._file, written.rfind(b"\n") + 1)

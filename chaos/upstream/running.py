@@ -1,23 +1,34 @@
-"""The upstream as a test or an experiment holds it: started, told what to do, read, killed."""
+"""The upstream as a test or an experiment holds it: started, given orders, read, killed."""
 
+import asyncio
 import http.client
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import IO, Any, TypedDict, TypeVar, Unpack, cast
 from urllib.parse import urlsplit
 
-from chaos.upstream import process
 from chaos.upstream.journal import Log, read_log
-from chaos.upstream.settings import KNOWN
+from chaos.upstream.server import KNOWN, Upstream
 from pixian.protocol.credentials import Credentials
 
+ROOT = Path(__file__).resolve().parents[2]
 MODULE = "chaos.upstream"
-LOOK_EVERY_SECONDS = 0.01
+POLL_SECONDS = 0.01
+ENDS_WITHIN_SECONDS = 5
+MOST_THREADS = 64  # of scripts that wait
 Step = str | dict[str, Any]
 """A fault's name, or ``{"fault": name, "delay": 7, "times": 3, …}``."""
+
+AnyUpstream = TypeVar("AnyUpstream", bound=Upstream)
 
 
 class Options(TypedDict, total=False):
@@ -37,122 +48,176 @@ class Options(TypedDict, total=False):
 
 
 class Server:
-    """A running upstream.
+    """An upstream in a process of its own.
 
     url: what PIXIAN_API_URL is set to. control: the address it takes orders at. pid: of its process.
     """
 
-    def __init__(
-        self, path: Path, credentials: Credentials, arguments: Sequence[str], prefix: Sequence[str]
-    ) -> None:
+    def __init__(self, path: Path, credentials: Credentials, arguments: Sequence[str]) -> None:
         self.path = path
         self.credentials = credentials
         self._arguments = arguments
-        self._prefix = prefix
         self._start([])
 
     def _start(self, more: Sequence[str]) -> None:
-        self._child, told = process.start(MODULE, [*self._arguments, *more], self._prefix)
+        self._child, told = start(MODULE, [*self._arguments, *more])
         self.url, self.control, self.pid = told["url"], told["control"], self._child.pid
 
     def log(self) -> Log:
-        """What the log says now."""
         return read_log(self.path)
 
     def script(self, steps: Sequence[Step]) -> None:
-        """The answers to the next calls, in the order in which they arrive; adds to those left."""
+        """Append the answers to the next calls, in the order in which they arrive."""
         self.order("script", list(steps))
 
     def account_script(self, steps: Sequence[Step]) -> None:
-        """The same for account calls; ``ok`` is the true account."""
+        """Do the same for account calls; ``ok`` is the true account."""
         self.order("account", list(steps))
 
     def by_sha256(self, sha256: str, faults: Step | Sequence[Step]) -> None:
-        """The answer to each call with this picture, or a list of answers that is used up."""
+        """Set the answer to each call with this picture, or a list of answers that is used up."""
         wanted = faults if isinstance(faults, str | dict) else list(faults)
         self.order("by-sha256", {"sha256": sha256, "faults": wanted})
 
     def purchase(self, microcredits: int) -> None:
-        self.order("purchase", {"microcredits": microcredits})
+        self.order("purchase", microcredits)
 
     def refuse(self, seconds: float | None = None) -> None:
-        """No connection from now on, for so many seconds or until ``open``."""
-        self.order("refuse", {"seconds": seconds})
+        """Refuse connections from now on, for so many seconds or until ``open``."""
+        self.order("refuse", seconds)
+
+    def reset_connections(self, number: int) -> None:
+        """Reset so many of the next connections when they are accepted."""
+        self.order("reset", number)
 
     def open(self) -> None:
         self.order("open")
 
-    def reset_connections(self, number: int) -> None:
-        """So many of the next connections are reset when they are accepted."""
-        self.order("reset", {"connections": number})
-
     def clear(self) -> None:
-        """Forgets all scripts and resets: back to the seed."""
+        """Forget all scripts and resets: back to the seed."""
         self.order("clear")
 
     def status(self) -> dict[str, Any]:
-        """calls, in_flight, script, balance_microcredits."""
-        told: dict[str, Any] = self._ask("GET", "status")
-        return told
+        """Return calls, in_flight, script and balance_microcredits."""
+        return cast("dict[str, Any]", self.order("status"))
 
     def wait_idle(self, seconds: float = 10) -> None:
-        """Until no call is in flight, so that the log says all; raises TimeoutError."""
+        """Wait until no call is in flight, so that the journal says all; raises TimeoutError."""
         end = time.monotonic() + seconds
         while self.status()["in_flight"]:
             if time.monotonic() > end:
                 raise TimeoutError(f"calls are in flight after {seconds} s")
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL."""
-        process.kill(self._child)
+        """SIGKILL it: no line of its code runs any more."""
+        self._child.kill()
+        self._child.wait()
 
     def restart(self) -> None:
-        """The same again at the same addresses and on the same log; killed first if it still runs.
-        Scripts are forgotten."""
+        """Kill it and start it again at the same addresses, on the same journal; scripts are forgotten."""
         self.kill()
         self.end()
         ports = (urlsplit(url).port for url in (self.url, self.control))
         self._start([f"--{name}={port}" for name, port in zip(("port", "control-port"), ports, strict=True)])
 
     def end(self) -> None:
-        process.end(self._child)
+        end(self._child)
 
-    def order(self, what: str, payload: object = None) -> None:
-        """Any order of ``chaos.upstream.control``; raises ValueError where it isn't understood."""
-        self._ask("POST", what, payload)
-
-    def _ask(self, method: str, what: str, payload: object = None) -> Any:
+    def order(self, what: str, payload: object = None) -> object:
+        """Give any order of ``server.Control``; raises ValueError if it isn't understood."""
         connection = http.client.HTTPConnection(urlsplit(self.control).netloc, timeout=10)
         try:
-            connection.request(method, f"/control/{what}", json.dumps(payload))
-            answer = connection.getresponse()
-            told = json.loads(answer.read())
+            connection.request("POST", f"/control/{what}", json.dumps(payload))
+            response = connection.getresponse()
+            told: object = json.loads(response.read())
         finally:
             connection.close()
-        if answer.status != 200:
+        if response.status != 200:
             raise ValueError(told)
         return told
 
 
 @contextmanager
 def running(
-    log: Path,
-    *,
-    credentials: Credentials = KNOWN,
-    fsync: bool = True,
-    prefix: Sequence[str] = (),
-    **options: Unpack[Options],
+    log: Path, *, credentials: Credentials = KNOWN, fsync: bool = True, **options: Unpack[Options]
 ) -> Iterator[Server]:
-    """An upstream on a free port, listening when this is entered, ended when it is left.
-
-    ``prefix`` goes before its command: ``["ip", "netns", "exec", NAME]`` for example.
-    """
+    """Run an upstream on a free port, in a process of its own."""
     arguments = [f"--log={log.resolve()}", f"--credentials={credentials.api_id}:{credentials.api_secret}"]
     arguments += [] if fsync else ["--no-fsync"]
     arguments += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    server = Server(log, credentials, arguments, prefix)
+    server = Server(log, credentials, arguments)
     try:
         yield server
     finally:
         server.end()
+
+
+@contextmanager
+def in_thread(make: Callable[[], AnyUpstream]) -> Iterator[AnyUpstream]:
+    """Run an upstream on loopback in a thread of this process."""
+    upstream = make()
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(ThreadPoolExecutor(MOST_THREADS))
+    loop.run_until_complete(upstream.listener.open())
+    thread = threading.Thread(target=loop.run_forever, name="upstream")
+    thread.start()
+    try:
+        yield upstream
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.run_until_complete(_end_all(loop))
+        upstream.listener.release()
+        loop.close()
+
+
+async def _end_all(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await loop.shutdown_default_executor()
+
+
+# Processes of our own: how a child says that it is ready, and how its parent is sure that it has ended.
+
+
+def announce(**facts: str) -> None:
+    """Print the child's one line of output."""
+    sys.stdout.write(json.dumps(facts | {"pid": os.getpid()}) + "\n")
+    sys.stdout.flush()
+
+
+async def until_ended() -> None:
+    """Return on SIGTERM and SIGINT, and when standard input ends if that is a pipe: the parent has died."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    if Path("/dev/stdin").is_fifo():
+        loop.add_reader(sys.stdin, ended.set)
+    await ended.wait()
+
+
+def start(module: str, arguments: Sequence[str]) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """Run the module in a child; return it and what it announced. Raises RuntimeError if it ended instead."""
+    command, pipe = [sys.executable, "-m", module, *arguments], subprocess.PIPE
+    child = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
+    with cast("IO[str]", child.stdout) as output:
+        line = output.readline()
+    if not line:
+        end(child)
+        raise RuntimeError(f"{module} ended with {child.returncode} before it listened")
+    return child, json.loads(line)
+
+
+def end(child: subprocess.Popen[str]) -> None:
+    """End the child, by force if it doesn't listen."""
+    child.terminate()
+    try:
+        child.wait(ENDS_WITHIN_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    if child.stdin:
+        child.stdin.close()

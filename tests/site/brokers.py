@@ -1,4 +1,4 @@
-"""A Redis of the tests' own, what lies in its queue, and an app that is pointed at it."""
+"""Run a Redis for tests, look into its queue, and point the Celery app at it."""
 
 import json
 from collections.abc import Iterator

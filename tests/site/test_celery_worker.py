@@ -40,7 +40,7 @@ def broker() -> Iterator[Broker]:
 
 
 def database() -> str:
-    """The address of the test's own."""
+    """Return the address of the test's own database."""
     told = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{told['NAME']}"
@@ -49,7 +49,7 @@ def database() -> str:
 
 @pytest.fixture
 def worker(committed_world: World, broker: Broker, server: Server, tmp_path: Path) -> Iterator[Process]:
-    """As the Procfile starts it, when it has said that it is there."""
+    """Start a worker as the Procfile does."""
     environment = {
         "DATA_DIR": str(tmp_path),
         "DATABASE_URL": database(),
@@ -71,7 +71,7 @@ def worker(committed_world: World, broker: Broker, server: Server, tmp_path: Pat
 
 
 def test_a_worker_that_has_nothing_to_do_is_seen_all_the_same(worker: Process) -> None:
-    """With the threads that it has, whatever the settings say."""
+    """It is listed with the threads that it has, whatever the settings say."""
     until(lambda: workers.at_work().count() == 1)
     assert workers.at_work().get().threads == 1
 
@@ -98,7 +98,7 @@ def lease_until() -> datetime:
 def test_told_to_end_it_finishes_the_job_in_hand_and_keeps_its_lease_meanwhile(
     worker: Process, committed_world: World, server: Server
 ) -> None:
-    """The call takes longer than a lease. Its worker is gone from the list in the end."""
+    """The call takes longer than a lease; in the end the worker is no longer listed."""
     add(committed_world, 2)
     called, go_on = threading.Event(), threading.Event()
     server.script.append(holding(called, go_on))

@@ -1,7 +1,7 @@
 """Format the report of ``manage.py reconcile``, as text and as JSON."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from accounts.ledger.money import to_credits
@@ -11,7 +11,6 @@ from jobs.audit.reconcile.rows import Row, for_a_person, sent_within
 from jobs.audit.reconcile.verdicts import Sums, tally
 from jobs.models.verdicts import DOUBTS, Verdict
 from jobs.search.date_range import DateRange
-from jobs.witness import Finding
 
 MOST_LISTED = 30  # periods; of more than these only those that say something
 FIGURES = ("attempts", "estimated", "held", "charged", "booked")
@@ -19,26 +18,21 @@ FIGURES = ("attempts", "estimated", "held", "charged", "booked")
 
 @dataclass
 class Report:
-    """findings: of the log, where one was given."""
-
     tallies: dict[Verdict, Sums]
     statement: Statement
     waiting: list[Row]
-    findings: list[Finding] = field(default_factory=list)
 
     @property
     def needs_a_person(self) -> bool:
         """Return True if a person has to act; an overage alone is booked and only waits for a review."""
-        return (
-            any(row.verdict != Verdict.OVERAGE for row in self.waiting)
-            or any(period.outcome is Outcome.PERSON for period in self.statement.periods)
-            or any(finding.is_fault for finding in self.findings)
+        return any(row.verdict != Verdict.OVERAGE for row in self.waiting) or any(
+            period.outcome is Outcome.PERSON for period in self.statement.periods
         )
 
 
-def report(span: DateRange, findings: list[Finding]) -> Report:
+def report(span: DateRange) -> Report:
     attempts = sent_within(span)
-    return Report(tally(attempts), balances(span), list(for_a_person(attempts)), findings)
+    return Report(tally(attempts), balances(span), list(for_a_person(attempts)))
 
 
 def as_text(report: Report, listed: list[Row]) -> Iterator[str]:
@@ -47,12 +41,6 @@ def as_text(report: Report, listed: list[Row]) -> Iterator[str]:
     yield from (f"  {row.says()}" for row in listed)
     yield ""
     yield from _periods(report.statement)
-    if report.findings:
-        yield from (
-            "",
-            "The log of charges:",
-            *(f"  {found.kind}: {found.says()}" for found in report.findings),
-        )
     yield from ("", *_for_a_person(report))
 
 
@@ -63,7 +51,6 @@ def as_data(report: Report) -> dict[str, Any]:
         "periods": [_period_data(period) for period in report.statement.periods],
         "balances_unused": report.statement.unused,
         "waiting": [row_data(row) for row in report.waiting],
-        "log": [_finding_data(finding) for finding in report.findings],
         "needs_a_person": report.needs_a_person,
     }
 
@@ -146,15 +133,4 @@ def _period_data(period: Period) -> dict[str, Any]:
         "in_doubt": [call.name for call in activity.doubts],
         "failed": [call.name for call in activity.failed],
         "decided": [call.name for call in activity.decided],
-    }
-
-
-def _finding_data(finding: Finding) -> dict[str, Any]:
-    return {
-        "kind": finding.kind,
-        "attempt": finding.booking and finding.booking.name,
-        "booked": finding.booking and finding.booking.microcredits,
-        "charged": finding.charge and finding.charge.microcredits,
-        "at": finding.at,
-        "says": finding.says(),
     }

@@ -4,7 +4,6 @@ import json
 import sys
 from argparse import ArgumentParser
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -14,13 +13,12 @@ from django.core.serializers.json import DjangoJSONEncoder
 from accounts.ledger.money import to_credits
 from accounts.models import User
 from jobs.audit import balance_snapshots, review
-from jobs.audit.reconcile import logged, report
+from jobs.audit.reconcile import report
 from jobs.audit.reconcile.account import balances
 from jobs.audit.reconcile.rows import not_fine, sent_within
 from jobs.audit.reconcile.settle import NotAllowedError, settle
 from jobs.calls.upstream import connect
 from jobs.search.date_range import DateRange
-from jobs.witness import Finding, UnreadableLogError
 from pixian.protocol.errors import AccountRefused, PixianError, Unreachable
 
 
@@ -35,7 +33,6 @@ class Command(BaseCommand):
         parser.add_argument("--no-snapshot", action="store_true", help="don't ask for the balance first")
         parser.add_argument("--settle", action="store_true", help="book what the balances make certain")
         parser.add_argument("--by", metavar="EMAIL", help="who says so; needed with --settle")
-        parser.add_argument("--log", type=Path, metavar="FILE", help="the upstream's own log of charges")
         parser.add_argument(
             "--attempts", action="store_true", help="list all that are neither matched nor released"
         )
@@ -47,7 +44,7 @@ class Command(BaseCommand):
         said = [] if options["no_snapshot"] else [_snapshot()]
         if actor:
             said += _settle(span, actor)
-        found = report.report(span, _findings(options["log"], span))
+        found = report.report(span)
         listed = list(not_fine(sent_within(span))) if options["attempts"] else []
         if options["json"]:
             data = {"said": said, "listed": [report.row_data(row) for row in listed]}
@@ -94,10 +91,3 @@ def _settle(span: DateRange, actor: User) -> list[str]:
         return settle(balances(span).periods, actor)
     except NotAllowedError as error:
         raise CommandError(str(error)) from error
-
-
-def _findings(log: Path | None, span: DateRange) -> list[Finding]:
-    try:
-        return logged.compare(log, span) if log else []
-    except (OSError, UnicodeDecodeError, UnreadableLogError) as error:
-        raise CommandError(f"{log}: {error}") from error

@@ -1,8 +1,9 @@
 """What the gateway does with a request's words: names, values, versions, and errors in their order."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 import structlog
 from django.test import Client
@@ -188,15 +189,8 @@ def test_the_drop_ins_result_is_one_too(
 
 
 def test_an_upstreams_own_name_is_not_passed_on(program: Program, server: Server) -> None:
-    def step(handler: wire.Handler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Disposition", 'inline; filename="evil.html"')
-        handler.send_header("Content-Type", "image/png")
-        handler.send_header("Content-Length", str(len(wire.CUT_OUT)))
-        handler.end_headers()
-        handler.wfile.write(wire.CUT_OUT)
-
-    server.script.append(step)
+    disposition = (("Content-Disposition", 'inline; filename="evil.html"'),)
+    server.script.append(replace(wire.answer(), headers=disposition))
     assert program.call().headers["Content-Disposition"] == 'attachment; filename="photo-cutout.png"'
 
 
@@ -302,21 +296,9 @@ class TestOutOfTime:
 
 def echoing(status: int, code: int) -> wire.Step:
     """An error as the sister service sends it, with the request beside it."""
-
-    def step(handler: wire.Handler) -> None:
-        body = httpx.Response(
-            status,
-            json={
-                "dataReceived": {"note": SECRET},
-                "error": {"status": status, "code": code, "message": "No"},
-            },
-        ).content
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return step
+    error = {"status": status, "code": code, "message": "No"}
+    body = json.dumps({"dataReceived": {"note": SECRET}, "error": error}).encode()
+    return replace(wire.error(status, code), content=body)
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, 1006), (401, 1004), (429, 1015), (500, 500)])
@@ -332,21 +314,11 @@ def test_an_echo_of_the_request_is_neither_stored_nor_logged_nor_passed_on(
     assert "No" in str(rows)
 
 
-def redirect(location: str, status: int = 307) -> wire.Step:
-    def step(handler: wire.Handler) -> None:
-        handler.send_response(status)
-        handler.send_header("Location", location)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-
-    return step
-
-
 @pytest.mark.parametrize("status", [307, 308])
 def test_a_redirect_to_the_same_place_is_one_call(
     committed_world: World, program: Program, server: Server, status: int
 ) -> None:
-    server.script.append(redirect("/elsewhere", status))
+    server.script.append(wire.redirect(wire.PATH, status))
     assert program.call(fields={"result.margin": "5%"}).status_code == 200
     job = the_job()
     assert (server.calls, job.attempts.count(), job.last_attempt.sends) == (2, 1, 1)
@@ -359,7 +331,7 @@ def test_a_redirect_to_the_same_place_is_one_call(
 def test_any_other_redirect_waits_for_an_operator(
     committed_world: World, program: Program, server: Server, location: str
 ) -> None:
-    server.script.append(redirect(location))
+    server.script.append(wire.redirect(location))
     assert refusal(program.call()) == (503, -3)
     assert (server.calls, the_job().state) == (1, "failed")
     assert ledger.balances(committed_world.team) == UNTOUCHED
@@ -368,14 +340,14 @@ def test_any_other_redirect_waits_for_an_operator(
 def test_a_line_cut_behind_a_redirect_leaves_the_call_in_doubt(
     committed_world: World, program: Program, server: Server
 ) -> None:
-    server.script.extend([redirect("/elsewhere"), wire.no_answer])
+    server.script.extend([wire.redirect(wire.PATH), wire.no_answer])
     assert refusal(program.call()) == (504, -10)
     assert (the_job().state, ledger.balances(committed_world.team).held) == ("in_doubt", CREDIT)
 
 
 def test_a_workers_call_follows_it_too(world: World, server: Server) -> None:
     world.job()
-    server.script.append(redirect("/elsewhere", 308))
+    server.script.append(wire.redirect(wire.PATH, 308))
     job, _ = run(server)
     assert (job.state, job.attempts.count(), server.calls) == ("done", 1, 2)
     assert ledger.balances(world.team).spent == CREDIT

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from unittest.mock import MagicMock
@@ -25,7 +26,7 @@ from jobs.models import Job
 from jobs.tests import upstream as wire
 from jobs.tests.api.programs import Program, program_of
 from jobs.tests.api.test_pixian import refusal
-from jobs.tests.upstream import Handler, Server, Step
+from jobs.tests.upstream import Server, Step
 
 AT_ONCE = 50
 KEY = {"Idempotency-Key": "order 4711"}
@@ -40,11 +41,7 @@ def other(committed_world: World) -> Iterator[Program]:
 
 
 def slowly(step: Step, seconds: float = 0.3) -> Step:
-    def later(handler: Handler) -> None:
-        threading.Event().wait(seconds)
-        step(handler)
-
-    return later
+    return replace(step, delay=seconds)
 
 
 def facts(answer: httpx.Response) -> tuple[Any, ...]:

@@ -1,9 +1,8 @@
-"""``manage.py reconcile``: verdicts, periods, decisions by the balance, and the upstream's own log."""
+"""``manage.py reconcile``: verdicts, periods, and decisions by the balance."""
 
 import io
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,12 +18,19 @@ from conftest import World
 from jobs.audit import review
 from jobs.models import Attempt, BalanceSnapshot, Job, Purchase
 from jobs.tests import upstream as wire
-from jobs.tests.account import charged_in_silence, paid_server
-from jobs.tests.upstream import Server, run
-
-__all__ = ["paid_server"]
+from jobs.tests.upstream import CREDENTIALS, Server, charged_in_silence, run
 
 BY = ("--by", "alice@example.org")
+
+
+@pytest.fixture
+def paid_server(server: Server, settings: Settings) -> Server:
+    """The upstream of the settings, for commands that connect by themselves, with a true balance."""
+    server.account_body = None
+    settings.PIXIAN_EMBEDDED = False
+    settings.PIXIAN_API_URL = server.url
+    settings.PIXIAN_API_ID, settings.PIXIAN_API_SECRET = CREDENTIALS.api_id, CREDENTIALS.api_secret
+    return server
 
 
 def reconcile(*arguments: str) -> tuple[int, str]:
@@ -144,7 +150,7 @@ def test_a_purchase_explains_what_came(world: World, paid_server: Server) -> Non
     reconcile()
     call(world, paid_server, wire.answer())
     let_time_pass()
-    paid_server.charged.append("-50")
+    paid_server.journal.balance_microcredits += 50 * CREDIT
     status, said = reconcile()
     assert status == 1
     assert "50 is there that nothing explains" in said
@@ -224,7 +230,7 @@ def test_the_data_says_the_same(world: World, paid_server: Server) -> None:
     assert found["attempts"] == {"matched": sums}
     (period,) = found["periods"]
     assert (period["outcome"], period["missing"], period["charged"]) == ("agrees", 0, 123_456)
-    assert (found["needs_a_person"], found["waiting"], found["log"]) == (False, [], [])
+    assert (found["needs_a_person"], found["waiting"]) == (False, [])
 
 
 def test_only_the_days_that_are_asked_for(world: World, server: Server) -> None:
@@ -275,7 +281,6 @@ def test_many_periods_that_agree_are_counted(world: World, paid_server: Server) 
         (["--settle"], "--settle needs --by EMAIL"),
         (["--settle", "--by", "nobody@example.org"], "No active user has the address"),
         (["--since", "yesterday"], "--since"),
-        (["--log", "/nowhere/log"], "/nowhere/log"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -292,80 +297,3 @@ def test_a_member_does_not_settle(world: World, paid_server: Server) -> None:
     with pytest.raises(CommandError, match="neither staff nor a manager of Aurora"):
         reconcile("--settle", "--by", "bob@example.org")
     assert Attempt.objects.get().state == "in_doubt"
-
-
-# The log --------------------------------------------------------------------------------------------
-
-
-def write_log(path: Path, charges: list[tuple[Attempt, int]]) -> Path:
-    """A charge for each, in the middle of the attempt's time."""
-    lines = [{"what": "call", "n": 1}, {"what": "purchase", "at": 1, "microcredits": 7}]
-    for attempt, microcredits in charges:
-        assert attempt.sent_at
-        at = attempt.sent_at.timestamp() + 0.001
-        sha256 = attempt.job.source_sha256
-        lines.append({"what": "charge", "at": at, "sha256": sha256, "microcredits": microcredits})
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path
-
-
-def test_a_true_log_finds_nothing(world: World, server: Server, tmp_path: Path) -> None:
-    attempts = [call(world, server, wire.answer(charged="0.5")) for _ in range(3)]
-    call(world, server, wire.error(500), wire.answer(charged="0"))
-    log = write_log(tmp_path / "log", [(attempt, CREDIT // 2) for attempt in attempts])
-    assert told("--log", str(log))["log"] == []
-    assert reconcile("--log", str(log))[0] == 0
-
-
-def test_four_faults_in_a_log_are_found_once(world: World, server: Server, tmp_path: Path) -> None:
-    """E10 in small, over real rows."""
-    attempts = [call(world, server, wire.answer()) for _ in range(6)]
-    in_doubt = [call(world, server, wire.no_answer) for _ in range(2)]
-    spread(attempts + in_doubt)
-    missing, doubled, wrong, *others = attempts
-    charges = [(attempt, CREDIT) for attempt in [doubled, doubled, *others, in_doubt[0]]]
-    log = write_log(tmp_path / "log", [*charges, (wrong, 2 * CREDIT)])
-    nobodys = {"what": "charge", "at": 5, "sha256": "f" * 64, "microcredits": 9}
-    log.write_text(log.read_text() + json.dumps(nobodys) + "\n")
-
-    found = told("--log", str(log))["log"]
-    assert sorted((one["kind"], one["attempt"] or "", one["charged"] or 0) for one in found) == [
-        ("charged", f"{in_doubt[0].job_id}/1", CREDIT),
-        ("doubled", f"{doubled.job_id}/1", CREDIT),
-        ("missing", f"{missing.job_id}/1", 0),
-        ("not charged", f"{in_doubt[1].job_id}/1", 0),
-        ("of nobody", "", 9),
-        ("wrong amount", f"{wrong.job_id}/1", 2 * CREDIT),
-    ]
-    status, said = reconcile("--log", str(log))
-    assert status == 1
-    assert f"  missing: {missing.job_id}/1: 1 booked, and the log has no charge" in said
-
-
-def spread(attempts: list[Attempt]) -> None:
-    """Set the attempts half an hour apart, because they are all of the same picture."""
-    for number, attempt in enumerate(attempts, 1):
-        attempt.refresh_from_db()
-        assert attempt.sent_at
-        earlier = timedelta(minutes=30 * number)
-        attempt.sent_at -= earlier
-        attempt.answered_at = attempt.answered_at and attempt.answered_at - earlier
-        attempt.save()
-
-
-def test_a_fault_in_the_log_alone_needs_a_person(world: World, server: Server, tmp_path: Path) -> None:
-    call(world, server, wire.answer())
-    assert reconcile("--log", str(write_log(tmp_path / "log", [])))[0] == 1
-
-
-def test_faults_of_other_days_are_left_out(world: World, server: Server, tmp_path: Path) -> None:
-    call(world, server, wire.answer())
-    log = str(write_log(tmp_path / "log", []))
-    assert told("--log", log, "--until", "2026-01-01")["log"] == []
-    assert len(told("--log", log, "--since", "2026-01-01")["log"]) == 1
-
-
-def test_a_log_that_cannot_be_read_is_reported(world: World, tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("not a log\n")
-    with pytest.raises(CommandError, match="line 1 can't be read"):
-        reconcile("--log", str(tmp_path / "log"))

@@ -30,7 +30,7 @@ from jobs.storage import files
 from jobs.tests import upstream as wire
 from jobs.tests.api.programs import REMOVE, Program, begun
 from jobs.tests.api.test_pixian import refusal, the_job
-from jobs.tests.upstream import Handler, Server, run
+from jobs.tests.upstream import Server, run
 from pixian.protocol.errors import ApiError
 
 State, Reason = Job.State, Job.Reason
@@ -85,12 +85,11 @@ def test_a_program_that_hangs_up_changes_nothing(
     """While the upstream works. The charge is booked, and the result is kept in the history."""
     asked, go_on = threading.Event(), threading.Event()
 
-    def slow(handler: Handler) -> None:
+    def wait() -> None:
         asked.set()
         assert go_on.wait(20)
-        wire.answer(wire.picture("red"))(handler)
 
-    server.script.append(slow)
+    server.script.append(wire.after(wait, wire.answer(wire.picture("red"))))
     with connected(live_server) as line:
         line.sendall(request_of(program, live_server, form(small_png())))
         assert asked.wait(20)
@@ -278,10 +277,9 @@ def test_whoever_loses_its_lease_doesnt_say_that_nothing_was_charged(
 ) -> None:
     """A worker took the job over while the web process was frozen."""
 
-    def taken_over(handler: Handler) -> None:
+    def take_over() -> None:
         Job.objects.update(fence=2)
         connection.close()
-        wire.answer()(handler)
 
-    server.script.append(taken_over)
+    server.script.append(wire.after(take_over))
     assert refusal(program.call()) == (504, -10)

@@ -260,13 +260,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def filling(place: Path, body: bytes) -> wire.Step:
     """Fill the disk from elsewhere while the upstream works."""
 
-    def step(handler: wire.Handler) -> None:
+    def fill() -> None:
         with (place / "filler").open("wb", buffering=0) as filler, suppress(OSError):
             while filler.write(bytes(MEGABYTE)):
                 pass
-        wire.answer(body)(handler)
 
-    return step
+    return wire.after(fill, wire.answer(body))
 
 
 def test_the_body_goes_to_the_other_volume_and_is_stored_once_there_is_room(

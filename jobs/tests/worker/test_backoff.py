@@ -11,7 +11,7 @@ from conftest import World
 from jobs.models import Job
 from jobs.tests import upstream as wire
 from jobs.tests.clock import Clock
-from jobs.tests.upstream import Handler, Server
+from jobs.tests.upstream import Server
 from jobs.tests.worker.test_worker import add, until
 from jobs.worker import periodic, pool
 from jobs.worker.pool import WorkerPool
@@ -41,11 +41,7 @@ class Stop(threading.Event):
 def refuse_together(server: Server, refusals: int) -> None:
     """The first two calls are answered together, so that each thread has one; then so many are refused."""
     both = threading.Barrier(2)
-
-    def refuse_both(handler: Handler) -> None:
-        both.wait(20)
-        wire.error(429, 1015)(handler)
-
+    refuse_both = wire.after(lambda: both.wait(20), wire.error(429, 1015))
     server.script.extend([refuse_both] * 2 + [wire.error(429, 1015)] * (refusals - 2))
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,7 +30,7 @@ from jobs.models import Attempt, Job
 from jobs.queue import claims
 from jobs.storage import leftovers, spool
 from jobs.tests import upstream as wire
-from jobs.tests.upstream import CREDENTIALS, Handler, Server
+from jobs.tests.upstream import CREDENTIALS, Server
 from jobs.worker import pool
 from jobs.worker.pool import WorkerPool
 from jobs.worker.run import process
@@ -125,12 +125,11 @@ def test_files_that_come_and_go_do_not_keep_a_worker_from_starting(settings: Set
 def holding(called: threading.Event, go_on: threading.Event) -> wire.Step:
     """An answer that waits for the test."""
 
-    def step(handler: Handler) -> None:
+    def wait() -> None:
         called.set()
         assert go_on.wait(20)
-        wire.answer()(handler)
 
-    return step
+    return wire.after(wait)
 
 
 def test_told_to_stop_it_finishes_the_job_in_hand(committed_world: World, server: Server) -> None:
@@ -168,11 +167,7 @@ def test_an_unexpected_error_costs_one_turn_and_no_thread(
 
 
 def slow(seconds: float) -> wire.Step:
-    def step(handler: Handler) -> None:
-        time.sleep(seconds)
-        wire.answer()(handler)
-
-    return step
+    return replace(wire.answer(), delay=seconds)
 
 
 @contextmanager

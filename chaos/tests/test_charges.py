@@ -1,15 +1,21 @@
-"""A log of charges against the bookings: what doesn't fit is named exactly, each once."""
+"""Charges are compared with bookings: what doesn't fit is named exactly, each once."""
 
-import json
 import random
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.ledger.money import MICROCREDITS as CREDIT
-from jobs.witness import TOLERANCE_SECONDS, Booking, Charge, Kind, UnreadableLogError, compare, read
+from chaos.checker.charges import TOLERANCE_SECONDS, Booking, Kind, bookings, compare
+from chaos.upstream import Charge
+from conftest import World
+from jobs.models import Attempt
+from jobs.tests import upstream as wire
+from jobs.tests.upstream import Server
 
 A, B = "a" * 64, "b" * 64
 
@@ -20,7 +26,7 @@ def booking(name: str, began: float, ended: float, credits_: float | None = 1, s
 
 
 def charge(at: float, credits_: float = 1, sha256: str = A) -> Charge:
-    return Charge(at, sha256, int(credits_ * CREDIT))
+    return Charge(0, at, sha256, int(credits_ * CREDIT), None)
 
 
 def found(bookings: list[Booking], charges: list[Charge]) -> list[tuple[Kind, str | None]]:
@@ -36,8 +42,8 @@ CASES: dict[str, tuple[list[Booking], list[Charge], list[tuple[Kind, str | None]
     "doubled": ([FIRST], [charge(5), charge(6)], [(Kind.DOUBLED, "1/1")]),
     "charged three times": ([FIRST], [charge(5), charge(6), charge(7)], [(Kind.DOUBLED, "1/1")] * 2),
     "wrong amount": ([FIRST], [charge(5, 2)], [(Kind.WRONG, "1/1")]),
-    "of nobody's picture": ([FIRST], [charge(5), charge(5, sha256=B)], [(Kind.NOBODYS, None)]),
-    "of nobody's time": ([FIRST], [charge(5), charge(99)], [(Kind.NOBODYS, None)]),
+    "of nobody's picture": ([FIRST], [charge(5), charge(5, sha256=B)], [(Kind.UNKNOWN, None)]),
+    "of nobody's time": ([FIRST], [charge(5), charge(99)], [(Kind.UNKNOWN, None)]),
     "released, and charged all the same": ([booking("1/1", 0, 10, 0)], [charge(5)], [(Kind.WRONG, "1/1")]),
     "released": ([booking("1/1", 0, 10, 0)], [], []),
     "in doubt, charged": ([DOUBT], [charge(2, 3)], [(Kind.CHARGED, "3/1")]),
@@ -52,7 +58,7 @@ CASES: dict[str, tuple[list[Booking], list[Charge], list[tuple[Kind, str | None]
     "the clocks differ too much": (
         [FIRST],
         [charge(10.1 + TOLERANCE_SECONDS)],
-        [(Kind.MISSING, "1/1"), (Kind.NOBODYS, None)],
+        [(Kind.MISSING, "1/1"), (Kind.UNKNOWN, None)],
     ),
     "the same picture again, the first missing": ([FIRST, SECOND], [charge(15)], [(Kind.MISSING, "1/1")]),
     "the same picture again, the second missing": ([FIRST, SECOND], [charge(5)], [(Kind.MISSING, "2/1")]),
@@ -86,11 +92,11 @@ def test_each_is_named_once(
     assert sorted(map(str, found(bookings, charges))) == sorted(map(str, expected))
 
 
-PLANTED = [(Kind.MISSING, "100"), (Kind.DOUBLED, "200"), (Kind.WRONG, "300"), (Kind.NOBODYS, None)]
+PLANTED = [(Kind.MISSING, "100"), (Kind.DOUBLED, "200"), (Kind.WRONG, "300"), (Kind.UNKNOWN, None)]
 
 
 def plant(seed: int, count: int, faults: bool = True) -> tuple[list[Booking], list[Charge]]:
-    """So many calls of half as many pictures, a hundred under way at a time, and E10's four faults."""
+    """Make so many calls of half as many pictures, a hundred at a time, with E10's four faults."""
     chance = random.Random(seed)
     bookings, charges = [], []
     for number in range(count):
@@ -99,7 +105,7 @@ def plant(seed: int, count: int, faults: bool = True) -> tuple[list[Booking], li
         bookings.append(one)
         charges.append(charge(chance.uniform(one.began, one.ended), amount, sha256))
     if faults:
-        charges[300] = charges[300]._replace(microcredits=charges[300].microcredits + 1)
+        charges[300] = replace(charges[300], microcredits=charges[300].microcredits + 1)
         charges.append(charge(bookings[200].ended, 9, bookings[200].sha256))
         charges.append(charge(count / 40, 1, B))
         del charges[100]
@@ -129,7 +135,7 @@ def test_without_them_there_is_none() -> None:
     )
 )
 def test_true_books_are_never_faulted(calls: list[tuple[int, int, float, int, str]]) -> None:
-    """Any overlap of calls of the same picture: each was charged once, in its time, what was booked."""
+    """Calls of the same picture may overlap: each was charged once, in its time, what was booked."""
     bookings = [
         booking(str(number), begin, begin + lasts, amount, sha256)
         for number, (begin, lasts, _part, amount, sha256) in enumerate(calls)
@@ -140,49 +146,87 @@ def test_true_books_are_never_faulted(calls: list[tuple[int, int, float, int, st
 
 def test_each_finding_has_a_sentence() -> None:
     faults = {
-        "1/1: 1 booked, and the log has no charge": compare([FIRST], []),
+        "1/1: 1 booked, and the journal has no charge": compare([FIRST], []),
         "1/1: charged once more, 1 at 1970-01-01 00:00:06.000+00:00": compare(
             [FIRST], [charge(5), charge(6)]
         ),
-        "1/1: 1 booked, and the log charged 2 at 1970-01-01 00:00:05.000+00:00": compare(
+        "1/1: 1 booked, and the journal charged 2 at 1970-01-01 00:00:05.000+00:00": compare(
             [FIRST], [charge(5, 2)]
         ),
         "2.5 at 1970-01-01 00:00:05.000+00:00 was charged for no attempt": compare([], [charge(5, 2.5)]),
     }
     for sentence, findings in faults.items():
-        assert [(one.says(), one.is_fault) for one in findings] == [(sentence, True)]
+        assert [(one.sentence, one.is_fault) for one in findings] == [(sentence, True)]
     news = {
         "3/1, in doubt, was charged 3 at 1970-01-01 00:00:02.000+00:00": compare([DOUBT], [charge(2, 3)]),
         "3/1, in doubt, wasn't charged": compare([DOUBT], []),
     }
     for sentence, findings in news.items():
-        assert [(one.says(), one.is_fault) for one in findings] == [(sentence, False)]
+        assert [(one.sentence, one.is_fault) for one in findings] == [(sentence, False)]
 
 
-def line(**values: Any) -> str:
-    return json.dumps(values) + "\n"
+def test_a_charge_of_nothing_is_passed_over() -> None:
+    assert compare([], [charge(5, 0)]) == []
 
 
-CHARGE = {"what": "charge", "at": 5.25, "sha256": A, "microcredits": CREDIT}
+# Over real rows ------------------------------------------------------------------------------------
 
 
-def test_charges_are_read_and_other_lines_passed_over() -> None:
-    lines = [
-        line(what="call", n=7, at=1, sha256=None),
-        line(**CHARGE, call=7, header="1.000000"),
-        line(what="purchase", at=2, microcredits=5),
-        line(**CHARGE | {"microcredits": 0}),
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with wire.serving() as server:
+        yield server
+
+
+def call(world: World, server: Server, *steps: wire.Step) -> Attempt:
+    """Return the attempt of a new job that is answered so."""
+    job = world.job()
+    for step in steps:
+        server.script.append(step)
+        wire.run(server)
+    return job.attempts.latest("number")
+
+
+def charge_for(attempt: Attempt, microcredits: int) -> Charge:
+    """Charge an attempt in the middle of its time."""
+    assert attempt.sent_at
+    return Charge(0, attempt.sent_at.timestamp() + 0.001, attempt.job.source_sha256, microcredits, None)
+
+
+def spread(attempts: list[Attempt]) -> None:
+    """Set them half an hour apart each, since they are all of the same picture."""
+    for number, attempt in enumerate(attempts, 1):
+        attempt.refresh_from_db()
+        assert attempt.sent_at
+        earlier = timedelta(minutes=30 * number)
+        attempt.sent_at -= earlier
+        attempt.answered_at = attempt.answered_at and attempt.answered_at - earlier
+        attempt.save()
+
+
+def test_a_true_journal_differs_in_nothing(world: World, server: Server) -> None:
+    attempts = [call(world, server, wire.answer(charged="0.5")) for _ in range(3)]
+    call(world, server, wire.error(500), wire.answer(charged="0"))
+    assert compare(bookings(), [charge_for(attempt, CREDIT // 2) for attempt in attempts]) == []
+
+
+def test_four_faults_in_a_journal_are_found_once(world: World, server: Server) -> None:
+    """E10 in small."""
+    attempts = [call(world, server, wire.answer()) for _ in range(6)]
+    in_doubt = [call(world, server, wire.no_answer) for _ in range(2)]
+    spread(attempts + in_doubt)
+    missing, doubled, wrong, *others = attempts
+    charges = [charge_for(attempt, CREDIT) for attempt in [doubled, doubled, *others, in_doubt[0]]]
+    charges += [charge_for(wrong, 2 * CREDIT), Charge(0, 5, "f" * 64, 9, None)]
+    found = sorted(
+        (one.kind, one.booking.name if one.booking else "", one.charge.microcredits if one.charge else 0)
+        for one in compare(bookings(), charges)
+    )
+    assert found == [
+        ("charged", f"{in_doubt[0].job_id}/1", CREDIT),
+        ("doubled", f"{doubled.job_id}/1", CREDIT),
+        ("missing", f"{missing.job_id}/1", 0),
+        ("not charged", f"{in_doubt[1].job_id}/1", 0),
+        ("of no attempt", "", 9),
+        ("wrong amount", f"{wrong.job_id}/1", 2 * CREDIT),
     ]
-    assert list(read(lines)) == [charge(5.25)]
-
-
-def test_a_torn_last_line_was_not_written() -> None:
-    assert list(read([line(**CHARGE), line(**CHARGE)[:-9]])) == [charge(5.25)]
-
-
-@pytest.mark.parametrize(
-    "bad", ["{\n", "[]\n", "7\n", line(what="charge"), line(**CHARGE | {"at": "noon"}), line(at=5)]
-)
-def test_any_other_line_that_cannot_be_read_is_told(bad: str) -> None:
-    with pytest.raises(UnreadableLogError, match="line 2 can't be read"):
-        list(read([line(**CHARGE), bad, line(**CHARGE)]))

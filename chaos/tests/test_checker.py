@@ -1,4 +1,4 @@
-"""The judge can tell: a job that went well, and one thing at a time that doesn't fit."""
+"""The checker notices each thing that doesn't fit, and nothing if all went well."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.ledger import operations as ledger
 from accounts.models import LedgerAccount
 from chaos import upstream
-from chaos.judge import failures
+from chaos.checker import failures
 from chaos.upstream import Log, result_for
 from conftest import World, small_png
 from jobs.calls.upstream import Upstream
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[upstream.Server
 
 @pytest.fixture
 def log(world: World, server: upstream.Server) -> Log:
-    """Of the one call for the world's one job."""
+    """Return the journal of the one call for the world's one job."""
     job = world.job(small_png(20, 10))
     claimed = claims.claim("test")
     assert claimed
@@ -96,10 +96,10 @@ def stray_file() -> None:
         (ended_otherwise, "its last attempt released"),
         (doubted_without_reason, "there is no reason for a doubt"),
         (another_header, "the header '0.000201' was recorded"),
-        (balance_without_transfer, "its transfers make"),
-        (hold_of_nobody, "is open"),
-        (lost_file, "the result is not on the disk"),
-        (damaged_file, "the result is not what was recorded"),
+        (balance_without_transfer, "its transfers add up to"),
+        (hold_of_nobody, "is no attempt's"),
+        (lost_file, "has lost its file"),
+        (damaged_file, "isn't what came from the upstream"),
         (another_pictures_result, "the result is another picture's"),
         (stray_file, "no row names the file stray"),
     ],
@@ -139,13 +139,13 @@ def charged_for_nobody(log: Log) -> Log:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (charged_again, "was charged 2 times"),
-        (never_charged, "200 were booked, 0 charged"),
-        (charged_more, "200 were booked, 201 charged"),
+        (charged_again, "charged once more"),
+        (never_charged, "0.0002 booked, and the journal has no charge"),
+        (charged_more, "0.0002 booked, and the journal charged 0.000201"),
         (called_again, "2 calls came, 1 were declared"),
         (called_again, "was repeated"),
-        (called_too_early, "was called for before it was there"),
-        (charged_for_nobody, "400 were charged, 200 booked"),
+        (called_too_early, "came before its job was there"),
+        (charged_for_nobody, "was charged for no attempt"),
     ],
 )
 def test_what_the_log_has_otherwise_is_found(log: Log, damage: Callable[[Log], Log], told: str) -> None:

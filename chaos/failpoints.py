@@ -1,7 +1,7 @@
-"""The points that a worker's thread passes on the way of a call, and its death at one of them.
+"""The points that a worker's thread passes during a call, and its death at one of them.
 
-The product runs as it is. Around each commit and each I/O, and amid each writing, the thread of the call says
-where it is; at the point that it is doomed to, its process kills itself.
+The product runs as it is. Around each commit and each I/O, and amid each write, the call's thread says where
+it is; at the chosen point its process signals itself.
 """
 
 import os
@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR
 from typing import IO, Any, cast
@@ -17,7 +18,7 @@ from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-CALLS_THREAD = "t1"
+CALL_THREAD = "t1"
 WATCHED: tuple[tuple[Any, str, str], ...] = (
     (BaseDatabaseWrapper, "_commit", "commit"),
     (socket.socket, "connect", "connect"),
@@ -30,37 +31,39 @@ WATCHED: tuple[tuple[Any, str, str], ...] = (
 )
 
 
-class Points:
-    """doom: the number of the point at which the process sends itself the signal, from 1; None to pass them
-    all. trace: the file that their names are written to."""
+@dataclass
+class Failpoints:
+    """The points of one process.
 
-    def __init__(self, doom: int | None, number: signal.Signals, trace: Path | None = None) -> None:
-        self._doom = doom
-        self._signal = number
-        self._trace = trace
-        self._passed = 0
+    point: the number, from 1, of the one at which it sends itself the signal; None to pass them all. trace: a
+    file for their names.
+    """
 
-    def watch(self) -> None:
-        """From here on, in this process."""
+    point: int | None = None
+    number: signal.Signals = signal.SIGKILL
+    trace: Path | None = None
+    passed: int = 0
+
+    def install(self) -> None:
+        """Watch this process from here on."""
         for owner, name, event in WATCHED:
             setattr(owner, name, self._around(event, getattr(owner, name)))
         os.fsync = self._sync(os.fsync)  # type: ignore[assignment]
         socket.socket.send = self._send(socket.socket.send)  # type: ignore[method-assign]
         for name in ("flush", "truncate"):
-            wrapped = self._of_file(name)
-            setattr(TemporaryUploadedFile, name, wrapped)
+            setattr(TemporaryUploadedFile, name, self._of_file(name))
         TemporaryUploadedFile.write = property(self._write)  # type: ignore[assignment,method-assign]
 
     def reach(self, name: str) -> None:
-        if threading.current_thread().name != CALLS_THREAD:
+        if threading.current_thread().name != CALL_THREAD:
             return
-        self._passed += 1
-        if self._trace:
-            with self._trace.open("a") as file:
+        self.passed += 1
+        if self.trace:
+            with self.trace.open("a") as file:
                 file.write(f"{name}\n")
-        if self._passed == self._doom:
-            # To this very thread: it would go on for a moment if another one took the signal.
-            signal.pthread_kill(threading.get_ident(), self._signal)
+        if self.passed == self.point:
+            # Signal this very thread: it would run on for a moment if another one took the signal.
+            signal.pthread_kill(threading.get_ident(), self.number)
 
     def _around(self, event: str, done: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*args: Any, **options: Any) -> Any:
@@ -80,7 +83,7 @@ class Points:
         return watched
 
     def _send(self, done: Callable[..., int]) -> Callable[..., int]:
-        """In two halves."""
+        """Send in two halves."""
 
         def watched(sock: socket.socket, data: Any, *flags: int) -> int:
             half = len(data) // 2
@@ -97,7 +100,7 @@ class Points:
         return property(lambda file: self._around(name, getattr(file.file, name)))
 
     def _write(self, file: TemporaryUploadedFile) -> Callable[[bytes], None]:
-        """In two halves, the first one on its way to the disk."""
+        """Write in two halves, the first one on its way to the disk."""
 
         def watched(data: bytes) -> None:
             inner, half = cast("IO[bytes]", file.file), len(data) // 2

@@ -1,0 +1,178 @@
+"""The experiments by name: what each is about, its options, and the environment that it needs.
+
+No Django here: it reads its settings once, from an environment that is built by these.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from chaos.servers import free_port
+from chaos.upstream import Options
+
+Given = argparse.Namespace
+
+MIX = (
+    "ok=60,free=2,above_hold=2,no_charge_header=2,seven_decimals=1,not_a_picture=1,slow_body=2,"
+    "slow_down_bare=5,slow_down=1,slow_down_bare_run=1,early_slow_down=1,suspended=1,"
+    "server_html=5,overloaded=3,error_charged=2,gateway_charged=1,unreadable=3,refusal_charged=1,"
+    "cut_body=3,reset_body=2,cut_unseen=1,cut_head=1,silent_head=1,silent=1,"
+    "reset_early=1,reset_after_upload=3,reset_after_upload_charged=3,hang_up=2,hang_up_charged=2,"
+    "delay_60=4,then_refuse=1,then_reset=1"
+)
+# Celery's workers wait as long as the product says, so there is less to wait for.
+CELERY_MIX = (
+    "ok=80,free=2,above_hold=2,no_charge_header=2,slow_down_bare=2,server_html=2,unreadable=2,"
+    "cut_body=3,reset_body=2,reset_after_upload=3,reset_after_upload_charged=3,hang_up_charged=2"
+)
+# None of them puts a job in doubt: jobs are in doubt in the end by the database's deaths alone.
+MIX_WITHOUT_DOUBTS = "ok=80,slow_down_bare=6,server_error=4,error_charged=4,no_charge_header=4,unreadable=2"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """options: their defaults and help. fast: with short waits. celery: on PostgreSQL, with a broker."""
+
+    title: str
+    about: str
+    options: Mapping[str, tuple[object, str]]
+    answers: Callable[[Given], Options] = lambda _: {}
+    settings: Callable[[Given], dict[str, str]] = lambda _: {}
+    only: str | None = None
+    celery: Callable[[Given], bool] = lambda _: False
+    fast: bool = True
+    teams: int = 3
+
+
+PATIENT = {"PIXIAN_TIMEOUT": "200", "LEASE_SECONDS": "60"}
+WITHIN: tuple[object, str] = (2.0, "seconds in which others must be answered")
+
+EXPERIMENTS = {
+    "crash": Experiment(
+        "E1 crash",
+        "Kill or freeze a worker at each commit and each I/O of a call.",
+        {
+            "answers": ([""], "the upstream's, by name; all without it"),
+            "chains": (6, "workers killed one after another at one job, for each answer"),
+            "every": (1, "each n-th point, others with each seed"),
+            "freeze": (False, "freeze workers instead, and let them go on"),
+        },
+    ),
+    "kills": Experiment(
+        "E2 kills",
+        "Kill workers at random until so many have died.",
+        {
+            "kills": (300, "how many"),
+            "workers": (4, "at once"),
+            "threads": (2, "of each worker, at most"),
+            "scale": (0.1, "of the 0.3 to 3 s between two kills"),
+            "gateway": (False, "a web process too, amid programs' calls"),
+            "celery": (False, "Celery's workers, their beat and their broker"),
+        },
+        answers=lambda given: (
+            {"mix": CELERY_MIX, "delay": 0.1} if given.celery else {"mix": MIX, "delay": 0.1, "scale": 0.005}
+        ),  # a minute is 300 ms
+        settings=lambda _: {"WEB_THREADS": "16", "GATEWAY_WAIT_SECONDS": "2"},
+        celery=lambda given: bool(given.celery),
+    ),
+    "database": Experiment(
+        "E3 database",
+        "Kill the database, or all who use it, under load.",
+        {
+            "kills": (5, "how many"),
+            "lease": (4, "seconds; longer than the database is away, as the product's 60 s are"),
+        },
+        answers=lambda _: {"delay": 0.4, "mix": MIX_WITHOUT_DOUBTS},
+        settings=lambda given: {"LEASE_SECONDS": str(given.lease)},
+    ),
+    "timeouts": Experiment(
+        "E4 timeouts",
+        "Answer late, or too late; all times scaled so that the client's 200 s are as short as told.",
+        {"timeout": (8, "seconds that stand for 200"), "each": (2, "calls of each kind, all at once")},
+        answers=lambda given: {"scale": given.timeout / 200},
+        settings=lambda given: {"PIXIAN_TIMEOUT": str(given.timeout), "LEASE_SECONDS": "5"},
+    ),
+    "leases": Experiment(
+        "E5 leases",
+        "Make long calls on short leases, and freeze workers past theirs.",
+        {"calls": (8, "long ones, at once"), "rounds": (1, "of workers frozen at random")},
+        settings=lambda _: {"LEASE_SECONDS": "2", "PIXIAN_TIMEOUT": "60"},
+    ),
+    "slow": Experiment(
+        "E23 slow",
+        "Open connections that drip.",
+        {
+            "connections": (40, "of each kind"),
+            "seconds": (60, "for each kind"),
+            "within": WITHIN,
+            "patience": (20, "WEB_PATIENCE_SECONDS"),
+            "processes": (1, "WEB_PROCESSES"),
+            "kinds": ([""], "of them only these"),
+        },
+        answers=lambda _: {"result_bytes": 5_000_000},
+        settings=lambda given: {
+            **PATIENT,
+            "WEB_PROCESSES": str(given.processes),
+            "WEB_PATIENCE_SECONDS": str(given.patience),
+        },
+        fast=False,
+        teams=2,
+    ),
+    "pictures": Experiment(
+        "E24 pictures",
+        "Send pictures that are attacks to an engine, three at once, and a small photo beside them.",
+        {"only": ("", "attacks whose name has this in it")},
+        fast=False,
+    ),
+    "shares": Experiment(
+        "E25 shares",
+        "Let one team's programs ask for pictures at a dripping address, more than there are places.",
+        {"calls": (30, "at once"), "seconds": (40, "of load"), "within": WITHIN},
+        settings=lambda _: {
+            **PATIENT,
+            "FETCH_NETWORKS": "127.0.0.0/8",
+            "FETCH_PORTS": f"{free_port()},{free_port()}",
+        },
+        fast=False,
+        teams=2,
+    ),
+    "broker": Experiment(
+        "broker",
+        "Kill Redis while Celery's workers are at work.",
+        {"kills": (20, "how many"), "workers": (4, "at once"), "threads": (4, "of each worker")},
+        answers=lambda _: {"delay": 0.2},
+        settings=lambda _: {"LEASE_SECONDS": "10"},
+        celery=lambda _: True,
+    ),
+    "connections": Experiment(
+        "connections",
+        "Run many programs on few connections to PostgreSQL.",
+        {
+            "programs": (50, "at once"),
+            "seconds": (20.0, "of load"),
+            "restart": (False, "PostgreSQL, in the middle"),
+        },
+        answers=lambda _: {"delay": 0.5},
+        settings=lambda _: {
+            "LEASE_SECONDS": "6",
+            "WEB_PROCESSES": "3",
+            "WEB_THREADS": "64",  # so that every web process has a place for every program
+            "GATEWAY_WAIT_SECONDS": "30",
+            "PIXIAN_TIMEOUT": "60",
+        },
+        only="postgresql",
+    ),
+}
+
+
+@dataclass
+class Outcome:
+    """What an experiment found.
+
+    failures: sentences. controls: what was noticed of each; never 0. facts: figures to print.
+    """
+
+    failures: list[str]
+    controls: Mapping[str, int]
+    facts: Mapping[str, object] = field(default_factory=dict)
+    title: str = ""

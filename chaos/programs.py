@@ -1,0 +1,108 @@
+"""Programs that call the gateway and ask again until they are told, each under one Idempotency-Key.
+
+So one picture must be one charge at most, and a whole picture that was told must be the one that is stored
+and booked. (It may be several jobs: one that ended without a call is forgotten, so that it can be repeated.)
+"""
+
+import hashlib
+import json
+import random
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from uuid import uuid4
+
+import httpx
+
+from chaos.system import REMOVE, System
+from chaos.upstream import Log
+from jobs.models import Job
+
+PROGRAMS = 6
+TOLD_WITHIN_SECONDS = 120
+PAUSE_SECONDS = 0.05
+CONFLICT, OK, TIMED_OUT = 409, 200, 504
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a program was told of a picture in the end. sha256: of the picture; body: of the response."""
+
+    sha256: str
+    status: int
+    body: str
+    tries: int
+
+
+class Programs:
+    """A process of some threads that call without a pause, until they are told to stop."""
+
+    def __init__(self, system: System, seed: str) -> None:
+        self._key = system.key()
+        self._system = system
+        self._stop = system.environment.folder / f"stop-{seed}"
+        self._told = system.environment.folder / f"told-{seed}"
+        self._process = system.fork(partial(self._call, f"programs {seed}"))
+
+    def end(self) -> list[Told]:
+        """Return all that they were told, once the last ones know."""
+        self._stop.touch()
+        if self._process.wait(TOLD_WITHIN_SECONDS) != 0:
+            raise RuntimeError(f"the programs ended with {self._process.code}")
+        return [Told(**json.loads(line)) for line in self._told.read_text().splitlines()]
+
+    def _call(self, seed: str) -> None:
+        lock, chance = threading.Lock(), random.Random(seed)  # noqa: S311 - pictures that replay
+        with self._told.open("w") as told:
+
+            def program() -> None:
+                while not self._stop.exists():
+                    with lock:
+                        picture = self._system.picture(chance=chance)
+                    line = json.dumps(asdict(self._insist(picture)))
+                    with lock:
+                        told.write(f"{line}\n")
+
+            threads = [threading.Thread(target=program) for _ in range(PROGRAMS)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    def _insist(self, picture: bytes) -> Told:
+        """Repeat one request until its response is here."""
+        url, headers, tries = f"{self._system.address}{REMOVE}", {"Idempotency-Key": uuid4().hex}, 0
+        with httpx.Client(auth=(self._key.api_id, self._key.api_secret), timeout=60, trust_env=False) as http:
+            while True:
+                tries += 1
+                try:
+                    response = http.post(url, files={"image": ("photo.png", picture)}, headers=headers)
+                    if response.status_code != CONFLICT:
+                        break
+                except httpx.HTTPError:
+                    pass
+                time.sleep(PAUSE_SECONDS)
+        sha256, body = (hashlib.sha256(content).hexdigest() for content in (picture, response.content))
+        return Told(sha256, response.status_code, body, tries)
+
+
+def misled(told: list[Told], log: Log) -> list[str]:
+    """Name programs that were told what isn't in the books, and requests that were charged twice."""
+    done: defaultdict[str, list[str]] = defaultdict(list)
+    for job in Job.objects.filter(origin=Job.Origin.API, state=Job.State.DONE):
+        done[job.source_sha256].append(job.result_sha256)
+    charges = Counter(charge.sha256 for charge in log.charges)
+    return [wrong for each in told for wrong in _misled(each, done[each.sha256], charges[each.sha256])]
+
+
+def _misled(told: Told, done: list[str], charges: int) -> Iterator[str]:
+    here = f"a program's request, told {told.status} at try {told.tries}"
+    if charges > 1:
+        yield f"{here}: it was charged {charges} times"
+    if told.status == OK and told.body not in done:
+        yield f"{here}: no job has this result"
+    if told.status not in (OK, TIMED_OUT) and done:
+        yield f"{here}: its job is done"

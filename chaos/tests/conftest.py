@@ -1,0 +1,3 @@
+from chaos.tests.played import play
+
+__all__ = ["play"]
