@@ -128,7 +128,7 @@ class _Ticket:
 
 
 class CallLimit:
-    """Let the programs' calls of this process wait until they may begin.
+    """The place where programs' calls of this process wait until they may begin.
 
     Teams take turns, so a call doesn't wait for all calls of another team that came before it. Only the
     first in line asks the database, and no hold is written meanwhile.

@@ -25,7 +25,7 @@ def do_nothing() -> None:
 
 
 class Heartbeat:
-    """Shared by the threads of a process.
+    """Renews the leases of a process, for all of its threads.
 
     on_beat: called with each beat. on_stop: called once at the end. Both may use the database.
     """

@@ -24,7 +24,7 @@ class _Request:
 
 
 class SharedClaims:
-    """Shared by the threads of a process; nothing is claimed once ``stop`` is set."""
+    """The claims of a process, for all of its threads. Nothing is claimed once ``stop`` is set."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop

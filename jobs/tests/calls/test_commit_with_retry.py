@@ -108,6 +108,16 @@ def test_a_result_without_a_readable_charge_outlasts_it_too(
     assert balances(committed_world).held == CREDIT
 
 
+def test_a_tests_result_outlasts_it_too(committed_world: World, server: Server, fails: Arm) -> None:
+    """Its attempt is released, which is moved on in memory although the commit was undone."""
+    committed_world.job()
+    Attempt.objects.update(hold=None, test=True)
+    server.script.append(wire.answer(charged=None))
+    fails(STEPS["the booking"], 2, "undone")
+    job, _ = run(server)
+    assert (job.state, job.last_attempt.state, server.calls) == ("done", "released", 1)
+
+
 @pytest.mark.parametrize(("step", "state"), [("the answer", "in_doubt"), ("the booking", "done")])
 def test_a_database_that_stays_away_leaves_the_rest_to_a_restart(
     committed_world: World,
