@@ -17,12 +17,6 @@ run: setup
 setup: .venv/.run
 	@$(BIN)/python -m engine.models.download
 
-# Tests of jobs that write concurrently, lock, or rely on the database's own behaviour.
-ON_POSTGRESQL := api_access api_drop_in api_gateway api_rest api_rest_entry api_rest_files \
-  api_rest_money api_unstorable balance booking_raced charges chores double_spend fairness full_disk hands idempotency \
-  late_answers presence price_learned process process_insists process_resumes quarantine queue ramp reclaim reconcile \
-  reconcile_command relay resolve_command review submit unbooked verify verify_nightly waiting wake worker
-
 # Run all tests on SQLite, then those that depend on the database on PostgreSQL. With ARGS, run only the tests
 # that it selects, on SQLite.
 test: .venv/.dev browser servers languages
@@ -32,9 +26,7 @@ test: .venv/.dev browser servers languages
 
 test-postgresql: .venv/.dev servers
 	@$(BIN)/python -m engine.models.download fast
-	@TEST_DATABASE=postgresql $(BIN)/python -m pytest $(SPREAD) -m "not browser" \
-	  $(or $(ARGS),accounts tests/site/test_connections.py pixian_web/tests/test_health.py \
-	  $(addprefix jobs/tests/test_,$(ON_POSTGRESQL:%=%.py)))
+	@TEST_DATABASE=postgresql $(BIN)/python -m pytest $(SPREAD) -m both_databases $(ARGS)
 
 check: .venv/.dev
 	$(BIN)/ruff check .

@@ -228,7 +228,7 @@ def without_fence() -> None:
         for name, value in changes.items():
             setattr(attempt, name, value)
 
-    claims.owned, claims.check_owned = owned, lambda _job: None
+    claims.owned, claims.check_owned = owned, lambda _job: None  # type: ignore[assignment]
     claims._release, attempts._move = release, move  # type: ignore[assignment]
 
 

@@ -13,6 +13,8 @@ from accounts.models import Invitation, LedgerAccount, Membership, Role, Team, T
 from accounts.teams import invitations
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 BOOKS = ["ledgeraccount", "transfer"]
 NO_MEMBERSHIPS = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
 PASSWORD = "a rather long sentence"

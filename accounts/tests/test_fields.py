@@ -10,6 +10,8 @@ from accounts.models import Allowance
 from accounts.tests.teams.team_pages import log_in, of, page, text
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 SAME_IN_BOTH = [
     ("1,5", "1.5"),
     ("1.5", "1.5"),

@@ -17,6 +17,8 @@ from accounts.rate_limits import Bound, TooFastError
 from accounts.tests.kept import everything_kept
 from accounts.tests.statements import assert_statements
 
+pytestmark = pytest.mark.both_databases
+
 LONGEST = "guesses:" + "2001:0db8:ffff:ffff:ffff:ffff:ffff:ffff/128%" + "e" * 200
 
 

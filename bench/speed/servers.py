@@ -35,7 +35,7 @@ class Server:
     peak_bytes: int = field(default=0, init=False)
 
     def resident_bytes(self) -> int:
-        """What the process and all its descendants hold in memory now."""
+        """Return the memory that the process and its descendants hold now."""
         return sum(_resident(pid) for pid in _tree(self.pid))
 
     @contextmanager
@@ -58,7 +58,7 @@ class Server:
 
 @contextmanager
 def ours(model: str, models_dir: Path) -> Iterator[Server]:
-    """The engine as the Procfile starts it."""
+    """Start the engine as the Procfile does."""
     with tempfile.TemporaryDirectory(prefix="bench") as data_dir:
         config = Config(Path(data_dir), models_dir)
         environment = os.environ | {
@@ -112,7 +112,7 @@ def _running(command: list[str], environment: dict[str, str]) -> Iterator["subpr
 
 
 def _ready(server: Server) -> Server:
-    """The server, once it has cut out a first picture, its network loaded."""
+    """Yield the server once it has cut out a first picture and so has loaded its network."""
     picture = next((ROOT / "engine" / "tests" / "photos").glob("*.jpg")).read_bytes()
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:

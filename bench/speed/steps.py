@@ -27,7 +27,7 @@ STEPS = {
 
 
 def large_photo(megapixels: int) -> bytes:
-    """A JPEG of that size, enlarged from a real photo, with the grain that a camera's would have."""
+    """Return a JPEG of that size, enlarged from a real photo, with a camera's grain."""
     size = {12: (4000, 3000), 25: (5770, 4330)}[megapixels]
     with Image.open(dataset.PHOTOS / "astronaut.jpg") as photo:
         pixels = np.asarray(photo.resize(size, Image.Resampling.BICUBIC)).astype(np.int16)

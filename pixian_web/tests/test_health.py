@@ -27,6 +27,8 @@ from jobs.worker import periodic
 from pixian_web import health
 from pixian_web.health import components, work
 
+pytestmark = pytest.mark.both_databases
+
 
 def said(name: str) -> health.Check:
     return next(check for check in health.checks() if check.name == name)

@@ -16,6 +16,8 @@ from jobs.connections import give_back
 from pixian_web import connections
 from pixian_web.connections import GiveBackMiddleware
 
+pytestmark = pytest.mark.both_databases
+
 postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no pool")
 
 

@@ -11,6 +11,8 @@ from accounts.models import ApiKey
 from accounts.tests.statements import assert_statements
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_key_is_found_in_one_statement_and_its_use_recorded_once_a_minute(world: World) -> None:
     _, credentials = keys.create(world.team, world.bob, "shop")

@@ -17,6 +17,8 @@ from accounts.tests.kept import everything_kept
 from conftest import World
 from pixian.protocol.credentials import Credentials
 
+pytestmark = pytest.mark.both_databases
+
 SECRET = re.compile(r"(px[a-z0-9]{13}):([0-9a-v]{52})")
 ALL = list(Scope)
 

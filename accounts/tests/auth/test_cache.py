@@ -1,10 +1,13 @@
 """Wrong passwords are counted in the database: by all processes together, and beyond a restart."""
 
+import pytest
 from django.core.cache import cache, caches
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import CacheEntry
+
+pytestmark = pytest.mark.both_databases
 
 
 def guesses(client: Client, number: int, name: str = "somebody@example.org") -> list[int]:

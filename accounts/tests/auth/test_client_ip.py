@@ -8,6 +8,8 @@ from accounts.auth import client_ip as addresses
 from accounts.auth.adapter import AccountAdapter
 from accounts.auth.client_ip import client_ip
 
+pytestmark = pytest.mark.both_databases
+
 PEER = "192.0.2.9"
 
 

@@ -18,6 +18,8 @@ from accounts.teams import invitations
 from accounts.tests.auth.mailbox import the_link
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 VICTIM = "victim@example.org"
 PASSWORD = "correct horse"
 

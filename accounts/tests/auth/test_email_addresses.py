@@ -11,6 +11,8 @@ from accounts.tests.auth.factors import with_app
 from accounts.tests.auth.mailbox import the_link, the_mail
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 NEW = "alice@example.net"
 PASSWORD = "correct horse"
 

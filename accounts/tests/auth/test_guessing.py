@@ -13,6 +13,8 @@ from accounts.models import User
 from accounts.tests.auth.factors import SECRET, code_of, with_app
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 PASSWORD = "correct horse"
 STRANGER, OWNER = "198.51.100.66", "203.0.113.7"
 TRIES = 10

@@ -13,6 +13,8 @@ from accounts.auth.login_links import login_link, user_of_link
 from accounts.models import User
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def path_of(user: User, settings: Settings) -> str:
     link = login_link(user)

@@ -6,6 +6,8 @@ from django.urls import reverse
 
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 BROKEN = [
     "//[x]",
     "http://[",

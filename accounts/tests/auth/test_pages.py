@@ -12,6 +12,8 @@ from pytest_django import Settings
 from accounts.tests.auth.factors import with_app
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 PASSWORD = "correct horse"
 STRANGERS = [
     "account_login",

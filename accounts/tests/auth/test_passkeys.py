@@ -13,6 +13,8 @@ from accounts.models import User
 from accounts.tests.auth.factors import with_app
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 PASSWORD = "correct horse"
 JSON = {"Accept": "application/json"}
 KEY: dict[str, Any] = {"id": "AA", "rawId": "AA", "type": "public-key", "clientExtensionResults": {}}

@@ -21,6 +21,8 @@ from accounts.auth.sessions import SessionStore
 from accounts.tests.auth.factors import SECRET, code_of, with_app
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 PASSWORD = "correct horse"
 
 

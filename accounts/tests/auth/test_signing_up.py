@@ -9,6 +9,8 @@ from pytest_django import Settings
 from accounts.models import Team, User
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 ANSWERS = {"email": "dora@example.org", "password1": "a long sentence", "password2": "a long sentence"}
 
 

@@ -13,6 +13,8 @@ from accounts.ledger.operations import Balances
 from accounts.models import Transfer, User
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 BY_ALICE = ("--by", "alice@example.org")
 WHY = ("--why", "blank picture")
 

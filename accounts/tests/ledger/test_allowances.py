@@ -21,6 +21,8 @@ from accounts.ledger.operations import Balances
 from accounts.models import Allowance, AllowanceUse, ApiKey, Membership, Transfer
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 PARIS = ZoneInfo("Europe/Paris")
 
 

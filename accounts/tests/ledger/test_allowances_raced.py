@@ -21,6 +21,8 @@ from accounts.ledger.posting import LockedAccount
 from accounts.models import Allowance, AllowanceUse, Membership, Role, Transfer
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 

@@ -13,6 +13,8 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def both_at_once(*pairs: tuple[Callable[[], object], Callable[[], object]]) -> None:
     """Run each pair in a transaction of its own.

@@ -13,6 +13,8 @@ from accounts.ledger.operations import Balances
 from accounts.models import Transfer, User
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def grant(*arguments: str) -> dict[str, Any]:
     """Return what the command printed, which is one line of JSON."""

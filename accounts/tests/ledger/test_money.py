@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from accounts.ledger.money import display, exact, to_credits, to_microcredits
 
+pytestmark = pytest.mark.both_databases
+
 AMOUNTS = st.integers(-(10**16), 10**16)
 
 

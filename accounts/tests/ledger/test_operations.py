@@ -24,6 +24,8 @@ from accounts.models import LedgerAccount, Membership, Team, Transfer, User
 from accounts.tests.statements import assert_statements
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def hold(team: Team, amount: int, key: str = "hold:1") -> Transfer:
     return ledger.hold(team, amount, key=key, reference="job:1")

@@ -20,6 +20,8 @@ from accounts.ledger.operations import Balances
 from accounts.models import Transfer
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 HOLDS = 100
 WAYS: dict[str, Callable[[Transfer], None]] = {
     "settled below": lambda held: ledger.settle(held, CREDIT),

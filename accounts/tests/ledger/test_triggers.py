@@ -8,6 +8,8 @@ from accounts.ledger import triggers
 from accounts.models import Transfer
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 CHANGES = [
     "DELETE FROM accounts_transfer",
     "UPDATE accounts_transfer SET amount_microcredits = amount_microcredits + 1",

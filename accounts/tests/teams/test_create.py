@@ -10,6 +10,8 @@ from accounts.models import Role, Team, Transfer
 from accounts.teams.create import open_team
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_team_opens_with_an_owner_and_credits(world: World) -> None:
     team = open_team("Studio Nord", world.bob, 25 * CREDIT)

@@ -21,6 +21,8 @@ from accounts.teams.invitations import GoneError, Sent
 from accounts.tests.auth.mailbox import the_link, the_mail
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 DORA = "dora@example.org"
 
 

@@ -15,6 +15,8 @@ from accounts.teams import invitations
 from accounts.tests.teams.team_pages import DORA, log_in, page, text, told
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def invite(client: Client, world: World, **answers: Any) -> Any:
     return client.post(page(world, "invite"), {"email": DORA, "role": Role.MEMBER.value} | answers)

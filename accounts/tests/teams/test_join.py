@@ -17,6 +17,8 @@ from accounts.teams import invitations
 from accounts.tests.auth.mailbox import the_mail
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 DORA = "dora@example.org"
 ANSWERS = {"name": "Dora", "password": "a rather long sentence"}
 

@@ -9,6 +9,8 @@ from accounts.models import Allowance, User
 from accounts.tests.teams.team_pages import ANSWERS, log_in, of, page, text, told
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def allow(client: Client, world: World, user: User, **answers: Any) -> Any:
     answers = {"credits": "8.500001", "period": "week", "warn_percent": "75"} | answers

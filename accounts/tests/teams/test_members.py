@@ -9,6 +9,8 @@ from accounts.teams import invitations
 from accounts.tests.teams.team_pages import ANSWERS, DORA, log_in, of, page, roles, text, told
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_role_is_changed(world: World, client: Client) -> None:
     answers = {"role": Role.MANAGER.value}

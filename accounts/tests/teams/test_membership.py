@@ -15,6 +15,8 @@ from accounts.teams import membership
 from accounts.teams.membership import ChangedError, LastOwnerError, Revoked, Transferred
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def of(user: User, team: Team) -> Membership:
     return Membership.objects.select_related("team", "user").get(team=team, user=user)

@@ -11,6 +11,8 @@ from accounts.teams import create
 from accounts.tests.teams.team_pages import log_in, of, page, text, told
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_anybody_opens_a_team_without_credits(world: World, client: Client) -> None:
     log_in(client, "vera")

@@ -12,6 +12,8 @@ from accounts.teams.create import open_team
 from accounts.teams.permissions import enter
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 LEVELS = [Role.VIEWER, Role.MEMBER, Role.MANAGER, Role.OWNER]
 
 

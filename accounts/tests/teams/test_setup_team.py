@@ -20,6 +20,8 @@ from accounts.tests.kept import everything_kept
 from conftest import World
 from pixian.protocol.credentials import Credentials
 
+pytestmark = pytest.mark.both_databases
+
 
 def setup_team(*arguments: str) -> dict[str, Any]:
     """Return the command's output, which is one line of JSON."""

@@ -27,6 +27,8 @@ from accounts.tests.teams.team_pages import (
 )
 from conftest import World
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.mark.parametrize("who", LEVELS)
 def test_everybody_sees_the_people_and_managers_what_they_spend(

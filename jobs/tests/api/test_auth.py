@@ -21,6 +21,8 @@ from jobs.tests.api.test_pixian import refusal
 from jobs.tests.upstream import Server
 from pixian.protocol.credentials import Credentials
 
+pytestmark = pytest.mark.both_databases
+
 
 def revoke(key: ApiKey) -> None:
     assert keys.revoke(key, key.owner)

@@ -28,6 +28,8 @@ from jobs.tests.api.programs import Program, program_of
 from jobs.tests.api.test_pixian import refusal
 from jobs.tests.upstream import Server, Step
 
+pytestmark = pytest.mark.both_databases
+
 AT_ONCE = 50
 KEY = {"Idempotency-Key": "order 4711"}
 

@@ -22,6 +22,8 @@ from jobs.tests.api.programs import Program
 from jobs.tests.upstream import Server
 from pixian.client import backoff
 
+pytestmark = pytest.mark.both_databases
+
 Reason = Job.Reason
 UNTOUCHED = Balances(available=100 * CREDIT)
 

@@ -21,6 +21,8 @@ from jobs.tests import upstream as wire
 from jobs.tests.api.programs import Program
 from jobs.tests.upstream import Server
 
+pytestmark = pytest.mark.both_databases
+
 REMOVE = "/v1.0/removebg"
 
 

@@ -15,6 +15,8 @@ from jobs.tests.api.programs import Program, begun, program_of
 from jobs.tests.api.test_pixian import refusal
 from jobs.tests.upstream import Server, run
 
+pytestmark = pytest.mark.both_databases
+
 MISSING = 10**9
 
 

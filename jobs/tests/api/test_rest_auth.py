@@ -14,6 +14,8 @@ from jobs.search import filters
 from jobs.tests.api.programs import Program, program_of, program_with
 from jobs.tests.api.test_pixian import refusal
 
+pytestmark = pytest.mark.both_databases
+
 SCOPES = {
     "/api/jobs": Scope.JOBS,
     "/api/jobs/1": Scope.JOBS,

@@ -23,6 +23,8 @@ from jobs.tests.api.programs import Program, begun, program_of
 from jobs.tests.api.test_rest import got, ids
 from jobs.tests.upstream import Server, run
 
+pytestmark = pytest.mark.both_databases
+
 BY = ("day", "member", "key", "origin")
 TAKEN = ("settle", "overage")
 

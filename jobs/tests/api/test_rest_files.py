@@ -13,6 +13,8 @@ from jobs.tests.api.programs import Program
 from jobs.tests.api.test_pixian import refusal
 from jobs.tests.upstream import Server, run
 
+pytestmark = pytest.mark.both_databases
+
 PICTURE = small_png(30, 20)
 SOURCE = f'"{hashlib.sha256(PICTURE).hexdigest()}"'
 RESULT = f'"{hashlib.sha256(wire.CUT_OUT).hexdigest()}"'

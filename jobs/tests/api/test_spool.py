@@ -16,6 +16,8 @@ from jobs.models import Job
 from jobs.tests.api.programs import REMOVE, Program
 from jobs.tests.api.test_pixian import stored
 
+pytestmark = pytest.mark.both_databases
+
 BASE64 = base64.b64encode(small_png()).decode()
 
 

@@ -16,6 +16,8 @@ from jobs.tests.api.programs import Program
 from jobs.tests.statements import recorded_statements
 from jobs.tests.views.test_workspace import file, send
 
+pytestmark = pytest.mark.both_databases
+
 KEY, RATE_LIMITS = 1, 1
 SESSION_AND_USER, MEMBERSHIP = 2, 1
 SUBMISSION = 3  # the estimate, the job and its attempt

@@ -14,6 +14,8 @@ from conftest import World, small_png
 from jobs.models import Job
 from jobs.tests.api.programs import REMOVE, Program, program_with
 
+pytestmark = pytest.mark.both_databases
+
 BAD = ["\0", "a\0b", "\ud800", "\udfff\0"]
 
 

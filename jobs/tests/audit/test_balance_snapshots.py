@@ -23,6 +23,8 @@ from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from pixian.protocol import errors
 
+pytestmark = pytest.mark.both_databases
+
 UPSTREAM = "https://api.pixian.ai"
 State = Attempt.State
 

@@ -16,6 +16,8 @@ from jobs.templatetags.jobs import TONE_OF_STATE, TONE_OF_VERDICT
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 
+pytestmark = pytest.mark.both_databases
+
 State = Attempt.State
 RELEASED = -1  # in place of a charge: the hold went back
 

@@ -20,6 +20,8 @@ from jobs.models import Attempt, BalanceSnapshot, Job, Purchase
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import CREDENTIALS, Server, charged_in_silence, run
 
+pytestmark = pytest.mark.both_databases
+
 BY = ("--by", "alice@example.org")
 
 

@@ -16,6 +16,8 @@ from jobs.tests import upstream as wire
 from jobs.tests.audit.test_review import in_doubt, rows
 from jobs.tests.upstream import Server, run
 
+pytestmark = pytest.mark.both_databases
+
 WHY = ("--why", "the invoice of May", "--by", "alice@example.org")
 
 

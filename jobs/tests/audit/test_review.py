@@ -21,6 +21,8 @@ from jobs.queue import claims
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 
+pytestmark = pytest.mark.both_databases
+
 State = Attempt.State
 
 

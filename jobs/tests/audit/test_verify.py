@@ -32,6 +32,8 @@ from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from jobs.tests.worker.test_worker import all_done, until, working
 
+pytestmark = pytest.mark.both_databases
+
 State = Attempt.State
 HOURS_AGO = time.time() - 3 * 60 * 60
 PICTURE = small_png()

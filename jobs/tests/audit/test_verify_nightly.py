@@ -21,6 +21,8 @@ from jobs.tests.upstream import Server, run
 from jobs.tests.worker.test_worker import working
 from jobs.worker import periodic
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def results(world: World, server: Server) -> list[Job]:

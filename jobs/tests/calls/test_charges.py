@@ -20,6 +20,8 @@ from jobs.tests import upstream as wire
 from jobs.tests.api.programs import Program
 from jobs.tests.upstream import Server, run
 
+pytestmark = pytest.mark.both_databases
+
 Doubt = Attempt.Doubt
 MEGAPIXEL = 1_000_000
 # With a hold of one credit and the default factor of ten.

@@ -17,6 +17,8 @@ from jobs.tests import upstream as wire
 from jobs.tests.calls.test_one_call import balances, content
 from jobs.tests.upstream import Server, run
 
+pytestmark = pytest.mark.both_databases
+
 AWAY = OperationalError("the database system is shutting down")
 STEPS: dict[str, tuple[Any, str]] = {
     "the sending": (attempts, "send"),

@@ -25,6 +25,8 @@ from jobs.tests.upstream import Server, run
 from jobs.worker import run as process
 from pixian.client.backoff import Backoff
 
+pytestmark = pytest.mark.both_databases
+
 Doubt = Attempt.Doubt
 Meanwhile = Callable[[], None]
 

@@ -20,6 +20,8 @@ from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from pixian.client.backoff import Backoff
 
+pytestmark = pytest.mark.both_databases
+
 Reason = Job.Reason
 
 

@@ -22,6 +22,8 @@ from jobs.models import Price
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 
+pytestmark = pytest.mark.both_databases
+
 MEGAPIXEL = 1_000_000
 CHARGES = st.lists(st.tuples(st.integers(1, 32 * MEGAPIXEL), st.integers(0, 10**9)), min_size=1, max_size=20)
 

@@ -21,6 +21,8 @@ from jobs.tests.upstream import Server, run
 from jobs.worker import run as process
 from pixian.client.backoff import Backoff
 
+pytestmark = pytest.mark.both_databases
+
 Reason = Job.Reason
 
 

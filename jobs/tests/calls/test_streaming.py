@@ -33,6 +33,8 @@ from jobs.tests.api.test_pixian import refusal, the_job
 from jobs.tests.upstream import Server, run
 from pixian.protocol.errors import ApiError
 
+pytestmark = pytest.mark.both_databases
+
 State, Reason = Job.State, Job.Reason
 UNTOUCHED = Balances(available=100 * CREDIT)
 

@@ -29,6 +29,8 @@ from jobs.tests.calls.test_one_call import content
 from jobs.tests.upstream import Server, run
 from pixian.protocol.errors import BodyLost
 
+pytestmark = pytest.mark.both_databases
+
 ERRORS = [
     IntegrityError("refused"),
     DataError("bigint out of range"),

@@ -17,6 +17,8 @@ from jobs.models import Attempt
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.mark.parametrize("charged", ["0.25", "1", "2"])
 def test_it_is_counted_and_booked(committed_world: World, server: Server, charged: str) -> None:

@@ -33,6 +33,8 @@ from jobs.tests.upstream import Server
 from jobs.worker import run
 from pixian.client.backoff import Backoff
 
+pytestmark = pytest.mark.both_databases
+
 Ask = Callable[[], bool]
 ENOUGH = 10
 REQUESTS = 36

@@ -22,6 +22,8 @@ from jobs.intake.submit import NotFailedError, RequestReusedError, submit_again
 from jobs.models import Job
 from jobs.queue import claims
 
+pytestmark = pytest.mark.both_databases
+
 
 def stored(settings: Settings) -> list[Path]:
     return [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]

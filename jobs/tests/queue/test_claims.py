@@ -22,6 +22,8 @@ from jobs.queue import claims, concurrency
 from jobs.queue.claims import LostLeaseError, Reason
 from pixian.client.client import Answer
 
+pytestmark = pytest.mark.both_databases
+
 MINUTE = timedelta(minutes=1)
 ANSWER = Answer(httpx.Response(200))
 

@@ -15,6 +15,8 @@ from jobs.queue import claims, concurrency
 from jobs.tests.clock import Clock
 from jobs.tests.worker.test_worker import add
 
+pytestmark = pytest.mark.both_databases
+
 STEP = 300
 
 

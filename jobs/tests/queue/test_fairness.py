@@ -14,6 +14,8 @@ from jobs.models import Job, Turn
 from jobs.models.job import JobQuerySet
 from jobs.queue import claims, scheduling
 
+pytestmark = pytest.mark.both_databases
+
 MANY = 5000
 
 

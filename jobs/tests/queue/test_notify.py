@@ -21,6 +21,8 @@ from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from jobs.tests.worker.test_worker import until, working
 
+pytestmark = pytest.mark.both_databases
+
 
 def seen_by_others() -> int:
     """The jobs that another connection can see."""

@@ -17,6 +17,8 @@ from jobs.queue.claims import CallLimitError
 from jobs.queue.heartbeat import process_name
 from jobs.tests.api.programs import Program, begun, upload_of
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> concurrency.CallLimit:

@@ -13,6 +13,8 @@ from jobs.tests.clock import Clock
 from jobs.tests.upstream import Server
 from jobs.tests.worker.test_worker import until, working
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def clock(db: None, monkeypatch: pytest.MonkeyPatch) -> Clock:

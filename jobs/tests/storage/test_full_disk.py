@@ -23,6 +23,8 @@ from jobs.tests.api.programs import Program
 from jobs.tests.storage.disks import fill_the_disk, full, spooled, volume
 from jobs.tests.upstream import Server, run
 
+pytestmark = pytest.mark.both_databases
+
 UNTOUCHED = Balances(available=100 * CREDIT)
 PLACES: dict[str, tuple[Any, str]] = {
     "while it is received": (requests, "_copy"),

@@ -29,6 +29,8 @@ from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from jobs.worker import periodic
 
+pytestmark = pytest.mark.both_databases
+
 HOURS_AGO = time.time() - 3 * 60 * 60
 
 

@@ -19,6 +19,8 @@ from jobs.storage import quarantine
 from jobs.tests.upstream import Server
 from jobs.worker import periodic
 
+pytestmark = pytest.mark.both_databases
+
 LONG_AGO = timezone.now() - timedelta(days=2)
 
 

@@ -17,6 +17,8 @@ from jobs.worker.pool import WorkerPool
 from jobs.worker.run import process
 from pixian.client.backoff import Backoff
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_lease_lost_to_a_thread_of_the_same_process_goes_on_being_renewed(
     committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch

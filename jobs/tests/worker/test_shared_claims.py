@@ -16,6 +16,8 @@ from jobs.tests.worker.test_worker import until
 from jobs.worker import shared_claims
 from jobs.worker.shared_claims import SharedClaims
 
+pytestmark = pytest.mark.both_databases
+
 
 class Workers:
     """Threads that each ask for one job, and what they got."""

@@ -1,5 +1,6 @@
 """How many statements a browser's job costs a worker, from its claim to its booking."""
 
+import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -8,6 +9,8 @@ from jobs.queue import claims
 from jobs.tests.upstream import Server
 from jobs.worker.run import process
 from pixian.client.backoff import Backoff
+
+pytestmark = pytest.mark.both_databases
 
 TRANSACTIONAL = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
 AIM = 12

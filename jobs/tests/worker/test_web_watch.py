@@ -17,6 +17,8 @@ from jobs.tests.api.programs import begun
 from jobs.tests.upstream import Server
 from jobs.worker import web_watch
 
+pytestmark = pytest.mark.both_databases
+
 State, Reason = Job.State, Job.Reason
 UNTOUCHED = Balances(available=100 * CREDIT)
 

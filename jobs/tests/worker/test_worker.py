@@ -37,6 +37,8 @@ from jobs.worker.run import process
 from pixian.client.client import Client
 from tests.site.instance import Instance
 
+pytestmark = pytest.mark.both_databases
+
 
 def until(happened: Callable[[], bool], seconds: float = 20) -> None:
     """Wait for it, or fail."""
