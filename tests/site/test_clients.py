@@ -95,7 +95,7 @@ def key(gateway: Instance, tmp_path: Path) -> Credentials:
 
 
 def fetched(requirement: str, folder: Path) -> Path:
-    """A package from the index, unpacked but not installed; where its modules lie."""
+    """Unpack a package from the index without installing it; return the folder of its modules."""
     (folder / "wanted.txt").write_text(requirement)
     options = ["-q", "--no-deps", "--require-hashes", "--target", "lib", "-r", "wanted.txt"]
     run([sys.executable, "-m", "pip", "install", *options], folder)

@@ -1,4 +1,4 @@
-"""What programs may ask: the OpenAPI document, and a whole instance that is tried by it."""
+"""The OpenAPI document, and a whole instance that is called by it."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def instance() -> Iterator[Instance]:
 
 @pytest.fixture(scope="module")
 def key(instance: Instance) -> Credentials:
-    """Of a team with a picture that is done."""
+    """Return the key of a team with a finished picture."""
     team = ("Tried", "--owner", "tried@example.org", "--credits", "1000", "--api-key", "trial")
     made = json.loads(instance.manage("setup_team", *team))
     key = Credentials(made["api_id"], made["api_secret"])
@@ -59,13 +59,13 @@ def key(instance: Instance) -> Credentials:
 
 
 def tried(folder: Path, key: Credentials, *more: str) -> subprocess.CompletedProcess[str]:
-    """Calls by a document, made up in all ways that it allows and some that it doesn't."""
+    """Make up calls by a document, in all ways that it allows and some that it doesn't."""
     command = [str(TRIED), "run", *more, *HOW, "--auth", f"{key.api_id}:{key.api_secret}"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=150)
 
 
 def assert_all_is_as_described(folder: Path, key: Credentials, instance: Instance, *more: str) -> Any:
-    """And that each operation was answered with what it promises, not with errors alone."""
+    """Also assert that each operation succeeded at least once, so that not only errors were compared."""
     address = f"{instance.url}/api/openapi.json"
     done = tried(folder, key, address, "--report", "json", "--report-json-path", "report", *more)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -86,8 +86,10 @@ def test_reading_is_as_described(instance: Instance, key: Credentials, tmp_path:
 
 
 def test_sending_is_as_described(instance: Instance, key: Credentials, tmp_path: Path) -> None:
-    """A form's empty field counts as absent, and no schema says what a picture is: so what is accepted isn't
-    compared here."""
+    """Compare the responses alone.
+
+    A form's empty field counts as absent, and no schema says what a picture is, so no call is wrong for sure.
+    """
     spared = "negative_data_rejection,positive_data_acceptance"
     more = ("--include-method", "POST", "--phases", "coverage,fuzzing", "--exclude-checks", spared)
     accepted = assert_all_is_as_described(tmp_path, key, instance, *more, "--max-examples", "4")
@@ -133,7 +135,7 @@ def test_every_component_is_referred_to() -> None:
 
 
 def addresses(patterns: Iterable[Any], above: str = "/") -> Iterator[str]:
-    """As the document writes them; without those that catch what is left over."""
+    """Yield paths as the document writes them, without the catch-all ones."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             yield from addresses(pattern.url_patterns, above + str(pattern.pattern))

@@ -197,8 +197,10 @@ def test_a_sample_of_the_vendors_works_with_another_host(
 
 
 def theirs(begins: str, which: str) -> str:
-    """The code of a language's sample; each stands on a line of its own, that with a file before that with a
-    URL."""
+    """Return the code of a language's sample.
+
+    Each is a line of its own, the one with a file before the one with a URL.
+    """
     assert SEED
     file, url = [line for line in SEED.read_text().splitlines() if begins in line]
     line = file if which == "file" else url

@@ -1,4 +1,4 @@
-"""A team's program: a key, and a client of the site as it stands in this process."""
+"""A team's program: its API key, and a client of the site in this process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ class Program:
     credentials: Credentials
 
     def call(self, picture: bytes | None = None, **more: Any) -> httpx.Response:
-        """A multipart call. ``fields``: form fields; ``headers``: of the request."""
+        """Make a multipart call. more: ``fields`` of the form, and what httpx takes."""
         files = {"image": ("photo.png", small_png() if picture is None else picture)}
         return self.http.post(REMOVE, files=files, data=more.pop("fields", {}), **more)
 
@@ -52,7 +52,7 @@ def upload_of(content: bytes, **more: Any) -> Upload:
 
 
 def begun(key: ApiKey, **more: Any) -> Job:
-    """A program's job whose call hasn't been made yet."""
+    """Submit a program's job, whose call isn't made."""
     sent = upload_of(small_png(), **more)
     with sent.file:
         return submit.submit_and_claim(key, sent, process_name(), 0)[0]
@@ -66,12 +66,12 @@ def program_of(team: Team, owner: User, scopes: tuple[Scope, ...] = tuple(Scope)
 
 
 def program_with(credentials: Credentials | None, cookies: dict[str, str] | None = None) -> httpx.Client:
-    """A client of the site in this process."""
+    """Return a client of the site in this process."""
     transport = httpx.WSGITransport(get_wsgi_application())
     auth = (credentials.api_id, credentials.api_secret) if credentials else None
     return httpx.Client(base_url="http://localhost", transport=transport, auth=auth, cookies=cookies)
 
 
 def reach(monkeypatch: pytest.MonkeyPatch, upstream: Upstream) -> None:
-    """Programs' calls go there."""
+    """Send programs' calls there."""
     monkeypatch.setattr(requests, "upstream", lambda: upstream)

@@ -1,4 +1,4 @@
-"""Which key opens what, and how often."""
+"""API keys: what each may do, and how often it may call."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

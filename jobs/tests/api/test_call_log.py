@@ -1,4 +1,4 @@
-"""One line in the log for each program's call, and no secret in it."""
+"""Each API call writes one log line, without a secret."""
 
 import logging
 import re

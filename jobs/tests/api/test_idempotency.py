@@ -1,4 +1,4 @@
-"""E11: the same request again is answered again, and never made again."""
+"""E11: a repeated request gets the first response again, and is never another call."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ KEY = {"Idempotency-Key": "order 4711"}
 
 @pytest.fixture
 def other(committed_world: World) -> Iterator[Program]:
-    """A program of another team."""
+    """Yield a program of another team."""
     team = Team.objects.get(name="Outsiders")
     with program_of(team, committed_world.charlie) as program:
         yield program
@@ -47,7 +47,7 @@ def slowly(step: Step, seconds: float = 0.3) -> Step:
 
 
 def facts(answer: httpx.Response) -> tuple[Any, ...]:
-    """All there is of an answer, but its framing."""
+    """Return all of a response except its framing."""
     framing = {"content-length", "transfer-encoding"}
     headers = sorted((name, value) for name, value in answer.headers.multi_items() if name not in framing)
     return answer.status_code, headers, answer.content

@@ -1,4 +1,4 @@
-"""The gateway over a real wire: each answer of the upstream, what the program gets and what is booked."""
+"""The gateway over a real wire: what the program gets, and what is booked, for each upstream response."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The drop-in for remove.bg: its parameters, its answers, its errors, and that each call is a job."""
+"""The drop-in for remove.bg: its parameters, responses and errors, and a job for each call."""
 
 import base64
 import io
@@ -38,7 +38,7 @@ def cut_out() -> bytes:
 
 @pytest.fixture
 def shop(program: Program, server: Server) -> Iterator[httpx.Client]:
-    """A client with the key in the other service's header."""
+    """Yield a client with the key in remove.bg's header."""
     server.otherwise = wire.answer(cut_out())
     headers = {"X-Api-Key": program.credentials.api_key}
     with httpx.Client(
@@ -66,7 +66,7 @@ def error(answer: httpx.Response) -> tuple[int, str]:
 
 
 def sent_fields(server: Server) -> dict[str, str]:
-    """What the last call asked the upstream for."""
+    """Return the fields that the upstream got last."""
     parts = server.bodies[-1].split(b'form-data; name="')[1:]
     names = [part.partition(b'"')[0].decode() for part in parts]
     values = [part.partition(b"\r\n\r\n")[2].partition(b"\r\n--")[0] for part in parts]

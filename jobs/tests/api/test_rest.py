@@ -1,4 +1,4 @@
-"""Our own JSON API: a team's jobs, listed and explained, and what a program may not see."""
+"""Our own JSON API: a team's jobs, listed and explained, and hidden from other teams."""
 
 from datetime import UTC, datetime
 from typing import Any

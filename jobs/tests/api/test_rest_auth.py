@@ -1,4 +1,4 @@
-"""Into our own JSON API: by a key with the scope, so often a minute; and how it says no."""
+"""Our own JSON API asks for a key with the scope, limits its rate, and refuses in the envelope."""
 
 import httpx
 import pytest

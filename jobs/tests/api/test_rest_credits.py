@@ -1,4 +1,4 @@
-"""Balance, statement and usage for programs: what they tell is what the ledger has, to the micro-credit."""
+"""Balance, statement and usage agree with the ledger, to the micro-credit."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -131,8 +131,10 @@ def test_the_statement_is_the_teams_own(committed_world: World, reader: Program)
 
 @pytest.fixture
 def told_story(committed_world: World, program: Program, server: Server) -> Program:
-    """Two keys, a browser and the drop-in spend; over the hold, under it, to the micro-credit, in test mode
-    and in vain. Then something is given back."""
+    """Spend by two keys, a browser and the drop-in, then give something back.
+
+    Over the hold, under it, to the micro-credit, in test mode and in vain.
+    """
     team, alice = committed_world.team, committed_world.alice
     server.script += [wire.answer(charged="0.333333"), wire.answer(charged="1.000001"), wire.error(400, 1006)]
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Results and sources as bytes, for programs."""
+"""Our own JSON API returns results and sources as bytes."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Text that a database can't hold, in programs' calls: refused in each face's shape, nothing stays."""
+"""API calls with text that no database can hold are refused in their contract's envelope; nothing stays."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""E6: credit for ten, asked for at once by browsers, by programs and by workers that try again."""
+"""E6: browsers, programs and workers that retry ask at once for credits that are enough for ten."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ PICTURE = small_png()
 
 
 def by_browser(world: World, cookies: str) -> bool:
-    """An upload over the view; a refusal is a 402."""
+    """Upload through the view; a refusal is a 402."""
     client = Client(headers={"cookie": cookies, "HX-Request": "true"})
     file = SimpleUploadedFile("photo.png", PICTURE, "image/png")
     answer = client.post(reverse("upload", args=[world.team.slug]), {"image": file})
@@ -52,7 +52,7 @@ def by_browser(world: World, cookies: str) -> bool:
 
 
 def by_program(key: ApiKey) -> bool:
-    """A call of the gateway, up to the moment at which it may leave the house."""
+    """Submit an API call, up to the moment before it is sent."""
     try:
         begun(key)
     except InsufficientCreditsError:
@@ -61,7 +61,7 @@ def by_program(key: ApiKey) -> bool:
 
 
 def by_worker(job: Job) -> bool:
-    """What a worker does after a 500 that was charged: another attempt with a hold of its own."""
+    """Retry as a worker does after a 500 that was charged: another attempt with a hold of its own."""
     with claims.owned(job):
         outcomes.retry(job, Job.Reason.SERVER_FAILED, 0)
     job.refresh_from_db()

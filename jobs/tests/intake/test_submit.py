@@ -1,4 +1,4 @@
-"""The only way in: what is held and stored, and what a refusal leaves behind."""
+"""Submitting a picture: what is held and stored, and what a refusal leaves behind."""
 
 import threading
 from collections.abc import Callable
@@ -97,7 +97,7 @@ def test_a_failed_job_is_tried_again_with_a_hold_of_its_own(world: World) -> Non
 
 
 def upload_at_once(world: World, times: int) -> int:
-    """So many uploads from as many threads; returns how many were accepted."""
+    """Upload from so many threads at once; return how many were accepted."""
     start = threading.Barrier(times)
 
     def one() -> bool:

@@ -1,4 +1,4 @@
-"""Receiving a file: the disk holds no more of it than the contract allows."""
+"""Receiving a file never writes more of it to the disk than the contract allows."""
 
 import random
 from pathlib import Path
@@ -21,7 +21,7 @@ LIMIT = 150_000
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A small limit; the list fills with the size on disk of each received file."""
+    """Set a small limit; return the list that fills with each received file's size on disk."""
     sizes: list[int] = []
 
     def complete(handler: BoundedUploadHandler, file_size: int) -> object:
