@@ -1,6 +1,7 @@
 """``manage.py prepare`` tells the first owner how to come in, and no reader of the journal afterwards."""
 
 import io
+import os
 import re
 
 import pytest
@@ -16,8 +17,9 @@ LINK = re.compile(r"http://\S+/in/\S+")
 
 @pytest.fixture(autouse=True)
 def _nothing_to_prepare(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables and static files are there."""
+    """Skip tables and static files, which exist, and leave the test process's umask alone."""
     monkeypatch.setattr(prepare, "call_command", lambda *_arguments, **_options: None)
+    monkeypatch.setattr(os, "umask", lambda _mask: 0)
 
 
 def printed() -> str:
