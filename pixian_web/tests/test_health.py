@@ -89,8 +89,7 @@ def test_a_wrong_upstream_is_told_by_what_to_look_at(
 
 
 def test_an_upstream_that_is_away_is_a_red_line(world: World, paid_upstream: Server) -> None:
-    paid_upstream.shutdown()
-    paid_upstream.server_close()
+    paid_upstream.shut()
     assert "can't be reached" in said("Upstream").says
 
 
