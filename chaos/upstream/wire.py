@@ -118,6 +118,7 @@ class Listener:
         self.resets = 0
 
     async def open(self) -> None:
+        self.loop = asyncio.get_running_loop()
         if self._timer:
             self._timer.cancel()
         if self._server is None:

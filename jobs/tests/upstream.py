@@ -1,5 +1,6 @@
 """The fault-injecting upstream in a thread of the test's own: it answers as a script says."""
 
+import asyncio
 import io
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -79,6 +80,14 @@ class Server(Failing):
     @property
     def upstream(self) -> Upstream:
         return Upstream(Client(self.url, CREDENTIALS, idle_timeout=2), charges=True)
+
+    def shut(self) -> None:
+        """Refuse connections from now on."""
+
+        async def close() -> None:
+            self.listener.close()
+
+        asyncio.run_coroutine_threadsafe(close(), self.listener.loop).result()
 
     def choose(self, *_: object) -> tuple[Fault, bool]:
         return (self.script.popleft() if self.script else self.otherwise), True

@@ -92,10 +92,8 @@ def test_a_wrong_upstream_is_reported_with_what_to_check(
     assert says in check.says
 
 
-def test_an_upstream_that_is_away_is_a_red_line(
-    world: World, paid_upstream: Server, settings: Settings
-) -> None:
-    settings.PIXIAN_API_URL = "http://127.0.0.1:1"
+def test_an_upstream_that_is_away_is_a_red_line(world: World, paid_upstream: Server) -> None:
+    paid_upstream.shut()
     assert "can't be reached" in said("Upstream").says
 
 
