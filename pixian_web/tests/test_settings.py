@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,11 +54,11 @@ WRONG = [
     ("EMAIL_URL", "", "must be like smtp+tls://user:password@host:587"),
     ("TIME_ZONE", "Europe/Atlantis", "a time zone such as Europe/Paris"),
     ("TIME_ZONE", "/etc/passwd", "a time zone such as Europe/Paris"),
-    ("FETCH_NETWORKS", "10.0.0.0/99", "must be networks such as 10.1.0.0/16"),
+    ("FETCH_NETWORKS", "10.0.0.0/99", "must be a list of networks such as 10.1.0.0/16"),
     ("FETCH_PORTS", "80,http", "numbers from 1 to 65535"),
     ("ENGINE_QUEUE", "0", "a whole number from 1"),
     ("ENGINE_TIMEOUT", "nan", "a number above 0"),
-    ("ENGINE_CREDITS_PER_MEGAPIXEL", "one", "a number from 0, with at most six decimals"),
+    ("ENGINE_CREDITS_PER_MEGAPIXEL", "one", "it must be 0 or more, with at most six decimals"),
 ]
 
 
@@ -68,6 +69,8 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[
     def read(**variables: str) -> dict[str, Any]:
         for name, text in (OTHER_UPSTREAM | {"DATA_DIR": str(tmp_path)} | variables).items():
             monkeypatch.setenv(name, text)
+        # Configured again, structlog would no longer capture the logs of modules that have logged before.
+        monkeypatch.setattr(structlog, "configure", lambda **_: None)
         return runpy.run_path(str(ROOT / "pixian_web/settings.py"))
 
     return read

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.both_databases
 
 UNTOUCHED = Balances(available=100 * CREDIT)
 PLACES: dict[str, tuple[Any, str]] = {
-    "while it is received": (requests, "_copy"),
+    "while it is received": (requests, "open_picture_file"),
     "while it is stored": (files, "put"),
     "when room is made": (spool, "allocate"),
 }
