@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -119,6 +120,7 @@ def by_key(world: World, monkeypatch: pytest.MonkeyPatch) -> Secrets:
     _key, made = keys.create(world.team, world.bob, "shop")
     wrong, ours = Credentials(made.api_id, "w" * 52), Credentials.generate()
     with serving() as server:
+        server.settings = replace(server.settings, credentials=ours)
         reach(monkeypatch, Upstream(UpstreamClient(server.url, ours, idle_timeout=2), charges=True))
         server.script.extend([wire.answer(), wire.error(500), wire.no_answer, wire.error(401, 1004, "No.")])
         for credentials in (wrong, *[made] * 5):
