@@ -172,6 +172,8 @@ class Load:
         with spooled(picture, request=request) as upload, early:
             job = submit(team, self.system.user, upload)
             self.uploads.note(job=job.pk, request=str(job.request_id))
+            if self._too_early:
+                time.sleep(PAUSE_SECONDS)  # a slow disk: its commit is still under way when the kill comes
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
