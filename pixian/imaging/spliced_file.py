@@ -37,15 +37,18 @@ class SourceFile:
         return self._window[offset : offset + count]
 
     def find(self, pattern: re.Pattern[bytes], position: int) -> int:
-        """Return the next position at which a two-byte pattern matches; the file's size if there is none."""
+        """Return the position of the two bytes that end the pattern's match, or the file's size.
+
+        The pattern matches everything before these two bytes as well.
+        """
         while position < self.size:
             end = self._start + len(self._window)
             if not (self._start <= position < end - 1):
                 self._load(position, WINDOW_BYTES)
                 end = self._start + len(self._window)
-            if match := pattern.search(self._window, position - self._start):
-                return self._start + match.start()
-            # The window's last byte is searched again: it may be the first byte of a match.
+            if match := pattern.match(self._window, position - self._start):
+                return self._start + match.end() - 2
+            # The window's last byte is searched again: it may be the first of the two.
             position = max(position + 1, end - 1)
         return self.size
 

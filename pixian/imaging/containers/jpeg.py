@@ -22,8 +22,10 @@ OTHER_FRAMES = (0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)
 TABLES = (0xC4, 0xDB, 0xDD)
 STANDALONE = (0x01, *range(0xD0, 0xD8))
 
-MARKER = re.compile(rb"\xff[^\x00\xff]")
-SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# Everything up to a marker and the marker itself. Possessive, so that no run of fill bytes (0xFF, any number
+# of which may precede a marker) is searched again from each of its bytes.
+MARKER = re.compile(rb"(?:\xff++\x00|[^\xff]++)*+\xff++[^\x00\xff]")
+SCAN_END = re.compile(rb"(?:\xff++[\x00\xd0-\xd7]|[^\xff]++)*+\xff++[^\x00\xff\xd0-\xd7]")
 
 EXIF, PROFILE = b"Exif\0", b"ICC_PROFILE\0"
 EXIF_HEAD_BYTES = len(EXIF) + 1  # a second NUL, instead of which some programs write something else
