@@ -1,1 +1,1 @@
-"""Who they are and what they may spend: users, teams, roles, and the ledger. It knows no photos."""
+"""People, teams, API keys and the ledger. It knows nothing about pictures."""

@@ -1,1 +1,1 @@
-"""What could go wrong, made to go wrong: each hazard with an experiment, each experiment with its control."""
+"""Fault injection: an experiment for each hazard, and a control for each experiment."""

@@ -37,7 +37,7 @@ OK, UNAVAILABLE = 200, 503
 
 @dataclass
 class Load:
-    """What programs were told, and how many connections were taken.
+    """The responses that programs got, and the number of connections taken.
 
     told: how often each status came; 0 for a call that was cut off. taken: connections at each look. refused:
     looks that found no connection left. kept, left: connections and jobs a lease after the load.

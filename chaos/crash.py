@@ -63,7 +63,7 @@ whose holds are to be too small for an overage."""
 
 CHAIN = 3
 LONGEST = 60
-"""Of the points in a chain; a plain call has some sixty."""
+"""The highest point in a chain; a plain call has some sixty."""
 
 DEADLINE_SECONDS = 30
 IN_A_TRANSACTION = "before commit"

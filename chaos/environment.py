@@ -25,7 +25,7 @@ TEMPLATES = "CHAOS_TEMPLATES"
 
 @dataclass(frozen=True)
 class Environment:
-    """What an experiment runs in.
+    """The environment of an experiment.
 
     folder: all its files; ``data`` in it is the product's DATA_DIR. postgres: None if the database is SQLite.
     redis: None unless asked for. settings: the product's environment variables.

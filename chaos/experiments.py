@@ -167,7 +167,7 @@ EXPERIMENTS = {
 
 @dataclass
 class Outcome:
-    """What an experiment found.
+    """The findings of an experiment.
 
     failures: sentences. controls: what was noticed of each; never 0. facts: figures to print.
     """

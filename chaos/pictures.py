@@ -41,7 +41,7 @@ GIVE_UP_SECONDS = 120
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one attack: what was answered, its slowest answer and the other's, and the rise in memory.
+    """The statuses that one attack got, the slowest responses to it and beside it, and the rise in memory.
 
     alone: the seconds that a photo takes while nothing else comes; a busy machine is allowed a few of them.
     """

@@ -29,7 +29,7 @@ CONFLICT, OK, TIMED_OUT = 409, 200, 504
 
 @dataclass(frozen=True)
 class Told:
-    """What a program was told of a picture in the end. sha256: of the picture; body: of the response."""
+    """The last response that a program got for a picture. sha256: of the picture; body: of the response."""
 
     sha256: str
     status: int

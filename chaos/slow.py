@@ -100,7 +100,7 @@ class Crowd:
 
 @dataclass
 class Seen:
-    """What a program sees meanwhile.
+    """The responses that a program gets meanwhile.
 
     within: seconds that a response may take. slowest: the longest took so many. late: responses that took
     too long, never came, or refused; told: the last of them.

@@ -47,7 +47,7 @@ SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 30 * 24 * 60 * 60 if BEHIND_HT
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1 if BEHIND_HTTPS else 0)
-"""How many addresses at the end of X-Forwarded-For our own proxies wrote; see accounts.auth.client_ip."""
+"""The number of addresses that our own proxies append to X-Forwarded-For; see accounts.auth.client_ip."""
 
 # Browsers keep cookies by host and not by port, so instances on one host would sign each other's users out.
 SESSION_COOKIE_NAME = f"session-{PORT}"
@@ -103,7 +103,7 @@ WEB_THREADS_FOR_PAGES = 8
 """Threads that API calls, which may last minutes, leave to pages."""
 
 GATEWAY_WAIT_SECONDS = env.integer("GATEWAY_WAIT_SECONDS", 30)
-"""How long an API call waits for its turn, and for an upstream that says 429, before it gets a 429 itself."""
+"""The time an API call waits for its turn, or for an upstream that says 429, before it gets a 429 itself."""
 
 API_CALLS_PER_KEY = env.integer("API_CALLS_PER_KEY", 300)
 API_CALLS_PER_TEAM = env.integer("API_CALLS_PER_TEAM", 900)

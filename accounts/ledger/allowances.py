@@ -52,7 +52,7 @@ class AllowanceUsedUpError(LedgerError):
 
 @dataclass(frozen=True)
 class Standing:
-    """How much of an allowance is used in its present period, in micro-credits."""
+    """An allowance and its use in the present period, in micro-credits."""
 
     allowance: Allowance
     used: int

@@ -58,7 +58,7 @@ class InviteForm(RoleForm):
 
 
 class AllowanceForm(forms.Form):
-    """How much a member or key may spend; ``credits`` is cleaned to micro-credits."""
+    """The amount a member or key may spend; ``credits`` is cleaned to micro-credits."""
 
     credits = CreditsField(
         label=gettext_lazy("Credits"),

@@ -23,7 +23,7 @@ LAST_ATTEMPTS = {
     Job.State.FAILED: (Attempt.State.BOOKED, Attempt.State.RELEASED),
     Job.State.IN_DOUBT: (Attempt.State.IN_DOUBT,),
 }
-"""How a job's last attempt may have ended."""
+"""The states in which a job's last attempt may have ended."""
 
 STRAY = "no row names the file "
 AT_ONCE = 500

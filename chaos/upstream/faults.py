@@ -30,7 +30,7 @@ class Body(StrEnum):
 
 
 class Sends(StrEnum):
-    """How much of the response leaves."""
+    """The part of the response that is sent."""
 
     NOTHING = "nothing"
     TORN_HEAD = "torn_head"
@@ -42,7 +42,7 @@ class Sends(StrEnum):
 
 
 class Then(StrEnum):
-    """What the connection does afterwards."""
+    """The fate of the connection afterwards."""
 
     KEEP = "keep"
     CLOSE = "close"

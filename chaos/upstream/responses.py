@@ -17,7 +17,7 @@ HTML = b"<!doctype html><title>Oops</title><h1>Something is in between</h1>\n"
 NOISE = b"220 mail ready\r\n\r\n"
 PIECES = 4
 MISSING_BYTES = 24
-"""Of a body cut short: a PNG's closing chunk and the end of its pixels."""
+"""The part that a body cut short lacks: a PNG's closing chunk and the end of its pixels."""
 
 LINGER_SECONDS = 0.02
 
@@ -29,7 +29,7 @@ CHUNK_FRAME_BYTES = 12
 
 @dataclass(frozen=True)
 class Work:
-    """What was done for a call. microcredits: its charge, 0 for a test. headers: about the picture."""
+    """The work done for a call. microcredits: its charge, 0 for a test. headers: about the picture."""
 
     sha256: str
     microcredits: int

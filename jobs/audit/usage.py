@@ -14,7 +14,7 @@ from jobs.search.date_range import DateRange
 
 
 class By(StrEnum):
-    """How usage is grouped."""
+    """Groupings of usage."""
 
     DAY = "day"
     MEMBER = "member"

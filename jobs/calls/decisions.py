@@ -43,7 +43,7 @@ class Charge(Enum):
 
 
 class Hold(Enum):
-    """What to do with the credits that are held for the call."""
+    """The fate of the credits that are held for the call."""
 
     KEEP = auto()
     RELEASE = auto()
@@ -52,7 +52,7 @@ class Hold(Enum):
 
 
 class Next(Enum):
-    """What to do with the job."""
+    """The next step for the job."""
 
     RESEND = auto()  # the same attempt goes again, once a pause is over
     AWAIT_OPERATOR = auto()  # the same attempt goes again, once an operator has mended something

@@ -35,7 +35,7 @@ UPDATE jobs_job SET state = 'running', worker = %s, fence = fence + 1, lease_unt
 WHERE id = ({choice}) RETURNING *
 """
 MINE = "SELECT id FROM jobs_job WHERE id = %s AND fence = %s AND state = 'running'"
-"""Of one claim, by the job and its fence."""
+"""Selects the job of one claim, by its id and its fence."""
 
 _one_writer = threading.Lock()
 

@@ -32,7 +32,7 @@ GRACE = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Report:
-    """What a sweep did. ``left``: strays that weren't moved, because there are too many or no way to."""
+    """The result of a sweep. ``left``: strays that weren't moved, because there are too many or no way to."""
 
     moved: list[str]
     left: list[str]

@@ -17,7 +17,7 @@ State = Attempt.State
 
 SERVER_FAILED = 500
 SLACK_SECONDS = 300
-"""How much longer than the idle time-out an unanswered call may take.
+"""The time an unanswered call may take beyond the idle timeout.
 
 Nothing is idle during its upload, and an upstream may not notice at once that the client has gone.
 """
