@@ -17,6 +17,7 @@ from accounts.ledger import triggers
 from accounts.ledger.money import MICROCREDITS
 from accounts.models import Membership, Role, Team, Transfer, User
 from accounts.teams.create import open_team
+from jobs.batches.create import open_batch
 from jobs.intake.forms import UploadForm
 from jobs.intake.submit import Upload, submit
 from jobs.models import Attempt, Job
@@ -107,11 +108,15 @@ class World:
     vera: User
     charlie: User
 
-    def job(self, picture: bytes | None = None, user: User | None = None, **ids: Any) -> Job:
+    def job(
+        self, picture: bytes | None = None, user: User | None = None, *, keep: bool = False, **ids: Any
+    ) -> Job:
         """A submitted job of the team."""
         sent = upload(picture or small_png(), **ids)
+        if sent.batch:
+            open_batch(self.team, user or self.alice, sent.batch)
         with sent.file:
-            return submit(self.team, user or self.alice, sent)
+            return submit(self.team, user or self.alice, sent, keep=keep)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from jobs.calls.upstream import Upstream, connect
 from jobs.connections import DATABASE_AWAY
 from jobs.queue import claims
 from jobs.storage import leftovers
-from jobs.worker import periodic
+from jobs.worker import background, periodic
 from jobs.worker.pool import WorkerPool
 from pixian.client.backoff import Backoff
 from pixian_web.celery import ANNOUNCE, ANNOUNCE_SECONDS, LOOK, RUN_PERIODIC_TASKS, app, wake
@@ -62,9 +62,9 @@ def start(sender: WorkController, **_: Any) -> None:
     app.conf.worker_concurrency = sender.concurrency  # which the command line may have changed
     _pool()
     for number in range(sender.concurrency):
-        thread = threading.Thread(target=_poll, name=f"poll{number + 1}", daemon=True)
-        until_shutdown.callback(thread.join)  # before the heartbeat ends: it may have a job in hand
-        thread.start()
+        _start(threading.Thread(target=_poll, name=f"poll{number + 1}", daemon=True))
+    for thread in background.threads(stopping):
+        _start(thread)
 
 
 @signals.worker_shutting_down.connect
@@ -77,6 +77,11 @@ def stop(**_: Any) -> None:
 def shut_down(**_: Any) -> None:
     """End the heartbeat, once they are finished."""
     until_shutdown.close()
+
+
+def _start(thread: threading.Thread) -> None:
+    until_shutdown.callback(thread.join)  # before the heartbeat ends: it may have a job in hand
+    thread.start()
 
 
 def _poll() -> None:

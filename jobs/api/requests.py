@@ -96,7 +96,6 @@ def upload_fields(
     fingerprint = json.dumps([origin, sorted(options.items()), response_options])
     return {
         "request_id": _request_id(key) if key else uuid4(),
-        "batch": uuid4(),
         "origin": origin,
         "options": options,
         "test": test,

@@ -49,7 +49,7 @@ class UploadForm(forms.Form):
             header=check_picture(file, team_id),
             name=file_names.clean(file.name or "") or file_names.UNNAMED,
             request_id=ids["request_id"] or uuid4(),
-            batch=ids["batch"] or uuid4(),
+            batch=ids["batch"],
         )
 
 

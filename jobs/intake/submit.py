@@ -11,12 +11,13 @@ from uuid import UUID, uuid4
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import DataError, IntegrityError, transaction
+from django.db.models import Exists
 from django.utils import timezone
 
 from accounts.ledger.operations import LedgerError
 from accounts.models import ApiKey, Team, User
 from jobs.calls import attempts
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Batch, Job
 from jobs.queue import claims, concurrency, notify
 from jobs.queue.claims import CallLimitError
 from jobs.storage import files
@@ -43,7 +44,7 @@ class Upload:
     """A picture that was checked when it came.
 
     request_id: made by the client before its first try, so that a repeated request is one job.
-    batch: groups the pictures of one drop.
+    batch: the drop that it belongs to, with its place in it and its folder; None for a program's call.
     options: the contract's form fields, as the upstream gets them. test: as they say.
     ignored: the names of fields that aren't options.
     fingerprint: all that tells one API request from another except its picture; "" if it may not be repeated.
@@ -53,7 +54,9 @@ class Upload:
     header: Header
     name: str
     request_id: UUID
-    batch: UUID
+    batch: UUID | None = None
+    number: int = 0
+    folder: str = ""
     origin: Job.Origin = Job.Origin.BROWSER
     options: Mapping[str, str] = field(default_factory=dict)
     test: bool = False
@@ -65,15 +68,19 @@ class Upload:
         return hashlib.sha256(self.fingerprint.encode()).hexdigest() if self.fingerprint else ""
 
 
-def submit(team: Team, user: User, upload: Upload) -> Job:
+def submit(team: Team, user: User, upload: Upload, *, keep: bool = False) -> Job:
     """Return the queued job, its credits held, or the first job if the request is a repeat.
 
-    Raises what ``ledger.hold`` raises, and RequestReusedError; nothing is kept then.
+    keep: store a picture that there are no credits for; ``jobs.batches.control`` starts it once there are.
+    Otherwise raises what ``ledger.hold`` raises. Raises RequestReusedError; nothing is stored then.
     """
     job = _new_job(upload, team=team, created_by=user)
     try:
         with _stored_source(job, upload):
-            _queue(job, user)
+            if keep:
+                _queue_or_keep(job, user)
+            else:
+                _queue(job, user)
     except IntegrityError:
         # Asked only now, since hardly any browser repeats a request.
         if first := _find_first(job, upload):
@@ -116,8 +123,29 @@ def submit_again(job: Job, user: User) -> None:
 @transaction.atomic
 def _queue(job: Job, user: User) -> None:
     job.save(force_insert=True)
-    attempts.prepare_first(job, user)
+    attempts.prepare_test(job) if job.test else attempts.prepare_first(job, user)
     notify.after_commit()
+
+
+def _queue_or_keep(job: Job, user: User) -> None:
+    """Queue the job, or store it until there are credits for it."""
+    try:
+        with transaction.atomic():
+            if not _has_to_wait(job, user):
+                return _queue(job, user)
+    except LedgerError:
+        job.pk = None
+    job.state = Job.State.KEPT
+    job.save(force_insert=True)
+    return None
+
+
+def _has_to_wait(job: Job, user: User) -> bool:
+    """Tell if the batch is paused, or others of the person's pictures wait already; lock the batch's row."""
+    waiting = Job.objects.kept().filter(team=job.team, created_by=user)
+    batches = Batch.objects.select_for_update(no_key=True).values_list("paused_at", Exists(waiting))
+    paused_at, others_wait = batches.get(pk=str(job.batch_id))
+    return paused_at is not None or others_wait
 
 
 def _begin_when_free(job: Job, worker: str, until: float) -> Attempt:
@@ -146,7 +174,9 @@ def _new_job(upload: Upload, **owners: Any) -> Job:
         **owners,
         request_id=upload.request_id,
         request_sha256=upload.request_sha256,
-        batch=upload.batch,
+        batch_id=upload.batch,
+        number=upload.number,
+        folder=upload.folder,
         name=upload.name,
         origin=upload.origin,
         options=dict(upload.options),

@@ -37,6 +37,10 @@ class JobQuerySet(models.QuerySet["Job"]):
     def unfinished(self) -> Self:
         return self.filter(state__in=_UNFINISHED)
 
+    def kept(self) -> Self:
+        """Select the jobs that wait for credits, and whose batch isn't paused."""
+        return self.filter(state=Func(template="'kept'"), batch__paused_at=None)
+
     def in_state(self, state: str) -> Self:
         """Select the jobs in this state, by ``job_not_done`` if it isn't *done*: those are few."""
         jobs = self.filter(state=state)
@@ -63,6 +67,11 @@ class Job(models.Model):
         DONE = "done", pgettext_lazy("a job", "done")
         FAILED = "failed", _("failed")
         IN_DOUBT = "in_doubt", _("in doubt")
+        KEPT = "kept", _("waiting for credits")  # stored; nothing is held, and no call is prepared
+        PAUSED = "paused", _("paused")
+        CANCELLED = "cancelled", _("cancelled")
+
+    FINISHED = (State.DONE, State.FAILED, State.IN_DOUBT, State.CANCELLED)
 
     class Reason(models.TextChoices):
         """The reason why a job waits or ended as it did."""
@@ -105,6 +114,12 @@ class Job(models.Model):
         BATCH = 0, _("batch")
         API = 10, _("API")  # a program is waiting
 
+    class Proof(models.TextChoices):
+        """A person's decision on the cut-out."""
+
+        APPROVED = "approved", _("approved")
+        REJECTED = "rejected", _("rejected")
+
     class Origin(models.TextChoices):
         """The way it came in: dropped in a browser, or sent by a program that waits for the result."""
 
@@ -118,12 +133,19 @@ class Job(models.Model):
     origin = models.CharField(max_length=7, choices=Origin, default=Origin.BROWSER)
     request_id = models.UUIDField()  # made by the sender: the same one again is the same job
     request_sha256 = models.CharField(max_length=64, blank=True)  # of all that makes it the same request
-    batch = models.UUIDField()
+    # None for a program's call.
+    batch = models.ForeignKey(
+        "jobs.Batch", on_delete=models.PROTECT, null=True, related_name="jobs", db_index=False
+    )
+    number = models.PositiveIntegerField(default=0)  # its place in the batch
     options = models.JSONField(default=dict)  # form fields of the contract, as they were understood
     ignored = models.JSONField(default=list)  # names of fields that nothing here understands
     test = models.BooleanField(default=False)  # free, watermarked: nothing is held or booked
 
     name = models.CharField(max_length=255)
+    folder = models.CharField(max_length=500, blank=True)  # of the drop, such as ``shoes/red``
+    # What came, if the upstream doesn't take it and ``source`` was made from it (HEIC, AVIF).
+    original = models.FileField(max_length=200, blank=True)
     source = models.FileField(max_length=200)
     source_sha256 = models.CharField(max_length=64)
     source_bytes = models.PositiveBigIntegerField()
@@ -132,7 +154,7 @@ class Job(models.Model):
     height = models.PositiveIntegerField()
     estimated_microcredits = models.BigIntegerField()
 
-    state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
     reason = models.CharField(max_length=13, choices=Reason, blank=True)
     priority = models.SmallIntegerField(choices=Priority, default=Priority.BATCH)
     run_after = models.DateTimeField(default=timezone.now)
@@ -143,6 +165,14 @@ class Job(models.Model):
     result = models.FileField(max_length=200, blank=True)
     result_sha256 = models.CharField(max_length=64, blank=True)
     result_bytes = models.PositiveBigIntegerField(null=True)
+    # The job whose files this one shows: the same picture was cut out before, so it costs nothing.
+    reused_from = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="reuses")
+
+    proof = models.CharField(max_length=8, choices=Proof, blank=True)
+    proofed_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    proofed_at = models.DateTimeField(null=True)
 
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -159,7 +189,9 @@ class Job(models.Model):
         )
         indexes = (
             models.Index(fields=["team", "-id"], name="job_history"),
-            models.Index(fields=["team", "batch"], name="job_batch"),
+            models.Index(fields=["batch", "updated_at"], name="job_batch_changes"),
+            models.Index(fields=["team", "created_by", "id"], condition=Q(state="kept"), name="job_kept"),
+            models.Index(fields=["team", "source_sha256"], name="job_same_source"),
             models.Index(
                 fields=["team", "-priority", "run_after", "id"],
                 condition=Q(state__in=["queued", "running"]),
@@ -191,7 +223,7 @@ class Job(models.Model):
 
     @property
     def is_finished(self) -> bool:
-        return self.state not in (self.State.QUEUED, self.State.RUNNING)
+        return self.state in self.FINISHED
 
     @property
     def is_stalled(self) -> bool:
@@ -218,6 +250,8 @@ class Job(models.Model):
     @property
     def result_type(self) -> str:
         """The result's content type, as the upstream named it: a program may ask for JPEG."""
+        if self.reused_from:
+            return self.reused_from.result_type
         headers = {name.lower(): value for name, value in self.last_attempt.headers}
         content_type = headers.get("content-type", "")
         return content_type if content_type in file_names.ENDINGS else "image/png"

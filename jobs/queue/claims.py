@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from jobs import plain_sql
@@ -24,6 +25,9 @@ from jobs.queue import concurrency, scheduling
 
 State = Job.State
 Reason = Job.Reason
+
+UNSENT = (State.QUEUED, State.PAUSED, State.KEPT)
+"""States of a job that no worker has in hand and whose call isn't made yet."""
 
 MAX_TEAMS_TRIED = 5
 
@@ -207,6 +211,43 @@ def requeue(job: Job) -> bool:
     failed = Job.objects.filter(pk=job.pk, state=State.FAILED)
     now = timezone.now()
     return bool(failed.update(state=State.QUEUED, reason="", run_after=now, updated_at=now))
+
+
+def pause(batch: UUID) -> int:
+    """Let no worker claim the batch's waiting jobs; their holds stay. Return how many they are."""
+    return _move_all(batch, [State.QUEUED], state=State.PAUSED)
+
+
+def resume(batch: UUID) -> int:
+    """Let workers claim the batch's paused jobs again; return how many they are."""
+    return _move_all(batch, [State.PAUSED], state=State.QUEUED, run_after=timezone.now())
+
+
+def begin(job: Job) -> bool:
+    """Queue a job that was kept; False if it isn't kept any more."""
+    now = timezone.now()
+    kept = Job.objects.filter(pk=job.pk, state=State.KEPT)
+    return bool(kept.update(state=State.QUEUED, reason="", run_after=now, updated_at=now))
+
+
+def cancel(job: Job) -> bool:
+    """End a job whose call wasn't sent; False if it has begun or ended meanwhile."""
+    unsent = Job.objects.filter(pk=job.pk, state__in=UNSENT)
+    return bool(unsent.update(state=State.CANCELLED, reason="", updated_at=timezone.now()))
+
+
+def keep_again(jobs: QuerySet[Job]) -> int:
+    """Let failed or cancelled jobs of a batch wait for credits, to be started from there."""
+    ended = jobs.filter(state__in=[State.FAILED, State.CANCELLED], batch__isnull=False)
+    return ended.update(state=State.KEPT, reason="", updated_at=timezone.now())
+
+
+def _move_all(batch: UUID, states: list[State], **changes: Any) -> int:
+    with writing():
+        jobs = Job.objects.filter(batch=batch, state__in=states).order_by("pk")
+        # Locked in the order of their keys, so that two of these can't wait for each other.
+        locked = list(jobs.select_for_update().values_list("pk", flat=True))
+        return Job.objects.filter(pk__in=locked).update(updated_at=timezone.now(), **changes)
 
 
 def forget_request(job: Job) -> None:

@@ -13,6 +13,9 @@ TONE_OF_STATE = {
     Job.State.DONE: "ok",
     Job.State.FAILED: "fail",
     Job.State.IN_DOUBT: "doubt",
+    Job.State.KEPT: "wait",
+    Job.State.PAUSED: "wait",
+    Job.State.CANCELLED: "fail",
 }
 TONE_OF_VERDICT = {
     Verdict.IN_DOUBT: "doubt",

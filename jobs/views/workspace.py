@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import structlog
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.ledger.operations import LedgerError
 from accounts.models import Membership, Role
 from accounts.teams.permissions import enter, remember
+from jobs.batches.create import NotOursError, open_batch
 from jobs.calls.attempts import estimate
 from jobs.intake.forms import UploadForm, UploadRefusedError
 from jobs.intake.submit import RequestReusedError, submit
@@ -63,7 +64,10 @@ def upload(request: HttpRequest, team: str) -> HttpResponse:
     and gets the page again.
     """
     member = enter(request, team, Role.MEMBER)
-    batch = _uuid(request.POST.get("batch")) or uuid4()
+    try:
+        batch = open_batch(member.team, member.user, _uuid(request.POST.get("batch")) or uuid4()).pk
+    except NotOursError as error:
+        raise Http404 from error
     form = UploadForm({"batch": batch, "request_id": request.POST.get("request_id")})
     outcomes = [_submit(member, form, file) for file in request.FILES.getlist("image")]
     outcomes = outcomes or [Refusal("", _("Choose a picture first."), 400)]

@@ -16,7 +16,7 @@ from jobs.models import Job
 from jobs.queue import claims, workers
 from jobs.queue.heartbeat import Heartbeat, process_name
 from jobs.storage import leftovers
-from jobs.worker import periodic
+from jobs.worker import background, periodic
 from jobs.worker.run import process
 from jobs.worker.shared_claims import SharedClaims
 from pixian.client.backoff import STEP_SECONDS, Backoff
@@ -40,15 +40,17 @@ class WorkerPool:
     def run(self) -> None:
         """Start the threads; return when ``stop`` is set and each has finished its job."""
         leftovers.sweep()
-        housekeeper = threading.Thread(target=self._run_periodic_tasks, name="periodic")
+        beside = [threading.Thread(target=self._run_periodic_tasks, name="periodic")]
+        beside += background.threads(self._stop)
         threads = [threading.Thread(target=self._work, name=f"t{n + 1}") for n in range(self._threads)]
         with self.beating():
-            for thread in [housekeeper, *threads]:
+            for thread in [*beside, *threads]:
                 thread.start()
             for thread in threads:
                 while thread.is_alive():
                     thread.join(JOIN_SECONDS)
-        housekeeper.join()
+        for thread in beside:
+            thread.join()
 
     def beating(self) -> Context[None]:
         """Renew the leases meanwhile, also after ``stop``: the jobs in hand are finished."""

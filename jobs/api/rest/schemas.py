@@ -103,7 +103,7 @@ class JobSummary(Schema):
 class JobDetails(JobSummary):
     """A job with its options and all its attempts."""
 
-    batch: UUID = Field(description="Shared by the pictures of one drop.")
+    batch: UUID | None = Field(description="Shared by the pictures of one drop; null for a call.")
     options: dict[str, str] = Field(description="The form fields as the upstream got them.")
     ignored: list[str] = Field(description="Names of the parameters that were ignored.")
     attempts: list[AttemptDetails]
@@ -136,7 +136,7 @@ def details(job: Job) -> JobDetails:
     in_order = sorted(job.attempts.all(), key=lambda attempt: attempt.number)
     return JobDetails(
         **dict(summary(job)),
-        batch=job.batch,
+        batch=job.batch_id,
         options=job.options,
         ignored=job.ignored,
         attempts=list(map(_attempt, in_order)),
@@ -149,7 +149,7 @@ def key_name(key: ApiKey | None) -> KeyName | None:
 
 def result_type(job: Job) -> str:
     """Return the content type that the gateway sends for this job."""
-    return responses.headers(job.last_attempt.headers)["Content-Type"]
+    return job.result_type if job.reused_from else responses.headers(job.last_attempt.headers)["Content-Type"]
 
 
 def _picture(job: Job) -> Picture:

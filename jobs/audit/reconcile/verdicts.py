@@ -51,9 +51,12 @@ def verdict(attempt: Attempt) -> Verdict:
 def books(job: Job) -> Books:
     """Return the money of a job that was read ``with_books``.
 
-    ``held`` is the last attempt's hold; ``charged`` and ``booked`` are sums.
+    ``held`` is the last attempt's hold; ``charged`` and ``booked`` are sums. A job without an attempt, since
+    it waits for credits or shows an earlier job's result, costs nothing.
     """
     attempts = list(job.attempts.all())
+    if not attempts:
+        return _without_attempt(job)
     charges = [a.known_microcredits for a in attempts if a.known_microcredits is not None]
     verdicts = {verdict(attempt) for attempt in attempts}
     return Books(
@@ -63,6 +66,12 @@ def books(job: Job) -> Books:
         booked=sum(map(booked, attempts)) if any(a.ended_at for a in attempts) else None,
         verdict=next(kind for kind in Verdict if kind in verdicts),
     )
+
+
+def _without_attempt(job: Job) -> Books:
+    cost = 0 if job.is_finished else None
+    verdict = Verdict.MATCHED if job.reused_from_id else Verdict.RELEASED if job.is_finished else Verdict.OPEN
+    return Books(estimated=job.estimated_microcredits, held=0, charged=cost, booked=cost, verdict=verdict)
 
 
 def tally(attempts: AttemptQuerySet) -> dict[Verdict, Sums]:

@@ -47,7 +47,7 @@ def upload_of(content: bytes, **more: Any) -> Upload:
     file.flush()
     file.size = len(content)
     _image, header = open_picture(file)  # type: ignore[arg-type]
-    given: dict[str, Any] = {"request_id": uuid4(), "batch": uuid4(), "origin": Job.Origin.API}
+    given: dict[str, Any] = {"request_id": uuid4(), "origin": Job.Origin.API}
     return Upload(file, header, "photo.png", **(given | more))
 
 

@@ -20,13 +20,14 @@ pytestmark = pytest.mark.both_databases
 
 KEY, RATE_LIMITS = 1, 1
 SESSION_AND_USER, MEMBERSHIP = 2, 1
+BATCH = 1
 SUBMISSION = 3  # the estimate, the job and its attempt
 HOLD, SETTLEMENT = 4, 3
 FREE_CALL, ADMISSION = 1, 2
 EXECUTION = 5  # sent, answered; the job's and the attempt's end; the price
 
 API_CALL = KEY + RATE_LIMITS + FREE_CALL + SUBMISSION + HOLD + ADMISSION + EXECUTION + SETTLEMENT
-PICTURE = SESSION_AND_USER + MEMBERSHIP + SUBMISSION + HOLD
+PICTURE = SESSION_AND_USER + MEMBERSHIP + BATCH + SUBMISSION + HOLD
 
 
 def listed(statements: list[str]) -> str:

@@ -21,7 +21,7 @@ MANY = 5000
 
 def rows(world: World, team: Team, count: int, **columns: object) -> list[Job]:
     """So many queued jobs, straight into the table: only claiming is looked at."""
-    fixed = {"team": team, "created_by": world.alice, "batch": uuid4(), "source": "x.png", "source_bytes": 1}
+    fixed = {"team": team, "created_by": world.alice, "source": "x.png", "source_bytes": 1}
     size = {"width": 9, "height": 9, "estimated_microcredits": 81, "content_type": "image/png"}
     jobs = [Job(name=f"{n}", request_id=uuid4(), **fixed | size | columns) for n in range(count)]
     return Job.objects.bulk_create(jobs)

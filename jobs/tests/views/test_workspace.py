@@ -77,7 +77,7 @@ def test_a_picture_is_taken_in(world: World, client: Client, photo: Callable[[st
 
     assert (response.status_code, text(response)) == (201, "")
     job = Job.objects.get()
-    assert (job.team, job.created_by, job.batch) == (world.team, world.bob, batch)
+    assert (job.team, job.created_by, job.batch_id) == (world.team, world.bob, batch)
     assert (job.name, job.state) == ("Chloé.jpg", "queued")
     hold = hold_of(job.last_attempt)
     assert (hold.amount_microcredits, hold.actor) == (451 * 300, world.bob)

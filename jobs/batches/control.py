@@ -1,0 +1,130 @@
+"""Pause, resume, cancel and retry a batch, and start the pictures that waited for credits.
+
+A batch's row is locked before its jobs' rows, and those before the ledger's, by everything here and by
+``jobs.intake.submit``. So no picture is queued into a batch that is being paused.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from django.utils import timezone
+
+from accounts.ledger.operations import LedgerError, balances
+from accounts.models import Team
+from jobs.calls import attempts
+from jobs.models import Attempt, Batch, Job
+from jobs.queue import claims, notify
+from jobs.storage.interruptible import Stop, keep_going
+
+CANCELLED_AT_ONCE = 25
+"""Jobs cancelled in one transaction, which locks the team's accounts."""
+
+CANCELLED_MEMO = "cancelled"
+
+
+def pause(batch: Batch) -> None:
+    """Let none of the batch's pictures begin; those being processed are finished. Their holds stay."""
+    with claims.writing():
+        _lock(batch)
+        batch.paused_at = timezone.now()
+        batch.save(update_fields=["paused_at", "updated_at"])
+        claims.pause(batch.pk)
+
+
+def resume(batch: Batch) -> None:
+    """Let the batch's pictures begin again."""
+    with claims.writing():
+        _lock(batch)
+        batch.paused_at = None
+        batch.save(update_fields=["paused_at", "updated_at"])
+        claims.resume(batch.pk)
+        notify.after_commit()
+
+
+def cancel(batch: Batch, only: Sequence[int] | None = None) -> int:
+    """Cancel the pictures whose calls weren't sent and give their holds back; return how many.
+
+    only: the keys of the jobs to cancel; None for all of the batch. An interrupted cancellation has
+    cancelled some of them, and can be repeated.
+    """
+    unsent = batch.jobs.filter(state__in=claims.UNSENT)
+    unsent = unsent if only is None else unsent.filter(pk__in=only)
+    keys = list(unsent.order_by("pk").values_list("pk", flat=True))
+    return sum(_cancel(keys[at : at + CANCELLED_AT_ONCE]) for at in range(0, len(keys), CANCELLED_AT_ONCE))
+
+
+def retry(batch: Batch, only: Sequence[int] | None = None) -> int:
+    """Let failed and cancelled pictures wait for credits, and start those that there are credits for.
+
+    Return how many will be tried again.
+    """
+    jobs = batch.jobs.all() if only is None else batch.jobs.filter(pk__in=only)
+    kept = claims.keep_again(jobs)
+    if kept:
+        start_kept(team=batch.team)
+    return kept
+
+
+def start_kept(stop: Stop = keep_going, *, team: Team | None = None) -> int:
+    """Queue the kept pictures that credits can be held for now, each person's in order; return how many.
+
+    A person's first picture without credits ends their turn, so that a small one doesn't overtake a large
+    one for ever. Other people of the team may have an allowance of their own left.
+    """
+    kept = Job.objects.kept() if team is None else Job.objects.kept().filter(team=team)
+    waiting = kept.order_by().values_list("team", "created_by").distinct()
+    return sum(_start_those_of(team_id, user_id, stop) for team_id, user_id in waiting)
+
+
+def _start_those_of(team_id: int, user_id: int, stop: Stop) -> int:
+    started = 0
+    for job in _in_order(team_id, user_id):
+        if stop() or not _seems_affordable(job):
+            break
+        try:
+            started += _start(job)
+        except LedgerError:
+            break
+    return started
+
+
+def _in_order(team_id: int, user_id: int) -> Iterator[Job]:
+    """Yield the person's kept jobs, the oldest first; each is looked up when it is asked for."""
+    kept = Job.objects.kept().filter(team=team_id, created_by=user_id).order_by("pk")
+    last = 0
+    while job := kept.select_related("team", "created_by", "batch").filter(pk__gt=last).first():
+        last = job.pk
+        yield job
+
+
+def _seems_affordable(job: Job) -> bool:
+    """Tell if a try is worth its locks. Only the hold itself decides."""
+    now = balances(job.team)
+    return not now.owed and now.available >= job.estimated_microcredits
+
+
+def _start(job: Job) -> bool:
+    with claims.writing():
+        if job.batch is None or _lock(job.batch).paused_at or not claims.begin(job):
+            return False
+        attempts.prepare(job, job.created_by)
+        notify.after_commit()
+    return True
+
+
+def _cancel(keys: Sequence[int]) -> int:
+    """Cancel these jobs in one transaction, those that a worker has taken meanwhile left out."""
+    cancelled = 0
+    with claims.writing():
+        jobs = Job.objects.filter(pk__in=keys, state__in=claims.UNSENT).order_by("pk")
+        for job in jobs.select_for_update(of=("self",)).prefetch_related("attempts__hold"):
+            for attempt in job.attempts.all():
+                if attempt.state == Attempt.State.PREPARED:
+                    attempts.release(attempt, memo=CANCELLED_MEMO)
+            cancelled += claims.cancel(job)
+    return cancelled
+
+
+def _lock(batch: Batch) -> Batch:
+    """Lock the batch's row to the end of the transaction, and read it anew."""
+    locked: Batch = Batch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+    return locked
