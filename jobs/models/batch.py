@@ -19,7 +19,7 @@ class Batch(models.Model):
 
     The browser makes the id, so that a repeated request doesn't begin a second batch. outputs: what each
     picture becomes, as ``[{"name": "", "style": {…}}, …]``; one entry for a style, several for a recipe, and
-    none for the plain cut-out.
+    none for the plain cut-out. file_names: how downloads are named (``jobs.batches.naming``).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4)
@@ -27,6 +27,7 @@ class Batch(models.Model):
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="batches")
     name = models.CharField(_("name"), max_length=120)
     outputs = models.JSONField(default=list)
+    file_names = models.JSONField(default=dict)
     paused_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

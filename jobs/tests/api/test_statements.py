@@ -47,9 +47,10 @@ def test_a_picture_from_the_browser(
     client: Client, committed_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = committed_world
-    assert send(client, world, world.bob, file()).status_code == 201
+    batch = uuid4()
+    assert send(client, world, world.bob, file(), batch=batch).status_code == 201
     with recorded_statements(monkeypatch) as statements:
-        data = {"image": file(), "request_id": uuid4(), "batch": uuid4()}
+        data = {"image": file(), "request_id": uuid4(), "batch": batch}
         address = reverse("upload", args=[world.team.slug])
         assert client.post(address, data, headers={"HX-Request": "true"}).status_code == 201
     assert Job.objects.count() == 2
