@@ -83,6 +83,8 @@ ROWS: dict[str, Row] = {
     "open_batch": team(Role.MEMBER, "post", 400),
     "batch_files": batch(Role.MEMBER, "post", 400),
     "batch_missing": batch(),
+    "batch_plan": batch(),
+    "batch_reuse": batch(Role.MEMBER, "post", 400),
     "batch_upload": batch(Role.MEMBER, "post", 409),
     "history": team(),
     "job": job(),
