@@ -2,12 +2,15 @@
 
 from django.urls import path, re_path
 
-from jobs.views import history, job, pictures, quick_start, workspace
+from jobs.views import downloads, history, job, pictures, quick_start, workspace
 
 urlpatterns = [
     path("", workspace.workspace, name="workspace"),
     path("upload/", workspace.upload, name="upload"),
     path("batches/<uuid:batch>/", workspace.batch, name="batch"),
+    path("batches/<uuid:batch>/download/", downloads.batch_zip, name="batch_zip"),
+    path("batches/<uuid:batch>/manifest.csv", downloads.batch_manifest, name="batch_manifest"),
+    path("batches/<uuid:batch>/names/", downloads.batch_names, name="batch_names"),
     path("api/", quick_start.quick_start, name="quick_start"),
     path("history/", history.history, name="history"),
     path("jobs/<int:pk>/", job.job, name="job"),

@@ -97,14 +97,21 @@ def checked_pattern(pattern: str) -> str:
     return pattern
 
 
-def names(files: Sequence[Named], naming: Naming, reserved: Iterable[str] = ()) -> list[str]:
-    """Return a name for each file of a batch, in their order, none of them twice and none of ``reserved``.
+def default_pattern(outputs: int) -> str:
+    """Return the pattern for pictures that become this many files each."""
+    return SEVERAL_OUTPUTS if outputs > 1 else ONE_OUTPUT
 
-    It takes all files of a batch, so that a picture is called the same in each of its downloads.
+
+def names(
+    files: Sequence[Named], naming: Naming, reserved: Iterable[str] = (), highest: int = 0
+) -> list[str]:
+    """Return a name for each file, in their order, none of them twice and none of ``reserved``.
+
+    They should be all files of a batch, so that a picture is called the same in each of its downloads.
+    highest: a number that the batch has, if it is more than that of any file here.
     """
-    several = len({file.style for file in files}) > 1
-    pattern = naming.pattern or (SEVERAL_OUTPUTS if several else ONE_OUTPUT)
-    digits = len(str(max((file.number for file in files), default=0)))
+    pattern = naming.pattern or default_pattern(len({file.style for file in files}))
+    digits = len(str(max([highest, *(file.number for file in files)])))
     paths = [_path(pattern, _fields(file, naming, digits)) for file in files]
     return list(_each_once(paths, [file.ending for file in files], reserved))
 

@@ -5,6 +5,7 @@ import string
 import unicodedata
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -53,8 +54,8 @@ def named(
     return Named(name, folder, number, style, ending)
 
 
-def of_one(pattern: str, new: dict[str, str] | None = None, **file: object) -> str:
-    return names([named(**file)], Naming(checked_pattern(pattern), new or {}))[0]  # type: ignore[arg-type]
+def of_one(pattern: str, new: dict[str, str] | None = None, **file: Any) -> str:
+    return names([named(**file)], Naming(checked_pattern(pattern), new or {}))[0]
 
 
 def faults(listed: list[str]) -> list[str]:
@@ -102,7 +103,7 @@ def faults(listed: list[str]) -> list[str]:
         ("{folder}/{name}", {"folder": "C:\\x"}, "C_/x/photo.png"),
     ],
 )  # fmt: skip
-def test_a_file_is_named_by_the_pattern(pattern: str, file: dict[str, object], expected: str) -> None:
+def test_a_file_is_named_by_the_pattern(pattern: str, file: dict[str, Any], expected: str) -> None:
     assert of_one(pattern, **file) == expected
 
 

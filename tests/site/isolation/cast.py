@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -11,6 +12,7 @@ from django.utils import timezone
 from accounts.api_keys import keys
 from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
 from conftest import World, small_png, upload
+from jobs.batches.create import open_batch
 from jobs.intake.submit import submit
 from jobs.models import Attempt, Job
 from pixian.protocol.credentials import Credentials
@@ -75,7 +77,7 @@ def _things(team: Team, user: User) -> Things:
 
 def _job(team: Team, user: User) -> Job:
     """Make a finished job with a stored result, without processing it; its cost doesn't matter here."""
-    sent = upload(small_png(20, 20))
+    sent = upload(small_png(20, 20), batch=open_batch(team, user, uuid4()).pk)
     with sent.file:
         job = submit(team, user, sent)
     name = default_storage.save(f"{job.source.name}.result.png", ContentFile(small_png(20, 20)))

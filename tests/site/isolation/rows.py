@@ -43,6 +43,11 @@ def job(least: Role = Role.VIEWER, method: Method = "get", *good: int, **fixed: 
     return team(least, method, *good, of=lambda own: {"pk": own.job.pk}, missing={"pk": MISSING}, fixed=fixed)
 
 
+def batch(least: Role = Role.VIEWER, method: Method = "get", *good: int, **fixed: object) -> Row:
+    of = lambda own: {"batch": own.job.batch_id}  # noqa: E731
+    return team(least, method, *good, of=of, missing={"batch": BATCH}, fixed=fixed)
+
+
 def member(least: Role, method: Method = "get", *good: int) -> Row:
     return team(least, method, *good, of=lambda own: {"pk": own.member.pk}, missing={"pk": MISSING})
 
@@ -76,6 +81,9 @@ ROWS: dict[str, Row] = {
     "workspace": team(),
     "upload": team(Role.MEMBER, "post", *OK_TO_POST),
     "batch": team(fixed={"batch": BATCH}),
+    "batch_zip": batch(),
+    "batch_manifest": batch(),
+    "batch_names": batch(Role.MEMBER, "post", 302),
     "history": team(),
     "job": job(),
     "again": job(Role.MEMBER, "post", 302),
