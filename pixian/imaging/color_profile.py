@@ -126,6 +126,17 @@ def to_profile(color: Color, profile: bytes | None) -> Color:
     return color if off <= ROUNDING else (red, green, blue)
 
 
+def picture_to_profile(pixels: npt.NDArray[np.uint8], profile: bytes | None) -> npt.NDArray[np.uint8]:
+    """Convert sRGB uint8[H, W, 3] to the space of an ICC profile, as ``to_profile`` does a colour."""
+    if profile is None:
+        return pixels
+    try:
+        transform = _transform(_srgb(), _opened(profile), "RGB")
+        return np.asarray(transform.apply(Image.fromarray(pixels)), np.uint8)
+    except UNREADABLE:
+        return pixels
+
+
 def _black_as_colors(image: Image.Image) -> Image.Image:
     """Move the black of CMYK into the three colours, as Chromium does before it applies a profile."""
     colors = ImageChops.invert(image.convert("RGB")).split()
