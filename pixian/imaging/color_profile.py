@@ -128,10 +128,22 @@ def to_profile(color: Color, profile: bytes | None) -> Color:
 
 def picture_to_profile(pixels: npt.NDArray[np.uint8], profile: bytes | None) -> npt.NDArray[np.uint8]:
     """Convert sRGB uint8[H, W, 3] to the space of an ICC profile, as ``to_profile`` does a colour."""
+    return _converted(pixels, profile, to_srgb=False)
+
+
+def picture_to_srgb(pixels: npt.NDArray[np.uint8], profile: bytes | None) -> npt.NDArray[np.uint8]:
+    """Convert uint8[H, W, 3] from the space of an ICC profile to sRGB; None is sRGB."""
+    return _converted(pixels, profile, to_srgb=True)
+
+
+def _converted(
+    pixels: npt.NDArray[np.uint8], profile: bytes | None, *, to_srgb: bool
+) -> npt.NDArray[np.uint8]:
     if profile is None:
         return pixels
     try:
-        transform = _transform(_srgb(), _opened(profile), "RGB")
+        spaces = (_opened(profile), _srgb()) if to_srgb else (_srgb(), _opened(profile))
+        transform = _transform(*spaces, "RGB")
         return np.asarray(transform.apply(Image.fromarray(pixels)), np.uint8)
     except UNREADABLE:
         return pixels
