@@ -1,31 +1,30 @@
 """Make renditions from a job's master at 0 credits, and find those that are made already."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from django.core.files.storage import default_storage
 from django.utils.translation import gettext_noop
 
 from jobs.models import Job, Rendition
-from jobs.renditions import stored
+from jobs.renditions import backdrops, stored
+from jobs.renditions.compose import RenditionError, backdrop_of, compose, encoded
 from jobs.renditions.decode_limit import DECODING
 from jobs.renditions.master import Master
 from jobs.renditions.stored import Made
-from jobs.renditions.style import Style
-from pixian.imaging import encode
+from jobs.renditions.style import Format, Style
+from pixian.imaging import delta_png
+from pixian.imaging.compose import foreground_box
+from pixian.imaging.layout import lay_out, most_pixels
 from pixian.protocol.errors import Refused
 
-BYTES_PER_PIXEL = 16  # the source, the cut-out, the composed picture and its encoding
+__all__ = ["RenditionError", "cached", "make", "make_each"]
+
+MASTER_BYTES, RESULT_BYTES = 10, 9
+"""For a pixel of the source with its cut-out, and of the composed picture with its encoding."""
 
 NOT_DONE = gettext_noop("The picture isn't cut out yet.")
-DAMAGED = gettext_noop("The picture's files are damaged or missing. An operator needs to check the storage.")
-
-
-class RenditionError(Exception):
-    """A rendition that can't be made. message: in English, to be translated when it is shown."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+NO_DELTA = gettext_noop("A delta PNG needs the cut-out in its full frame, which this picture doesn't have.")
 
 
 def make(job: Job, style: Style) -> Rendition:
@@ -37,9 +36,23 @@ def make(job: Job, style: Style) -> Rendition:
     row = Rendition.objects.filter(job=job, style_sha256=style.sha256, state=Rendition.State.MADE).first()
     if row and default_storage.exists(str(row.file)):
         return row
-    if not job.result:
-        raise RenditionError(NOT_DONE)
-    return stored.record(job, style, _render(job, style))
+    with _opened(job, [style]) as master:
+        return stored.record(job, style, _render(master, style))
+
+
+def make_each(job: Job, styles: Sequence[Style]) -> Iterator[tuple[Style, RenditionError | None]]:
+    """Make several renditions of a job from one decoded master; yield each style with what went wrong.
+
+    Raises ServerFailed and OSError as ``make`` does, and RenditionError if none can be made.
+    """
+    with _opened(job, styles) as master:
+        for style in styles:
+            try:
+                stored.record(job, style, _render(master, style))
+            except RenditionError as error:
+                yield style, error
+            else:
+                yield style, None
 
 
 def cached(jobs: Iterable[int], style: Style) -> dict[int, Rendition]:
@@ -48,11 +61,45 @@ def cached(jobs: Iterable[int], style: Style) -> dict[int, Rendition]:
     return {row.job_id: row for row in made}
 
 
-def _render(job: Job, style: Style) -> Made:
+@contextmanager
+def _opened(job: Job, styles: Sequence[Style]) -> Iterator[Master]:
+    """Reserve the memory for the costliest of the styles, and yield the master."""
+    if not job.result:
+        raise RenditionError(NOT_DONE)
+    with DECODING.reserve(job.team_id, max(_bytes_needed(job, style) for style in styles)):
+        yield Master(job)
+
+
+def _bytes_needed(job: Job, style: Style) -> int:
+    frame = job.width, job.height
     try:
-        with DECODING.reserve(job.team_id, BYTES_PER_PIXEL * job.width * job.height):
-            cut_out = Master(job).cut_out
-            content = encode.encode(cut_out.pixels, style.options, cut_out.profile)
-            return Made(content, style.format.content_type, cut_out.pixels.shape[1::-1])
+        result = most_pixels(frame, style.options)
+    except Refused:  # too large, and refused before any pixel of it
+        result = 0
+    # One that is gone needs no memory.
+    backdrop = backdrops.size_of(job.team_id, style.backdrop) if style.backdrop else 0
+    return MASTER_BYTES * frame[0] * frame[1] + RESULT_BYTES * result + backdrops.BYTES_PER_PIXEL * backdrop
+
+
+def _render(master: Master, style: Style) -> Made:
+    try:
+        if style.format is Format.DELTA_PNG:
+            return _delta(master, style)
+        cut_out = master.cut_out
+        height, width = cut_out.pixels.shape[:2]
+        layout = lay_out((width, height), foreground_box(cut_out.pixels), style.options)
+        backdrop = backdrop_of(style, master.job.team_id)
+        pixels, is_opaque = compose(cut_out, layout, style, backdrop, lambda: master.original)
+        content = encoded(pixels, style, cut_out.profile, is_opaque=is_opaque)
     except (Refused, FileNotFoundError) as error:
-        raise RenditionError(DAMAGED) from error
+        raise RenditionError.of(error) from error
+    return Made(content, style.format.content_type, layout.size)
+
+
+def _delta(master: Master, style: Style) -> Made:
+    cut_out, original = master.cut_out, master.original
+    if cut_out.pixels.shape != original.pixels.shape:
+        raise RenditionError(NO_DELTA)
+    content = delta_png.encode(original.pixels, cut_out.pixels, cut_out.profile)
+    height, width = cut_out.pixels.shape[:2]
+    return Made(content, style.format.content_type, (width, height))

@@ -1,0 +1,71 @@
+"""Pictures that a team puts behind its cut-outs: checked as any picture, and found by their hash."""
+
+from typing import BinaryIO, cast
+
+import numpy as np
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db import IntegrityError, transaction
+
+from accounts.models import Team, User
+from jobs.models import Backdrop
+from jobs.storage import files
+from pixian.imaging import convert, decode
+from pixian.imaging.color_profile import picture_to_srgb
+from pixian.imaging.convert import Pixels
+from pixian.imaging.decode import Header
+from pixian.protocol.form_fields import Size
+from pixian.protocol.limits import MAX_PROCESSED_PIXELS
+
+FOLDER = "backdrops"
+BYTES_PER_PIXEL = 10  # while it is decoded and converted
+
+
+def store(team: Team, user: User, file: TemporaryUploadedFile, header: Header, name: str) -> Backdrop:
+    """Keep a picture that was checked; return the team's own one if it has the same already."""
+    digest = files.sha256(file)
+    if known := Backdrop.objects.filter(team=team, sha256=digest).first():
+        return known
+    stored = files.put(f"{team.slug}/{FOLDER}/{digest}.{header.format.lower()}", file)
+    columns = {"file": stored, "width": header.width, "height": header.height, "added_by": user, "name": name}
+    try:
+        with transaction.atomic():
+            return Backdrop.objects.create(team=team, sha256=digest, **columns)
+    except IntegrityError:  # the same picture came twice at once, and was stored twice
+        default_storage.delete(stored)
+        return Backdrop.objects.get(team=team, sha256=digest)
+
+
+def delete(backdrop: Backdrop) -> None:
+    """Delete the picture. Renditions that need it can't be made any more, and say so."""
+    name = str(backdrop.file)
+    backdrop.delete()
+    default_storage.delete(name)
+
+
+def find(team_id: int, digest: str) -> Backdrop:
+    """Return the team's picture with this hash; raise FileNotFoundError if it is gone."""
+    if backdrop := Backdrop.objects.filter(team=team_id, sha256=digest).first():
+        return backdrop
+    raise FileNotFoundError(digest)
+
+
+def size_of(team_id: int, digest: str) -> int:
+    """Return the number of pixels of the team's picture with this hash; 0 if it is gone."""
+    sizes = Backdrop.objects.filter(team=team_id, sha256=digest).values_list("width", "height")
+    return max((width * height for width, height in sizes), default=0)
+
+
+def pixels(backdrop: Backdrop, canvas: Size) -> Pixels:
+    """Return the picture in sRGB, upright, in a size that covers the canvas if it is large enough.
+
+    The caller has reserved the memory. Raises FileNotFoundError if the file is gone, and Refused if it is
+    damaged.
+    """
+    with backdrop.file.open() as file:
+        image, header = decode.open_picture(cast("BinaryIO", file))
+        edge = max(canvas)
+        image.draft(None, (edge, edge))  # for a JPEG: a half, a quarter or an eighth is much faster to decode
+        decode.decode(image)
+        copy = convert.working_copy(image, header.orientation, MAX_PROCESSED_PIXELS)
+        return picture_to_srgb(np.ascontiguousarray(copy.pixels[..., :3]), copy.profile)
