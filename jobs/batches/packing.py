@@ -12,7 +12,7 @@ from jobs.batches.export import Entry
 from jobs.batches.stored_file import DamagedError
 from jobs.connections import give_back
 from jobs.models import Rendition
-from jobs.renditions import render
+from jobs.renditions import compose, render
 from jobs.renditions.render import RenditionError
 from jobs.storage.spool import FULL
 from pixian.protocol.errors import ServerFailed
@@ -44,7 +44,7 @@ def fetch(entry: Entry) -> tuple[Rendition, Iterator[bytes]]:
     try:
         return row, stored_file.checked(row)
     except DamagedError as error:
-        raise LeftOutError(render.DAMAGED) from error
+        raise LeftOutError(compose.DAMAGED) from error
 
 
 def discard(row: Rendition) -> None:
