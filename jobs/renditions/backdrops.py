@@ -3,14 +3,18 @@
 from typing import BinaryIO, cast
 
 import numpy as np
+from django.core.exceptions import PermissionDenied
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
-from accounts.models import Team, User
+from accounts.models import Membership, Role, Team, User
 from jobs.models import Backdrop
+from jobs.renditions.decode_limit import DECODING
+from jobs.renditions.previews import QUALITY
 from jobs.storage import files
-from pixian.imaging import convert, decode
+from pixian.imaging import convert, decode, encode
 from pixian.imaging.color_profile import picture_to_srgb
 from pixian.imaging.convert import Pixels
 from pixian.imaging.decode import Header
@@ -41,6 +45,26 @@ def delete(backdrop: Backdrop) -> None:
     name = str(backdrop.file)
     backdrop.delete()
     default_storage.delete(name)
+
+
+def check_may_delete(member: Membership, backdrop: Backdrop) -> None:
+    """Raise PermissionDenied unless the member manages the team or added the picture."""
+    if member.role < Role.MANAGER and backdrop.added_by_id != member.user_id:
+        raise PermissionDenied(_("Only managers and the person who added this picture may delete it."))
+
+
+def thumbnail(backdrop: Backdrop, edge: int) -> bytes:
+    """Return a WebP of at most ``edge`` pixels a side, without metadata.
+
+    Raises as ``pixels`` does, and ServerFailed 503/-3 if too many pictures are being read.
+    """
+    size = BYTES_PER_PIXEL * backdrop.width * backdrop.height
+    with DECODING.reserve(backdrop.team_id, size), backdrop.file.open() as file:
+        image, header = decode.open_picture(cast("BinaryIO", file))
+        image.draft(None, (edge, edge))
+        decode.decode(image)
+        small, profile = convert.thumbnail(image, header.orientation, edge)
+    return encode.webp(convert.rgba(small), QUALITY, profile)
 
 
 def find(team_id: int, digest: str) -> Backdrop:

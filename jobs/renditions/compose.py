@@ -7,7 +7,7 @@ from django.utils.translation import gettext_noop
 from jobs.models import Backdrop
 from jobs.renditions import backdrops
 from jobs.renditions.style import MAX_WEBP_SIDE, Background, Format, Style
-from jobs.renditions.style import Shadow as ShadowName
+from jobs.renditions.style_fields import Shadow as ShadowName
 from pixian.imaging import encode
 from pixian.imaging.backdrop import blurred
 from pixian.imaging.convert import Pixels, WorkingCopy
