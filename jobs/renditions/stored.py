@@ -68,6 +68,14 @@ def write(job: Job, style: Style, columns: dict[str, object]) -> Rendition:
     return Rendition.objects.get(job=job, style_sha256=style.sha256)
 
 
+def want_again(row: Rendition) -> None:
+    """Let a damaged or lost rendition be made anew, and delete what is left of its file."""
+    again = {"state": Rendition.State.WANTED, "due_at": timezone.now(), "file": ""}
+    # The row first: it must not promise a file that is deleted. Nothing, if it was made anew meanwhile.
+    if Rendition.objects.filter(pk=row.pk, state=Rendition.State.MADE, file=str(row.file)).update(**again):
+        default_storage.delete(str(row.file))
+
+
 def _store(name: str, made: Made) -> str:
     """Store the file completely or not at all; return its name."""
     # A crash between storing and the row leaves the file behind, and two processes may make it at once. It
