@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 
 import structlog
-from django.core.files.storage import default_storage
 from django.utils.translation import gettext_noop
 
 from jobs.batches import stored_file
@@ -12,7 +11,7 @@ from jobs.batches.export import Entry
 from jobs.batches.stored_file import DamagedError
 from jobs.connections import give_back
 from jobs.models import Rendition
-from jobs.renditions import compose, render
+from jobs.renditions import compose, render, stored
 from jobs.renditions.render import RenditionError
 from jobs.storage.spool import FULL
 from pixian.protocol.errors import ServerFailed
@@ -39,19 +38,12 @@ def fetch(entry: Entry) -> tuple[Rendition, Iterator[bytes]]:
         return row, stored_file.checked(row)
     except DamagedError as error:
         log.error("a rendition is damaged, and is made anew", file=str(error))  # noqa: TRY400
-        discard(row)
+        stored.want_again(row)
     row = _make(entry)
     try:
         return row, stored_file.checked(row)
     except DamagedError as error:
         raise LeftOutError(compose.DAMAGED) from error
-
-
-def discard(row: Rendition) -> None:
-    """Forget a rendition and delete its file."""
-    # The row first: without its file it would be a promise, without its row the file is only a stray.
-    Rendition.objects.filter(pk=row.pk).delete()
-    default_storage.delete(str(row.file))
 
 
 def _make(entry: Entry) -> Rendition:
