@@ -16,7 +16,8 @@ from pixian.imaging import decode
 from pixian.imaging.decode import Header
 from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError, Code, Refused, ServerFailed, TooComplex
-from pixian.protocol.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
+from pixian.protocol.limits import MAX_PROCESSED_PIXELS, MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
+from pixian.protocol.options import Format
 
 BAD_REQUEST, TOO_LARGE, BUSY = 400, 413, 503
 
@@ -45,11 +46,13 @@ class UploadForm(forms.Form):
             messages = (str(message) for messages in self.errors.values() for message in messages)
             raise UploadRefusedError(" ".join(messages))
         ids: dict[str, Any] = self.cleaned_data
+        picture = _picture(file, team_id)
         return Upload(
-            **_picture(file, team_id),
+            **picture,
             name=file_names.clean(file.name or "") or file_names.UNNAMED,
             request_id=ids["request_id"] or uuid4(),
             batch=ids["batch"],
+            options=master_options(picture["header"]),
         )
 
 
@@ -64,6 +67,16 @@ def _picture(file: TemporaryUploadedFile, team_id: int) -> dict[str, Any]:
         return {"file": file, "header": check_picture(file, team_id)}
     made_from = {"original": file, "original_ending": transcoded.ending}
     return {"file": transcoded.file, "header": transcoded.header} | made_from
+
+
+def master_options(header: Header) -> dict[str, str]:
+    """Return the options of a browser's call, whose result is the master of all that is made of the picture.
+
+    It is the plain cut-out in its full frame, as the difference to the source, which is at hand. A picture
+    that the upstream shrinks can't be laid on its source again, so it comes whole.
+    """
+    fits = header.width * header.height <= MAX_PROCESSED_PIXELS
+    return {"output.format": str(Format.DELTA_PNG)} if fits else {}
 
 
 def check_picture(file: TemporaryUploadedFile, team_id: int) -> Header:

@@ -243,6 +243,15 @@ class Job(models.Model):
         return self._asked_for.output_format is Format.DELTA_PNG
 
     @property
+    def has_delta_master(self) -> bool:
+        """True if people get a plain PNG made from the result, which is only how this site keeps it.
+
+        A program that asks for a delta PNG gets just that.
+        """
+        paid_for = self.reused_from or self
+        return not paid_for.is_direct and paid_for.is_delta
+
+    @property
     def keeps_frame(self) -> bool:
         """True if the result lies on the source, pixel by pixel."""
         return self._asked_for.keeps_frame(self.width, self.height)
@@ -259,12 +268,13 @@ class Job(models.Model):
     @property
     def result_name(self) -> str:
         """The name of a download."""
-        return self.name_of_a(self.result_type)
+        return self.name_of_a("image/png" if self.has_delta_master else self.result_type)
 
     def name_of_a(self, content_type: str) -> str:
         """Return the name of a download of this type."""
         ending = file_names.ENDINGS.get(content_type, "png")
-        return file_names.cut_out_name(self.name, ending, delta=self.is_delta)
+        is_delta = self.is_delta and not self.has_delta_master
+        return file_names.cut_out_name(self.name, ending, delta=is_delta)
 
     @property
     def _asked_for(self) -> Options:

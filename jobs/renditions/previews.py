@@ -14,9 +14,10 @@ from PIL import Image
 
 from jobs.models import Job
 from jobs.renditions.decode_limit import DECODING
-from pixian.imaging import convert, decode, delta_png
+from jobs.renditions.master import Master
+from pixian.imaging import convert, decode
+from pixian.imaging.convert import WorkingCopy
 from pixian.imaging.orientation import AS_STORED
-from pixian.protocol.options import Options
 
 QUALITY = 82
 BYTES_PER_PIXEL = 8  # a source and its result
@@ -49,8 +50,8 @@ def preview(job: Job, side: Side, size: Size) -> str:
     name = f"{original}.{size}.webp"
     if not default_storage.exists(name):
         with DECODING.reserve(job.team_id, BYTES_PER_PIXEL * job.width * job.height):
-            merged = _merge_delta(job, size) if side is Side.AFTER and job.is_delta else None
-            image, profile = merged or _shrink(original, size)
+            merged = Master(job).merged if side is Side.AFTER else None
+            image, profile = _small(merged, size) if merged else _shrink(original, size)
             webp = _encode(image, profile)
         # Two requests may get here at once; both make the same picture, so either copy will do.
         name = default_storage.save(name, ContentFile(webp))
@@ -65,18 +66,8 @@ def _shrink(name: str, size: Size) -> Small:
         return convert.thumbnail(image, header.orientation, size.edge)
 
 
-def _merge_delta(job: Job, size: Size) -> Small | None:
-    """Return the small picture that a delta PNG and its source make, or None if they don't match."""
-    with job.source.open() as file, job.result.open() as delta:
-        image, header = decode.open_picture(cast("BinaryIO", file))
-        decode.decode(image)
-        cap = Options.parse(job.options).max_pixels
-        original = convert.working_copy(image, header.orientation, cap)
-        try:
-            picture = Image.fromarray(delta_png.decode(original.pixels, delta.read()))
-        except ValueError:
-            return None
-    return convert.thumbnail(picture, AS_STORED, size.edge)[0], original.profile
+def _small(whole: WorkingCopy, size: Size) -> Small:
+    return convert.thumbnail(Image.fromarray(whole.pixels), AS_STORED, size.edge)[0], whole.profile
 
 
 def _encode(image: Image.Image, profile: bytes | None) -> bytes:

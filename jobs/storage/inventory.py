@@ -1,15 +1,25 @@
 """List the stored files, and tell which of them the database refers to."""
 
 from collections.abc import Iterable, Iterator
+from functools import reduce
+from itertools import chain
+from operator import or_
 
 from django.core.files.storage import default_storage
-from django.db.models import Q
+from django.db.models import Model, Q
 
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Backdrop, Job, Rendition
 from jobs.storage import files
 
-NAMES_PER_QUERY = 400  # two values each; SQLite allows some 1,000 in a query
+NAMES_PER_QUERY = 300  # up to three values each; SQLite allows some 1,000 in a query
 PREVIEW = ".webp"
+
+COLUMNS: dict[type[Model], tuple[str, ...]] = {
+    Job: ("source", "original", "result"),
+    Rendition: ("file",),
+    Backdrop: ("file",),
+}
+"""All columns that name a file. Jobs that show another one's result name the same files."""
 
 
 def stored_names(folder: str = "") -> Iterator[str]:
@@ -36,13 +46,20 @@ def referenced(names: Iterable[str]) -> set[str]:
     """
     originals = {name: original_name(name) for name in names}
     wanted = set(originals) | set(originals.values())
-    jobs = Job.objects.order_by()
-    # Neither column has an index, so each query reads every row: a few names are worth one, many aren't.
-    if len(wanted) <= NAMES_PER_QUERY:
-        jobs = jobs.filter(Q(source__in=wanted) | Q(result__in=wanted))
-    pairs = jobs.values_list("source", "result").iterator()
-    in_rows = unbooked_results().union(name for pair in pairs for name in pair if name in wanted)
+    in_rows = unbooked_results().union(_names_in_rows(wanted))
     return {name for name, original in originals.items() if name in in_rows or original in in_rows}
+
+
+def _names_in_rows(wanted: set[str]) -> Iterator[str]:
+    """Yield those of the names that a row has, perhaps several times."""
+    for model, columns in COLUMNS.items():
+        rows = model._default_manager.order_by()
+        # No column has an index, so each query reads every row: a few names are worth one, many aren't.
+        if len(wanted) <= NAMES_PER_QUERY:
+            conditions = (Q(**{f"{column}__in": wanted}) for column in columns)
+            rows = rows.filter(reduce(or_, conditions))
+        names = chain.from_iterable(rows.values_list(*columns).iterator())
+        yield from (name for name in names if name in wanted)
 
 
 def unbooked_results() -> set[str]:

@@ -4,15 +4,21 @@ from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts.teams.permissions import enter
 from jobs.models import Job
+from jobs.renditions import render
 from jobs.renditions.previews import Side, Size, preview
+from jobs.renditions.render import RenditionError
+from jobs.renditions.style import PLAIN
+from jobs.storage.spool import FULL
 from pixian.protocol.errors import Refused, ServerFailed
 
 # A job's source never changes, and each attempt's result has a name of its own.
 IMMUTABLE = "private, max-age=31536000, immutable"
+INSUFFICIENT_STORAGE = 507
 
 
 @require_GET
@@ -31,16 +37,25 @@ def show(request: HttpRequest, team: str, pk: int, side: str, size: str) -> Http
 
 
 @require_GET
-def download(request: HttpRequest, team: str, pk: int) -> FileResponse:
-    """Serve the cut-out as it came, under the original's name."""
+def download(request: HttpRequest, team: str, pk: int) -> HttpResponseBase:
+    """Serve the cut-out under the original's name: as it came, or as a PNG made from a delta PNG."""
     job = _job(request, team, pk)
     if not job.result:
         raise Http404
     try:
-        file = job.result.open()
-    except FileNotFoundError as error:
+        row = render.make(job, PLAIN) if job.has_delta_master else None
+        file = (row.file if row else job.result).open()
+    except (FileNotFoundError, RenditionError) as error:
         raise Http404 from error
-    return FileResponse(file, as_attachment=True, filename=job.result_name, content_type=job.result_type)
+    except ServerFailed as error:
+        return HttpResponse(status=error.status, headers=error.headers())
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        text = _("The server's disk is full. Tell the person who runs this site, then download it again.")
+        return HttpResponse(text, status=INSUFFICIENT_STORAGE, content_type="text/plain; charset=utf-8")
+    content_type = row.content_type if row else job.result_type
+    return FileResponse(file, as_attachment=True, filename=job.result_name, content_type=content_type)
 
 
 def _job(request: HttpRequest, team: str, pk: int) -> Job:

@@ -1,4 +1,4 @@
-"""Do the work that costs no call, beside the calls: start the pictures that waited for credits.
+"""Do the work that costs no call, beside the calls: start what waited for credits, and restyle pictures.
 
 Each kind of work has a thread of its own in each worker process, so that none waits for another.
 """
@@ -11,13 +11,17 @@ from django.db import close_old_connections, connection
 
 from jobs.batches import control
 from jobs.connections import DATABASE_AWAY
+from jobs.renditions import wanted
 from jobs.storage.interruptible import Stop
 
 log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 3
 
-KINDS: dict[str, Callable[[Stop], int]] = {"credits": control.start_kept}
+KINDS: dict[str, Callable[[Stop], int]] = {
+    "credits": control.start_kept,
+    "renditions": wanted.make_wanted,
+}
 """Each does what there is to do and returns how much that was. Several processes may do it at once."""
 
 

@@ -15,6 +15,7 @@ from jobs.connections import DATABASE_AWAY
 from jobs.models import Job
 from jobs.queue import claims, workers
 from jobs.queue.heartbeat import Heartbeat, process_name
+from jobs.renditions import apply
 from jobs.storage import leftovers
 from jobs.worker import background, periodic
 from jobs.worker.run import process
@@ -81,6 +82,7 @@ class WorkerPool:
     def _process(self, job: Job, backoff: Backoff) -> int:
         with self._leases.held(job):
             wait = process(job, self._upstream, backoff)
+        apply.follow(job)
         log.info("job", job=job.pk, team=job.team.slug, state=job.state, reason=job.reason or None)
         return wait
 

@@ -126,6 +126,29 @@ def to_profile(color: Color, profile: bytes | None) -> Color:
     return color if off <= ROUNDING else (red, green, blue)
 
 
+def picture_to_profile(pixels: npt.NDArray[np.uint8], profile: bytes | None) -> npt.NDArray[np.uint8]:
+    """Convert sRGB uint8[H, W, 3] to the space of an ICC profile, as ``to_profile`` does a colour."""
+    return _converted(pixels, profile, to_srgb=False)
+
+
+def picture_to_srgb(pixels: npt.NDArray[np.uint8], profile: bytes | None) -> npt.NDArray[np.uint8]:
+    """Convert uint8[H, W, 3] from the space of an ICC profile to sRGB; None is sRGB."""
+    return _converted(pixels, profile, to_srgb=True)
+
+
+def _converted(
+    pixels: npt.NDArray[np.uint8], profile: bytes | None, *, to_srgb: bool
+) -> npt.NDArray[np.uint8]:
+    if profile is None:
+        return pixels
+    try:
+        spaces = (_opened(profile), _srgb()) if to_srgb else (_srgb(), _opened(profile))
+        transform = _transform(*spaces, "RGB")
+        return np.asarray(transform.apply(Image.fromarray(pixels)), np.uint8)
+    except UNREADABLE:
+        return pixels
+
+
 def _black_as_colors(image: Image.Image) -> Image.Image:
     """Move the black of CMYK into the three colours, as Chromium does before it applies a profile."""
     colors = ImageChops.invert(image.convert("RGB")).split()

@@ -37,10 +37,9 @@ def compose(cut_out: Pixels, options: Options, profile: bytes | None = None) -> 
     height, width = cut_out.shape[:2]
     foreground = foreground_box(cut_out)
     layout = lay_out((width, height), foreground, options)
-    pixels = _place(cut_out, layout)
+    pixels = place(cut_out, layout)
     if options.fill_color is None:
-        # Black under alpha 0 halves the PNG of a photo's cut-out, and the background can't be uncovered.
-        pixels.view(np.uint32)[..., 0] *= pixels[..., 3] > 0
+        blacken(pixels)
     else:
         _fill(pixels, to_profile(options.fill_color, profile))
     return Composed(pixels, foreground and layout.place(foreground))
@@ -53,7 +52,7 @@ def foreground_box(cut_out: Pixels) -> Box | None:
     return Box(left, top, width, height) if width else None
 
 
-def _place(cut_out: Pixels, layout: Layout) -> Pixels:
+def place(cut_out: Pixels, layout: Layout) -> Pixels:
     """Return the scaled source box on a transparent canvas, without a copy if it fills the canvas."""
     source, content = layout.source, layout.content
     part = cut_out[source.top : source.bottom, source.left : source.right]
@@ -64,6 +63,12 @@ def _place(cut_out: Pixels, layout: Layout) -> Pixels:
     canvas = np.zeros((layout.size[1], layout.size[0], 4), np.uint8)
     canvas[content.top : content.bottom, content.left : content.right] = part
     return canvas
+
+
+def blacken(pixels: Pixels) -> None:
+    """Make fully transparent pixels black, in place."""
+    # It halves the PNG of a photo's cut-out, and the background can't be uncovered.
+    pixels.view(np.uint32)[..., 0] *= pixels[..., 3] > 0
 
 
 def _fill(pixels: Pixels, color: Color) -> None:

@@ -19,6 +19,10 @@ ORDINARY = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_
 FULL_CHROMA_FROM = 90
 """The JPEG quality from which chroma isn't subsampled (G)."""
 
+OPAQUE = 255
+WEBP_EFFORT = 2
+"""Of 0 to 6. 2 MP take 0.15 s; 4, the default, takes twice as long for 3 % fewer bytes."""
+
 AFTER_HEADER = 33
 """Position after the signature, 8 bytes, and IHDR, 25 bytes: the place for iCCP. Source: PNG specification,
 §§ 5.6 and 11.2."""
@@ -32,7 +36,7 @@ def encode(pixels: Pixels, options: Options, profile: bytes | None = None) -> by
     if options.output_format is Format.JPEG:
         return jpeg(pixels, options.jpeg_quality, profile)
     if options.fill_color is not None:
-        return png(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGR), np.uint8), profile)
+        return opaque_png(pixels, profile)
     # OpenCV wants BGRA; swapping in place saves a copy.
     cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA, dst=pixels)
     return png(pixels, profile)
@@ -60,6 +64,21 @@ def jpeg(pixels: Pixels, quality: int, profile: bytes | None = None) -> bytes:
     image = Image.fromarray(pixels).convert("RGB")
     image.save(file, "JPEG", quality=quality, subsampling=subsampling, icc_profile=profile)
     return file.getvalue()
+
+
+def webp(pixels: Pixels, quality: int, profile: bytes | None = None) -> bytes:
+    """Encode RGBA uint8[H, W, 4] with straight alpha as WebP; alpha is kept without loss, if there is any."""
+    file = io.BytesIO()
+    image = Image.fromarray(pixels)
+    if int(pixels[..., 3].min()) == OPAQUE:
+        image = image.convert("RGB")
+    image.save(file, "WEBP", quality=quality, method=WEBP_EFFORT, icc_profile=profile or b"")
+    return file.getvalue()
+
+
+def opaque_png(pixels: Pixels, profile: bytes | None = None) -> bytes:
+    """Encode RGBA uint8[H, W, 4] as PNG without its alpha channel."""
+    return png(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGR), np.uint8), profile)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

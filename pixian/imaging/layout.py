@@ -33,6 +33,13 @@ class Box:
     def size(self) -> Size:
         return self.width, self.height
 
+    def scaled(self, across: float, down: float, within: Size) -> "Box":
+        """Return the box at another scale, at least a pixel large and within a frame."""
+        left, top = min(round(self.left * across), within[0] - 1), min(round(self.top * down), within[1] - 1)
+        right = min(max(left + 1, round(self.right * across)), within[0])
+        bottom = min(max(top + 1, round(self.bottom * down)), within[1])
+        return Box(left, top, right - left, bottom - top)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -45,6 +52,19 @@ class Layout:
     source: Box
     size: Size
     content: Box
+
+    def scaled(self, frame: Size, other: Size, edge: int) -> "Layout":
+        """Return the layout of a small copy of the picture, for a result of at most ``edge`` pixels a side.
+
+        frame, other: width and height of the picture and of its copy. Nothing is enlarged for it, unless it
+        would be smaller than a third of ``edge``.
+        """
+        source = self.source.scaled(other[0] / frame[0], other[1] / frame[1], other)
+        at_most = edge / max(self.size)
+        sharp = max(source.width / self.content.width, source.height / self.content.height)
+        scale = min(1, at_most, max(sharp, at_most / 3))
+        size = max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
+        return Layout(source, size, self.content.scaled(scale, scale, size))
 
     def place(self, box: Box) -> Box:
         """Map a box within ``source`` to the result, rounded outwards to whole pixels."""

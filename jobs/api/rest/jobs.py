@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from django.db.models import prefetch_related_objects
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse
 from django.http.response import HttpResponseBase
@@ -17,6 +18,9 @@ from jobs.api.rest.auth import KeyRequest, requires
 from jobs.api.rest.fields import MAX_ID, Listed, Paged, next_page, one_of
 from jobs.api.rest.schemas import JobDetails, JobSummary
 from jobs.models import Job
+from jobs.renditions import render
+from jobs.renditions.render import RenditionError
+from jobs.renditions.style import PLAIN
 from jobs.search import filters
 from jobs.search.filters import JobFilter
 from pixian.protocol.errors import Refused
@@ -54,6 +58,7 @@ def list_jobs(request: KeyRequest, query: Query[JobQuery]) -> JobList:
     or none, while ``next`` says where to continue.
     """
     page = filters.page(request.auth.team, query.to_filter(), query.before, query.limit)
+    prefetch_related_objects(page.rows, schemas.PLAIN_PNG)
     return JobList(items=[schemas.summary(job) for job in page.rows], next=next_page(request, page))
 
 
@@ -66,17 +71,25 @@ def list_jobs(request: KeyRequest, query: Query[JobQuery]) -> JobList:
 )
 def show_job(request: KeyRequest, job_id: JobId) -> JobDetails:
     """Show a job with its options and all its attempts."""
-    return schemas.details(_job(request, job_id))
+    job = _job(request, job_id)
+    prefetch_related_objects([job], schemas.PLAIN_PNG)
+    return schemas.details(job)
 
 
 @router.get(
     "/{job_id}/result", url_name="api_result", summary="Fetch a result", **requires(Scope.JOBS, **FILE)
 )
 def fetch_result(request: KeyRequest, job_id: JobId) -> HttpResponseBase:
-    """Fetch the cut-out as it came from the upstream; 404 while there is none."""
+    """Fetch the cut-out; 404 while there is none.
+
+    The result of a call is what came from the upstream, byte for byte. That of a picture from the browser is
+    the whole cut-out as a transparent PNG, made at 0 credits when it is first fetched.
+    """
     job = _job(request, job_id)
     if not job.result:
         raise Refused(NOT_FOUND, NOT_FOUND, f"This job has no result: it is {job.state}.")
+    if job.has_delta_master:
+        return _plain_response(request, job)
     content_type = schemas.result_type(job)
     return _file_response(request, job.result, job.result_name, content_type, job.result_sha256)
 
@@ -96,6 +109,14 @@ def _job(request: KeyRequest, pk: int) -> Job:
         return filters.of_team(request.auth.team).get(pk=pk)
     except Job.DoesNotExist as error:
         raise Refused(NOT_FOUND, NOT_FOUND, "The team has no such job.") from error
+
+
+def _plain_response(request: KeyRequest, job: Job) -> HttpResponseBase:
+    try:
+        row = render.make(job, PLAIN)
+    except RenditionError as error:
+        raise requests.result_gone() from error
+    return _file_response(request, row.file, job.result_name, row.content_type, row.sha256)
 
 
 def _file_response(

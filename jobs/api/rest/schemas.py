@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+from django.db.models import Prefetch
 from ninja import Schema
 from pydantic import Field
 
@@ -11,7 +12,8 @@ from accounts.models import ApiKey
 from jobs.api.rest.fields import Credits, credits_, credits_or_none, one_of
 from jobs.audit.reconcile import Verdict, booked, books, held, verdict
 from jobs.calls import responses
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Job, Rendition
+from jobs.renditions.style import PLAIN
 
 HEX = "^[0-9a-f]{64}$"
 
@@ -37,12 +39,16 @@ class Picture(Schema):
 
 
 class Result(Schema):
-    """A job's cut-out; its bytes are at the job's path with ``/result`` after it."""
+    """A job's cut-out; its bytes are at the job's path with ``/result`` after it.
+
+    That of a call is what came from the upstream. That of a picture from the browser is a transparent PNG in
+    full size, which is made when it is first fetched: its size and hash are null until then.
+    """
 
     name: str
     content_type: str
-    bytes: int
-    sha256: Sha256
+    bytes: int | None
+    sha256: Sha256 | None
 
 
 class Failure(Schema):
@@ -109,8 +115,15 @@ class JobDetails(JobSummary):
     attempts: list[AttemptDetails]
 
 
+PLAIN_PNG = Prefetch(
+    "renditions",
+    Rendition.objects.filter(style_sha256=PLAIN.sha256, state=Rendition.State.MADE),
+    to_attr="plain_png",
+)
+
+
 def summary(job: Job) -> JobSummary:
-    """Summarize a job that was read with what ``jobs.search.filters`` prefetches."""
+    """Summarize a job that was read with what ``jobs.search.filters`` prefetches, and with PLAIN_PNG."""
     money = books(job)
     return JobSummary(
         id=job.pk,
@@ -166,6 +179,14 @@ def _picture(job: Job) -> Picture:
 def _result(job: Job) -> Result | None:
     if not job.result:
         return None
+    if job.has_delta_master:
+        made = next(iter(job.plain_png), None)  # type: ignore[attr-defined]
+        return Result(
+            name=job.result_name,
+            content_type=PLAIN.format.content_type,
+            bytes=made and made.bytes,
+            sha256=made and made.sha256,
+        )
     return Result(
         name=job.result_name,
         content_type=result_type(job),

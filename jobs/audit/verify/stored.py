@@ -4,15 +4,20 @@ Files are read outside of any transaction, so what looks wrong is checked again 
 """
 
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db.models import Q
+from django.db.models import Model, Q
 from django.utils import timezone
 
-from jobs.models import DamagedResult, Job, ResultRound
+from jobs.models import Backdrop, DamagedResult, Job, Rendition, ResultRound
+from jobs.renditions.stored import want_again
 from jobs.storage import files, instance, interruptible, inventory, quarantine, strays
 from jobs.storage.interruptible import Stop, unless_stopped
 
@@ -20,8 +25,14 @@ NIGHTLY_SECONDS = 30 * 60
 SAVED_EVERY_SECONDS = 10
 BATCH = 500
 
-Result = tuple[int, str, str]
-"""A job's key, the name of its result, and the expected hash."""
+
+class Result(NamedTuple):
+    """A job's key, the name of its result, the expected hash, and what was made from it."""
+
+    job: int
+    name: str
+    sha256: str
+    renditions: Sequence[Rendition] = ()
 
 
 def results_match(stop: Stop = interruptible.keep_going) -> Iterator[str]:
@@ -29,6 +40,7 @@ def results_match(stop: Stop = interruptible.keep_going) -> Iterator[str]:
     known = _known_damaged()
     for result in unless_stopped(stop, _results()):
         yield from _damage(result, known)
+        yield from _damaged_renditions(result)
 
 
 def due_results_match(stop: Stop = interruptible.keep_going) -> Iterator[str]:
@@ -51,10 +63,10 @@ def files_are_rows(stop: Stop = interruptible.keep_going) -> Iterator[str]:
         yield str(error)
     stored = set(unless_stopped(stop, inventory.stored_names()))
     quarantined = {file.name for file in quarantine.contents()}
-    for pk, *names in unless_stopped(stop, _names_in_rows()):
+    for title, row, names in unless_stopped(stop, _names_in_rows()):
         for name in names:
-            if name and name not in stored and _is_gone(pk, name):
-                yield f"Job {pk} has lost its file {name}{_AWAY if name in quarantined else '.'}"
+            if name and name not in stored and _is_gone(row, name):
+                yield f"{title} has lost its file {name}{_AWAY if name in quarantined else '.'}"
     for name in strays.find_strays(stored):
         yield f"No row names the file {name}."
 
@@ -67,8 +79,11 @@ def _results(after: int = 0) -> Iterator[Result]:
     # In batches: SQLite refuses a write during an open query once another connection has written.
     stored = Job.objects.exclude(result="").order_by("pk").values_list("pk", "result", "result_sha256")
     while batch := list(stored.filter(pk__gt=after)[:BATCH]):
-        yield from batch
+        made = defaultdict(list)
         after = batch[-1][0]
+        for row in Rendition.objects.filter(job__in=[pk for pk, *_ in batch], state=Rendition.State.MADE):
+            made[row.job_id].append(row)
+        yield from (Result(pk, name, sha256, made[pk]) for pk, name, sha256 in batch)
 
 
 def _known_damaged() -> set[int]:
@@ -77,8 +92,8 @@ def _known_damaged() -> set[int]:
 
 def _still_damaged(stop: Stop, end: float) -> Iterator[str]:
     known = DamagedResult.objects.order_by("pk").values_list("pk", "job__result", "job__result_sha256")
-    for result in unless_stopped(stop, list(known)):
-        yield from _damage(result, {result[0]}) if time.monotonic() < end else [_sentence(result)]
+    for result in unless_stopped(stop, [Result(*row) for row in known]):
+        yield from _damage(result, {result.job}) if time.monotonic() < end else [_sentence(result)]
 
 
 def _current_round() -> ResultRound:
@@ -97,9 +112,10 @@ def _continue(current: ResultRound, stop: Stop, end: float) -> Iterator[str]:
         for result in unless_stopped(stop, _results(current.last_job)):
             if time.monotonic() >= end:
                 return
-            if result[0] not in known:  # else ``_still_damaged`` has reported it
+            if result.job not in known:  # else ``_still_damaged`` has reported it
                 yield from _damage(result, known)
-            current.last_job = result[0]
+            yield from _damaged_renditions(result)
+            current.last_job = result.job
             if time.monotonic() - saved > SAVED_EVERY_SECONDS:
                 saved = time.monotonic()
                 current.save()
@@ -110,7 +126,7 @@ def _continue(current: ResultRound, stop: Stop, end: float) -> Iterator[str]:
 
 def _damage(result: Result, known: set[int]) -> Iterator[str]:
     """Yield a sentence about a damaged result, and record that it is damaged, or intact again."""
-    pk, name, expected = result
+    pk, name, expected, _renditions = result
     if _hash(name) in (None, expected):
         if pk in known:
             DamagedResult.objects.filter(pk=pk).delete()
@@ -120,12 +136,30 @@ def _damage(result: Result, known: set[int]) -> Iterator[str]:
 
 
 def _sentence(result: Result) -> str:
-    return f"The result of job {result[0]}, {result[1]}, isn't what came from the upstream."
+    return f"The result of job {result.job}, {result.name}, isn't what came from the upstream."
 
 
-def _names_in_rows() -> Iterator[tuple[int, str, str]]:
-    """Yield each job with the names of its source and its result, which may be empty."""
-    return Job.objects.order_by("pk").values_list("pk", "source", "result").iterator()
+def _damaged_renditions(result: Result) -> Iterator[str]:
+    """Yield a sentence about each damaged rendition, and let it be made anew; a missing one is no loss."""
+    for row in result.renditions:
+        name = str(row.file)
+        # Read the row again: it may have been made anew, or be deleted, meanwhile.
+        same = Rendition.objects.filter(pk=row.pk, state=Rendition.State.MADE, file=name, sha256=row.sha256)
+        if _hash(name) not in (None, row.sha256) and same.exists():
+            want_again(row)
+            yield f"The rendition {name} of job {row.job_id} was damaged. It is made anew at 0 credits."
+
+
+def _names_in_rows() -> Iterator[tuple[str, Model, Sequence[str]]]:
+    """Yield each row that would be the poorer without its files, what it is called, and their names.
+
+    Renditions aren't among them: they are made anew.
+    """
+    for title, model in (("Job", Job), ("Backdrop", Backdrop)):
+        for pk, *names in (
+            model._default_manager.order_by("pk").values_list("pk", *inventory.COLUMNS[model]).iterator()
+        ):
+            yield f"{title} {pk}", model(pk=pk), names
 
 
 def _hash(name: str) -> str | None:
@@ -136,7 +170,8 @@ def _hash(name: str) -> str | None:
         return None
 
 
-def _is_gone(pk: int, name: str) -> bool:
+def _is_gone(row: Model, name: str) -> bool:
     """Return True if the row still refers to the file, and it still isn't there."""
-    refers_to_it = Job.objects.filter(Q(source=name) | Q(result=name), pk=pk)
+    conditions = (Q(**{column: name}) for column in inventory.COLUMNS[type(row)])
+    refers_to_it = type(row)._default_manager.filter(reduce(or_, conditions), pk=row.pk)
     return refers_to_it.exists() and not default_storage.exists(name)

@@ -1,5 +1,6 @@
 """Our own JSON API: a team's jobs, listed and explained, and hidden from other teams."""
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_a_job_is_explained(committed_world: World, reader: Program, server: Ser
 
     assert (told["id"], told["state"], told["reason"], told["origin"]) == (job.pk, "done", None, "browser")
     assert (told["who"], told["key"], told["test"]) == ("alice@example.org", None, False)
-    assert (told["batch"], told["options"]) == (None, {})
+    assert (told["batch"], told["options"]) == (None, {"output.format": "delta_png"})
     assert datetime.fromisoformat(told["created_at"]).replace(microsecond=0) == job.created_at.replace(
         microsecond=0
     )
@@ -58,9 +59,13 @@ def test_a_job_is_explained(committed_world: World, reader: Program, server: Ser
     assert told["result"] == {
         "name": "photo-cutout.png",
         "content_type": "image/png",
-        "bytes": len(wire.CUT_OUT),
-        "sha256": job.result_sha256,
+        "bytes": None,  # it isn't made yet
+        "sha256": None,
     }
+    png = reader.http.get(f"/api/jobs/{job.pk}/result").content
+    made = {"bytes": len(png), "sha256": hashlib.sha256(png).hexdigest()}
+    assert got(reader, f"/api/jobs/{job.pk}")["result"] == told["result"] | made
+    assert got(reader, "/api/jobs")["items"][0]["result"] == told["result"] | made
     money = {name: told[name] for name in ("estimated", "held", "charged", "booked", "verdict")}
     assert money == {
         "estimated": "1.234",

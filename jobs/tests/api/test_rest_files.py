@@ -1,16 +1,19 @@
 """Our own JSON API returns results and sources as bytes."""
 
 import hashlib
+import io
 
 import httpx
 import pytest
 from django.core.files.storage import default_storage
+from PIL import Image
 
 from conftest import World, small_png
 from jobs.models import Job
 from jobs.tests import upstream as wire
 from jobs.tests.api.programs import Program
 from jobs.tests.api.test_pixian import refusal
+from jobs.tests.batches.boxes import batch_of
 from jobs.tests.upstream import Server, run
 
 pytestmark = pytest.mark.both_databases
@@ -26,8 +29,14 @@ both = pytest.mark.parametrize(
 
 @pytest.fixture
 def job(committed_world: World, server: Server) -> Job:
-    """One that is done."""
-    committed_world.job(PICTURE)
+    """One that is done, and whose result is kept as it came: a very large picture's, or a program's."""
+    return done(committed_world, server, wire.answer())
+
+
+def done(world: World, server: Server, answer: wire.Step) -> Job:
+    job = world.job(PICTURE)
+    Job.objects.filter(pk=job.pk).update(options={})
+    server.script.append(answer)
     return run(server)[0]
 
 
@@ -68,6 +77,31 @@ def test_whoever_has_them_already_isnt_sent_them_again(
     assert fetch(reader, job, part, If_None_Match='"other"').content == content
 
 
+def test_a_browsers_result_is_a_png_of_the_whole_cut_out(
+    committed_world: World, reader: Program, server: Server
+) -> None:
+    batch = batch_of(committed_world, server, ["shoe.jpg"])
+    job = batch.jobs.get()
+    answer = fetch(reader, job, "result")
+    image = Image.open(io.BytesIO(answer.content))
+    assert (answer.status_code, image.format, image.mode, image.size) == (200, "PNG", "RGBA", (40, 30))
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="shoe-cutout.png"'
+    assert answer.headers["Content-Type"] == "image/png"
+    etag = f'"{hashlib.sha256(answer.content).hexdigest()}"'
+    assert answer.headers["ETag"] == etag
+    assert fetch(reader, job, "result", If_None_Match=etag).status_code == 304
+    assert fetch(reader, job, "result").content == answer.content
+
+
+@pytest.mark.parametrize("part", ["source", "result"])
+def test_a_browsers_result_that_cannot_be_made_is_gone(
+    committed_world: World, reader: Program, server: Server, part: str
+) -> None:
+    job = batch_of(committed_world, server, ["shoe.jpg"]).jobs.get()
+    default_storage.delete(getattr(job, part).name)
+    assert refusal(fetch(reader, job, "result")) == (410, 410)
+
+
 def test_what_isnt_cut_out_yet_has_no_result(committed_world: World, reader: Program) -> None:
     job = committed_world.job(PICTURE)
     answer = fetch(reader, job, "result")
@@ -92,9 +126,7 @@ def test_a_file_that_is_gone_is_told(reader: Program, job: Job, part: str, conte
 def test_a_result_is_of_the_type_that_it_came_as(
     committed_world: World, reader: Program, server: Server, kind: str, name: str, told: str
 ) -> None:
-    committed_world.job(PICTURE)
-    server.script.append(wire.answer(kind=kind))
-    job, _wait = run(server)
+    job = done(committed_world, server, wire.answer(kind=kind))
     answer = fetch(reader, job, "result")
     assert (answer.headers["Content-Type"], answer.content) == (told, wire.CUT_OUT)
     assert name in answer.headers["Content-Disposition"]

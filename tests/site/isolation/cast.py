@@ -81,7 +81,7 @@ def _things(team: Team, user: User) -> Things:
 
 def _job(team: Team, user: User) -> Job:
     """Make a finished job with a stored result, without processing it; its cost doesn't matter here."""
-    sent = upload(small_png(20, 20))
+    sent = upload(small_png(20, 20), batch=open_batch(team, user, uuid4()).pk)
     with sent.file:
         job = submit(team, user, sent)
     name = default_storage.save(f"{job.source.name}.result.png", ContentFile(small_png(20, 20)))

@@ -43,8 +43,9 @@ def job(least: Role = Role.VIEWER, method: Method = "get", *good: int, **fixed: 
     return team(least, method, *good, of=lambda own: {"pk": own.job.pk}, missing={"pk": MISSING}, fixed=fixed)
 
 
-def batch(least: Role = Role.VIEWER, method: Method = "get", *good: int) -> Row:
-    return team(least, method, *good, of=lambda own: {"batch": own.batch.pk}, missing={"batch": BATCH})
+def batch(least: Role = Role.VIEWER, method: Method = "get", *good: int, **fixed: object) -> Row:
+    of = lambda own: {"batch": own.batch.pk}  # noqa: E731
+    return team(least, method, *good, of=of, missing={"batch": BATCH}, fixed=fixed)
 
 
 def member(least: Role, method: Method = "get", *good: int) -> Row:
@@ -91,6 +92,9 @@ ROWS: dict[str, Row] = {
         missing={"batch": BATCH, "request_id": BATCH},
     ),
     "batch_upload": batch(Role.MEMBER, "post", 409),
+    "batch_zip": batch(),
+    "batch_manifest": batch(),
+    "batch_names": batch(Role.MEMBER, "post", 302),
     "history": team(),
     "job": job(),
     "again": job(Role.MEMBER, "post", 302),

@@ -1,0 +1,51 @@
+"""Show a style on a page at once: composed from the small pictures that the page has already."""
+
+from typing import BinaryIO, cast
+
+import numpy as np
+from django.core.files.storage import default_storage
+from PIL import Image
+
+from jobs.models import Job
+from jobs.renditions.compose import RenditionError, backdrop_of, compose
+from jobs.renditions.previews import QUALITY, Side, Size, preview
+from jobs.renditions.style import Style
+from pixian.imaging import decode, encode
+from pixian.imaging.compose import foreground_box
+from pixian.imaging.convert import WorkingCopy
+from pixian.imaging.layout import lay_out
+from pixian.protocol import form_fields
+from pixian.protocol.errors import Refused
+
+
+def styled_preview(job: Job, style: Style, size: Size) -> bytes:
+    """Return a WebP no larger than ``size`` in the shape that the rendition will have.
+
+    Raises RenditionError if it can't be made, and ServerFailed 503/-3 if too many are being made.
+    """
+    backdrop = backdrop_of(style, job.team_id)
+    try:
+        frame = _frame(job)
+        cut_out = _small(job, Side.AFTER, size)
+        height, width = cut_out.pixels.shape[:2]
+        seen = foreground_box(cut_out.pixels)
+        subject = seen and seen.scaled(frame[0] / width, frame[1] / height, frame)
+        layout = lay_out(frame, subject, style.options).scaled(frame, (width, height), size.edge)
+        pixels, _ = compose(cut_out, layout, style, backdrop, lambda: _small(job, Side.BEFORE, size))
+    except (Refused, FileNotFoundError) as error:
+        raise RenditionError.of(error) from error
+    return encode.webp(pixels, QUALITY, cut_out.profile)
+
+
+def _frame(job: Job) -> form_fields.Size:
+    """Return the size of the cut-out; only its header is read."""
+    with job.result.open() as file:
+        _, header = decode.open_picture(cast("BinaryIO", file))
+        return header.width, header.height
+
+
+def _small(job: Job, side: Side, size: Size) -> WorkingCopy:
+    # Written by us a moment ago, so it needn't be checked as an upload is.
+    with default_storage.open(preview(job, side, size)) as file, Image.open(file, formats=["WEBP"]) as image:
+        pixels = np.array(image.convert("RGBA"))
+        return WorkingCopy(pixels, image.info.get("icc_profile"), image.size)
