@@ -9,7 +9,8 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from accounts.api_keys import keys
-from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
+from accounts.ledger.money import MICROCREDITS
+from accounts.models import ApiKey, CreditRequest, Invitation, Membership, Role, Team, User
 from conftest import World, small_png, upload
 from jobs.intake.submit import submit
 from jobs.models import Attempt, Job
@@ -22,7 +23,7 @@ MISSING = 10**9
 
 @dataclass(frozen=True)
 class Things:
-    """What one team has: a finished job, a second member, a key."""
+    """What one team has: a finished job, a second member, a key, a request for credits."""
 
     team: Team
     job: Job
@@ -30,6 +31,7 @@ class Things:
     key: ApiKey
     credentials: Credentials
     invitation: Invitation
+    asked: CreditRequest
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def _things(team: Team, user: User) -> Things:
         expires_at=timezone.now() + timedelta(days=1),
     )
     membership = Membership.objects.get(team=team, user=user)
-    return Things(team, _job(team, user), membership, key, credentials, invitation)
+    asked = CreditRequest.objects.create(team=team, asked_by=user, microcredits=MICROCREDITS)
+    return Things(team, _job(team, user), membership, key, credentials, invitation, asked)
 
 
 def _job(team: Team, user: User) -> Job:
