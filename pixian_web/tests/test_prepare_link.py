@@ -1,4 +1,4 @@
-"""``manage.py prepare`` tells the first owner how to come in, and no reader of the journal afterwards; it grants the first team a budget."""
+"""``manage.py prepare`` gives the first owner a way in, hides it from later readers, and grants a budget."""
 
 import io
 import os

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -12,8 +13,9 @@ from accounts.api_keys import keys
 from accounts.ledger.money import MICROCREDITS
 from accounts.models import ApiKey, CreditRequest, Invitation, Membership, Role, Team, User
 from conftest import World, small_png, upload
+from jobs.batches.create import open_batch
 from jobs.intake.submit import submit
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Batch, BatchFile, Job
 from pixian.protocol.credentials import Credentials
 
 ROLES = {"viewer": Role.VIEWER, "member": Role.MEMBER, "manager": Role.MANAGER, "owner": Role.OWNER}
@@ -23,10 +25,12 @@ MISSING = 10**9
 
 @dataclass(frozen=True)
 class Things:
-    """What one team has: a finished job, a second member, a key, a request for credits."""
+    """What one team has: a finished job, a batch with a file to come, a second member, a key, a request."""
 
     team: Team
     job: Job
+    batch: Batch
+    file: BatchFile
     member: Membership
     key: ApiKey
     credentials: Credentials
@@ -72,8 +76,10 @@ def _things(team: Team, user: User) -> Things:
         expires_at=timezone.now() + timedelta(days=1),
     )
     membership = Membership.objects.get(team=team, user=user)
+    batch = open_batch(team, user, uuid4())
+    file = batch.files.create(number=1, name="photo.png")
     asked = CreditRequest.objects.create(team=team, asked_by=user, microcredits=MICROCREDITS)
-    return Things(team, _job(team, user), membership, key, credentials, invitation, asked)
+    return Things(team, _job(team, user), batch, file, membership, key, credentials, invitation, asked)
 
 
 def _job(team: Team, user: User) -> Job:
