@@ -1,9 +1,9 @@
 """E27, three hundred photos: a batch over lines that are cut, with credits for half of it.
 
-A script uploads as the page does, over two proxies that cut each connection 60 and 100 s after it was opened,
-all times scaled. In the middle the script is killed and started anew, the line is lost, and a worker is killed;
-there are credits for about half. More come later, and the rest must start by itself. In the end every photo is
-cut out, and none was charged twice.
+A script uploads as the page does, over two proxies that cut each connection 60 and 100 s after it was
+opened, all times scaled. In the middle the script is killed and started anew, the line is lost, and a worker
+is killed; there are credits for about half. More come later, and the rest must start by itself. In the end
+every photo is cut out, and none was charged twice.
 
 The control sends everything in one request, as a plain form does, and must lose it.
 """
@@ -15,14 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from django.conf import settings
-from django.test import Client
+from django.middleware.csrf import get_token
+from django.test import Client, RequestFactory
 
 from accounts.ledger import operations as ledger
-from accounts.models import Team
+from accounts.models import Team, User
 from accounts.teams.create import open_team
 from chaos import proxy, timeouts
 from chaos.checker import failures
@@ -85,7 +85,6 @@ class Run:
     uploader: Uploader
     chance: random.Random
     worker: Process
-    repeated: int = 0
     kept: int = 0
     decided: int = 0
 
@@ -100,13 +99,18 @@ class Run:
         self._wait("the upload", lambda: not client.is_alive)
         if client.code:
             raise RuntimeError(f"the client ended with {client.code}: {self.system.log.read_text()[-2000:]}")
-        self.repeated = int(self._repeated_file.read_text())
         self._wait("what fits", lambda: not self.system.unfinished())
         self.kept = self._states[State.KEPT]
         ledger.grant(self.team, CREDITS_PER_TEAM, key=f"rest:{self.team.pk}")
         self._wait("the rest", lambda: self._states[State.KEPT] < self.kept // 2)
         self._kill_worker(client)
         self._finish()
+
+    @property
+    def repeated(self) -> int:
+        """Return how many requests the client had to repeat."""
+        file = self.uploader.repeats
+        return len(file.read_text().splitlines()) if file.exists() else 0
 
     def wrong(self, log: Log) -> Iterator[str]:
         """Name what was lost, and what was doubled."""
@@ -169,15 +173,7 @@ class Run:
         return self._client(self.uploader.go_on)
 
     def _client(self, work: Callable[[], None]) -> Process:
-        def upload() -> None:
-            work()
-            self._repeated_file.write_text(str(self.uploader.repeated))
-
-        return self.system.fork(upload)
-
-    @property
-    def _repeated_file(self) -> Path:
-        return self.system.environment.folder / f"repeated-{self.uploader.batch}"
+        return self.system.fork(work)
 
 
 @contextmanager
@@ -185,16 +181,26 @@ def prepared(system: System, lines: Lines, seed: str, count: int) -> Iterator[Ru
     """Open a team with credits for half of its photos, and start a worker."""
     shot = photos(seed, count, large=LARGE_BYTES)
     team = open_team(f"Team {seed}", system.user, sum(photo.pixels for photo in shot) // 2)
-    client = Client()
-    client.force_login(system.user)
-    cookies = {settings.SESSION_COOKIE_NAME: client.cookies[settings.SESSION_COOKIE_NAME].value}
     chunk = int(lines.rate * CHUNK_SECONDS * lines.scale)
-    uploader = Uploader(lines.urls, cookies, team.slug, new_id(seed), shot, chunk)
+    repeats = system.environment.folder / f"repeats-{seed}"
+    uploader = Uploader(lines.urls, *signed_in(system.user), team.slug, new_id(seed), shot, chunk, repeats)
     run = Run(system, lines, team, uploader, random.Random(seed), system.worker(threads=2))  # noqa: S311
     try:
         yield run
     finally:
         run.worker.end()
+
+
+def signed_in(user: User) -> tuple[dict[str, str], str]:
+    """Return a browser's cookies, and the token that its forms have."""
+    client, request = Client(), RequestFactory().get("/")
+    client.force_login(user)
+    token = get_token(request)
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    return {
+        settings.SESSION_COOKIE_NAME: session,
+        settings.CSRF_COOKIE_NAME: request.META["CSRF_COOKIE"],
+    }, token
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:

@@ -1,14 +1,15 @@
 """``python -m chaos.proxy --to HOST:PORT --cut-after SECONDS``: a proxy that loses patience.
 
-It passes bytes on both ways and cuts a connection on which none has moved for so long; with ``--however-busy``
-one that was opened so long ago. The server behind it goes on working and hears nothing of it but a closed
-connection. ``--rate`` makes it as slow for what clients send as a line of so many bytes a second.
+It passes bytes on both ways and cuts a connection on which none has moved for so long; with
+``--however-busy``, one that was opened so long ago. The server behind it goes on working and hears nothing of
+it but a closed connection. ``--rate`` makes it as slow for what clients send as a line of so many bytes a
+second.
 """
 
 import argparse
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -76,9 +77,7 @@ class Carrier:
         finally:
             server.writer.close()
 
-    async def _carry(
-        self, source: Wire, target: Wire, patience: asyncio.Timeout, rate: int | None
-    ) -> None:
+    async def _carry(self, source: Wire, target: Wire, patience: asyncio.Timeout, rate: int | None) -> None:
         at_once = max(1, int(rate * STEP_SECONDS)) if rate else BUFFER_BYTES
         while some := await source.reader.read(at_once):
             if not self.however_busy:
@@ -87,14 +86,13 @@ class Carrier:
             await target.writer.drain()
             if rate:
                 await asyncio.sleep(len(some) / rate)
-        target.writer.write_eof()
+        with suppress(OSError):  # the other side has hung up already
+            target.writer.write_eof()
 
 
 async def serve(options: argparse.Namespace) -> None:
     host, _, port = options.to.rpartition(":")
-    carrier = Carrier(
-        host, int(port), options.cut_after, options.reset, options.however_busy, options.rate
-    )
+    carrier = Carrier(host, int(port), options.cut_after, options.reset, options.however_busy, options.rate)
     listener = Listener("127.0.0.1", options.port, carrier.talk)
     await listener.open()
     announce(url=listener.url)

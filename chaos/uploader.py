@@ -7,7 +7,6 @@ sends again what a line has swallowed. Started again, it asks what is missing an
 import hashlib
 import io
 import random
-import re
 import threading
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -28,7 +28,6 @@ LISTED_AT_ONCE = 100
 PAUSE_SECONDS = 0.05, 0.2
 GIVE_UP_SECONDS = 180
 OURS_TO_REPEAT = (429, 500, 502, 503, 504)
-TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="(\w+)"')
 
 
 class GaveUpError(Exception):
@@ -84,7 +83,7 @@ def photos(seed: str, count: int, sides: tuple[int, int] = (24, 64), large: int 
 def _varied(chance: random.Random, image: Image.Image, sides: tuple[int, int], bytes_: int) -> bytes:
     if bytes_:
         side = int((bytes_ / 3) ** 0.5) + 1
-        small = Image.frombytes("RGB", (side, side), chance.randbytes(side * side * 3))  # as large as it looks
+        small = Image.frombytes("RGB", (side, side), chance.randbytes(side * side * 3))
     else:
         small = image.resize((chance.randint(*sides), chance.randint(*sides)))
     small.putpixel((0, 0), tuple(chance.randbytes(3)))
@@ -96,15 +95,20 @@ def _varied(chance: random.Random, image: Image.Image, sides: tuple[int, int], b
 
 @dataclass
 class Uploader:
-    """lines: addresses that lead to the site. chunk: bytes of the largest request."""
+    """Upload the photos of one batch.
+
+    lines: addresses that lead to the site. token: of the page's form. chunk: bytes of the largest request.
+    repeats: a file with a line for each request that had to be repeated.
+    """
 
     lines: Sequence[str]
     cookies: dict[str, str]
+    token: str
     team: str
     batch: UUID
     photos: Sequence[Photo]
     chunk: int
-    repeated: int = 0
+    repeats: Path
     _local: threading.local = field(default_factory=threading.local)
 
     def begin(self) -> None:
@@ -127,11 +131,9 @@ class Uploader:
     def all_at_once(self) -> bool:
         """Send everything in one request, as a plain form does; return True if it got through."""
         files = [("image", (photo.name, photo.content, "image/png")) for photo in self.photos]
-        http = self._http
         try:
-            http.headers["X-CSRFToken"] = self._token(http)
             address = f"{self.lines[0]}/t/{self.team}/upload/"
-            return http.post(address, data={"batch": str(self.batch)}, files=files).is_redirect
+            return self._http.post(address, data={"batch": str(self.batch)}, files=files).is_redirect
         except httpx.TransportError:
             return False
 
@@ -154,9 +156,7 @@ class Uploader:
         while time.monotonic() < end:
             line = random.choice(self.lines)  # noqa: S311
             try:
-                http = self._http
-                http.headers["X-CSRFToken"] = self._token(http)
-                response = http.request(method, f"{line}/t/{self.team}/{path}", **body)
+                response = self._http.request(method, f"{line}/t/{self.team}/{path}", **body)
                 if response.is_success or (refused_is_fine and response.status_code == HTTPStatus.CONFLICT):
                     return response
                 last = f"{response.status_code} {response.text[:200]}"
@@ -164,7 +164,8 @@ class Uploader:
                     break
             except httpx.TransportError as error:
                 last = error
-            self.repeated += 1
+            with self.repeats.open("a") as file:
+                file.write(f"{method} {path}: {last}\n")
             time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311
         raise GaveUpError(f"{method} {path}: {last}")
 
@@ -176,21 +177,12 @@ class Uploader:
     def _http(self) -> httpx.Client:
         """Return this thread's client."""
         if not hasattr(self._local, "http"):
-            headers = {"HX-Request": "true"}
+            headers = {"HX-Request": "true", "X-CSRFToken": self.token}
             self._local.http = httpx.Client(
                 cookies=self.cookies, headers=headers, timeout=30, trust_env=False
             )
-            self._local.token = ""
         http: httpx.Client = self._local.http
         return http
-
-    def _token(self, http: httpx.Client) -> str:
-        """Return the token of the page's form, asked for once in each thread."""
-        if not self._local.token:
-            page = http.get(f"{random.choice(self.lines)}/t/{self.team}/")  # noqa: S311
-            self._local.token = TOKEN.findall(page.raise_for_status().text)[0]
-        token: str = self._local.token
-        return token
 
 
 def new_id(seed: str) -> UUID:
