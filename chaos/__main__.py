@@ -24,6 +24,7 @@ LONG_FORMS = (
     "kills --gateway --kills 1000 --scale 1",
     "database --kills 100",
     "leases --rounds 100",
+    "batch --runs 20",
 )
 ON_POSTGRESQL_ALONE = (
     "kills --celery --kills 300 --scale 1",

@@ -136,6 +136,18 @@ EXPERIMENTS = {
         fast=False,
         teams=2,
     ),
+    "batch": Experiment(
+        "E27 batch",
+        "Upload batches over lines that are cut, with credits for half; kill client and worker on the way.",
+        {
+            "runs": (2, "batches, one after another"),
+            "photos": (300, "of each batch"),
+            "scale": (0.02, "of the 60 and 100 s after which the lines are cut"),
+        },
+        answers=lambda _: {"delay": 0.02},
+        settings=lambda _: {"WEB_THREADS": "16"},
+        teams=1,
+    ),
     "broker": Experiment(
         "broker",
         "Kill Redis while Celery's workers are at work.",

@@ -28,7 +28,7 @@ from jobs.models.job import JobQuerySet
 from jobs.queue import claims
 from jobs.queue.heartbeat import Heartbeat
 from jobs.storage import files
-from jobs.worker import periodic, pool, run, shared_claims
+from jobs.worker import background, periodic, pool, run, shared_claims
 from pixian.client import backoff, ramp_up
 from pixian.client.client import Client
 from pixian.server.concurrency_limit import ConcurrencyLimit
@@ -48,7 +48,7 @@ def fast_timings() -> None:
     """Shorten the product's waits here, and in every process forked from this one."""
     for module in (backoff, outcomes, pool):
         module.STEP_SECONDS = STEP_SECONDS  # type: ignore[attr-defined]
-    shared_claims.POLL_SECONDS = POLL_SECONDS
+    shared_claims.POLL_SECONDS = background.PAUSE_SECONDS = POLL_SECONDS  # type: ignore[assignment]
     execute.INSIST_STEP_SECONDS = STEP_SECONDS  # type: ignore[assignment]
     outcomes.ROOM_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     run.UNREACHABLE_WAIT_SECONDS = run.OPERATOR_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]

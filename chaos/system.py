@@ -194,11 +194,10 @@ class System:
 @contextmanager
 def spooled(picture: bytes, name: str = "photo.png", request: UUID | None = None) -> Iterator[Upload]:
     """Spool a picture as Django's upload handler leaves it."""
-    request = request or uuid4()
     with TemporaryUploadedFile(name, "image/png", len(picture), None) as file:
         file.write(picture)
         file.flush()
-        yield Upload(file, check(cast("BinaryIO", file)), name, request, request)
+        yield Upload(file, check(cast("BinaryIO", file)), name, request or uuid4())
 
 
 def close_connections() -> None:

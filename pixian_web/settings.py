@@ -73,6 +73,9 @@ elif not (PIXIAN_API_ID and PIXIAN_API_SECRET):
 HOLD_MICROCREDITS_PER_MEGAPIXEL = env.microcredits("HOLD_CREDITS_PER_MEGAPIXEL", "1")
 """At least so much is held for a megapixel before a call; the embedded engine charges 1 credit by default."""
 
+FIRST_TEAM_MICROCREDITS = env.microcredits("FIRST_TEAM_CREDITS", "10000" if PIXIAN_EMBEDDED else "0")
+"""The first team of a new installation begins with so much; at an account credits are money, so with none."""
+
 CHARGE_ALARM_FACTOR = env.integer("CHARGE_ALARM_FACTOR", 10, low=1, high=1_000_000)
 """A charge above so many times its hold, and above one credit, isn't believed: a person looks first."""
 

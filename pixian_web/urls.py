@@ -11,6 +11,7 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("health/", views.health_page, name="health"),
     path("language/", login_not_required(set_language), name="set_language"),
+    path("theme/", views.set_theme, name="set_theme"),
     path("admin/", admin.site.urls),
     path("accounts/", include("accounts.email_address_urls")),
     path("accounts/", include("allauth.urls")),

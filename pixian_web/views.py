@@ -6,12 +6,14 @@ import structlog
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_safe
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
+from accounts.templatetags.teams import THEME_COOKIE, known_theme
 from jobs.storage.spool import FULL
 from pixian_web import health, liveness
 
@@ -19,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR, UNAVAILABLE, INSUFFICIENT_STORAGE = 403, 429, 500, 503, 507
 RETRY_AFTER_SECONDS = 10
+YEAR_SECONDS = 365 * 24 * 60 * 60
 LONGEST_LIMIT_MINUTES = 5
 """No rate limit on a page covers a longer time (ACCOUNT_RATE_LIMITS, and allauth's own)."""
 
@@ -42,6 +45,28 @@ def health_page(request: HttpRequest) -> HttpResponse:
         raise Http404
     checks = health.checks()
     return render(request, "health.html", {"checks": checks, "healthy": all(c.fine for c in checks)})
+
+
+@login_not_required
+@require_POST
+def set_theme(request: HttpRequest) -> HttpResponse:
+    """Remember the theme on this device, and lead back to the page that the form was on.
+
+    In a cookie, so that the server writes it into the page and nothing flashes while the page loads.
+    """
+    page = request.POST.get("next") or request.META.get("HTTP_REFERER", "")
+    hosts = {request.get_host()}
+    is_ours = url_has_allowed_host_and_scheme(page, allowed_hosts=hosts, require_https=request.is_secure())
+    response = HttpResponseRedirect(page if is_ours else "/")
+    response.set_cookie(
+        THEME_COOKIE,
+        known_theme(request.POST.get("theme")),
+        max_age=YEAR_SECONDS,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
 
 
 @login_not_required

@@ -91,7 +91,10 @@ class Transfer(models.Model):
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:
-        indexes = (models.Index(fields=["hold"], condition=Q(kind="overage"), name="transfer_overages"),)
+        indexes = (
+            models.Index(fields=["hold"], condition=Q(kind="overage"), name="transfer_overages"),
+            models.Index(fields=["credit", "-id"], condition=Q(kind="grant"), name="transfer_grants"),
+        )
         constraints = (
             models.CheckConstraint(condition=Q(amount_microcredits__gt=0), name="transfer_positive"),
             models.CheckConstraint(condition=~Q(debit=F("credit")), name="transfer_between_two"),

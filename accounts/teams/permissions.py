@@ -2,6 +2,7 @@
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 
 from accounts.models import Membership, Role, Team, User
@@ -27,6 +28,23 @@ def enter(request: HttpRequest, team_slug: str, at_least: Role = Role.VIEWER) ->
             % {"role": membership.get_role_display()}
         )
     return membership
+
+
+def enter_or_staff(request: HttpRequest, team_slug: str) -> tuple[Team, Membership | None]:
+    """Return the team, and the user's membership, which staff needn't have; raise Http404 for outsiders."""
+    if getattr(request.user, "is_staff", False):
+        team = get_object_or_404(Team, slug=team_slug)
+        return team, team.memberships.filter(user=request.user.pk).select_related("user").first()
+    member = enter(request, team_slug)
+    return member.team, member
+
+
+def enter_as_staff(request: HttpRequest, team_slug: str) -> Team:
+    """Return the team for staff; raise PermissionDenied for its members, and Http404 for outsiders."""
+    team, _member = enter_or_staff(request, team_slug)
+    if not getattr(request.user, "is_staff", False):
+        raise PermissionDenied(_("Only the people who run this site may do this."))
+    return team
 
 
 def may_decide(user: User, team: Team) -> bool:

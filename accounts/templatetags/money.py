@@ -1,14 +1,22 @@
 """Show credits and allowances on a page, in the reader's notation."""
 
+from dataclasses import dataclass
+
 from django import template
 from django.utils.translation import gettext_lazy as _
 
+from accounts.credits import statement
 from accounts.ledger import allowances, money
 from accounts.ledger import operations as ledger
 from accounts.ledger.allowances import Standing
 from accounts.models import Allowance, Team, User
 
 register = template.Library()
+
+LOW_MICROCREDITS = 10 * money.MICROCREDITS
+"""Below it, pages say where credits come from."""
+FULL = 100
+MINUS = "\u2212"
 
 Period = Allowance.Period
 AT_PRESENT = {Period.DAY: _("today"), Period.WEEK: _("this week"), Period.MONTH: _("this month")}
@@ -49,3 +57,37 @@ def tone_of_limit(standing: Standing) -> str:
 @register.filter
 def at_present(period: str) -> str:
     return str(AT_PRESENT[Period(period)])
+
+
+@register.filter
+def is_low(balances: ledger.Balances) -> bool:
+    """Return True if little is available, so that pages say where credits come from."""
+    return balances.available < LOW_MICROCREDITS
+
+
+@dataclass(frozen=True)
+class Level:
+    """The bar beside the balance, in percent of its length. until_held: the end of the part that is held."""
+
+    left: int
+    until_held: int
+    tone: str
+
+
+@register.simple_tag
+def level_of(team: Team, balances: ledger.Balances, limit: Standing | None) -> Level:
+    """Return what is left: of the reader's allowance if they have one, else of the team's newest grant."""
+    if limit:
+        return Level(FULL - limit.percent, FULL - limit.percent, tone_of_limit(limit))
+    in_hand = balances.available + balances.held
+    full = max(statement.last_grant(team), in_hand, 1)
+    tone = "doubt" if is_low(balances) else ""
+    return Level(balances.available * FULL // full, in_hand * FULL // full, tone)
+
+
+@register.filter
+def signed(microcredits: int) -> str:
+    """Return ``+1.25`` or ``−1.25``, and a dash for no change."""
+    if not microcredits:
+        return "–"
+    return f"{'+' if microcredits > 0 else MINUS}{money.display(abs(microcredits))}"

@@ -3,10 +3,16 @@
 from django import template
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Membership, Role, Team, User
 
 register = template.Library()
+
+THEME_COOKIE = "theme"
+THEMES = {"light": _("Light"), "dark": _("Dark"), "system": _("As the system")}
 
 
 @register.simple_tag
@@ -16,6 +22,42 @@ def teams_of(user: User | AnonymousUser) -> QuerySet[Team]:
 
 
 @register.simple_tag
-def may_make_keys(user: User | AnonymousUser, team: Team) -> bool:
+def membership_of(user: User | AnonymousUser, team: Team) -> Membership | None:
+    """Return the reader's membership in the team; None for staff who look at another team's credits."""
+    return Membership.objects.filter(team=team, user=user.pk).first()
+
+
+@register.filter
+def spends(membership: Membership | None) -> bool:
     """Return True for members: viewers have no keys, because a key spends."""
-    return Membership.objects.filter(team=team, user=user.pk, role__gte=Role.MEMBER).exists()
+    return membership is not None and membership.role >= Role.MEMBER
+
+
+@register.simple_tag
+def open_requests(user: User | AnonymousUser, team: Team) -> int:
+    """Return how many requests for credits wait for the reader's decision."""
+    return team.credit_requests.waiting().count() if getattr(user, "is_staff", False) else 0
+
+
+@register.simple_tag
+def site_staff() -> list[str]:
+    """Return the names of those who add credits, as a person would address them."""
+    people = User.objects.filter(is_staff=True, is_active=True).order_by("email")
+    return [person.get_full_name() or person.email for person in people]
+
+
+def known_theme(name: str | None) -> str:
+    """Return a theme that there is: this one, or ``system``."""
+    return name if name in THEMES else "system"
+
+
+@register.simple_tag
+def theme_of(request: HttpRequest | str) -> str:
+    """Return the theme that the reader chose on this device; an error page may have no request."""
+    return known_theme(request.COOKIES.get(THEME_COOKIE) if isinstance(request, HttpRequest) else None)
+
+
+@register.simple_tag
+def themes() -> list[tuple[str, Promise]]:
+    """Return the themes with their names."""
+    return list(THEMES.items())

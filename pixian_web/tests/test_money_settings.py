@@ -10,10 +10,10 @@ import pytest
 SETTINGS = "from pixian_web import settings; print(settings.CHARGE_ALARM_FACTOR)"
 
 
-def start(data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
+def start(data_dir: Path, print_: str = SETTINGS, **env: str) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"DATA_DIR": str(data_dir)} | env
     return subprocess.run(
-        [sys.executable, "-c", SETTINGS], env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-c", print_], env=env, capture_output=True, text=True, check=False
     )
 
 
@@ -34,3 +34,28 @@ def test_a_price_to_hold_that_is_no_number_is_refused(tmp_path: Path, text: str)
     started = start(tmp_path, HOLD_CREDITS_PER_MEGAPIXEL=text)
     assert started.returncode != 0
     assert "HOLD_CREDITS_PER_MEGAPIXEL is" in started.stderr
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "1e3", "10,000", "9" * 20])
+def test_a_first_budget_that_is_no_number_is_refused(tmp_path: Path, text: str) -> None:
+    started = start(tmp_path, FIRST_TEAM_CREDITS=text)
+    assert started.returncode != 0
+    assert "FIRST_TEAM_CREDITS is" in started.stderr
+
+
+ACCOUNT = {"PIXIAN_API_URL": "https://api.pixian.ai", "PIXIAN_API_ID": "px", "PIXIAN_API_SECRET": "hush"}
+BUDGET = "from pixian_web import settings; print(settings.FIRST_TEAM_MICROCREDITS)"
+
+
+@pytest.mark.parametrize(
+    ("env", "micro"),
+    [
+        ({}, 10_000_000_000),
+        ({"FIRST_TEAM_CREDITS": "12.5"}, 12_500_000),
+        (ACCOUNT, 0),
+        (ACCOUNT | {"FIRST_TEAM_CREDITS": "250"}, 250_000_000),
+    ],
+    ids=["embedded", "embedded, set", "an account", "an account, set"],
+)
+def test_the_first_budget_fits_a_machine_of_ones_own(tmp_path: Path, env: dict[str, str], micro: int) -> None:
+    assert start(tmp_path, BUDGET, **env).stdout.strip() == str(micro)

@@ -1,4 +1,4 @@
-"""``manage.py prepare`` tells the first owner how to come in, and no reader of the journal afterwards."""
+"""``manage.py prepare`` gives the first owner a way in, hides it from later readers, and grants a budget."""
 
 import io
 import os
@@ -7,8 +7,11 @@ import re
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.urls import reverse
 from pytest_django import Settings
 
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS
 from accounts.models import Team, User
 from pixian_web.management.commands import prepare
 
@@ -62,3 +65,16 @@ def test_an_owner_who_was_locked_out_is_not_let_in_again() -> None:
     User.objects.update(is_active=False)
     assert not LINK.search(printed())
     assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize("credits_", [10_000, 0])
+def test_the_first_team_gets_its_budget_once(client: Client, settings: Settings, credits_: int) -> None:
+    settings.FIRST_TEAM_MICROCREDITS = credits_ * MICROCREDITS
+    printed()
+    printed()
+    team = Team.objects.get()
+    assert ledger.balances(team).available == credits_ * MICROCREDITS
+    client.force_login(User.objects.get())
+    shown = client.get(reverse("credits", args=[team.slug])).content.decode()
+    assert ("Opening credits" in shown) == bool(credits_)
+    assert "Grant credits" in shown  # the first owner is staff

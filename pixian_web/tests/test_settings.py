@@ -102,7 +102,11 @@ def test_every_setting_that_can_be_wrong_is_tried() -> None:
         *("DATA_DIR", "MODELS_DIR", "SECRET_KEY", "PIXIAN_API_ID", "PIXIAN_API_SECRET", "EMAIL_FROM"),
         *("ENGINE_MODEL", "ENGINE_API_ID", "ENGINE_API_SECRET"),
     }
-    amounts = {"HOLD_CREDITS_PER_MEGAPIXEL", "CHARGE_ALARM_FACTOR"}  # test_money_settings.py
+    amounts = {
+        "HOLD_CREDITS_PER_MEGAPIXEL",
+        "CHARGE_ALARM_FACTOR",
+        "FIRST_TEAM_CREDITS",
+    }  # test_money_settings.py
     readme = (ROOT / "README.md").read_text()
     documented = {
         line.split("`")[1] for line in readme.splitlines() if line.startswith("| `") and "` |" in line

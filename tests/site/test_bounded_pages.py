@@ -27,6 +27,7 @@ PAGES = (
     "/t/aurora/history/",
     "/t/aurora/history/?before=2",
     "/t/aurora/",
+    "/t/aurora/credits/",
     "/admin/jobs/job/",
     "/admin/jobs/job/?state__exact=in_doubt",
     "/admin/jobs/job/?reason__exact=refused&origin__exact=api&test__exact=1",
@@ -93,7 +94,7 @@ def test_no_page_reads_a_whole_table(client_of: Any, page: str) -> None:
 def test_a_count_of_all_would_be_seen(client_of: Any) -> None:
     """The control."""
     with CaptureQueriesContext(connection) as queries:
-        assert Transfer.objects.filter(kind="grant").count()
+        assert Transfer.objects.filter(kind="hold").count()
         assert Job.objects.filter(name__icontains="photo").count()
     assert len(whole_reads(queries.captured_queries)) == 2
 

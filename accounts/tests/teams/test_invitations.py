@@ -99,7 +99,7 @@ def test_an_address_that_no_server_takes_fails_nothing(
     def refuse(*args: Any, **_options: Any) -> None:
         raise UnicodeEncodeError("ascii", args[1], 0, 1, f"not in {args[1]}")
 
-    monkeypatch.setattr(invitations, "send_mail", refuse)
+    monkeypatch.setattr("accounts.mail.send_mail", refuse)
     sent = invite(world)
     assert not sent.mailed
     assert token_of(sent) not in caplog.text

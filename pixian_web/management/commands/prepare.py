@@ -11,14 +11,12 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 
 from accounts.auth.login_links import login_link
-from accounts.ledger.money import MICROCREDITS
 from accounts.models import Team, User
 from accounts.teams.create import open_team
 from jobs.storage import instance
 
 FIRST_OWNER = "owner@localhost"
 FIRST_TEAM = "My team"
-FIRST_CREDITS = 100
 PRIVATE_UMASK = 0o077
 
 
@@ -72,7 +70,7 @@ class Command(BaseCommand):
         owner = User.objects.filter(is_superuser=True).order_by("-is_active", "pk").first()
         owner = owner or User.objects.create_superuser(FIRST_OWNER)
         if not Team.objects.exists():
-            open_team(FIRST_TEAM, owner, FIRST_CREDITS * MICROCREDITS)
+            open_team(FIRST_TEAM, owner, settings.FIRST_TEAM_MICROCREDITS)
         return owner
 
     def _sign_in_hint(self, owner: User) -> str:

@@ -10,7 +10,8 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from accounts.api_keys import keys
-from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
+from accounts.ledger.money import MICROCREDITS
+from accounts.models import ApiKey, CreditRequest, Invitation, Membership, Role, Team, User
 from conftest import World, small_png, upload
 from jobs.batches.create import open_batch
 from jobs.intake.submit import submit
@@ -24,7 +25,7 @@ MISSING = 10**9
 
 @dataclass(frozen=True)
 class Things:
-    """What one team has: a finished job, a batch with a file to come, a second member, a key."""
+    """What one team has: a finished job, a batch with a file to come, a second member, a key, a request."""
 
     team: Team
     job: Job
@@ -34,6 +35,7 @@ class Things:
     key: ApiKey
     credentials: Credentials
     invitation: Invitation
+    asked: CreditRequest
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def _things(team: Team, user: User) -> Things:
     membership = Membership.objects.get(team=team, user=user)
     batch = open_batch(team, user, uuid4())
     file = batch.files.create(number=1, name="photo.png")
-    return Things(team, _job(team, user), batch, file, membership, key, credentials, invitation)
+    asked = CreditRequest.objects.create(team=team, asked_by=user, microcredits=MICROCREDITS)
+    return Things(team, _job(team, user), batch, file, membership, key, credentials, invitation, asked)
 
 
 def _job(team: Team, user: User) -> Job:

@@ -20,22 +20,27 @@ Make = Callable[[Things], Arguments]
 class Row:
     """kind: who may. least: the least role, of a team's page. method: how it is asked. good: what those who
     may get. of, missing: the arguments beside the team's slug, of what is there and what isn't, which is
-    answered with ``nothing``; fixed: those that never change."""
+    answered with ``nothing``; fixed: those that never change. staff: what those staff may get who
+    are in no team."""
 
     kind: Literal["public", "signed_in", "staff", "team", "key"]
     method: Method = "get"
-    least: Role = Role.VIEWER
+    least: int = Role.VIEWER
     good: tuple[int, ...] = (200,)
     of: Make | None = None
     missing: Arguments = field(default_factory=dict)
     fixed: Arguments = field(default_factory=dict)
     nothing: int = 404
+    staff: tuple[int, ...] = (404,)
 
+
+NOBODY = Role.OWNER + 1
+"""No role is enough."""
 
 BATCH = UUID("00000000-0000-4000-8000-000000000000")
 
 
-def team(least: Role = Role.VIEWER, method: Method = "get", *good: int, **more: object) -> Row:
+def team(least: int = Role.VIEWER, method: Method = "get", *good: int, **more: object) -> Row:
     return Row("team", method, least, good or (200,), **more)  # type: ignore[arg-type]
 
 
@@ -72,6 +77,7 @@ ROWS: dict[str, Row] = {
     # The site
     "healthz": PUBLIC,
     "set_language": PUBLIC,
+    "set_theme": PUBLIC,
     "home": SIGNED_IN,
     "login_link": Row("public", good=(302,), fixed={"number": "1", "token": "x-y"}),
     "health": Row("staff"),
@@ -134,6 +140,17 @@ ROWS: dict[str, Row] = {
     "key_allowance": api_key(Role.MANAGER),
     "lift_key_allowance": api_key(Role.MANAGER, "post", 302),
     "quick_start": team(),
+    # Credits: staff see every team's
+    "credits": team(staff=(200,)),
+    "grant_credits": team(NOBODY, "post", staff=(302, 400)),
+    "ask_for_credits": team(Role.MEMBER, "post", 302, 400),
+    "decide_request": team(
+        NOBODY,
+        "post",
+        of=lambda own: {"pk": own.asked.pk},
+        missing={"pk": MISSING},
+        staff=(302, 400),
+    ),
     "allowance": member(Role.MANAGER, "get"),
     "lift_allowance": member(Role.MANAGER, "post", 302),
 }

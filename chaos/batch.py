@@ -1,0 +1,232 @@
+"""E27, three hundred photos: a batch over lines that are cut, with credits for half of it.
+
+A script uploads as the page does, over two proxies that cut each connection 60 and 100 s after it was
+opened, all times scaled. In the middle the script is killed and started anew, the line is lost, and a worker
+is killed; there are credits for about half. More come later, and the rest must start by itself. In the end
+every photo is cut out, and none was charged twice.
+
+The control sends everything in one request, as a plain form does, and must lose it.
+"""
+
+import argparse
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from django.conf import settings
+from django.middleware.csrf import get_token
+from django.test import Client, RequestFactory
+
+from accounts.ledger import operations as ledger
+from accounts.models import Team, User
+from accounts.teams.create import open_team
+from chaos import proxy, timeouts
+from chaos.checker import failures
+from chaos.experiments import Outcome
+from chaos.process import Process
+from chaos.servers import free_port
+from chaos.system import CREDITS_PER_TEAM, System
+from chaos.uploader import Uploader, new_id, photos
+from chaos.upstream import Log
+from jobs.batches import control
+from jobs.models import Batch, Job
+
+CUT_AFTER_SECONDS = 60, 100
+LARGE_BYTES, LARGE_TAKES_SECONDS = 60_000, 90
+"""A large photo and the time that the lines would need for it in one piece."""
+CHUNK_SECONDS = 20
+LOST_FOR_SECONDS = 15
+
+POLL_SECONDS = 0.05
+PATIENCE_SECONDS = 240
+TRIES_AT_ONCE = 4
+State = Job.State
+
+
+class Lines:
+    """Two proxies to the site. They come back at the same addresses."""
+
+    def __init__(self, system: System, scale: float) -> None:
+        self._to, self.scale = system.address, scale
+        self._ports = [free_port() for _ in CUT_AFTER_SECONDS]
+        self.urls = [f"http://127.0.0.1:{port}" for port in self._ports]
+        self.rate = int(LARGE_BYTES / (LARGE_TAKES_SECONDS * scale))
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        for seconds, port in zip(CUT_AFTER_SECONDS, self._ports, strict=True):
+            cutting = proxy.running(
+                self._to, seconds * self.scale, however_busy=True, rate=self.rate, port=port
+            )
+            self._open.enter_context(cutting)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def lose(self) -> None:
+        """Cut every connection, and take no new one for a while."""
+        self._open.close()
+        time.sleep(LOST_FOR_SECONDS * self.scale)
+        self.__enter__()
+
+
+@dataclass
+class Run:
+    """One batch, from the drop to its last result."""
+
+    system: System
+    lines: Lines
+    team: Team
+    uploader: Uploader
+    chance: random.Random
+    worker: Process
+    kept: int = 0
+    decided: int = 0
+
+    def play(self) -> None:
+        """Upload, with three accidents in some order; grant credits; wait for the last result."""
+        client = self._client(self.uploader.begin)
+        accidents = [self._lose_line, self._kill_worker, self._restart]
+        self.chance.shuffle(accidents)
+        for share, accident in zip((0.2, 0.45, 0.7), accidents, strict=True):
+            self._wait_for_uploads(share, client)
+            client = accident(client)
+        self._wait("the upload", lambda: not client.is_alive)
+        if client.code:
+            raise RuntimeError(f"the client ended with {client.code}: {self.system.log.read_text()[-2000:]}")
+        self._wait("what fits", lambda: not self.system.unfinished())
+        self.kept = self._states[State.KEPT]
+        ledger.grant(self.team, CREDITS_PER_TEAM, key=f"rest:{self.team.pk}")
+        self._wait("the rest", lambda: self._states[State.KEPT] < self.kept // 2)
+        self._kill_worker(client)
+        self._finish()
+
+    @property
+    def repeated(self) -> int:
+        """Return how many requests the client had to repeat."""
+        file = self.uploader.repeats
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    def wrong(self, log: Log) -> Iterator[str]:
+        """Name what was lost, and what was doubled."""
+        jobs = list(Job.objects.filter(batch=self.uploader.batch))
+        of_photo = Counter(job.source_sha256 for job in jobs)
+        done = {job.source_sha256 for job in jobs if job.state == State.DONE and job.result}
+        if not 0 < self.kept < len(self.uploader.photos):
+            yield f"{self.kept} photos waited for credits"
+        for photo in self.uploader.photos:
+            name = f"{photo.number} ({photo.name})"
+            if photo.sha256 not in done:
+                yield f"photo {name} was lost"
+            if of_photo[photo.sha256] > 1:
+                yield f"photo {name} is {of_photo[photo.sha256]} jobs"
+        charges = sum(len(log.charges_of(photo.sha256)) for photo in self.uploader.photos)
+        if charges > len(self.uploader.photos) + self.decided:
+            yield f"{charges} charges for {len(self.uploader.photos)} photos, {self.decided} after a doubt"
+
+    def _finish(self) -> None:
+        """Wait for the last result; decide what the dead workers left in doubt, and try that again."""
+        self._wait("the last ones", self._is_quiet)
+        while self._states[State.IN_DOUBT]:
+            self.decided += timeouts.decide(self.system)
+            control.retry(Batch.objects.get(pk=self.uploader.batch))
+            self._wait("what was in doubt", self._is_quiet)
+
+    def _is_quiet(self) -> bool:
+        return not self._states[State.KEPT] and not self.system.unfinished()
+
+    @property
+    def _states(self) -> "Counter[str]":
+        """Return how many of the batch's jobs are in each state."""
+        return Counter(Job.objects.filter(batch=self.uploader.batch).values_list("state", flat=True))
+
+    def _wait_for_uploads(self, share: float, client: Process) -> None:
+        count = int(share * len(self.uploader.photos))
+        self._wait(f"{count} uploads", lambda: self._states.total() >= count or not client.is_alive)
+
+    def _wait(self, what: str, happened: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not happened():
+            if time.monotonic() > end:
+                log = self.system.log.read_text()[-2000:]
+                raise TimeoutError(f"{what}: {dict(self._states)} after {PATIENCE_SECONDS} s\n{log}")
+            time.sleep(POLL_SECONDS)
+
+    # The accidents. Each returns the client that goes on.
+
+    def _lose_line(self, client: Process) -> Process:
+        self.lines.lose()
+        return client
+
+    def _kill_worker(self, client: Process) -> Process:
+        self.worker.kill()
+        self.worker = self.system.worker(threads=2)
+        return client
+
+    def _restart(self, client: Process) -> Process:
+        client.kill()
+        return self._client(self.uploader.go_on)
+
+    def _client(self, work: Callable[[], None]) -> Process:
+        return self.system.fork(work)
+
+
+@contextmanager
+def prepared(system: System, lines: Lines, seed: str, count: int) -> Iterator[Run]:
+    """Open a team with credits for half of its photos, and start a worker."""
+    shot = photos(seed, count, large=LARGE_BYTES)
+    team = open_team(f"Team {seed}", system.user, sum(photo.pixels for photo in shot) // 2)
+    chunk = int(lines.rate * CHUNK_SECONDS * lines.scale)
+    repeats = system.environment.folder / f"repeats-{seed}"
+    uploader = Uploader(lines.urls, *signed_in(system.user), team.slug, new_id(seed), shot, chunk, repeats)
+    run = Run(system, lines, team, uploader, random.Random(seed), system.worker(threads=2))  # noqa: S311
+    try:
+        yield run
+    finally:
+        run.worker.end()
+
+
+def signed_in(user: User) -> tuple[dict[str, str], str]:
+    """Return a browser's cookies, and the token that its forms have."""
+    client, request = Client(), RequestFactory().get("/")
+    client.force_login(user)
+    token = get_token(request)
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    return {
+        settings.SESSION_COOKIE_NAME: session,
+        settings.CSRF_COOKIE_NAME: request.META["CSRF_COOKIE"],
+    }, token
+
+
+def run(system: System, options: argparse.Namespace) -> Outcome:
+    found: list[str] = []
+    facts: Counter[str] = Counter()
+    with system.serving(), Lines(system, options.scale) as lines:
+        for number in range(options.runs):
+            with prepared(system, lines, f"{options.seed}-{number}", options.photos) as played:
+                played.play()
+            log = system.upstream.log()
+            found += [f"run {number}: {wrong}" for wrong in played.wrong(log)]
+            facts.update(
+                photos=len(played.uploader.photos),
+                repeated=played.repeated,
+                kept=played.kept,
+                doubts=played.decided,
+            )
+        found += failures(system.upstream.log())
+        lost = control_at_once(system, lines, options)
+    return Outcome(found, {"control": lost}, {"runs": options.runs, **facts})
+
+
+def control_at_once(system: System, lines: Lines, options: argparse.Namespace) -> int:
+    """Send everything in one request, a few times; return how many photos didn't get through."""
+    with prepared(system, lines, f"{options.seed}-control", options.photos) as at_once:
+        for _ in range(TRIES_AT_ONCE):
+            system.fork(at_once.uploader.all_at_once).wait(PATIENCE_SECONDS)
+            at_once.uploader.lines = at_once.uploader.lines[::-1]
+        return len(at_once.uploader.photos) - Job.objects.filter(team=at_once.team).count()
