@@ -16,6 +16,7 @@ from accounts.ledger.operations import LedgerError
 from accounts.models import Membership, Role
 from accounts.teams.permissions import enter, remember
 from jobs.batches.create import NotOursError, open_batch
+from jobs.batches.recent import recent
 from jobs.calls.attempts import estimate
 from jobs.intake.forms import UploadForm, UploadRefusedError
 from jobs.intake.submit import RequestReusedError, submit
@@ -24,6 +25,12 @@ from jobs.storage.spool import FULL
 from jobs.views import hold_errors, polling
 from pixian.protocol import file_names
 
+ACCEPT = ",".join(
+    [
+        *(f"image/{name}" for name in ("avif", "bmp", "gif", "heic", "heif", "jpeg", "png", "tiff", "webp")),
+        *(".avif", ".heic", ".heif", ".hif"),  # whose types many systems don't know
+    ]
+)
 BATCH_SHOWN = 200
 MEGAPIXEL = 1_000_000
 CREATED, CONFLICT, INSUFFICIENT_STORAGE = 201, 409, 507
@@ -42,11 +49,18 @@ class Refusal:
 
 @require_GET
 def workspace(request: HttpRequest, team: str) -> HttpResponse:
-    """Show the drop area, and the batch that the address names or this page begins."""
+    """Show the drop area, and the team's recent batches."""
     member = enter(request, team)
     remember(request, member.team)
-    batch = _uuid(request.GET.get("batch")) or uuid4()
-    return render(request, "jobs/workspace.html", _page(member, batch))
+    context = {
+        "team": member.team,
+        "may_spend": member.role >= Role.MEMBER,
+        "batch": uuid4(),  # for the form; so a form that is sent twice begins one batch
+        "accept": ACCEPT,
+        "price": estimate(MEGAPIXEL),
+        "recent": recent(member.team),
+    }
+    return render(request, "jobs/workspace.html", context)
 
 
 @require_GET
