@@ -25,12 +25,6 @@ from jobs.storage.spool import FULL
 from jobs.views import hold_errors, polling
 from pixian.protocol import file_names
 
-ACCEPT = ",".join(
-    [
-        *(f"image/{name}" for name in ("avif", "bmp", "gif", "heic", "heif", "jpeg", "png", "tiff", "webp")),
-        *(".avif", ".heic", ".heif", ".hif"),  # whose types many systems don't know
-    ]
-)
 BATCH_SHOWN = 200
 MEGAPIXEL = 1_000_000
 CREATED, CONFLICT, INSUFFICIENT_STORAGE = 201, 409, 507
@@ -56,7 +50,6 @@ def workspace(request: HttpRequest, team: str) -> HttpResponse:
         "team": member.team,
         "may_spend": member.role >= Role.MEMBER,
         "batch": uuid4(),  # for the form; so a form that is sent twice begins one batch
-        "accept": ACCEPT,
         "price": estimate(MEGAPIXEL),
         "recent": recent(member.team),
     }

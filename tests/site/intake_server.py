@@ -1,5 +1,6 @@
 """A server for the intake's scripts that fails on demand, and remembers what it was sent."""
 
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -9,21 +10,18 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, Route
 
+from conftest import small_png
+
 Fault = Callable[[Route], bool]
 """Answers a request instead of the server and returns True, or leaves it alone."""
 
-BATCH_PAGE = """<!doctype html><title>A batch</title><link rel="stylesheet" href="/static/css/workspace.css">
-<main id="main"><h1>A batch</h1><div id="uploads"></div></main>"""
-
-
 @dataclass
 class IntakeServer:
-    """Batches as SPEC'd, in memory. fits: how many pictures there are credits for."""
+    """Batches in memory. fits: how many pictures there are credits for."""
 
     page: Page
     fits: int = 1000
     duplicates: int = 0
-    batch_page: str = BATCH_PAGE
     batches: dict[str, str] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     chunks: dict[str, bytes] = field(default_factory=dict)
@@ -61,9 +59,16 @@ class IntakeServer:
             self.batches[asked["id"]] = asked["name"]
             route.fulfill(status=201, json={"url": ""})
         elif match[2] == "":
-            route.fulfill(body=self.batch_page, content_type="text/html")
+            self._page(route, match[1])
         else:
             getattr(self, f"_{match[2]}")(route)
+
+    def _page(self, route: Route, batch: str) -> None:
+        """Answer with a page that has all of a batch's page that the intake needs, and the site's headers."""
+        workspace = route.fetch(url=re.sub("batches/.*", "", route.request.url))
+        page = workspace.text().replace("data-intake", f'data-intake data-batch="{batch}"', 1)
+        page = re.sub("<title>.*?</title>", "<title>A batch</title>", page, flags=re.DOTALL)
+        route.fulfill(response=workspace, body=page.replace('class="workspace"', ""))
 
     def _files(self, route: Route) -> None:
         for file in route.request.post_data_json["files"]:
@@ -125,5 +130,5 @@ class IntakeServer:
         elif path.endswith("test-picture/"):
             route.fulfill(status=201, json={"url": f"{path}1/"})
         else:
-            image = "/static/img/icon.svg"
+            image = f"data:image/png;base64,{base64.b64encode(small_png(60, 40)).decode()}"
             route.fulfill(body=json.dumps({"state": "done", "label": "done", "price": "0.24", "image": image}))

@@ -20,8 +20,7 @@ export async function chooseAmong(words, pictures, fits) {
   const count = () => {
     const chosen = pictures.filter((_, index) => boxes[index].checked);
     const pixels = chosen.reduce((sum, { width, height }) => sum + width * height, 0);
-    const megapixels = words.number(pixels / 1e6, 1);
-    dialog.set("count", words.say("chosen", { count: chosen.length, megapixels }));
+    dialog.set("count", words.say("chosen", { count: chosen.length, megapixels: words.megapixels(pixels) }));
     dialog.slot("yes").disabled = chosen.length === 0;
   };
   const press = (name, few) => {
@@ -52,7 +51,7 @@ function itemOf({ name, folder, bytes, width, height }, words) {
   canvas.width = canvas.height = THUMBNAIL_PIXELS;
   canvas.setAttribute("aria-hidden", "true");
   const title = Object.assign(document.createElement("bdi"), { textContent: name, className: "name" });
-  const size = width ? `${words.number((width * height) / 1e6, 1)} MP` : words.size(bytes);
+  const size = width ? `${words.megapixels(width * height)} MP` : words.size(bytes);
   const facts = Object.assign(document.createElement("span"), { className: "facts" });
   const where = Object.assign(document.createElement("bdi"), { textContent: folder });
   facts.append(size, folder ? " · " : "", where);

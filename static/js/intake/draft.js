@@ -79,7 +79,7 @@ export class Draft {
     // A folder dropped twice, or one picture under two names, isn't paid twice.
     const key = found.sha256 || [folder, file.name, file.size, file.lastModified].join("/");
     if (found.problem) return this.#refuse(found.problem, file.name);
-    if (this.#seen.has(key)) return this.#refuse("twice", file.name);
+    if (this.#seen.has(key)) return this.#refuse("twice", file.name, "ok");
     if (this.pictures.length === MOST_PICTURES) return this.notes.count("tooMany", 1, { most: MOST_PICTURES });
     this.#seen.add(key);
     const { width, height, sha256 } = found;
@@ -87,7 +87,7 @@ export class Draft {
     this.pictures.push({ requestId: uuid(), number: this.#next++, file, ...known });
   }
 
-  #refuse(word, name) {
-    this.notes.add(this.#words.say(word), this.#words.say(`${word}Text`), name);
+  #refuse(word, name, tone) {
+    this.notes.add(this.#words.say(word), this.#words.say(`${word}Text`), name, tone);
   }
 }

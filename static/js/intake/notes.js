@@ -9,9 +9,9 @@ export class Notes {
   #groups = new Map(); // reason → { text, items: [name] }
   #counts = new Map(); // word → { count, … }
 
-  // reason: a word of the page, or a sentence of the server's.
-  add(reason, text, name) {
-    if (!this.#groups.has(reason)) this.#groups.set(reason, { text, items: [] });
+  // reason: a word of the page, or a sentence of the server's. tone: how bad it is.
+  add(reason, text, name, tone = "fail") {
+    if (!this.#groups.has(reason)) this.#groups.set(reason, { text, tone, items: [] });
     this.#groups.get(reason).items.push(name);
   }
 
@@ -23,7 +23,7 @@ export class Notes {
 
   copy() {
     const copy = new Notes();
-    copy.#groups = new Map([...this.#groups].map(([reason, { text, items }]) => [reason, { text, items: [...items] }]));
+    copy.#groups = new Map([...this.#groups].map(([reason, group]) => [reason, { ...group, items: [...group.items] }]));
     copy.#counts = new Map(this.#counts);
     return copy;
   }
@@ -51,8 +51,12 @@ export function listOfNames(slot, names) {
   slot.replaceChildren(...items);
 }
 
-function asGroup(reason, { text, items }, templates, words) {
+function asGroup(reason, { text, tone, items }, templates, words) {
   const part = Part.clone(templates, "group");
+  const state = part.root.querySelector(".state");
+  const use = state.querySelector("use");
+  state.className = `state ${tone}`;
+  use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${tone}`));
   part.set("title", words.say("group", { count: items.length, reason }));
   part.set("text", text);
   listOfNames(part.slot("items"), items);

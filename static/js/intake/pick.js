@@ -24,7 +24,7 @@ export function listen(form, take) {
 
 // Opens the browser's chooser. Its input belongs to the page and not to the form, which may be replaced.
 export function pick(form, kind, take) {
-  inputs[kind] ??= newInput(KINDS[kind](form.elements.image ?? form.dataset), take);
+  inputs[kind] ??= newInput(KINDS[kind](form.dataset), take);
   inputs[kind].click();
 }
 

@@ -67,8 +67,8 @@ export class PlanPanel {
   }
 
   get #sum() {
-    const pixels = this.#draft.pictures.reduce((sum, { width, height }) => sum + width * height, 0);
-    return { count: this.#draft.plan.pictures, megapixels: this.#draft.plan.megapixels ?? pixels / 1e6 };
+    const { pictures: count, megapixels } = this.#draft.plan;
+    return { count, megapixels };
   }
 
   #line({ about, at_most: most, available }) {

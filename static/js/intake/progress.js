@@ -102,7 +102,7 @@ export class ProgressPanel {
     const notes = this.#notes.copy();
     for (const { name, problem, message, state } of bad) {
       const word = problem ?? state;
-      const text = problem || state === "failed" ? words.say(`${word}Text`) : "";
+      const text = message || (state === "refused" && !problem) ? "" : words.say(`${word}Text`);
       notes.add(message || words.say(word), text, name);
     }
     notes.render(this.part.slot("notes"), templates, words);

@@ -28,9 +28,14 @@ export class Words {
     return new Intl.NumberFormat(this.#language, { maximumFractionDigits: digits }).format(value);
   }
 
+  megapixels(pixels) {
+    return this.number(pixels / 1e6, pixels < 1e6 ? 2 : 1);
+  }
+
   size(bytes) {
     const [unit, factor] = UNITS.find(([, least]) => bytes >= least) ?? UNITS.at(-1);
-    return this.#measure(bytes / factor, unit, bytes / factor < 10 && factor > 1000 ? 1 : 0);
+    const value = bytes / factor;
+    return this.#measure(factor > 1e3 ? value : Math.ceil(value), unit, value < 10 ? 1 : 0);
   }
 
   rate(bytes) {
@@ -49,4 +54,4 @@ export class Words {
   }
 }
 
-const UNITS = [["gigabyte", 1e9], ["megabyte", 1e6], ["kilobyte", 1e3], ["byte", 1]];
+const UNITS = [["gigabyte", 1e9], ["megabyte", 1e6], ["kilobyte", 1e3]];
