@@ -2,12 +2,18 @@
 
 from django.urls import path, re_path
 
-from jobs.views import history, job, pictures, quick_start, workspace
+from jobs.views import batch_files, batch_plans, history, job, pictures, quick_start, uploads, workspace
 
 urlpatterns = [
     path("", workspace.workspace, name="workspace"),
-    path("upload/", workspace.upload, name="upload"),
+    path("upload/", uploads.upload, name="upload"),
+    path("batches/", batch_files.open_batch, name="open_batch"),
     path("batches/<uuid:batch>/", workspace.batch, name="batch"),
+    path("batches/<uuid:batch>/files/", batch_files.files, name="batch_files"),
+    path("batches/<uuid:batch>/missing/", batch_files.missing, name="batch_missing"),
+    path("batches/<uuid:batch>/plan/", batch_plans.show_plan, name="batch_plan"),
+    path("batches/<uuid:batch>/reuse/", batch_plans.use_again, name="batch_reuse"),
+    path("batches/<uuid:batch>/upload/", uploads.batch_upload, name="batch_upload"),
     path("api/", quick_start.quick_start, name="quick_start"),
     path("history/", history.history, name="history"),
     path("jobs/<int:pk>/", job.job, name="job"),

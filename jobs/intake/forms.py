@@ -55,17 +55,25 @@ class UploadForm(forms.Form):
 
 def check_picture(file: TemporaryUploadedFile, team_id: int) -> Header:
     """Return the header of a picture that is whole and within the limits; raises UploadRefusedError."""
-    size = file.size or 0
-    if not size:
+    if not file.size:
         raise UploadRefusedError(_("The file is empty."))
-    if size > MAX_UPLOAD_BYTES:
-        message = _("The file is %(size)s; the limit is %(limit)s.")
-        sizes = {"size": filesizeformat(size), "limit": filesizeformat(MAX_UPLOAD_BYTES)}
-        raise UploadRefusedError(message % sizes, TOO_LARGE)
+    if message := oversize_message(file.size):
+        raise UploadRefusedError(message, TOO_LARGE)
     try:
         return decode.check(cast("BinaryIO", file), partial(DECODING.reserve, team_id))
     except (Refused, ServerFailed) as error:
         raise _refusal(error) from error
+
+
+def oversize_message(size: int, pixels: int = 0) -> str:
+    """Return why a picture with this many bytes and pixels is too large; "" if it isn't."""
+    if size > MAX_UPLOAD_BYTES:
+        message = _("The file is %(size)s; the limit is %(limit)s.")
+        return message % {"size": filesizeformat(size), "limit": filesizeformat(MAX_UPLOAD_BYTES)}
+    if pixels > MAX_UPLOAD_PIXELS:
+        message = _("The picture has too many pixels; the limit is %(limit)s megapixels.")
+        return message % {"limit": MAX_UPLOAD_PIXELS // 1_000_000}
+    return ""
 
 
 def _refusal(error: ApiError) -> UploadRefusedError:
@@ -81,8 +89,7 @@ def _refusal(error: ApiError) -> UploadRefusedError:
             )
         )
     if error.code == Code.TOO_MANY_PIXELS:
-        message = _("The picture has too many pixels; the limit is %(limit)s megapixels.")
-        return UploadRefusedError(message % {"limit": MAX_UPLOAD_PIXELS // 1_000_000}, TOO_LARGE)
+        return UploadRefusedError(oversize_message(0, MAX_UPLOAD_PIXELS + 1), TOO_LARGE)
     return UploadRefusedError(
         _("This isn't a picture we can read. Upload an undamaged JPEG, PNG, WebP, TIFF, GIF or BMP file.")
     )

@@ -67,6 +67,10 @@ class Upload:
     def request_sha256(self) -> str:
         return hashlib.sha256(self.fingerprint.encode()).hexdigest() if self.fingerprint else ""
 
+    def close(self) -> None:
+        """Remove the temporary file, unless it was stored."""
+        self.file.close()
+
 
 def submit(team: Team, user: User, upload: Upload, *, keep: bool = False) -> Job:
     """Return the queued job, its credits held, or the first job if the request is a repeat.

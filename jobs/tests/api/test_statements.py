@@ -8,26 +8,26 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
-from django.urls import reverse
 
 from conftest import World
 from jobs.models import Job
+from jobs.tests import browser
 from jobs.tests.api.programs import Program
 from jobs.tests.statements import recorded_statements
-from jobs.tests.views.test_workspace import file, send
+from jobs.tests.views.test_workspace import file
 
 pytestmark = pytest.mark.both_databases
 
 KEY, RATE_LIMITS = 1, 1
 SESSION_AND_USER, MEMBERSHIP = 2, 1
-BATCH = 1
+FILE, WAITING = 1, 1  # the file with its batch; if the batch is paused, or others of the person wait
 SUBMISSION = 3  # the estimate, the job and its attempt
 HOLD, SETTLEMENT = 4, 3
 FREE_CALL, ADMISSION = 1, 2
 EXECUTION = 5  # sent, answered; the job's and the attempt's end; the price
 
 API_CALL = KEY + RATE_LIMITS + FREE_CALL + SUBMISSION + HOLD + ADMISSION + EXECUTION + SETTLEMENT
-PICTURE = SESSION_AND_USER + MEMBERSHIP + BATCH + SUBMISSION + HOLD
+PICTURE = SESSION_AND_USER + MEMBERSHIP + FILE + WAITING + SUBMISSION + HOLD
 
 
 def listed(statements: list[str]) -> str:
@@ -48,10 +48,11 @@ def test_a_picture_from_the_browser(
 ) -> None:
     world = committed_world
     batch = uuid4()
-    assert send(client, world, world.bob, file(), batch=batch).status_code == 201
+    client.force_login(world.bob)
+    assert browser.upload(client, batch=batch).status_code == 201
+    second = browser.listing(2)
+    browser.register(client, batch, second)
     with recorded_statements(monkeypatch) as statements:
-        data = {"image": file(), "request_id": uuid4(), "batch": batch}
-        address = reverse("upload", args=[world.team.slug])
-        assert client.post(address, data, headers={"HX-Request": "true"}).status_code == 201
+        assert browser.send_file(client, batch, second["request_id"], file()).status_code == 201
     assert Job.objects.count() == 2
     assert len(statements) <= PICTURE, listed(statements)

@@ -3,7 +3,6 @@
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
-from django.urls import reverse
 
 from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
@@ -14,6 +13,7 @@ from accounts.tests.ledger.test_allowances_raced import behind
 from conftest import World, small_png
 from jobs.audit.verify import run as verify
 from jobs.models import Attempt
+from jobs.tests import browser
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 
@@ -26,11 +26,13 @@ def test_it_is_counted_and_booked(committed_world: World, server: Server, charge
     bob = Membership.objects.get(team=world.team, user=world.bob)
     client = Client(headers={"HX-Request": "true"})
     client.force_login(world.bob)
+    batch, listed = browser.begin(client), browser.listing()
+    browser.register(client, batch, listed)
+    file = SimpleUploadedFile("photo.png", small_png(), "image/png")
     statuses: list[int] = []
 
     def drop() -> None:
-        file = SimpleUploadedFile("photo.png", small_png(), "image/png")
-        statuses.append(client.post(reverse("upload", args=[world.team.slug]), {"image": file}).status_code)
+        statuses.append(browser.send_file(client, batch, listed["request_id"], file).status_code)
 
     behind(lambda: allowances.grant(bob, limit=10 * CREDIT, period="month"), drop)
     assert statuses == [201]

@@ -2,7 +2,6 @@
 
 import random
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -14,7 +13,8 @@ from accounts.ledger import operations as ledger
 from conftest import World, small_png
 from jobs.intake import forms, upload_handler
 from jobs.intake.upload_handler import BoundedUploadHandler
-from jobs.models import Job
+from jobs.models import BatchFile, Job
+from jobs.tests import browser
 
 LIMIT = 150_000
 
@@ -35,12 +35,10 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def send(client: Client, world: World, *contents: bytes, user: str = "bob") -> int:
-    client.force_login(getattr(world, user))
-    files = [SimpleUploadedFile(f"{n}.png", content) for n, content in enumerate(contents)]
-    data = {"image": files, "request_id": uuid4()}
-    headers = {"HX-Request": "true"}
-    return client.post(reverse("upload", args=[world.team.slug]), data, headers=headers).status_code
+def send(client: Client, world: World, content: bytes) -> int:
+    client.force_login(world.bob)
+    status: int = browser.upload(client, content).status_code
+    return status
 
 
 def left_behind(settings: Settings) -> list[Path]:
@@ -81,7 +79,9 @@ def test_each_file_of_a_drop_has_its_own_limit(world: World, client: Client, wri
     big = SimpleUploadedFile("big.png", bytes(LIMIT * 2))
     small = [SimpleUploadedFile(f"{n}.png", small_png(9 + n, 9)) for n in range(2)]
     response = client.post(reverse("upload", args=[world.team.slug]), {"image": [small[0], big, small[1]]})
-    assert response.status_code == 413
+    assert response.status_code == 302
+    refused = BatchFile.objects.refused().get()
+    assert (refused.name, refused.problem) == ("big.png", "too_large")
     assert sorted(Job.objects.values_list("name", flat=True)) == ["0.png", "1.png"]
     assert max(written) <= LIMIT
 

@@ -5,18 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
 from django.test import Client
-from django.urls import reverse
 from pytest_django import Settings
 
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
-from conftest import World, small_png
+from conftest import World
 from jobs.intake import submit
 from jobs.models import Job
 from jobs.queue import claims, notify
+from jobs.tests import browser
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from jobs.tests.worker.test_worker import until, working
@@ -111,9 +110,8 @@ def test_a_look_sent_at_once_would_come_before_the_job(
 def upload(world: World) -> int:
     client = Client()
     client.force_login(world.bob)
-    file = SimpleUploadedFile("photo.png", small_png(), "image/png")
-    page = reverse("upload", args=[world.team.slug])
-    return client.post(page, {"image": file}, headers={"HX-Request": "true"}).status_code
+    status: int = browser.upload(client).status_code
+    return status
 
 
 def test_a_broker_that_is_away_costs_no_upload(

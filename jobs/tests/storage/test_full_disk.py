@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.contrib.messages import get_messages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
@@ -17,8 +18,9 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
 from jobs.api import requests
-from jobs.models import Job
+from jobs.models import BatchFile, Job
 from jobs.storage import disk_space, files, spool
+from jobs.tests import browser
 from jobs.tests.api.programs import Program
 from jobs.tests.storage.disks import fill_the_disk, full, spooled, volume
 from jobs.tests.upstream import Server, run
@@ -161,13 +163,14 @@ def test_a_person_is_told_which_picture_was_not_stored(
     client.force_login(world.bob)
     pictures = [SimpleUploadedFile(f"{n}.png", small_png(9 + n, 9)) for n in range(2)]
     response = client.post("/t/aurora/upload/", {"image": pictures})
-    assert response.status_code == 507
-    page = response.content.decode()
-    assert "1.png" in page
-    assert "disk is full, so nothing was stored and no credits were held" in page
+    assert response.status_code == 302
+    (message,) = get_messages(response.wsgi_request)
+    assert "1.png: The server's disk is full, so nothing was stored and no credits were held" in str(message)
     assert [job.name for job in Job.objects.all()] == ["0.png"]
+    missing = BatchFile.objects.missing().get()
+    assert (missing.name, missing.problem) == ("1.png", "")
     pictures[1].seek(0)
-    told_ = client.post("/t/aurora/upload/", {"image": pictures[1]}, headers={"HX-Request": "true"})
+    told_ = browser.send_file(client, missing.batch_id, missing.request_id, pictures[1])
     assert (told_.status_code, "disk is full" in told_.content.decode()) == (507, True)
 
 

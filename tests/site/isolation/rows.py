@@ -43,6 +43,10 @@ def job(least: Role = Role.VIEWER, method: Method = "get", *good: int, **fixed: 
     return team(least, method, *good, of=lambda own: {"pk": own.job.pk}, missing={"pk": MISSING}, fixed=fixed)
 
 
+def batch(least: Role = Role.VIEWER, method: Method = "get", *good: int) -> Row:
+    return team(least, method, *good, of=lambda own: {"batch": own.batch.pk}, missing={"batch": BATCH})
+
+
 def member(least: Role, method: Method = "get", *good: int) -> Row:
     return team(least, method, *good, of=lambda own: {"pk": own.member.pk}, missing={"pk": MISSING})
 
@@ -76,6 +80,12 @@ ROWS: dict[str, Row] = {
     "workspace": team(),
     "upload": team(Role.MEMBER, "post", *OK_TO_POST),
     "batch": team(fixed={"batch": BATCH}),
+    "open_batch": team(Role.MEMBER, "post", 400),
+    "batch_files": batch(Role.MEMBER, "post", 400),
+    "batch_missing": batch(),
+    "batch_plan": batch(),
+    "batch_reuse": batch(Role.MEMBER, "post", 400),
+    "batch_upload": batch(Role.MEMBER, "post", 409),
     "history": team(),
     "job": job(),
     "again": job(Role.MEMBER, "post", 302),

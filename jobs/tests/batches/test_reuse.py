@@ -1,0 +1,184 @@
+"""The same picture is cut out once: the store offers it at 0 credits, to the same team alone."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from accounts.ledger import operations as ledger
+from accounts.models import Transfer
+from conftest import World, small_png
+from jobs.audit.verify import run as verify
+from jobs.batches import reuse
+from jobs.models import Job
+from jobs.tests.browser import SCRIPT, begin, listing, post_json, register, upload
+from jobs.tests.upstream import Server, run
+
+pytestmark = pytest.mark.both_databases
+
+PICTURE = small_png(30, 20)
+SHA256 = sha256(PICTURE).hexdigest()
+
+
+@pytest.fixture
+def bob(client: Client, world: World) -> Client:
+    client.force_login(world.bob)
+    return client
+
+
+@pytest.fixture
+def done(world: World, server: Server) -> Job:
+    """The picture, cut out earlier by alice."""
+    world.job(PICTURE, user=world.alice)
+    return run(server)[0]
+
+
+def offered(client: Client, batch: UUID) -> list[dict[str, str]]:
+    plan = client.get(reverse("batch_plan", args=["aurora", batch]), headers=SCRIPT).json()
+    found: list[dict[str, str]] = plan["duplicates"]
+    return found
+
+
+def listed(client: Client, name: str = "again.png", **more: Any) -> tuple[UUID, str]:
+    """List the picture in a new batch; return the batch and the request's id."""
+    batch, file = begin(client), listing(name=name, sha256=SHA256, folder="shoes") | more
+    register(client, batch, file)
+    return batch, file["request_id"]
+
+
+def use_again(client: Client, batch: UUID, *request_ids: str) -> Any:
+    return post_json(client, "batch_reuse", "aurora", batch, request_ids=request_ids)
+
+
+def test_a_picture_that_was_cut_out_before_is_offered_and_costs_nothing(
+    world: World, bob: Client, done: Job, server: Server
+) -> None:
+    before, calls = ledger.balances(world.team), server.calls
+    batch, request_id = listed(bob)
+    assert offered(bob, batch) == [{"request_id": request_id, "name": "again.png"}]
+
+    for _ in range(2):  # a script repeats what it has no answer to
+        assert use_again(bob, batch, request_id).json() == {"reused": [request_id]}
+    job = Job.objects.get(request_id=request_id)
+    assert (job.state, job.reused_from, job.estimated_microcredits) == ("done", done, 0)
+    assert (job.source, job.result, job.result_sha256) == (done.source, done.result, done.result_sha256)
+    assert (job.name, job.folder, job.number, job.created_by) == ("again.png", "shoes", 1, world.bob)
+    assert (ledger.balances(world.team), server.calls) == (before, calls)
+    assert offered(bob, batch) == []
+    assert verify().findings == []
+
+
+def test_its_pages_and_its_download_work(bob: Client, done: Job) -> None:
+    batch, request_id = listed(bob, "Été.jpg")
+    use_again(bob, batch, request_id)
+    job = Job.objects.get(request_id=request_id)
+    assert bob.get(job.get_absolute_url()).status_code == 200
+    assert bob.get(reverse("history", args=["aurora"])).status_code == 200
+    response = bob.get(reverse("download", args=["aurora", job.pk]))
+    with done.result.open() as file:
+        assert b"".join(response) == file.read()
+    shown = bob.get(reverse("shown", args=["aurora", job.pk, "after", "tile"]))
+    assert b"".join(shown).startswith(b"RIFF")
+
+
+def test_what_was_reused_can_be_reused_and_names_the_first(bob: Client, done: Job) -> None:
+    for _ in range(2):
+        batch, request_id = listed(bob)
+        use_again(bob, batch, request_id)
+    assert list(Job.objects.exclude(pk=done.pk).values_list("reused_from", flat=True)) == [done.pk] * 2
+
+
+def test_another_teams_cut_out_is_not_offered(world: World, client: Client, done: Job) -> None:
+    client.force_login(world.charlie)
+    batch, file = begin(client, "outsiders"), listing(sha256=SHA256)
+    register(client, batch, file, team="outsiders")
+    plan = client.get(reverse("batch_plan", args=["outsiders", batch])).json()
+    assert plan["duplicates"] == []
+    response = post_json(client, "batch_reuse", "outsiders", batch, request_ids=[file["request_id"]])
+    assert response.json() == {"reused": []}
+    assert not Job.objects.filter(team__slug="outsiders").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"test": True, "options": {"test": "true"}},
+        {"origin": Job.Origin.API},
+        {"state": Job.State.FAILED},
+        {"options": {"result.crop_to_foreground": "true"}},
+        {"options": {"background.color": "#FF0000"}},
+        {"options": {"max_pixels": "100"}},
+        {"options": {"result.target_size": "10 10"}},
+    ],
+)
+def test_only_a_master_is_offered(bob: Client, done: Job, changes: dict[str, Any]) -> None:
+    Job.objects.filter(pk=done.pk).update(**changes)
+    batch, request_id = listed(bob)
+    assert offered(bob, batch) == []
+    assert use_again(bob, batch, request_id).json() == {"reused": []}
+
+
+@pytest.mark.parametrize("options", [{}, {"output.format": "delta_png"}, {"output.format": "png"}])
+def test_a_master_may_be_stored_either_way(bob: Client, done: Job, options: dict[str, str]) -> None:
+    Job.objects.filter(pk=done.pk).update(options=options)
+    batch, _ = listed(bob)
+    assert len(offered(bob, batch)) == 1
+
+
+def test_what_is_not_listed_or_not_known_stays_missing(bob: Client, done: Job) -> None:
+    batch, other = begin(bob), listing(sha256="f" * 64)
+    register(bob, batch, other)
+    _, elsewhere = listed(bob)
+    answer = use_again(bob, batch, other["request_id"], elsewhere)
+    assert answer.json() == {"reused": []}
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.parametrize("ids", [[], ["x"], [1], "x", None])
+def test_what_is_no_list_of_ids_is_refused(bob: Client, ids: object) -> None:
+    assert post_json(bob, "batch_reuse", "aurora", begin(bob), request_ids=ids).status_code == 400
+
+
+def test_a_viewer_may_not(world: World, bob: Client, done: Job) -> None:
+    batch, request_id = listed(bob)
+    bob.force_login(world.vera)
+    assert use_again(bob, batch, request_id).status_code == 403
+
+
+def test_an_upload_and_a_reuse_at_once_are_one_job(committed_world: World, server: Server) -> None:
+    committed_world.job(PICTURE)
+    run(server)
+    start = threading.Barrier(4)
+    client = Client()
+    client.force_login(committed_world.bob)
+    batch, request_id = listed(client)
+
+    def one(n: int) -> int:
+        mine = Client()
+        mine.force_login(committed_world.bob)
+        start.wait()
+        try:
+            if n % 2:
+                return int(use_again(mine, batch, request_id).status_code)
+            return int(upload(mine, PICTURE, batch=batch, request_id=UUID(request_id)).status_code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(one, range(4))) == [200, 200, 201, 201]
+    assert Job.objects.filter(batch=batch).count() == 1
+    assert Transfer.objects.filter(kind="hold").count() <= 2
+    assert verify(quick=True).findings == []
+
+
+def test_it_is_found_by_its_index(world: World, done: Job) -> None:
+    explained = Job.objects.filter(team=world.team, source_sha256__in=[SHA256]).explain()
+    if connection.vendor == "sqlite":
+        assert "job_same_source" in explained
+    assert reuse.earlier(world.team, [SHA256]) == {SHA256: done}

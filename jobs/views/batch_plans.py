@@ -1,0 +1,52 @@
+"""Tell a script what a batch will cost before it starts, and take over what was cut out before."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.ledger.money import display
+from accounts.models import Role
+from accounts.teams.permissions import enter
+from jobs.batches import register, reuse
+from jobs.batches.plan import Plan, plan
+from jobs.views import scripts
+
+
+@require_GET
+def show_plan(request: HttpRequest, team: str, batch: UUID) -> JsonResponse:
+    """Tell what the batch's missing files will cost, and how many of them can begin now."""
+    member = enter(request, team)
+    return JsonResponse(_shown(plan(scripts.batch_of(member, batch), member.user)))
+
+
+@require_POST
+def use_again(request: HttpRequest, team: str, batch: UUID) -> JsonResponse:
+    """Finish files from the store, at 0 credits; answer with those that have a job now."""
+    member = enter(request, team, Role.MEMBER)
+    its_batch = scripts.batch_of(member, batch)
+    asked = scripts.listed(scripts.json_object(request), "request_ids", register.MAX_FILES)
+    reused = reuse.use_again(its_batch, member.user, list(map(scripts.uuid, asked)))
+    return JsonResponse({"reused": list(map(str, reused))})
+
+
+def _shown(plan: Plan) -> dict[str, Any]:
+    """Return the plan with its amounts in the reader's notation."""
+    figures, means = plan.figures, plan.means
+    return {
+        "pictures": plan.pictures,
+        "megapixels": display(plan.pixels),  # a million to one, as credits and micro-credits are
+        "about": None if plan.about is None else display(plan.about),
+        "at_most": display(figures.at_most),
+        "available": {
+            "pool": display(means.pool),
+            "allowance": None if means.allowance is None else display(means.allowance),
+        },
+        "owed": display(means.owed),
+        "fits": figures.fits,
+        "missing": display(figures.missing),
+        "after": display(figures.after),
+        "duplicates": [{"request_id": str(each.request_id), "name": each.name} for each in plan.duplicates],
+        "unknown": plan.unknown,
+    }
