@@ -81,6 +81,8 @@ class IntakeServer:
         duplicates = [
             {"request_id": file["request_id"], "name": file["name"]} for file in files[: self.duplicates]
         ]
+        if "reuse=yes" in route.request.url:
+            files = files[self.duplicates :]
         fits = min(self.fits, len(files))
         route.fulfill(
             json={
@@ -92,6 +94,7 @@ class IntakeServer:
                 "fits": fits,
                 "missing": "0" if fits == len(files) else "11.5",
                 "after": "69",
+                "owed": "0",
                 "duplicates": duplicates,
                 "unknown": sum(file["width"] is None for file in files),
             }

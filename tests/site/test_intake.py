@@ -108,6 +108,11 @@ def test_duplicates_cost_nothing_and_are_not_sent(
     drop(owner_page, shoot)
     box = owner_page.get_by_role("checkbox", name="4 pictures were already cut out: use them for 0 credits")
     expect(box).to_be_checked()
+    expect(owner_page.locator("#uploads .plan .lead")).to_have_text(re.compile("^26 pictures"))
+    box.uncheck()
+    expect(owner_page.locator("#uploads .plan .lead")).to_have_text(re.compile("^30 pictures"))
+    box.check()
+    expect(owner_page.locator("#uploads .plan .lead")).to_have_text(re.compile("^26 pictures"))
     owner_page.get_by_role("button", name="Start", exact=True).click()
     expect(owner_page.locator("#uploads")).to_contain_text("All 26 pictures are uploaded.")
     assert len(server.reused) == 4
@@ -131,7 +136,7 @@ def test_above_fifty_a_person_confirms_the_numbers(
     start = owner_page.locator("#uploads").get_by_role("button", name="Start 40 now, keep 11 for later")
     start.click()
     dialog = owner_page.get_by_role("dialog", name="Start 40 pictures?")
-    for fact in ("at most 30 credits", "about 24 credits", "69 credits stay available", "11 pictures are kept"):
+    for fact in ("All 51 together cost at most 30 credits", "69 credits stay available", "11 pictures are kept"):
         expect(dialog).to_contain_text(fact)
     shot(owner_page, "confirm")
     dialog.get_by_role("button", name="Not yet").click()

@@ -42,11 +42,12 @@ export class Draft {
   }
 
   // Opens the batch, lists what isn't listed yet, and asks what it will cost. All of it can be repeated.
-  async price() {
+  // reuse: what was cut out before is taken from the store, so it costs nothing.
+  async price(reuse = true) {
     await this.#line.send(this.#batches, { json: { id: this.id, name: this.name } });
     const fresh = this.pictures.filter(({ listed }) => !listed);
     for (let at = 0; at < fresh.length; at += PORTION) await this.#list(fresh.slice(at, at + PORTION));
-    this.plan = await this.#line.json(this.addresses.plan, { method: "GET" });
+    this.plan = await this.#line.json(`${this.addresses.plan}?reuse=${reuse ? "yes" : ""}`, { method: "GET" });
     return this.plan;
   }
 

@@ -31,7 +31,7 @@ export class PlanPanel {
     part.on("choose", () => this.#attempt(() => this.#choose()));
     part.on("test", () => this.#attempt(() => testPicture(this.#page, part, this.#draft.pictures[0])));
     part.on("discard", () => this.#acts.discard());
-    part.slot("reuse").addEventListener("change", () => this.#render());
+    part.slot("reuse").addEventListener("change", () => this.#attempt(() => this.#priceAgain()));
   }
 
   async #attempt(act) {
@@ -41,6 +41,11 @@ export class PlanPanel {
     } catch (error) {
       this.#part.set("error", error.message || this.#page.words.say("wentWrong"));
     }
+  }
+
+  async #priceAgain() {
+    await this.#draft.price(this.#part.slot("reuse").checked);
+    this.#render();
   }
 
   get #reused() {
@@ -79,10 +84,11 @@ export class PlanPanel {
     return [words.say("pictures", this.#sum), price, ...left].join(" · ");
   }
 
-  #verdict({ pictures, fits, missing }) {
+  #verdict({ pictures, fits, missing, owed }) {
     const { words } = this.#page;
     if (pictures === 0) return "";
     if (fits >= pictures) return words.say("fitsAll");
+    if (Number(owed) !== 0) return words.say("owing", { owed, missing }); // NaN if it has a comma
     return fits ? words.say("fitsSome", { count: fits, missing }) : words.say("fitsNone", { missing });
   }
 
@@ -113,8 +119,8 @@ export class PlanPanel {
     const kept = plan.pictures - fits;
     const free = this.#reused.length;
     const facts = [
-      fits && words.say("confirmMost", { most: plan.at_most }),
-      fits && plan.about !== null && words.say("confirmAbout", plan),
+      words.say(kept ? "confirmMostOfAll" : "confirmMost", { count: plan.pictures, most: plan.at_most }),
+      !kept && plan.about !== null && words.say("confirmAbout", plan),
       fits && words.say("confirmAfter", plan),
       kept && words.say("confirmKept", { count: kept }),
       free && words.say("confirmFree", { count: free }),
