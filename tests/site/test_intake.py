@@ -31,7 +31,7 @@ def server(owner_page: Page) -> Iterator[IntakeServer]:
 def shot(page: Page, name: str) -> None:
     """Keep a screenshot if somebody wants to look at them."""
     if folder := os.environ.get("SHOTS"):
-        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+        page.screenshot(path=f"{folder}/{name}.png")
 
 
 @pytest.fixture

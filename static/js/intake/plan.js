@@ -58,7 +58,7 @@ export class PlanPanel {
     const plan = this.#draft.plan;
     const part = this.#part;
     const free = plan.duplicates.length;
-    part.set("name", this.#draft.name || words.say("pictures", this.#sum));
+    part.set("name", this.#draft.name || words.say("newBatch"));
     part.set("line", this.#line(plan));
     part.set("verdict", this.#verdict(plan));
     part.set("unknown", plan.unknown ? words.say("unknown", { count: plan.unknown }) : "");
