@@ -2,7 +2,17 @@
 
 from django.urls import path, re_path
 
-from jobs.views import batch_files, batch_plans, history, job, pictures, quick_start, uploads, workspace
+from jobs.views import (
+    batch_files,
+    batch_plans,
+    chunks,
+    history,
+    job,
+    pictures,
+    quick_start,
+    uploads,
+    workspace,
+)
 
 urlpatterns = [
     path("", workspace.workspace, name="workspace"),
@@ -12,6 +22,7 @@ urlpatterns = [
     path("batches/<uuid:batch>/files/", batch_files.files, name="batch_files"),
     path("batches/<uuid:batch>/missing/", batch_files.missing, name="batch_missing"),
     path("batches/<uuid:batch>/plan/", batch_plans.show_plan, name="batch_plan"),
+    path("batches/<uuid:batch>/chunks/<uuid:request_id>/", chunks.chunk, name="upload_chunk"),
     path("batches/<uuid:batch>/reuse/", batch_plans.use_again, name="batch_reuse"),
     path("batches/<uuid:batch>/upload/", uploads.batch_upload, name="batch_upload"),
     path("api/", quick_start.quick_start, name="quick_start"),

@@ -1,9 +1,7 @@
 """Take in pictures: one a request from the page's script, or several from a plain form."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, cast
+from typing import cast
 from uuid import UUID, uuid4
 
 from django.contrib import messages
@@ -19,6 +17,8 @@ from jobs.batches import register
 from jobs.batches.create import NotOursError, open_batch
 from jobs.batches.receive import receive
 from jobs.batches.register import TooManyFilesError
+from jobs.intake import full_disk
+from jobs.intake.chunks import UnfinishedUpload
 from jobs.intake.forms import UploadRefusedError
 from jobs.models import Batch, BatchFile
 from jobs.views import scripts
@@ -31,8 +31,10 @@ def batch_upload(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     member = enter(request, team, Role.MEMBER)
     try:
         file = _listed(member, batch, request.POST.get("request_id"))
-        with _picture(request) as picture:
-            receive(file, member.user, picture)
+        if "assembled" in request.POST:
+            _assemble(file, member)
+        else:
+            receive(file, member.user, _picture(request))
     except UploadRefusedError as error:
         return scripts.text(error.message, error.status)
     return HttpResponse(status=HTTPStatus.CREATED)
@@ -83,12 +85,32 @@ def _listed(member: Membership, batch: UUID, request_id: str | None) -> BatchFil
     return file
 
 
-@contextmanager
-def _picture(request: HttpRequest) -> Iterator[TemporaryUploadedFile]:
-    picture: Any = request.FILES.get("image")
+def _picture(request: HttpRequest) -> TemporaryUploadedFile:
+    picture = request.FILES.get("image")
     if picture is None:
         raise UploadRefusedError(_("Choose a picture first."))
-    yield picture
+    return cast("TemporaryUploadedFile", picture)
+
+
+def _assemble(file: BatchFile, member: Membership) -> None:
+    """Take in a file whose chunks are all here; raise UploadRefusedError if one is missing."""
+    upload = UnfinishedUpload(member.team_id, member.user_id, file.request_id)
+    with full_disk.refusing(), upload.assemble() as picture:
+        if _has_arrived(file):  # by an earlier request, whose answer was lost
+            return upload.discard()
+        if not picture.size or picture.size != (file.bytes or picture.size):
+            message = _("A part of this picture hasn't arrived. Upload it again.")
+            raise UploadRefusedError(message, HTTPStatus.CONFLICT)
+        try:
+            receive(file, member.user, picture)
+        finally:
+            if file.problem or _has_arrived(file):
+                upload.discard()
+    return None
+
+
+def _has_arrived(file: BatchFile) -> bool:
+    return bool(register.uploaded(file.batch, [file.request_id]))
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -1,6 +1,7 @@
 """Run the periodic tasks, each by one worker of all.
 
-The account's balance is recorded, the books are verified, and rate limits that have run out are purged.
+The account's balance is recorded, the books are verified, and what has run out is purged: rate limits, and
+uploads that nobody finished.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from accounts import rate_limits
 from jobs.audit import balance_snapshots, verify
 from jobs.calls.upstream import Upstream
 from jobs.connections import DATABASE_AWAY
+from jobs.intake import chunks
 from jobs.models import PeriodicTask
 from jobs.storage import instance, interruptible, strays
 from jobs.storage.interruptible import Stop, StoppedError
@@ -90,6 +92,7 @@ def _quarantine(stop: Stop) -> None:
 
 TASKS: dict[str, tuple[timedelta, timedelta, Callable[[Upstream, Stop], object]]] = {
     "balance": (timedelta(0), HOUR, _record_balance),
+    "chunks": (HOUR, HOUR, lambda _upstream, stop: chunks.purge(stop)),
     "purge": (HOUR, HOUR, lambda _upstream, _stop: rate_limits.purge()),
     "verify": (DAY, DAY, _verify),
 }

@@ -85,6 +85,11 @@ ROWS: dict[str, Row] = {
     "batch_missing": batch(),
     "batch_plan": batch(),
     "batch_reuse": batch(Role.MEMBER, "post", 400),
+    "upload_chunk": team(
+        Role.MEMBER,
+        of=lambda own: {"batch": own.batch.pk, "request_id": own.file.request_id},
+        missing={"batch": BATCH, "request_id": BATCH},
+    ),
     "batch_upload": batch(Role.MEMBER, "post", 409),
     "history": team(),
     "job": job(),
