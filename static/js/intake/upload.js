@@ -5,7 +5,7 @@ import { Refusal } from "./line.js";
 
 const AT_ONCE = 4;
 const CHUNK_BYTES = 2 * 1024 * 1024;
-const MOST_CONFLICTS = 5;
+const MOST_STALLS = 5;
 const RATE_SECONDS = 10;
 const CONFLICT = 409;
 // Refusals that aren't about the picture, so that trying again makes sense.
@@ -113,31 +113,40 @@ export class Uploader {
 
   async #inChunks(item, signal) {
     const address = this.#batch.chunk(item.requestId);
-    const look = () => this.#line.json(address, { method: "GET", signal });
-    let received = item.tried ? (await look()).received : 0;
+    const look = async () => (await this.#line.json(address, { method: "GET", signal })).received;
+    let received = item.tried ? await look() : 0;
     item.tried = true;
-    for (let conflicts = 0; received < item.bytes; ) {
+    let assemblies = 0;
+    for (let stalls = 0; ; ) {
       this.#note(item, received);
+      const before = received;
       try {
+        if (received >= item.bytes) {
+          assemblies += 1;
+          return await this.#assemble(item, signal);
+        }
         received = (await this.#chunk(address, item, received, signal)).received;
       } catch (error) {
-        conflicts += 1;
-        if (error.status !== CONFLICT || conflicts > MOST_CONFLICTS) throw error;
-        received = (await look()).received; // an answer was lost, so the server is further than we know
+        if (error.status !== CONFLICT || stalls === MOST_STALLS || assemblies > 1) throw error;
+        received = await look(); // an answer was lost, or the server has lost a chunk
       }
+      if (received <= before) stalls += 1;
+      if (stalls > MOST_STALLS) throw new Refusal(CONFLICT);
     }
-    this.#note(item, received);
-    const body = new FormData();
-    body.set("request_id", item.requestId);
-    body.set("assembled", "1");
-    body.set("name", item.name);
-    await this.#line.send(this.#batch.upload, { body, signal });
   }
 
   #chunk(address, item, from, signal) {
     const body = item.file.slice(from, from + CHUNK_BYTES, "application/octet-stream");
     const check = () => readable(item.file);
     return this.#line.json(`${address}?offset=${from}`, { body, signal, check });
+  }
+
+  #assemble({ requestId, name }, signal) {
+    const body = new FormData();
+    body.set("request_id", requestId);
+    body.set("assembled", "1");
+    body.set("name", name);
+    return this.#line.send(this.#batch.upload, { body, signal });
   }
 
   #note(item, sent) {
