@@ -107,14 +107,20 @@ def likely(sizes: Iterable[int | None], rate: int | None, at_most: int) -> int |
     return min(at_most, total + total * unknown // len(known))
 
 
-def plan(batch: Batch, user: User) -> Plan:
-    """Return the plan for the files of a batch that a person has yet to upload."""
+def plan(batch: Batch, user: User, *, reusing: bool = False) -> Plan:
+    """Return the plan for the files of a batch that a person has yet to upload.
+
+    reusing: leave out those that were cut out before, because the person takes them from the store.
+    """
     files = list(register.missing(batch).values_list("request_id", "name", "sha256", "width", "height"))
+    known = reuse.earlier(batch.team, {sha256 for _, _, sha256, *_ in files if sha256})
+    duplicates = [Duplicate(request_id, name) for request_id, name, sha256, *_ in files if sha256 in known]
+    if reusing:
+        files = [file for file in files if file[2] not in known]
     sizes = [width * height if width and height else None for *_, width, height in files]
     ceilings = attempts.estimates([size or MAX_PROCESSED_PIXELS for size in sizes])
     means = means_of(batch.team, user)
     worked_out = figures(ceilings, means)
-    known = reuse.earlier(batch.team, {sha256 for _, _, sha256, *_ in files if sha256})
     return Plan(
         pictures=len(files),
         pixels=sum(size or 0 for size in sizes),
@@ -122,7 +128,7 @@ def plan(batch: Batch, user: User) -> Plan:
         about=likely(sizes, attempts.usual_rate(), worked_out.at_most),
         means=means,
         figures=worked_out,
-        duplicates=[Duplicate(request_id, name) for request_id, name, sha256, *_ in files if sha256 in known],
+        duplicates=duplicates,
     )
 
 

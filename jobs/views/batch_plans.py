@@ -16,9 +16,13 @@ from jobs.views import scripts
 
 @require_GET
 def show_plan(request: HttpRequest, team: str, batch: UUID) -> JsonResponse:
-    """Tell what the batch's missing files will cost, and how many of them can begin now."""
+    """Tell what the batch's missing files will cost, and how many of them can begin now.
+
+    With ``?reuse=yes`` those that were cut out before are listed, but not counted: they cost nothing.
+    """
     member = enter(request, team)
-    return JsonResponse(_shown(plan(scripts.batch_of(member, batch), member.user)))
+    reusing = request.GET.get("reuse") == "yes"
+    return JsonResponse(_shown(plan(scripts.batch_of(member, batch), member.user, reusing=reusing)))
 
 
 @require_POST

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import Membership, Role
 from accounts.teams.permissions import enter, remember
+from jobs.batches.recent import recent
 from jobs.calls.attempts import estimate
 from jobs.models import Job
 from jobs.views import polling
@@ -19,11 +20,17 @@ MEGAPIXEL = 1_000_000
 
 @require_GET
 def workspace(request: HttpRequest, team: str) -> HttpResponse:
-    """Show the drop area, and the batch that the address names or this page begins."""
+    """Show the drop area, and the team's recent batches."""
     member = enter(request, team)
     remember(request, member.team)
-    batch = _uuid(request.GET.get("batch")) or uuid4()
-    return render(request, "jobs/workspace.html", _page(member, batch))
+    context = {
+        "team": member.team,
+        "may_spend": member.role >= Role.MEMBER,
+        "batch": uuid4(),  # for the form; so a form that is sent twice begins one batch
+        "price": estimate(MEGAPIXEL),
+        "recent": recent(member.team),
+    }
+    return render(request, "jobs/workspace.html", context)
 
 
 @require_GET
@@ -33,19 +40,6 @@ def batch(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     return polling.fragment(request, "jobs/_grid.html", {"team": member.team} | _grid(member, batch))
 
 
-def _page(member: Membership, batch: UUID) -> dict[str, object]:
-    may_spend = member.role >= Role.MEMBER
-    context = {"team": member.team, "may_spend": may_spend, "batch": batch, "price": estimate(MEGAPIXEL)}
-    return context | _grid(member, batch)
-
-
 def _grid(member: Membership, batch: UUID) -> dict[str, object]:
     jobs = Job.objects.with_books().filter(team=member.team, batch=batch).order_by("-pk")[:BATCH_SHOWN]
     return polling.context(jobs, reverse("batch", args=[member.team.slug, batch]))
-
-
-def _uuid(text: str | None) -> UUID | None:
-    try:
-        return UUID(text or "")
-    except ValueError:
-        return None

@@ -1,10 +1,11 @@
 """What people drop on the page in a real browser: pictures, folders, and what can't be read."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from conftest import PHOTOS
 
@@ -31,18 +32,29 @@ def shoot(tmp_path: Path) -> Path:
     return folder
 
 
+def plan_of(page: Page) -> Locator:
+    return page.locator("#uploads .plan")
+
+
+def names_to_choose_from(page: Page) -> list[str]:
+    page.get_by_role("button", name="Choose which").click()
+    names = page.get_by_role("dialog").locator(".name").all_inner_texts()
+    page.keyboard.press("Escape")
+    return names
+
+
 def test_a_folders_pictures_are_taken(owner_page: Page, shoot: Path) -> None:
     drop(owner_page, shoot)
-    expect(owner_page.locator("#batch .tile")).to_have_count(2)
-    for name in ("cup.jpg", "cat.jpg"):
-        expect(owner_page.locator("#batch .tile", has_text=name)).to_have_count(1)
-    expect(owner_page.locator("[data-pending] .tile")).to_have_count(0)
+    expect(plan_of(owner_page)).to_contain_text("2 pictures, 0.375 megapixels")
+    expect(plan_of(owner_page)).to_contain_text("1 other file left out")
+    expect(plan_of(owner_page).get_by_role("heading")).to_have_text("shoot")
+    assert names_to_choose_from(owner_page) == ["cup.jpg", "cat.jpg"]
 
 
 def test_a_folder_and_a_picture_beside_it(owner_page: Page, shoot: Path) -> None:
     drop(owner_page, PHOTOS / "astronaut.jpg", shoot / "day 2")
-    expect(owner_page.locator("#batch .tile")).to_have_count(2)
-    expect(owner_page.locator("#batch .tile", has_text="astronaut.jpg")).to_have_count(1)
+    expect(plan_of(owner_page)).to_contain_text("2 pictures")
+    assert names_to_choose_from(owner_page) == ["astronaut.jpg", "cat.jpg"]
 
 
 def test_a_folder_without_pictures_says_so(owner_page: Page, tmp_path: Path) -> None:
@@ -50,12 +62,10 @@ def test_a_folder_without_pictures_says_so(owner_page: Page, tmp_path: Path) -> 
     empty.mkdir()
     (empty / "2026.txt").write_text("none")
     drop(owner_page, empty)
-    tile = owner_page.locator("[data-pending] .tile")
-    expect(tile).to_contain_text("taxes")
-    expect(tile).to_contain_text("no pictures")
-    expect(tile.get_by_role("button", name="Retry")).to_be_hidden()
-    tile.get_by_role("button", name="Dismiss").click()
-    expect(tile).to_have_count(0)
+    notice = owner_page.locator("#uploads .notice")
+    expect(notice).to_contain_text("no pictures")
+    notice.get_by_role("button", name="Dismiss").click()
+    expect(notice).to_have_count(0)
 
 
 def test_more_files_than_the_browser_tells_at_once(owner_page: Page, tmp_path: Path) -> None:
@@ -64,20 +74,36 @@ def test_more_files_than_the_browser_tells_at_once(owner_page: Page, tmp_path: P
     for number in range(130):
         (folder / f"{number}.png").write_text("no picture")
     drop(owner_page, folder)
-    expect(
-        owner_page.locator("[data-pending] .tile.refused", has_text="a picture we can read")
-    ).to_have_count(130)
+    expect(owner_page.locator("#uploads")).to_contain_text("130 files: not a picture we can read")
 
 
-def test_a_file_that_changed_meanwhile_is_no_broken_connection(owner_page: Page, tmp_path: Path) -> None:
-    photo = tmp_path / "photo.jpg"
-    shutil.copy(PHOTOS / "coffee.jpg", photo)
-    owner_page.route("**/upload/", lambda route: route.fulfill(status=401, body="signed out"))
-    drop(owner_page, photo)
-    tile = owner_page.locator("[data-pending] .tile")
-    expect(tile).to_contain_text("signed out")
-    owner_page.unroute("**/upload/")
-    photo.unlink()
-    tile.get_by_role("button", name="Retry").click()
-    expect(tile).to_contain_text("cannot be read")
-    expect(tile).not_to_contain_text("connection")
+def test_pictures_are_pasted(owner_page: Page) -> None:
+    """As a screenshot is: the browser names it, and there is no file behind it."""
+    owner_page.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          const canvas = document.createElement("canvas");
+          return new Promise((resolve) => canvas.toBlob((blob) => {
+            data.items.add(new File([blob], "image.png", { type: "image/png" }));
+            document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data }));
+            resolve();
+          }));
+        }"""
+    )
+    expect(plan_of(owner_page)).to_contain_text("1 picture, 0.045 megapixels")
+
+
+def test_a_folder_is_chosen(owner_page: Page, shoot: Path) -> None:
+    with owner_page.expect_file_chooser() as chooser:
+        owner_page.get_by_role("button", name="Choose a folder").click()
+    chooser.value.set_files(shoot)
+    expect(plan_of(owner_page).get_by_role("heading")).to_have_text("shoot")
+    expect(plan_of(owner_page).locator(".lead")).to_have_text(re.compile("^2 pictures"))
+
+
+def test_discarded_pictures_leave_nothing(owner_page: Page, shoot: Path) -> None:
+    drop(owner_page, shoot)
+    plan_of(owner_page).get_by_role("button", name="Discard").click()
+    expect(plan_of(owner_page)).to_have_count(0)
+    owner_page.reload()
+    expect(owner_page.locator(".recent")).to_have_count(0)

@@ -56,6 +56,16 @@ def use_again(client: Client, batch: UUID, *request_ids: str) -> Any:
     return post_json(client, "batch_reuse", "aurora", batch, request_ids=request_ids)
 
 
+def test_a_plan_without_what_is_used_again(bob: Client, done: Job) -> None:
+    batch, request_id = listed(bob)
+    register(bob, batch, listing(2, width=1000, height=1000))
+    address = reverse("batch_plan", args=["aurora", batch])
+    whole, rest = (bob.get(address, {"reuse": reuse}, headers=SCRIPT).json() for reuse in ("", "yes"))
+    assert [each["request_id"] for each in whole["duplicates"]] == [request_id]
+    assert whole["duplicates"] == rest["duplicates"]
+    assert (whole["pictures"], rest["pictures"], rest["at_most"]) == (2, 1, "1")
+
+
 def test_a_picture_that_was_cut_out_before_is_offered_and_costs_nothing(
     world: World, bob: Client, done: Job, server: Server
 ) -> None:

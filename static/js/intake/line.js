@@ -1,0 +1,151 @@
+// The line to the server. A request is repeated until there is a final answer: after a lost line for as long as
+// it takes, after a failure of the server a few times, and after a sign-out once somebody has signed in again.
+// Everything the pages send may safely be repeated, because each request names what it is about by an id.
+
+const MOST_FAILURES = 5;
+const LONGEST_WAIT_SECONDS = 30;
+const SIGN_IN_LOOK_SECONDS = 4;
+const REQUEST_SECONDS = 120; // a chunk of 2 MiB takes so long at 17 kB/s
+const [SIGNED_OUT, FORBIDDEN, TOO_MANY, SERVER_FAILED, DISK_FULL] = [401, 403, 429, 500, 507];
+
+// The server's final no. message: its text for people, or "" if the answer was a page.
+export class Refusal extends Error {
+  constructor(status, text = "") {
+    super(text === "" || text.trimStart().startsWith("<") ? "" : text);
+    this.status = status;
+  }
+}
+
+export class Line {
+  #token;
+  #home;
+  #tell;
+  #signingIn = null;
+  #troubles = new Map();
+
+  // home: a page of the team's, which says if we are signed in and has a fresh token. tell: gets the present
+  // trouble, { kind: "offline" | "busy" | "signedOut", until } or null.
+  constructor(token, home, tell) {
+    this.#token = token;
+    this.#home = home;
+    this.#tell = tell;
+  }
+
+  async json(address, options) {
+    return (await this.send(address, options)).json();
+  }
+
+  // check: run before each try; what it throws ends the request.
+  async send(address, { method = "POST", json, body, signal, check } = {}) {
+    const id = Symbol(address);
+    const request = { method, body: json === undefined ? body : JSON.stringify(json) };
+    const type = json === undefined ? {} : { "Content-Type": "application/json" };
+    let failures = 0;
+    let renewed = false;
+    try {
+      for (;;) {
+        await this.#signingIn;
+        await check?.();
+        const response = await this.#try(address, { ...request, headers: this.#headers(type) }, signal);
+        signal?.throwIfAborted();
+        if (response?.ok) return response;
+        if (response?.status === SIGNED_OUT) {
+          await this.#signIn();
+        } else if (response?.status === FORBIDDEN && !renewed) {
+          renewed = true; // signing in again in another tab made our token invalid
+          await this.#look();
+        } else {
+          failures += 1;
+          if (response && !isPassing(response, failures)) throw new Refusal(response.status, await response.text());
+          await this.#wait(id, response ? "busy" : "offline", failures, response, signal);
+        }
+      }
+    } finally {
+      this.#report(id, null);
+    }
+  }
+
+  #headers(more) {
+    return { "HX-Request": "true", "X-CSRFToken": this.#token, ...more };
+  }
+
+  // Returns null if the line was lost.
+  async #try(address, request, signal) {
+    const timed = new AbortController();
+    const stop = () => timed.abort();
+    const timer = setTimeout(stop, REQUEST_SECONDS * 1000);
+    signal?.addEventListener("abort", stop);
+    try {
+      signal?.throwIfAborted();
+      return await fetch(address, { ...request, signal: timed.signal });
+    } catch {
+      return null;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  async #wait(id, kind, failures, response, signal) {
+    const asked = Number(response?.headers.get("Retry-After")) || 0;
+    const seconds = Math.min(LONGEST_WAIT_SECONDS, Math.max(asked, 2 ** (failures - 1)));
+    // A little by chance, so that the requests which failed together don't come back together.
+    const milliseconds = seconds * 1000 * (1 + Math.random() / 4);
+    this.#report(id, { kind, until: Date.now() + milliseconds });
+    await sleep(milliseconds, signal);
+  }
+
+  // Several requests find out at once that we are signed out; one of them waits for the sign-in.
+  #signIn() {
+    this.#signingIn ??= this.#waitForSignIn().finally(() => { this.#signingIn = null; });
+    return this.#signingIn;
+  }
+
+  async #waitForSignIn() {
+    const id = Symbol("sign-in");
+    this.#report(id, { kind: "signedOut" });
+    try {
+      while (!(await this.#look())) await sleep(SIGN_IN_LOOK_SECONDS * 1000);
+    } finally {
+      this.#report(id, null);
+    }
+  }
+
+  // Returns true if we are signed in, and takes the page's token.
+  async #look() {
+    const response = await this.#try(this.#home, { headers: { "HX-Request": "true" } });
+    if (!response || response.status === SIGNED_OUT || response.status >= SERVER_FAILED) return false;
+    if (!response.ok) throw new Refusal(response.status); // by somebody who isn't in the team
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const field = page.querySelector("input[name=csrfmiddlewaretoken]");
+    if (field) this.#token = field.value;
+    return Boolean(field);
+  }
+
+  #report(id, trouble) {
+    if (!trouble && !this.#troubles.delete(id)) return;
+    if (trouble) this.#troubles.set(id, trouble);
+    this.#tell([...this.#troubles.values()].at(-1) ?? null);
+  }
+}
+
+function isPassing({ status }, failures) {
+  return (status >= SERVER_FAILED || status === TOO_MANY) && status !== DISK_FULL && failures < MOST_FAILURES;
+}
+
+// Ends early if the browser says that the line is back, or if the person comes back to the tab.
+function sleep(milliseconds, signal) {
+  return new Promise((resolve) => {
+    const wake = () => {
+      clearTimeout(timer);
+      removeEventListener("online", wake);
+      removeEventListener("focus", wake);
+      signal?.removeEventListener("abort", wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, milliseconds);
+    addEventListener("online", wake);
+    addEventListener("focus", wake);
+    signal?.addEventListener("abort", wake);
+  });
+}

@@ -1,0 +1,137 @@
+"""A server for the intake's scripts that fails on demand, and remembers what it was sent."""
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.sync_api import Page, Route
+
+from conftest import small_png
+
+Fault = Callable[[Route], bool]
+"""Answers a request instead of the server and returns True, or leaves it alone."""
+
+@dataclass
+class IntakeServer:
+    """Batches in memory. fits: how many pictures there are credits for."""
+
+    page: Page
+    fits: int = 1000
+    duplicates: int = 0
+    batches: dict[str, str] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    chunks: dict[str, bytes] = field(default_factory=dict)
+    uploads: list[str] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def start(self) -> "IntakeServer":
+        self.page.context.route(re.compile("/t/my-team/(batches|test-picture|credits/ask)/"), self._answer)
+        return self
+
+    def fail(self, fragment: str, times: int = 1, status: int = 0, text: str = "") -> None:
+        """Answer requests whose address has this fragment with a status, or cut the line for 0."""
+        left = [times]
+
+        def fault(route: Route) -> bool:
+            if fragment not in route.request.url or not left[0]:
+                return False
+            left[0] -= 1
+            route.fulfill(status=status, body=text) if status else route.abort("connectionreset")
+            return True
+
+        self.faults.append(fault)
+
+    def _answer(self, route: Route) -> None:
+        if any(fault(route) for fault in self.faults):
+            return
+        path = urlsplit(route.request.url).path
+        match = re.search(r"/batches/(?:([0-9a-f-]{36})/(\w*))?", path)
+        if match is None:
+            self._test(route, path)
+        elif match[1] is None:
+            asked = route.request.post_data_json
+            self.batches[asked["id"]] = asked["name"]
+            route.fulfill(status=201, json={"url": ""})
+        elif match[2] == "":
+            self._page(route, match[1])
+        else:
+            getattr(self, f"_{match[2]}")(route)
+
+    def _page(self, route: Route, batch: str) -> None:
+        """Answer with a page that has all of a batch's page that the intake needs, and the site's headers."""
+        workspace = route.fetch(url=re.sub("batches/.*", "", route.request.url))
+        page = workspace.text().replace("data-intake", f'data-intake data-batch="{batch}"', 1)
+        page = re.sub("<title>.*?</title>", "<title>A batch</title>", page, flags=re.DOTALL)
+        route.fulfill(response=workspace, body=page.replace('class="workspace"', ""))
+
+    def _files(self, route: Route) -> None:
+        for file in route.request.post_data_json["files"]:
+            self.files[file["request_id"]] = file
+        route.fulfill(json={"known": [], "refused": {}})
+
+    def _plan(self, route: Route) -> None:
+        files = list(self.files.values())
+        pixels = sum((file["width"] or 0) * (file["height"] or 0) for file in files)
+        duplicates = [
+            {"request_id": file["request_id"], "name": file["name"]} for file in files[: self.duplicates]
+        ]
+        if "reuse=yes" in route.request.url:
+            files = files[self.duplicates :]
+        fits = min(self.fits, len(files))
+        route.fulfill(
+            json={
+                "pictures": len(files),
+                "megapixels": f"{pixels / 1e6:.1f}",
+                "about": "24",
+                "at_most": "30",
+                "available": {"pool": "99", "allowance": None},
+                "fits": fits,
+                "missing": "0" if fits == len(files) else "11.5",
+                "after": "69",
+                "owed": "0",
+                "duplicates": duplicates,
+                "unknown": sum(file["width"] is None for file in files),
+            }
+        )
+
+    def _missing(self, route: Route) -> None:
+        done = {*self.uploads, *self.reused}
+        route.fulfill(json={"files": [file for key, file in self.files.items() if key not in done]})
+
+    def _upload(self, route: Route) -> None:
+        body = route.request.post_data_buffer or b""
+        request_id = re.search(rb'name="request_id"\r\n\r\n([0-9a-f-]{36})', body)
+        assert request_id
+        self.uploads.append(request_id[1].decode())
+        route.fulfill(status=201)
+
+    def _chunks(self, route: Route) -> None:
+        address = urlsplit(route.request.url)
+        key = address.path.split("/")[-2]
+        have = self.chunks.get(key, b"")
+        if route.request.method == "POST":
+            if int(parse_qs(address.query)["offset"][0]) != len(have):
+                route.fulfill(status=409, json={"received": len(have)})
+                return
+            have = self.chunks[key] = have + (route.request.post_data_buffer or b"")
+        route.fulfill(json={"received": len(have)})
+
+    def _reuse(self, route: Route) -> None:
+        self.reused += route.request.post_data_json["request_ids"]
+        route.fulfill(json={})
+
+    def _test(self, route: Route, path: str) -> None:
+        if "credits/ask" in path:
+            self.asked.append(route.request.post_data or "")
+            route.fulfill(status=201, body="You asked for 11.5 credits.")
+        elif path.endswith("test-picture/"):
+            route.fulfill(status=201, json={"url": f"{path}1/"})
+        else:
+            image = f"data:image/png;base64,{base64.b64encode(small_png(60, 40)).decode()}"
+            route.fulfill(body=json.dumps({"state": "done", "label": "done", "price": "0.24", "image": image}))

@@ -1,0 +1,484 @@
+"""Hundreds of pictures taken in by a real browser: before it starts, while it uploads, and what can go wrong."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, Route, expect
+
+from conftest import PHOTOS
+from tests.site.conftest import login_link, page_on
+from tests.site.instance import Instance
+from tests.site.intake_server import IntakeServer
+from tests.site.test_dropping import drop
+from tests.site.test_first_light import passes_axe
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def server(owner_page: Page) -> Iterator[IntakeServer]:
+    """Answer the intake's requests on the owner's page. What the CSP refuses fails the test."""
+    refused: list[str] = []
+    owner_page.on("console", lambda message: refused.append(message.text))
+    yield IntakeServer(owner_page).start()
+    assert [text for text in refused if "Content Security Policy" in text] == []
+
+
+def shot(page: Page, name: str) -> None:
+    """Keep a screenshot if somebody wants to look at them."""
+    if folder := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png")
+
+
+@pytest.fixture
+def shoot(tmp_path: Path) -> Path:
+    """Make a nested folder of thirty small photos and some files beside them."""
+    folder = tmp_path / "Autumn shoes"
+    for number in range(30):
+        below = folder / ("red" if number % 2 else "red/high heels")
+        below.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40 + number, 30), (number, 99, 99)).save(below / f"SKU-{number}.jpg")
+    for name in ("notes.txt", "price list.pdf", "red/.DS_Store"):
+        (folder / name).write_text("no picture")
+    return folder
+
+
+def test_a_folder_is_priced_before_anything_starts(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
+    drop(owner_page, shoot)
+    plan = owner_page.locator("#uploads .plan")
+    expect(plan.get_by_role("heading")).to_have_text("Autumn shoes")
+    expect(plan).to_contain_text("30 pictures")
+    expect(plan).to_contain_text("about 24 credits, at most 30 · 99 available")
+    expect(plan).to_contain_text("2 other files left out")
+    assert server.uploads == []
+    assert list(server.batches.values()) == ["Autumn shoes"]
+    files = sorted(server.files.values(), key=lambda file: file["number"])
+    assert [file["number"] for file in files] == [*range(1, 31)]
+    assert {file["folder"] for file in files} == {"Autumn shoes/red", "Autumn shoes/red/high heels"}
+    assert [file["name"] for file in files][:3] == ["SKU-1.jpg", "SKU-3.jpg", "SKU-5.jpg"]
+    shot(owner_page, "plan")
+
+    plan.get_by_role("button", name="Start", exact=True).click()
+    expect(owner_page.locator("#uploads")).to_contain_text("All 30 pictures are uploaded.")
+    expect(owner_page).to_have_url(re.compile("/batches/[0-9a-f-]{36}/$"))
+    expect(owner_page).to_have_title("A batch")
+    assert sorted(server.uploads) == sorted(server.files)
+    shot(owner_page, "uploaded")
+
+
+def test_too_few_credits_offer_three_ways(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
+    server.fits = 12
+    drop(owner_page, shoot)
+    plan = owner_page.locator("#uploads .plan")
+    expect(plan).to_contain_text("enough for 12 pictures. The others are uploaded and kept")
+    expect(plan.get_by_role("button", name="Start 12 now, keep 18 for later")).to_be_visible()
+    expect(plan.get_by_role("button", name="Choose which")).to_be_visible()
+
+
+def test_chosen_ones_become_a_batch_of_their_own(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    server.fits = 12
+    drop(owner_page, shoot)
+    owner_page.get_by_role("button", name="Choose which").click()
+    dialog = owner_page.get_by_role("dialog")
+    expect(dialog).to_contain_text("12 pictures chosen")
+    dialog.get_by_role("button", name="None").click()
+    expect(dialog.get_by_role("button", name="Keep only these")).to_be_disabled()
+    for name in ("SKU-4.jpg", "SKU-10.jpg"):
+        dialog.get_by_label(name).check()
+    shot(owner_page, "choose")
+    server.files.clear()
+    expect(dialog).to_contain_text("2 pictures chosen")
+    dialog.get_by_role("button", name="Keep only these").click()
+    expect(owner_page.locator("#uploads .plan .lead")).to_have_text(re.compile("^2 pictures"))
+    assert sorted(file["name"] for file in server.files.values()) == ["SKU-10.jpg", "SKU-4.jpg"]
+    assert sorted(file["number"] for file in server.files.values()) == [1, 2]
+    assert len(server.batches) == 2
+
+
+def test_duplicates_cost_nothing_and_are_not_sent(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    server.duplicates = 4
+    drop(owner_page, shoot)
+    box = owner_page.get_by_role("checkbox", name="4 pictures were already cut out: use them for 0 credits")
+    expect(box).to_be_checked()
+    expect(owner_page.locator("#uploads .plan .lead")).to_have_text(re.compile("^26 pictures"))
+    box.uncheck()
+    expect(owner_page.locator("#uploads .plan .lead")).to_have_text(re.compile("^30 pictures"))
+    box.check()
+    expect(owner_page.locator("#uploads .plan .lead")).to_have_text(re.compile("^26 pictures"))
+    owner_page.get_by_role("button", name="Start", exact=True).click()
+    expect(owner_page.locator("#uploads")).to_contain_text("All 26 pictures are uploaded.")
+    assert len(server.reused) == 4
+    assert {*server.uploads, *server.reused} == {*server.files}
+    assert not {*server.uploads} & {*server.reused}
+
+
+def many(folder: Path, count: int) -> Path:
+    """Make a folder of tiny pictures, each of its own content."""
+    folder.mkdir()
+    for number in range(count):
+        Image.new("RGB", (3, 3), (number % 256, number // 256, 7)).save(folder / f"{number}.png")
+    return folder
+
+
+def test_above_fifty_a_person_confirms_the_numbers(
+    owner_page: Page, server: IntakeServer, tmp_path: Path
+) -> None:
+    server.fits = 40
+    drop(owner_page, many(tmp_path / "many", 51))
+    start = owner_page.locator("#uploads").get_by_role("button", name="Start 40 now, keep 11 for later")
+    start.click()
+    dialog = owner_page.get_by_role("dialog", name="Start 40 pictures?")
+    for fact in ("All 51 together cost at most 30 credits", "69 credits stay available", "11 pictures are kept"):
+        expect(dialog).to_contain_text(fact)
+    shot(owner_page, "confirm")
+    dialog.get_by_role("button", name="Not yet").click()
+    expect(dialog).to_be_hidden()
+    assert server.uploads == []
+    start.click()
+    dialog.get_by_role("button", name="Start 40 now").click()
+    expect(owner_page.locator("#uploads")).to_contain_text("All 51 pictures are uploaded.")
+
+
+def test_one_picture_is_tried_for_free(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
+    drop(owner_page, shoot)
+    owner_page.get_by_role("button", name="Try one picture · 0 credits").click()
+    test = owner_page.locator("#uploads figure")
+    expect(test).to_contain_text("SKU-1.jpg would cost 0.24 credits. This test cost 0 credits.")
+    expect(test.get_by_role("img")).to_be_visible()
+    assert server.uploads == []
+
+
+def test_a_lost_line_and_a_failing_server_cost_nothing_but_time(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    server.fail("/upload/", times=5)
+    server.fail("/upload/", times=2, status=503)
+    drop(owner_page, shoot)
+    owner_page.get_by_role("button", name="Start", exact=True).click()
+    expect(owner_page.locator("#uploads")).to_contain_text("The line to the server is lost")
+    shot(owner_page, "offline")
+    expect(owner_page.locator("#uploads")).to_contain_text("All 30 pictures are uploaded.")
+    assert sorted(server.uploads) == sorted(server.files)
+
+
+def test_a_sign_out_in_the_middle_goes_on_in_the_same_tab(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    drop(owner_page, shoot)
+    start = owner_page.get_by_role("button", name="Start", exact=True)
+    expect(start).to_be_visible()
+    cookies = owner_page.context.cookies()
+    owner_page.context.clear_cookies(name=re.compile("session"))
+    server.fail("/upload/", times=4, status=401, text="You are signed out.")
+    start.click()
+    link = owner_page.get_by_role("link", name="Sign in in a new tab")
+    expect(link).to_be_visible()
+    expect(owner_page.locator("#uploads")).to_contain_text("uploading then goes on here by itself")
+    owner_page.context.add_cookies(cookies)  # type: ignore[arg-type]
+    expect(owner_page.locator("#uploads")).to_contain_text("All 30 pictures are uploaded.")
+    expect(link).to_be_hidden()
+    assert sorted(server.uploads) == sorted(server.files)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Make a picture of three chunks."""
+    path = tmp_path / "large.bmp"
+    Image.frombytes("RGB", (1300, 1300), os.urandom(1300 * 1300 * 3)).save(path)
+    return path
+
+
+def test_a_large_file_goes_in_chunks_and_on_from_where_it_was(
+    owner_page: Page, server: IntakeServer, large: Path
+) -> None:
+    server.fail("offset=2097152", times=2)
+    drop(owner_page, large)
+    owner_page.get_by_role("button", name="Start", exact=True).click()
+    expect(owner_page.locator("#uploads")).to_contain_text("1 picture is uploaded.")
+    (content,) = server.chunks.values()
+    assert content == large.read_bytes()
+    assert len(server.uploads) == 1
+
+
+def test_a_chunk_whose_answer_was_lost_is_not_sent_twice(
+    owner_page: Page, server: IntakeServer, large: Path
+) -> None:
+    lost = []
+
+    def lose_the_answer(route: Route) -> bool:
+        if "offset=0" not in route.request.url or lost:
+            return False
+        lost.append(True)
+        key = route.request.url.split("/")[-2]
+        server.chunks[key] = route.request.post_data_buffer
+        route.abort("connectionreset")
+        return True
+
+    server.faults.append(lose_the_answer)
+    drop(owner_page, large)
+    owner_page.get_by_role("button", name="Start", exact=True).click()
+    expect(owner_page.locator("#uploads")).to_contain_text("1 picture is uploaded.")
+    (content,) = server.chunks.values()
+    assert content == large.read_bytes()
+
+
+def test_paused_and_gone_on(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
+    server.fail("/upload/", times=8)
+    drop(owner_page, shoot)
+    owner_page.get_by_role("button", name="Start", exact=True).click()
+    uploads = owner_page.locator("#uploads")
+    uploads.get_by_role("button", name="Pause uploading").click()
+    expect(uploads).to_contain_text("Uploading is paused: 0 of 30")
+    uploads.get_by_role("button", name="Go on uploading").click()
+    expect(uploads).to_contain_text("All 30 pictures are uploaded.")
+    assert sorted(server.uploads) == sorted(server.files)
+
+
+def test_what_the_server_refuses_is_grouped_and_the_rest_goes_on(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    server.fail("/upload/", times=3, status=400, text="This isn't a picture we can read.")
+    server.fail("/upload/", times=1, status=507, text="The server's disk is full.")
+    drop(owner_page, shoot)
+    owner_page.get_by_role("button", name="Start", exact=True).click()
+    uploads = owner_page.locator("#uploads")
+    expect(uploads).to_contain_text("3 files: This isn't a picture we can read.")
+    expect(uploads).to_contain_text("1 file: The server's disk is full.")
+    expect(uploads).to_contain_text("26 of 27 are uploaded")
+    shot(owner_page, "refused")
+    uploads.get_by_role("button", name="Retry").click()
+    expect(uploads).to_contain_text("All 27 pictures are uploaded.")
+
+
+def test_every_bad_file_says_what_is_wrong_with_it(
+    owner_page: Page, server: IntakeServer, tmp_path: Path
+) -> None:
+    folder = many(tmp_path / "mixed", 3)
+    (folder / "empty.jpg").touch()
+    (folder / "<img src=x onerror=alert(1)>.png").write_text("no picture")
+    (folder / "evil\u202egpj.exe.jpg").write_text("no picture")
+    (folder / f"{'n' * 240}.png").write_text("no picture")
+    (folder / "copy of 0.png").write_bytes((folder / "0.png").read_bytes())
+    with (folder / "huge.bmp").open("wb") as huge:
+        huge.truncate(40_000_000)
+    drop(owner_page, folder)
+    plan = owner_page.locator("#uploads .plan")
+    expect(plan).to_contain_text("4 pictures")  # the huge one is the server's to refuse
+    expect(plan).to_contain_text("3 files: not a picture we can read")
+    expect(plan).to_contain_text("1 file: empty")
+    expect(plan).to_contain_text("1 file: the same picture twice")
+    plan.get_by_text("3 files: not a picture we can read").click()
+    expect(plan.get_by_text("<img src=x onerror=alert(1)>.png")).to_be_visible()
+    shot(owner_page, "bad")
+    assert owner_page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_folder_without_pictures_says_so(owner_page: Page, server: IntakeServer, tmp_path: Path) -> None:
+    (tmp_path / "taxes").mkdir()
+    (tmp_path / "taxes/2026.txt").write_text("none")
+    drop(owner_page, tmp_path / "taxes")
+    notice = owner_page.locator("#uploads .notice")
+    expect(notice).to_contain_text("There are no pictures in what you chose. Nothing was uploaded.")
+    expect(notice).to_contain_text("1 other file left out")
+    notice.get_by_role("button", name="Dismiss").click()
+    expect(notice).to_have_count(0)
+    assert server.batches == {}
+
+
+def test_a_file_that_changed_meanwhile_is_no_lost_line(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    drop(owner_page, shoot)
+    start = owner_page.get_by_role("button", name="Start", exact=True)
+    expect(start).to_be_visible()
+    (shoot / "red/SKU-1.jpg").unlink()
+    start.click()
+    uploads = owner_page.locator("#uploads")
+    expect(uploads).to_contain_text("1 file: cannot be read")
+    expect(uploads).to_contain_text("All 29 pictures are uploaded.")
+
+
+def test_more_than_a_batch_takes(owner_page: Page, server: IntakeServer, tmp_path: Path) -> None:
+    drop(owner_page, many(tmp_path / "many", 2001))
+    plan = owner_page.locator("#uploads .plan")
+    expect(plan).to_contain_text("2,000 pictures", timeout=60_000)
+    expect(plan).to_contain_text("A batch takes 2,000 pictures, so 1 was left out.")
+    assert len(server.files) == 2000
+
+
+def test_more_pictures_join_before_the_start(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
+    drop(owner_page, shoot)
+    expect(owner_page.locator("#uploads .plan")).to_contain_text("30 pictures")
+    with owner_page.expect_file_chooser() as chooser:
+        owner_page.keyboard.press("u")
+    chooser.value.set_files([PHOTOS / "coffee.jpg", shoot / "red/SKU-1.jpg"])
+    expect(owner_page.locator("#uploads .plan")).to_contain_text("31 pictures")
+    expect(owner_page.locator("#uploads .plan")).to_contain_text("1 file: the same picture twice")
+    assert sorted(file["number"] for file in server.files.values()) == [*range(1, 32)]
+
+
+def start(page: Page) -> None:
+    page.get_by_role("button", name="Start", exact=True).click()
+
+
+def asks_before_it_closes(page: Page) -> object:
+    return page.evaluate(
+        "() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    )
+
+
+def test_the_tab_asks_before_it_closes_only_while_it_uploads(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    server.fail("/upload/", times=4)
+    drop(owner_page, shoot)
+    expect(owner_page.locator("#uploads .plan")).to_be_visible()
+    assert not asks_before_it_closes(owner_page)
+    start(owner_page)
+    expect(owner_page.locator("#uploads")).to_contain_text("The line to the server is lost")
+    assert asks_before_it_closes(owner_page)
+    expect(owner_page.locator("#uploads")).to_contain_text("All 30 pictures are uploaded.")
+    assert not asks_before_it_closes(owner_page)
+
+
+def test_after_a_restart_the_rest_is_chosen_again_and_nothing_comes_twice(
+    owner_page: Page, server: IntakeServer, shoot: Path, tmp_path: Path
+) -> None:
+    server.faults.append(
+        lambda route: "/upload/" in route.request.url and len(server.uploads) >= 10 and not route.abort()
+    )
+    drop(owner_page, shoot)
+    start(owner_page)
+    expect(owner_page.locator("#uploads")).to_contain_text("The line to the server is lost")
+    expect(owner_page).to_have_url(re.compile("/batches/"))
+    address = owner_page.url
+    context = owner_page.context
+    owner_page.close()
+    server.faults.clear()
+
+    page = context.new_page()
+    page.goto(address)
+    missing = page.locator("#uploads")
+    expect(missing).to_contain_text("20 pictures of this batch have not been uploaded")
+    missing.get_by_text("Show the 20 names").click()
+    expect(missing.get_by_role("listitem")).to_have_count(20)
+    shot(page, "missing")
+    passes_axe(page)
+
+    stranger = tmp_path / "stranger.jpg"
+    Image.new("RGB", (9, 9)).save(stranger)
+    drop(page, stranger)
+    expect(missing).to_contain_text("None of these files is missing here")
+    (shoot / "red/SKU-1.jpg").rename(shoot / "red/renamed.jpg")
+    drop(page, shoot)
+    expect(missing).to_contain_text("All 20 pictures are uploaded.")
+    expect(missing).to_contain_text("10 files were left out")
+    expect(missing).not_to_contain_text("have not been uploaded")
+    assert sorted(server.uploads) == sorted(server.files)
+    drop(page, shoot)
+    expect(missing).to_contain_text("Nothing of this batch is missing")
+    assert len(server.uploads) == 30
+
+
+def test_the_rest_of_a_large_file_goes_on_after_a_restart(
+    owner_page: Page, server: IntakeServer, large: Path
+) -> None:
+    server.fail("offset=2097152", times=99)
+    drop(owner_page, large)
+    start(owner_page)
+    expect(owner_page.locator("#uploads")).to_contain_text("The line to the server is lost")
+    expect(owner_page).to_have_url(re.compile("/batches/"))
+    owner_page.reload()
+    server.faults.clear()
+    sent: list[str] = []
+    owner_page.on("request", lambda request: sent.append(f"{request.method} {request.url[-14:]}"))
+    with owner_page.expect_file_chooser() as chooser:
+        owner_page.get_by_role("button", name="Choose the files").click()
+    chooser.value.set_files(large)
+    expect(owner_page.locator("#uploads")).to_contain_text("1 picture is uploaded.")
+    assert not [each for each in sent if each.endswith("offset=0")]
+    (content,) = server.chunks.values()
+    assert content == large.read_bytes()
+
+
+def test_asking_for_credits_does_not_hold_up_the_start(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    server.fits = 12
+    owner_page.eval_on_selector("[data-intake]", "form => { form.dataset.ask = '/t/my-team/credits/ask/' }")
+    drop(owner_page, shoot)
+    plan = owner_page.locator("#uploads .plan")
+    plan.get_by_role("button", name="Ask for 11.5 credits").click()
+    expect(plan).to_contain_text("You asked for 11.5 credits.")
+    expect(plan.get_by_role("button", name="Ask for")).to_be_hidden()
+    (asked,) = server.asked
+    assert "11.5" in asked
+    assert next(iter(server.batches)) in asked
+    plan.get_by_role("button", name="Start 12 now").click()
+    expect(owner_page.locator("#uploads")).to_contain_text("All 30 pictures are uploaded.")
+
+
+def test_the_panels_are_accessible_in_both_themes(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    (shoot / "empty.jpg").touch()
+    server.fits = 12
+    server.duplicates = 3
+    drop(owner_page, shoot)
+    plan = owner_page.locator("#uploads .plan")
+    plan.get_by_role("button", name="Try one picture").click()
+    expect(plan.get_by_role("img")).to_be_visible()
+    for scheme in ("light", "dark"):
+        owner_page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        passes_axe(owner_page)
+        shot(owner_page, f"plan-{scheme}")
+    plan.get_by_role("button", name="Choose which").click()
+    passes_axe(owner_page)
+    shot(owner_page, "choose-dark")
+    owner_page.keyboard.press("Escape")
+    owner_page.get_by_role("button", name="Fetch from addresses").click()
+    passes_axe(owner_page)
+    shot(owner_page, "urls-dark")
+    owner_page.keyboard.press("Escape")
+    server.fail("/upload/", times=99)
+    start_some = plan.get_by_role("button", name="Start 12 now")
+    start_some.click()
+    for scheme in ("dark", "light"):
+        owner_page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        expect(owner_page.locator("#uploads")).to_contain_text("The line to the server is lost")
+        passes_axe(owner_page)
+
+
+def test_a_phone_in_french_needs_no_scrolling_sideways(
+    browser: Browser, instance: Instance, shoot: Path
+) -> None:
+    phone = {"viewport": {"width": 390, "height": 800}, "locale": "fr-FR", "has_touch": True, "is_mobile": True}
+    with page_on(browser, instance, **phone) as page:
+        server = IntakeServer(page, fits=12, duplicates=3).start()
+        page.goto(login_link(instance))
+        expect(page.locator("[data-pick=camera]")).to_be_visible()
+        assert fits_the_screen(page)
+        shot(page, "phone")
+        with page.expect_file_chooser() as chooser:
+            page.locator("[data-pick=files]").tap()
+        chooser.value.set_files(sorted(shoot.rglob("*.jpg")))
+        expect(page.locator("#uploads .plan")).to_be_visible()
+        assert fits_the_screen(page)
+        shot(page, "phone-plan")
+        server.fail("/upload/", times=6)
+        page.locator("[data-do=start]").tap()
+        expect(page.locator("#uploads .uploading")).to_be_visible()
+        assert fits_the_screen(page)
+        shot(page, "phone-uploading")
+
+
+def fits_the_screen(page: Page) -> object:
+    return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
