@@ -22,6 +22,7 @@ LAST_ATTEMPTS = {
     Job.State.DONE: (Attempt.State.BOOKED, Attempt.State.IN_DOUBT),
     Job.State.FAILED: (Attempt.State.BOOKED, Attempt.State.RELEASED),
     Job.State.IN_DOUBT: (Attempt.State.IN_DOUBT,),
+    Job.State.CANCELLED: (Attempt.State.BOOKED, Attempt.State.RELEASED, Attempt.State.IN_DOUBT),
 }
 """The states in which a job's last attempt may have ended."""
 
@@ -62,10 +63,14 @@ def match_calls(log: Log) -> tuple[dict[Attempt, list[Call]], list[Call]]:
 
 def _check_job(job: Job) -> Iterator[str]:
     """Check that it has ended as its last attempt did, and that it has its own source and result."""
-    name, last = f"job {job.pk} ({job.name})", max(job.attempts.all(), key=lambda attempt: attempt.number)
+    name = f"job {job.pk} ({job.name})"
+    last = max(job.attempts.all(), key=lambda attempt: attempt.number, default=None)
     allowed = LAST_ATTEMPTS.get(Job.State(job.state))
     if allowed is None:
         yield f"{name} is still {job.state}"
+    elif last is None:
+        if job.state != Job.State.CANCELLED and job.reused_from_id is None:
+            yield f"{name} is {job.state} without an attempt"
     elif last.state not in allowed:
         yield f"{name} is {job.state}, and its last attempt {last.state}"
     if job.source.name and default_storage.exists(job.source.name):  # if it is lost, verify says so

@@ -4,6 +4,7 @@ A batch's row is locked before its jobs' rows, and those before the ledger's, by
 ``jobs.intake.submit``. So no picture is queued into a batch that is being paused.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 
 from django.utils import timezone
@@ -19,6 +20,9 @@ CANCELLED_AT_ONCE = 25
 """Jobs cancelled in one transaction, which locks the team's accounts."""
 
 CANCELLED_MEMO = "cancelled"
+
+START_AT_ONCE_SECONDS = 0.5
+"""Each start is a transaction, and a page waits for them."""
 
 
 def pause(batch: Batch) -> None:
@@ -36,8 +40,7 @@ def resume(batch: Batch) -> None:
         _lock(batch)
         batch.paused_at = None
         batch.save(update_fields=["paused_at", "updated_at"])
-        claims.resume(batch.pk)
-        notify.after_commit()
+        notify.after_commit(claims.resume(batch.pk))
 
 
 def cancel(batch: Batch, only: Sequence[int] | None = None) -> int:
@@ -46,21 +49,23 @@ def cancel(batch: Batch, only: Sequence[int] | None = None) -> int:
     only: the keys of the jobs to cancel; None for all of the batch. An interrupted cancellation has
     cancelled some of them, and can be repeated.
     """
-    unsent = batch.jobs.filter(state__in=claims.UNSENT)
-    unsent = unsent if only is None else unsent.filter(pk__in=only)
-    keys = list(unsent.order_by("pk").values_list("pk", flat=True))
+    jobs = batch.jobs.all() if only is None else batch.jobs.filter(pk__in=only)
+    keys = list(claims.unsent(jobs).order_by("pk").values_list("pk", flat=True))
     return sum(_cancel(keys[at : at + CANCELLED_AT_ONCE]) for at in range(0, len(keys), CANCELLED_AT_ONCE))
 
 
-def retry(batch: Batch, only: Sequence[int] | None = None) -> int:
-    """Let failed and cancelled pictures wait for credits, and start those that there are credits for.
+def retry(batch: Batch, only: Sequence[int] | None = None, *, state: str = "") -> int:
+    """Let failed and cancelled pictures wait for credits; return how many will be tried again.
 
-    Return how many will be tried again.
+    only: the keys of the jobs; None for all of the batch. state: only those in this state. Some of them start
+    at once, and the rest within seconds (``jobs.worker.background``).
     """
     jobs = batch.jobs.all() if only is None else batch.jobs.filter(pk__in=only)
-    kept = claims.keep_again(jobs)
+    with claims.writing():
+        kept = claims.keep_again(jobs.filter(state=state) if state else jobs)
     if kept:
-        start_kept(team=batch.team)
+        end = time.monotonic() + START_AT_ONCE_SECONDS
+        start_kept(lambda: time.monotonic() > end, team=batch.team)
     return kept
 
 
@@ -115,11 +120,14 @@ def _cancel(keys: Sequence[int]) -> int:
     """Cancel these jobs in one transaction, those that a worker has taken meanwhile left out."""
     cancelled = 0
     with claims.writing():
-        jobs = Job.objects.filter(pk__in=keys, state__in=claims.UNSENT).order_by("pk")
+        jobs = claims.unsent(Job.objects.filter(pk__in=keys)).order_by("pk")
         for job in jobs.select_for_update(of=("self",)).prefetch_related("attempts__hold"):
-            for attempt in job.attempts.all():
-                if attempt.state == Attempt.State.PREPARED:
-                    attempts.release(attempt, memo=CANCELLED_MEMO)
+            # Read after the wait for the lock, in which a worker may have made the call.
+            states = {attempt.state: attempt for attempt in job.attempts.all()}
+            if states.keys() & claims.CALL_MADE:
+                continue
+            if prepared := states.get(Attempt.State.PREPARED):
+                attempts.release(prepared, memo=CANCELLED_MEMO)
             cancelled += claims.cancel(job)
     return cancelled
 

@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import DataError, IntegrityError, transaction
-from django.db.models import Exists
 from django.utils import timezone
 
 from accounts.ledger.operations import LedgerError
@@ -121,7 +120,8 @@ def submit_again(job: Job, user: User) -> None:
 
     Raises NotFailedError, and what ``ledger.hold`` raises.
     """
-    if job.is_direct or not claims.requeue(job):
+    paused = job.batch_id is not None and _lock_batch(job.batch_id)
+    if job.is_direct or not claims.requeue(job, paused=paused):
         raise NotFailedError(str(job.pk))
     attempts.prepare(job, user)
     notify.after_commit()
@@ -143,16 +143,20 @@ def _queue_or_keep(job: Job, user: User) -> None:
     except LedgerError:
         job.pk = None
     job.state = Job.State.KEPT
-    job.save(force_insert=True)
+    with transaction.atomic():
+        job.save(force_insert=True)
     return None
 
 
 def _has_to_wait(job: Job, user: User) -> bool:
     """Tell if the batch is paused, or others of the person's pictures wait already; lock the batch's row."""
-    waiting = Job.objects.kept().filter(team=job.team, created_by=user)
-    batches = Batch.objects.select_for_update(no_key=True).values_list("paused_at", Exists(waiting))
-    paused_at, others_wait = batches.get(pk=str(job.batch_id))
-    return paused_at is not None or others_wait
+    return _lock_batch(job.batch_id) or Job.objects.kept().filter(team=job.team, created_by=user).exists()
+
+
+def _lock_batch(batch_id: UUID | None) -> bool:
+    """Lock the batch's row, so that it can't be paused or resumed meanwhile, and tell if it is paused."""
+    batches = Batch.objects.select_for_update(no_key=True).values_list("paused_at", flat=True)
+    return batches.get(pk=str(batch_id)) is not None
 
 
 def _begin_when_free(job: Job, worker: str, until: float) -> Attempt:

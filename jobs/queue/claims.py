@@ -16,18 +16,22 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from jobs import plain_sql
-from jobs.models import Job, Ramp
+from jobs.models import Attempt, Batch, Job, Ramp
 from jobs.queue import concurrency, scheduling
 
 State = Job.State
 Reason = Job.Reason
 
 UNSENT = (State.QUEUED, State.PAUSED, State.KEPT)
-"""States of a job that no worker has in hand and whose call isn't made yet."""
+"""States of a job that no worker has in hand."""
+
+CALL_MADE = {Attempt.State.SENT, Attempt.State.ANSWERED}
+"""States of an attempt whose call has left this machine, and isn't booked yet."""
 
 MAX_TEAMS_TRIED = 5
 
@@ -187,8 +191,15 @@ def has_result(job: Job, name: str) -> bool:
 
 
 def postpone(job: Job, seconds: float, reason: Reason) -> None:
-    """Put the job back into the queue, due once this many seconds have passed."""
-    _release(job, State.QUEUED, reason, run_after=timezone.now() + timedelta(seconds=seconds))
+    """Put the job back into the queue, due once this many seconds have passed.
+
+    It is paused if its batch was paused meanwhile, unless it only waits for its paid result to be stored.
+    """
+    # Read without a lock, which the job's row, locked already, forbids (``jobs.batches.control``): a picture
+    # that is put back in the very moment of a pause may go again.
+    paused = Batch.objects.filter(pk=job.batch_id, paused_at__isnull=False)
+    state = State.PAUSED if reason != Reason.RESULT_WAITS and paused.exists() else State.QUEUED
+    _release(job, state, reason, run_after=timezone.now() + timedelta(seconds=seconds))
 
 
 def finish(job: Job, *, name: str, sha256: str, size: int) -> None:
@@ -206,21 +217,32 @@ def mark_in_doubt(job: Job, reason: Reason) -> None:
     _release(job, State.IN_DOUBT, reason)
 
 
-def requeue(job: Job) -> bool:
-    """Queue a failed job once more; False if it isn't failed any more."""
+def requeue(job: Job, *, paused: bool = False) -> bool:
+    """Queue a failed job once more, or pause it; False if it isn't failed any more."""
     failed = Job.objects.filter(pk=job.pk, state=State.FAILED)
-    now = timezone.now()
-    return bool(failed.update(state=State.QUEUED, reason="", run_after=now, updated_at=now))
+    now, state = timezone.now(), State.PAUSED if paused else State.QUEUED
+    return bool(failed.update(state=state, reason="", run_after=now, updated_at=now))
+
+
+def unsent(jobs: QuerySet[Job]) -> QuerySet[Job]:
+    """Select those that no worker has in hand and whose call isn't made.
+
+    A job whose paid result waits for room on the disk is queued too, but its call is made.
+    """
+    made = Attempt.objects.filter(job=OuterRef("pk"), state__in=CALL_MADE)
+    return jobs.filter(~Exists(made), state__in=UNSENT)
 
 
 def pause(batch: UUID) -> int:
     """Let no worker claim the batch's waiting jobs; their holds stay. Return how many they are."""
-    return _move_all(batch, [State.QUEUED], state=State.PAUSED)
+    return _move_all(unsent(Job.objects.filter(batch=batch)).filter(state=State.QUEUED), state=State.PAUSED)
 
 
 def resume(batch: UUID) -> int:
     """Let workers claim the batch's paused jobs again; return how many they are."""
-    return _move_all(batch, [State.PAUSED], state=State.QUEUED, run_after=timezone.now())
+    paused = Job.objects.filter(batch=batch, state=State.PAUSED)
+    # Those that the upstream asked to wait still do.
+    return _move_all(paused, state=State.QUEUED, run_after=Greatest("run_after", timezone.now()))
 
 
 def begin(job: Job) -> bool:
@@ -239,15 +261,16 @@ def cancel(job: Job) -> bool:
 def keep_again(jobs: QuerySet[Job]) -> int:
     """Let failed or cancelled jobs of a batch wait for credits, to be started from there."""
     ended = jobs.filter(state__in=[State.FAILED, State.CANCELLED], batch__isnull=False)
-    return ended.update(state=State.KEPT, reason="", updated_at=timezone.now())
+    return _move_all(ended, state=State.KEPT, reason="")
 
 
-def _move_all(batch: UUID, states: list[State], **changes: Any) -> int:
-    with writing():
-        jobs = Job.objects.filter(batch=batch, state__in=states).order_by("pk")
-        # Locked in the order of their keys, so that two of these can't wait for each other.
-        locked = list(jobs.select_for_update().values_list("pk", flat=True))
-        return Job.objects.filter(pk__in=locked).update(updated_at=timezone.now(), **changes)
+def _move_all(jobs: QuerySet[Job], **changes: Any) -> int:
+    """Change jobs inside the caller's ``writing``, locked in the order of their keys.
+
+    So two of these can't wait for each other.
+    """
+    locked = list(jobs.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+    return Job.objects.filter(pk__in=locked).update(updated_at=timezone.now(), **changes)
 
 
 def forget_request(job: Job) -> None:

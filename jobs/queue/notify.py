@@ -23,9 +23,9 @@ class Notifier(Protocol):
     def __call__(self, times: int) -> None: ...
 
 
-def after_commit() -> None:
-    """Notify one worker once this transaction is committed."""
-    transaction.on_commit(partial(send, 1))
+def after_commit(times: int = 1) -> None:
+    """Notify this many workers once this transaction is committed."""
+    transaction.on_commit(partial(send, times))
 
 
 def send(times: int) -> None:
