@@ -131,7 +131,7 @@ def _begin_when_free(job: Job, worker: str, until: float) -> Attempt:
                 job.pk, refused = None, True
 
 
-@transaction.atomic
+@claims.writing()
 def _begin(job: Job, worker: str) -> Attempt:
     for name, value in claims.claim_columns(worker).items():
         setattr(job, name, value)
