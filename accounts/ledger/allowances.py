@@ -1,8 +1,9 @@
 """Bound what a member or an API key may spend in a period.
 
 A hold is counted in the transaction that makes it. ``accounts.ledger.operations`` calls ``count_hold``
-and ``count_ending`` while it has the team's accounts locked, so a team's holds are counted one after the
-other. A key spends on behalf of its owner, and counts against the allowances of both.
+and ``count_ending`` behind the transfers that they count, while it has the team's accounts locked, so a
+team's holds are counted one after the other. A key spends on behalf of its owner, and counts against the
+allowances of both.
 
 A period's use consists of the holds made in that period, no matter when they end.
 """
@@ -119,10 +120,13 @@ def lift(spender: Membership | ApiKey) -> None:
         Allowance.objects.filter(**_named(spender)).delete()
 
 
-def count_hold(team_id: int, user: User | None, api_key: ApiKey | None, amount: int, now: datetime) -> None:
-    """Count a hold, or raise AllowanceUsedUpError: if several allowances refuse, the one that renews last."""
-    bounding = _bounding(team_id, user.pk if user else None, api_key.pk if api_key else None, now)
-    uses = [use_id or _open(Allowance.objects.get(pk=pk), now).pk for pk, use_id in bounding]
+def count_hold(team_id: int, held: Transfer) -> None:
+    """Count a new hold, or raise AllowanceUsedUpError: if several refuse, for the one that renews last."""
+    amount, now = held.amount_microcredits, held.created_at
+    bounding = _bounding(team_id, held.actor_id, held.api_key_id, now)
+    uses = [
+        use_id or _open(Allowance.objects.get(pk=pk), now, uncounted=amount).pk for pk, use_id in bounding
+    ]
     if refusing := _count(uses, amount, if_=WITHIN_LIMIT):
         raise max((AllowanceUsedUpError(use, amount) for use in refusing), key=lambda error: error.renews_at)
 
@@ -130,14 +134,13 @@ def count_hold(team_id: int, user: User | None, api_key: ApiKey | None, amount: 
 def count_ending(held: Transfer, team_id: int, booked: int) -> None:
     """Count what was booked in place of a hold that ends, in the period in which the hold was made.
 
-    Call it before the ending is written. A use is only a roll-up: one that was miscounted is recomputed, so
-    that no booking fails because of it.
+    A use is only a roll-up: one that was miscounted is recomputed, so that no booking fails because of it.
     """
     if change := booked - held.amount_microcredits:
         bounding = _bounding(team_id, held.actor_id, held.api_key_id, held.created_at)
         for use in _count([use_id for _, use_id in bounding if use_id], change, if_=NOT_NEGATIVE):
             recomputed = recompute_use(use.allowance, use.starts_at, use.renews_at)
-            AllowanceUse.objects.filter(pk=use.pk).update(used_microcredits=recomputed + change)
+            AllowanceUse.objects.filter(pk=use.pk).update(used_microcredits=recomputed)
 
 
 def recompute_use(allowance: Allowance, starts_at: datetime, renews_at: datetime) -> int:
@@ -204,14 +207,17 @@ def _theirs(allowance: Allowance) -> Q:
     return Q(api_key=allowance.api_key_id) if allowance.member is None else Q(actor=allowance.member.user_id)
 
 
-def _open(allowance: Allowance, now: datetime) -> AllowanceUse:
-    """Begin a period. If the allowance is new, holds may have been made in the period before."""
+def _open(allowance: Allowance, now: datetime, *, uncounted: int = 0) -> AllowanceUse:
+    """Begin a period. If the allowance is new, holds may have been made in the period before.
+
+    uncounted: of a hold that is written by now, and will be counted next.
+    """
     starts_at, renews_at = periods.around(allowance.period, now)
     return AllowanceUse.objects.create(
         allowance=allowance,
         starts_at=starts_at,
         renews_at=renews_at,
-        used_microcredits=recompute_use(allowance, starts_at, renews_at),
+        used_microcredits=recompute_use(allowance, starts_at, renews_at) - uncounted,
     )
 
 

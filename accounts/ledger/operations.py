@@ -97,9 +97,12 @@ def hold(
         if owed := books.balance(OWED):
             raise OwingError(owed)
         now = timezone.now()  # after the wait for the lock: an allowance's period may have ended meanwhile
-        allowances.count_hold(team.pk, actor, api_key, amount, now)
         leg = Leg(AVAILABLE, HELD, amount, Kind.HOLD, key)
-        return books.post([leg], reference=reference, actor=actor, api_key=api_key, at=now)[0]
+        (held,) = books.write([leg], reference=reference, actor=actor, api_key=api_key, at=now)
+        if books.has_allowances:
+            allowances.count_hold(team.pk, held)
+        books.move([leg])
+        return held
 
 
 def settle(held: Transfer, charged: int, *, actor: User | None = None, memo: str = "") -> None:
@@ -116,7 +119,6 @@ def settle(held: Transfer, charged: int, *, actor: User | None = None, memo: str
     rest, excess = held.amount_microcredits - booked, charged - booked
     with posting.locked_for(held) as books:
         covered = min(books.balance(AVAILABLE), excess)
-        allowances.count_ending(held, books.team_id, charged)
         legs = [
             Leg(HELD, SPENT, booked, Kind.SETTLE, f"settle:{held.pk}", Resolution.CLOSE, memo),
             Leg(HELD, AVAILABLE, rest, Kind.RELEASE, f"remainder:{held.pk}", Resolution.REMAINDER),
@@ -124,15 +126,18 @@ def settle(held: Transfer, charged: int, *, actor: User | None = None, memo: str
             Leg(AVAILABLE, OWED, covered, Kind.ADJUST, f"covers:{held.pk}", memo="covers an overage"),
         ]
         books.post(legs, held=held, actor=actor)
+        if books.has_allowances:
+            allowances.count_ending(held, books.team_id, charged)
 
 
 def release(held: Transfer, *, actor: User | None = None, memo: str = "") -> None:
     """End a hold by giving it back; raise AlreadyResolvedError if it has ended before."""
     amount, key = held.amount_microcredits, f"release:{held.pk}"
     with posting.locked_for(held) as books:
-        allowances.count_ending(held, books.team_id, 0)
         leg = Leg(HELD, AVAILABLE, amount, Kind.RELEASE, key, Resolution.CLOSE, memo)
         books.post([leg], held=held, actor=actor)
+        if books.has_allowances:
+            allowances.count_ending(held, books.team_id, 0)
 
 
 def adjust(team: Team, amount: int, *, key: str, actor: User, memo: str) -> None:

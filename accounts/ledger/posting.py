@@ -41,7 +41,11 @@ SELECT kind, id, balance_microcredits, team_id FROM accounts_ledgeraccount WHERE
 LOCK_BY_TEAM = LOCK.format(team="%s")
 LOCK_BY_ACCOUNT = LOCK.format(team="(SELECT team_id FROM accounts_ledgeraccount WHERE id = %s)")
 COLUMNS = [field.attname for field in Transfer._meta.concrete_fields if not field.primary_key]
-INSERT = "INSERT INTO accounts_transfer ({columns}) VALUES {rows} ON CONFLICT DO NOTHING RETURNING id"
+# It also says if the team has any allowances, so that a posting of a team that has none needn't ask.
+INSERT = """
+INSERT INTO accounts_transfer ({columns}) VALUES {rows} ON CONFLICT DO NOTHING
+RETURNING id, EXISTS (SELECT 1 FROM accounts_allowance WHERE team_id = %s)
+"""
 MOVE = """
 UPDATE accounts_ledgeraccount SET balance_microcredits = balance_microcredits + moved.column2
 FROM (VALUES {rows}) AS moved
@@ -99,12 +103,16 @@ class Leg(NamedTuple):
     memo: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Books:
-    """A team's accounts, by kind, as they stood when they were locked to the end of the transaction."""
+    """A team's accounts, by kind, as they stood when they were locked to the end of the transaction.
+
+    has_allowances: known once a transfer is written.
+    """
 
     cursor: CursorWrapper
     accounts: dict[str, LockedAccount]
+    has_allowances: bool = False
 
     @property
     def team_id(self) -> int:
@@ -114,7 +122,13 @@ class Books:
         """Return how many micro-credits an account holds, or owes, as a positive number."""
         return abs(self.accounts[kind].balance)
 
-    def post(
+    def post(self, legs: Iterable[Leg], *, held: Transfer | None = None, actor: User | None = None) -> None:
+        """Write the transfers, and move the balances by them; raise what ``write`` and ``move`` raise."""
+        legs = [*legs]
+        self.write(legs, held=held, actor=actor)
+        self.move(legs)
+
+    def write(
         self,
         legs: Iterable[Leg],
         *,
@@ -124,9 +138,10 @@ class Books:
         api_key: ApiKey | None = None,
         at: datetime | None = None,
     ) -> list[Transfer]:
-        """Write the transfers, those of zero left out, and move the balances; return the transfers.
+        """Write and return the transfers, those of zero left out. ``move`` the balances then.
 
-        Raise AlreadyResolvedError, DuplicateKeyError or InsufficientCreditsError.
+        The transfers come first: a repetition is refused as such, whatever the balances are by now. Raise
+        AlreadyResolvedError or DuplicateKeyError.
         """
         legs = [leg for leg in legs if leg.amount]
         if Account.ISSUED in chain(*(leg[:2] for leg in legs)):
@@ -149,28 +164,32 @@ class Books:
             for leg in legs
         ]
         if transfers:
-            # The transfers come first: a repetition is refused as such, whatever the balances are by now.
             self._insert(transfers, held)
-            self._move(legs)
         return transfers
 
     def _insert(self, transfers: list[Transfer], held: Transfer | None) -> None:
         values = [value for transfer in transfers for value in _values(transfer)]
         row = f"({', '.join(['%s'] * len(COLUMNS))})"
         rows = ", ".join([row] * len(transfers))
-        self.cursor.execute(INSERT.format(columns=", ".join(COLUMNS), rows=rows), values)
-        written = [pk for (pk,) in self.cursor.fetchall()]
+        statement = INSERT.format(columns=", ".join(COLUMNS), rows=rows)
+        self.cursor.execute(statement, [*values, self.team_id])
+        returned = self.cursor.fetchall()
+        written = [pk for pk, _ in returned]
+        self.has_allowances = any(has_allowances for _, has_allowances in returned)
         if len(written) < len(transfers):
             _refuse(transfers, written, held)
         for transfer, pk in zip(transfers, written, strict=True):
             transfer.pk = pk
             transfer._state.adding, transfer._state.db = False, connection.alias
 
-    def _move(self, legs: list[Leg]) -> None:
+    def move(self, legs: Iterable[Leg]) -> None:
+        """Move the balances by transfers that are written; raise InsufficientCreditsError."""
         changes: Counter[LockedAccount] = Counter()
-        for leg in legs:
+        for leg in filter(lambda leg: leg.amount, legs):
             changes[self.accounts[leg.debit]] -= leg.amount
             changes[self.accounts[leg.credit]] += leg.amount
+        if not changes:
+            return
         rows = [(account.pk, change, account.sign) for account, change in changes.items()]
         self.cursor.execute(MOVE.format(rows=", ".join(["(%s, %s, %s)"] * len(rows))), [*chain(*rows)])
         if self.cursor.rowcount == len(rows):

@@ -15,6 +15,7 @@ from accounts.models import ApiKey, Scope
 from accounts.rate_limits import Bound, TooFastError
 from jobs.api import call_log
 from jobs.connections import give_back
+from jobs.queue import claims
 from pixian.protocol.credentials import Credentials
 from pixian.protocol.errors import Code, Refused, SlowDown
 
@@ -62,7 +63,8 @@ def rate_limits_of(key: ApiKey) -> list[Bound]:
 def _count_call(key: ApiKey) -> None:
     """Count a call for the key and its team, or for neither: raises SlowDown."""
     try:
-        rate_limits.take(*rate_limits_of(key))
+        with claims.writing():
+            rate_limits.take(*rate_limits_of(key))
     except TooFastError as error:
         raise _slow_down("Too many calls for this key or team.", error) from error
 

@@ -86,12 +86,17 @@ def _prepare(job: Job, actor: User, number: int, ceiling: int) -> Attempt:
         actor=actor,
         api_key=job.api_key,
     )
-    return Attempt.objects.create(job=job, number=number, hold=hold)
+    return _new(Attempt(job=job, number=number, hold=hold))
 
 
 def prepare_test(job: Job) -> Attempt:
     """Prepare the only call of a test, for which nothing is held or booked."""
-    return Attempt.objects.create(job=job, number=1, test=True)
+    return _new(Attempt(job=job, number=1, test=True))
+
+
+def _new(attempt: Attempt) -> Attempt:
+    plain_sql.insert(attempt)
+    return attempt
 
 
 def send(attempt: Attempt) -> None:

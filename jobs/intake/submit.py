@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.ledger.operations import LedgerError
 from accounts.models import ApiKey, Team, User
+from jobs import plain_sql
 from jobs.calls import attempts
 from jobs.models import Attempt, Batch, Job
 from jobs.queue import claims, concurrency, notify
@@ -169,11 +170,11 @@ def _begin_when_free(job: Job, worker: str, until: float) -> Attempt:
                 job.pk, refused = None, True
 
 
-@transaction.atomic
+@claims.writing()
 def _begin(job: Job, worker: str) -> Attempt:
     for name, value in claims.claim_columns(worker).items():
         setattr(job, name, value)
-    job.save(force_insert=True)
+    plain_sql.insert(job)
     attempt = attempts.prepare_test(job) if job.test else attempts.prepare_first(job, job.created_by)
     claims.admit()
     return attempt

@@ -129,10 +129,8 @@ def admit() -> None:
 
     Last of all in its transaction, since everybody waits for the ramp's row.
     """
-    ramp, now = concurrency.locked(), timezone.now()
-    if not concurrency.program_may_begin(ramp, now):
+    if not concurrency.admit():
         raise CallLimitError
-    concurrency.record(ramp, now)
 
 
 def heartbeat(job_pk: int, fence: int) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Count, Exists, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import LessThan
@@ -26,6 +27,15 @@ from pixian.client.ramp_up import STEP_SECONDS, allowed
 
 RECORDED_EVERY = timedelta(seconds=1)
 WAITS_FOR = timedelta(seconds=2)  # a waiting program says so again before this is over
+
+KNOWN_FREE_SECONDS = 1
+"""So long after an admission that left calls free, this process tries the next one without a look before."""
+
+# In plain SQL, since each program's call asks this, and building the query would cost more than running it.
+COUNTED = """
+SELECT ramp.*, (SELECT COUNT(*) FROM jobs_job WHERE state = 'running' AND lease_until >= %s) AS in_flight
+FROM jobs_ramp ramp WHERE ramp.id = 1
+"""
 
 RECHECK_SECONDS = 0.5
 """A call that ends in this process wakes those that wait. Calls of workers and of other processes don't."""
@@ -45,6 +55,31 @@ def locked() -> Ramp:
     """Return the ramp, locked to the end of the transaction."""
     rows = list(Ramp.objects.raw(plain_sql.locking("SELECT * FROM jobs_ramp WHERE id = 1")))
     return rows[0] if rows else Ramp.objects.select_for_update().get_or_create(pk=1)[0]
+
+
+def admit() -> bool:
+    """Begin a program's call, which counts as the last of those in flight; False if there are enough.
+
+    The ramp's row stays locked to the end of the transaction.
+    """
+    # A statement that waits for a lock counts what there was before the wait, so the count is another one.
+    # SQLite has locked the whole file by then.
+    if connection.features.has_select_for_update:
+        locked()
+    now = timezone.now()
+    ramp, in_flight = _counted(now) or (locked(), Job.objects.in_flight(now).count())
+    free = limit(ramp, now) - in_flight
+    if not _leaves_one_to_workers(free, now):
+        return False
+    record(ramp, now)
+    call_limit.note_free(free)
+    return True
+
+
+def _counted(now: datetime) -> tuple[Ramp, int] | None:
+    """Return the ramp and the count of calls in flight; None before the first call of all."""
+    rows = list(Ramp.objects.raw(COUNTED, [plain_sql.moment(now)]))
+    return (rows[0], vars(rows[0])["in_flight"]) if rows else None
 
 
 def within_limit(jobs: JobQuerySet, now: datetime, limit: int, *, leaves_one: bool) -> JobQuerySet:
@@ -68,17 +103,11 @@ def program_waits(ramp: Ramp, now: datetime) -> bool:
     return waited is not None and now - waited <= WAITS_FOR
 
 
-def program_may_begin(ramp: Ramp, now: datetime) -> bool:
-    """Tell if a program's call may begin that already counts as the last of those in flight."""
-    return _leaves_one_to_workers(_free(ramp, now), now)
-
-
 def seems_free(trying: int) -> bool:
     """Tell if a program's call is worth its write lock while so many others of this process try too."""
     now = timezone.now()
-    ramp = Ramp.objects.annotate(calls=_count_in_flight(now)).first()
-    free = limit(ramp, now) - ramp.calls if ramp else free_calls()
-    return _leaves_one_to_workers(free - trying - 1, now)
+    ramp, in_flight = _counted(now) or (Ramp(), 0)
+    return _leaves_one_to_workers(limit(ramp, now) - in_flight - trying - 1, now)
 
 
 def record(ramp: Ramp, now: datetime) -> None:
@@ -86,7 +115,8 @@ def record(ramp: Ramp, now: datetime) -> None:
     _restart_after_break(ramp, now)
     if now - ramp.claimed_at > RECORDED_EVERY:
         ramp.claimed_at = now
-        ramp.save(update_fields=["began_at", "claimed_at"])
+        changes = {"began_at": ramp.began_at, "claimed_at": now}
+        plain_sql.update(Ramp, changes, "id = %s", [ramp.pk])
 
 
 def note_waiting() -> None:
@@ -142,15 +172,17 @@ class CallLimit:
         self._last_turns: dict[int, int] = {}
         self._trying = 0
         self._changes = 0
+        self._known_free = (0, 0.0)  # calls, and until when on the monotonic clock
 
     @contextmanager
     def turn(self, team: int, until: float, *, refused: bool = False) -> Iterator[None]:
         """Wait until a call seems free, and keep the next one in line from counting on the same one.
 
-        A call that wasn't refused yet doesn't line up while no other waits. until: on the monotonic clock.
+        A call that wasn't refused yet doesn't line up while no other waits, and isn't preceded by a look if
+        a moment ago more calls were free than are being tried. until: on the monotonic clock.
         Raises CallLimitError if no call is free by then.
         """
-        if refused or self._waiting or not seems_free(0):
+        if refused or self._waiting or not (self._is_known_free() or seems_free(0)):
             self._line_up(team, until)
         else:
             self._change(None, trying=1)
@@ -158,6 +190,17 @@ class CallLimit:
             yield
         finally:
             self._change(None, trying=-1)
+
+    def note_free(self, calls: int) -> None:
+        """Remember for a moment how many calls an admission has left free.
+
+        Another process may take them meanwhile. Then the next one is refused, and lines up.
+        """
+        self._known_free = (calls, time.monotonic() + KNOWN_FREE_SECONDS)
+
+    def _is_known_free(self) -> bool:
+        calls, until = self._known_free
+        return calls - self._trying > 1 and time.monotonic() < until
 
     def recheck(self) -> None:
         """Wake the first in line: a call of this process has ended."""

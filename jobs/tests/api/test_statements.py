@@ -7,6 +7,7 @@ lowers its own; the aim is 15 and 8.
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from conftest import World
@@ -22,8 +23,9 @@ KEY, RATE_LIMITS = 1, 1
 SESSION_AND_USER, MEMBERSHIP = 2, 1
 FILE, WAITING = 1, 1  # the file with its batch; if the batch is paused, or others of the person wait
 SUBMISSION = 3  # the estimate, the job and its attempt
-HOLD, SETTLEMENT = 4, 3
-FREE_CALL, ADMISSION = 1, 2
+HOLD, SETTLEMENT = 3, 3
+FREE_CALL = 0  # the admission before has left some
+ADMISSION = 1 + connection.features.has_select_for_update  # the ramp is locked by a statement of its own
 EXECUTION = 5  # sent, answered; the job's and the attempt's end; the price
 
 API_CALL = KEY + RATE_LIMITS + FREE_CALL + SUBMISSION + HOLD + ADMISSION + EXECUTION + SETTLEMENT

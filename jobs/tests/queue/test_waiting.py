@@ -10,8 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import small_png
 from jobs.intake import submit
+from jobs.models import Job
 from jobs.queue import concurrency
 from jobs.queue.claims import CallLimitError
 from jobs.queue.heartbeat import process_name
@@ -93,6 +96,39 @@ def test_one_free_call_is_tried_by_one(line: concurrency.CallLimit, monkeypatch:
         pass
     with free(monkeypatch, [1]), line.turn(2, 0):
         pass
+    assert not line._waiting
+
+
+def test_right_after_an_admission_that_left_calls_free_the_next_one_is_tried_at_once(
+    program: Program, line: concurrency.CallLimit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    look = concurrency.seems_free
+
+    def seems_free(trying: int) -> bool:
+        looks.append(trying)
+        return look(trying)
+
+    monkeypatch.setattr(concurrency, "seems_free", seems_free)
+    begun(program.key)
+    begun(program.key)
+    assert looks == [0]
+    monkeypatch.setattr(concurrency, "KNOWN_FREE_SECONDS", 0)
+    begun(program.key)
+    begun(program.key)
+    assert looks == [0, 0]
+
+
+def test_if_another_process_took_those_calls_it_is_refused_and_lines_up(
+    program: Program, line: concurrency.CallLimit, settings: Settings
+) -> None:
+    settings.CALLS_IN_FLIGHT = 1
+    begun(program.key)
+    line.note_free(5)
+    with pytest.raises(CallLimitError):
+        begun(program.key)
+    assert Job.objects.count() == 1
+    assert ledger.balances(program.key.team).held == CREDIT
     assert not line._waiting
 
 
