@@ -32,14 +32,19 @@ def receive(file: BatchFile, user: User, picture: TemporaryUploadedFile) -> Job:
 
     Raises UploadRefusedError. A refusal that is about the picture is recorded in the file's row.
     """
-    if file.problem == Problem.REMOVED:
-        message = _("This picture was removed from the batch in the meantime. Nothing was stored.")
-        raise UploadRefusedError(message, HTTPStatus.CONFLICT)
+    check_not_removed(file)
     _check_unchanged(file, picture)
     with full_disk.refusing(), closing(_checked(file, picture)) as upload:
         job = _submit(file, user, upload)
     _forget_problem(file)
     return job
+
+
+def check_not_removed(file: BatchFile) -> None:
+    """Raise UploadRefusedError if a person has removed the file from its batch."""
+    if file.problem == Problem.REMOVED:
+        message = _("This picture was removed from the batch in the meantime. Nothing was stored.")
+        raise UploadRefusedError(message, HTTPStatus.CONFLICT)
 
 
 def submit_test(team: Team, user: User, request_id: UUID, picture: TemporaryUploadedFile) -> Job:
