@@ -15,6 +15,7 @@ from conftest import small_png
 Fault = Callable[[Route], bool]
 """Answers a request instead of the server and returns True, or leaves it alone."""
 
+
 @dataclass
 class IntakeServer:
     """Batches in memory. fits: how many pictures there are credits for."""
@@ -134,4 +135,6 @@ class IntakeServer:
             route.fulfill(status=201, json={"url": f"{path}1/"})
         else:
             image = f"data:image/png;base64,{base64.b64encode(small_png(60, 40)).decode()}"
-            route.fulfill(body=json.dumps({"state": "done", "label": "done", "price": "0.24", "image": image}))
+            route.fulfill(
+                body=json.dumps({"state": "done", "label": "done", "price": "0.24", "image": image})
+            )

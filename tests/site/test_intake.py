@@ -47,7 +47,9 @@ def shoot(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_is_priced_before_anything_starts(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
+def test_a_folder_is_priced_before_anything_starts(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
     drop(owner_page, shoot)
     plan = owner_page.locator("#uploads .plan")
     expect(plan.get_by_role("heading")).to_have_text("Autumn shoes")
@@ -79,9 +81,7 @@ def test_too_few_credits_offer_three_ways(owner_page: Page, server: IntakeServer
     expect(plan.get_by_role("button", name="Choose which")).to_be_visible()
 
 
-def test_chosen_ones_become_a_batch_of_their_own(
-    owner_page: Page, server: IntakeServer, shoot: Path
-) -> None:
+def test_chosen_ones_become_a_batch_of_their_own(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
     server.fits = 12
     drop(owner_page, shoot)
     owner_page.get_by_role("button", name="Choose which").click()
@@ -136,7 +136,11 @@ def test_above_fifty_a_person_confirms_the_numbers(
     start = owner_page.locator("#uploads").get_by_role("button", name="Start 40 now, keep 11 for later")
     start.click()
     dialog = owner_page.get_by_role("dialog", name="Start 40 pictures?")
-    for fact in ("All 51 together cost at most 30 credits", "69 credits stay available", "11 pictures are kept"):
+    for fact in (
+        "All 51 together cost at most 30 credits",
+        "69 credits stay available",
+        "11 pictures are kept",
+    ):
         expect(dialog).to_contain_text(fact)
     shot(owner_page, "confirm")
     dialog.get_by_role("button", name="Not yet").click()
@@ -330,9 +334,7 @@ def start(page: Page) -> None:
 
 
 def asks_before_it_closes(page: Page) -> object:
-    return page.evaluate(
-        "() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-    )
+    return page.evaluate("() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
 
 
 def test_the_tab_asks_before_it_closes_only_while_it_uploads(
@@ -460,7 +462,12 @@ def test_the_panels_are_accessible_in_both_themes(
 def test_a_phone_in_french_needs_no_scrolling_sideways(
     browser: Browser, instance: Instance, shoot: Path
 ) -> None:
-    phone = {"viewport": {"width": 390, "height": 800}, "locale": "fr-FR", "has_touch": True, "is_mobile": True}
+    phone = {
+        "viewport": {"width": 390, "height": 800},
+        "locale": "fr-FR",
+        "has_touch": True,
+        "is_mobile": True,
+    }
     with page_on(browser, instance, **phone) as page:
         server = IntakeServer(page, fits=12, duplicates=3).start()
         page.goto(login_link(instance))

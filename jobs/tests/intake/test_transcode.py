@@ -226,7 +226,7 @@ def test_memory_is_reserved_by_the_header() -> None:
     result = transcode.transcode(io.BytesIO(heic(PHOTO)), room)
     assert result
     result.file.close()
-    assert reserved == [256 * 192 * transcode.BYTES_PER_PIXEL]
+    assert reserved == [256 * 192 * transcode.BYTES_PER_PIXEL[False]]
 
 
 def test_what_becomes_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

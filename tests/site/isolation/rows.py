@@ -92,6 +92,7 @@ ROWS: dict[str, Row] = {
     "batch_missing": batch(),
     "batch_plan": batch(),
     "batch_reuse": batch(Role.MEMBER, "post", 400),
+    "batch_urls": batch(Role.MEMBER, "post", 400),
     "upload_chunk": team(
         Role.MEMBER,
         of=lambda own: {"batch": own.batch.pk, "request_id": own.file.request_id},
@@ -101,6 +102,8 @@ ROWS: dict[str, Row] = {
     "batch_zip": batch(),
     "batch_manifest": batch(),
     "batch_names": batch(Role.MEMBER, "post", 302),
+    "test_picture": team(Role.MEMBER, "post", 400),
+    "tested_picture": team(of=lambda own: {"pk": own.test.pk}, missing={"pk": MISSING}),
     "history": team(),
     "job": job(),
     "again": job(Role.MEMBER, "post", 302),
