@@ -20,6 +20,8 @@ PERIOD_PATIENCES = 3
 """The rate of a transfer is an average over at most so many times a client's patience."""
 
 MAX_CHUNK_LINE_BYTES = 1 << 13
+MAX_BUFFER_BYTES = 1 << 23
+"""waitress keeps what it has sent until a buffer is full: by default at 128 MB of a long response."""
 TOO_SLOW = "408 Request Timeout"
 CROWDED = "503 Service Unavailable"
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -79,6 +81,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     parser_class = Parser
     stage = Stage.IDLE
+    current_outbuf_count: int
     moved = 0
     """Bytes transferred in either direction since the stage began."""
 
@@ -169,6 +172,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         sent: int = super().send(data, **kwargs)
         self.moved += sent
         return sent
+
+    def write_soon(self, data: bytes) -> int:
+        if self.current_outbuf_count >= MAX_BUFFER_BYTES:
+            self.current_outbuf_count = self.adj.outbuf_high_watermark  # at which waitress begins another one
+        return int(super().write_soon(data))
 
     def received(self, data: bytes) -> bool:
         try:
