@@ -8,6 +8,7 @@ to the first byte, and how much more memory the process had while it sent.
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,14 +26,18 @@ from engine.config import ROOT
 
 AIM, AIM_FIRST_MS, AIM_MEGABYTES = 0.7, 300, 30
 PATIENCE_SECONDS = 60
+PROGRAMS = "curl", "unzip", "zip"
 
 
 def main(arguments: Sequence[str]) -> int:
     given = _parsed(arguments)
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        sys.stdout.write(f"R8 LEFT OUT: install {' and '.join(missing)} first\n")
+        return 0
     with tempfile.TemporaryDirectory(prefix="b", dir=given.folder) as name:
         folder = Path(name)
-        with _web(folder / "data") as (server, url, environment):
-            cookies = _sign_in(url, environment)
+        with web(folder / "data") as (server, url, environment):
+            cookies = sign_in(url, environment)
             made = [sys.executable, "-m", "bench.speed.zip_rows", str(given.count), str(given.bytes)]
             address = url + _output(made, environment).strip().splitlines()[-1]
             files = next(
@@ -90,7 +95,7 @@ def _zip(files: Path, file: Path) -> float:
 
 
 @contextmanager
-def _web(data_dir: Path) -> Iterator[tuple[Server, str, dict[str, str]]]:
+def web(data_dir: Path) -> Iterator[tuple[Server, str, dict[str, str]]]:
     """Start a fresh instance's web process alone."""
     port = free_port()
     environment = os.environ | {"DATA_DIR": str(data_dir), "PORT": str(port), "LOG_LEVEL": "WARNING"}
@@ -116,7 +121,7 @@ def _wait_until_up(url: str) -> None:
     raise TimeoutError(url)
 
 
-def _sign_in(url: str, environment: dict[str, str]) -> str:
+def sign_in(url: str, environment: dict[str, str]) -> str:
     """Return the cookies of a person who is signed in."""
     link = _output([sys.executable, "manage.py", "login_link", "owner@localhost"], environment)
     with httpx.Client(trust_env=False, follow_redirects=True) as client:
