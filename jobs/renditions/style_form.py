@@ -81,10 +81,19 @@ class StyleForm(forms.Form):
     style: Style = PLAIN
 
     def __init__(
-        self, team: Team, data: Any = None, *, style: Style = PLAIN, more: Mapping[str, Any] | None = None
+        self,
+        team: Team,
+        data: Any = None,
+        *,
+        style: Style = PLAIN,
+        more: Mapping[str, Any] | None = None,
+        ids: str = "id",
     ) -> None:
-        """Set up the form. style: what it begins with. more: first values of further fields."""
-        super().__init__(data, initial=values_of(style) | dict(more or {}))
+        """Set up the form.
+
+        style: what it begins with. more: first values of further fields. ids: the start of its elements' ids.
+        """
+        super().__init__(data, initial=values_of(style) | dict(more or {}), auto_id=f"{ids}_%s")
         backdrops = Backdrop.objects.filter(team=team).order_by("name", "pk")
         choices = [(backdrop.sha256, backdrop.name) for backdrop in backdrops]
         if style.backdrop and style.backdrop not in dict(choices):
