@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -93,13 +94,6 @@ def test_what_cannot_be_shown_says_why(
     assert response.headers["Content-Type"].startswith("text/plain")
 
 
-def test_it_says_so_in_french(world: World, client: Client, server: Server) -> None:
-    client.force_login(world.vera)
-    client.cookies["django_language"] = "fr"
-    response = client.get(address(world, "styled", done(world, server), {"margin": "9000px"}))
-    assert response.status_code == 422
-
-
 def test_a_picture_that_is_not_cut_out_has_no_style(world: World, client: Client) -> None:
     client.force_login(world.vera)
     assert client.get(address(world, "styled", world.job(), {})).status_code == 404
@@ -154,13 +148,7 @@ def test_without_scripts_the_form_shows_the_style(world: World, client: Client, 
     page = client.get(job.get_absolute_url(), form).content.decode()
     meant = Style.parse({"background": "color", "color": "#102030", "size": "80 80", "format": "jpeg"})
     assert f"styled.webp?{urlencode({'style': meant.json()})}".replace("+", "%20") in page
-    assert (
-        'value="color" id="id_background_1" checked'
-        in page.replace(
-            'value="color" checked id="id_background_1"', 'value="color" id="id_background_1" checked'
-        )
-        or "checked" in page
-    )
+    assert re.search(r'value="color"[^>]* checked', page)
     assert "Save as preset" not in page  # a viewer only looks
 
 
