@@ -10,12 +10,14 @@ from uuid import uuid4
 import pytest
 from django.contrib.messages import get_messages
 from django.core.files.storage import default_storage
+from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
 from conftest import World
-from jobs.models import Job, Preset, Recipe, Rendition
+from jobs.batches.create import open_batch
+from jobs.models import Batch, Job, Preset, Recipe, Rendition
 from jobs.renditions.decode_limit import DecodeLimit
 from jobs.renditions.style import Style
 from jobs.tests.renditions.test_effects import backdrop
@@ -282,3 +284,41 @@ def test_a_style_may_name_a_picture_of_the_team(world: World, client: Client, se
     style = {"background": "picture", "backdrop": backdrop(world).sha256}
     client.force_login(world.vera)
     assert client.get(address(world, "styled", done(world, server), style)).status_code == 200
+
+
+# The dialog that the batch's page includes
+
+
+def dialog(world: World, batch: Batch) -> str:
+    return render_to_string("jobs/_restyle.html", {"team": world.team, "batch": batch})
+
+
+def test_the_dialog_shows_every_preset_on_the_first_picture(
+    world: World, server: Server, preset: Preset
+) -> None:
+    batch = batch_of(world, server, done=2, waiting=1)
+    recipe = Recipe.objects.create(team=world.team, name="Shops", created_by=world.alice)
+    recipe.presets.add(preset)
+    text = dialog(world, batch)
+    first = batch.jobs.earliest("pk")
+    assert "2 pictures are cut out and get their new files for 0 credits." in text
+    assert f"/jobs/{first.pk}/styled.webp?size=tile" in text
+    for pressed in (f'name="preset" value="{preset.pk}"', f'name="recipe" value="{recipe.pk}"'):
+        assert pressed in text
+    assert text.count(reverse("batch_outputs", args=[world.team.slug, batch.pk])) == 2
+    assert 'id="restyle_background_0"' in text
+
+
+def test_the_dialog_of_a_batch_without_a_cut_out_has_no_pictures(world: World, preset: Preset) -> None:
+    batch = open_batch(world.team, world.bob, uuid4())
+    text = dialog(world, batch)
+    assert "<img" not in text
+    assert "White" in text
+
+
+def test_the_plain_cut_out_is_one_of_the_choices(world: World, client: Client, server: Server) -> None:
+    batch = batch_of(world, server, done=1)
+    client.force_login(world.bob)
+    outputs(client, world, batch, style="{}")
+    batch.refresh_from_db()
+    assert batch.outputs == [{"name": "", "style": {}}]
