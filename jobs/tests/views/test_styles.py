@@ -80,7 +80,7 @@ def test_a_picture_is_taken_away_in_a_style(world: World, client: Client, server
 @pytest.mark.parametrize(
     ("style", "status", "text"),
     [
-        ({"format": "gif"}, 400, "isn't possible for “format”"),
+        ({"format": "gif"}, 400, "isn't possible for “Format”"),
         ([], 400, "can't be read"),
         ({"margin": "9000px"}, 422, "too large"),
         ({"background": "picture", "backdrop": "0" * 64}, 422, "was deleted"),
