@@ -14,7 +14,7 @@ from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
 from conftest import World, small_png, upload
 from jobs.batches.create import open_batch
 from jobs.intake.submit import submit
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Backdrop, Job, Preset, Recipe
 from pixian.protocol.credentials import Credentials
 
 ROLES = {"viewer": Role.VIEWER, "member": Role.MEMBER, "manager": Role.MANAGER, "owner": Role.OWNER}
@@ -24,7 +24,7 @@ MISSING = 10**9
 
 @dataclass(frozen=True)
 class Things:
-    """What one team has: a finished job, a second member, a key."""
+    """What one team has: a finished job, a second member, a key, styles."""
 
     team: Team
     job: Job
@@ -32,6 +32,9 @@ class Things:
     key: ApiKey
     credentials: Credentials
     invitation: Invitation
+    preset: Preset
+    recipe: Recipe
+    backdrop: Backdrop
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,17 @@ def _things(team: Team, user: User) -> Things:
         expires_at=timezone.now() + timedelta(days=1),
     )
     membership = Membership.objects.get(team=team, user=user)
-    return Things(team, _job(team, user), membership, key, credentials, invitation)
+    styles = _styles(team, user)
+    return Things(team, _job(team, user), membership, key, credentials, invitation, *styles)
+
+
+def _styles(team: Team, user: User) -> tuple[Preset, Recipe, Backdrop]:
+    preset = Preset.objects.create(team=team, name="White", style={"format": "jpeg"}, created_by=user)
+    recipe = Recipe.objects.create(team=team, name="Shops", created_by=user)
+    recipe.presets.add(preset)
+    name = default_storage.save(f"{team.slug}/backdrops/wall.png", ContentFile(small_png(20, 20)))
+    columns = {"file": name, "sha256": "0" * 64, "width": 20, "height": 20, "added_by": user}
+    return preset, recipe, Backdrop.objects.create(team=team, name="wall", **columns)
 
 
 def _job(team: Team, user: User) -> Job:
