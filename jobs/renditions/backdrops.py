@@ -47,9 +47,15 @@ def delete(backdrop: Backdrop) -> None:
     default_storage.delete(name)
 
 
+def may_delete(member: Membership, backdrop: Backdrop) -> bool:
+    """Return True if the member manages the team, or added the picture."""
+    is_own = member.role >= Role.MEMBER and backdrop.added_by_id == member.user_id
+    return is_own or member.role >= Role.MANAGER
+
+
 def check_may_delete(member: Membership, backdrop: Backdrop) -> None:
-    """Raise PermissionDenied unless the member manages the team or added the picture."""
-    if member.role < Role.MANAGER and backdrop.added_by_id != member.user_id:
+    """Raise PermissionDenied unless the member may delete the picture."""
+    if not may_delete(member, backdrop):
         raise PermissionDenied(_("Only managers and the person who added this picture may delete it."))
 
 

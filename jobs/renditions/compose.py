@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from django.utils import translation
 from django.utils.translation import gettext_noop
 
 from jobs.models import Backdrop
@@ -22,11 +23,16 @@ NO_BACKDROP = gettext_noop("The background picture was deleted. Choose another o
 
 
 class RenditionError(Exception):
-    """A rendition that can't be made. message: in English, to be translated when it is shown."""
+    """A rendition that can't be made. message: in English, as its row keeps it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+    @property
+    def translated(self) -> str:
+        """Return the message in the reader's language."""
+        return translation.gettext(self.message)
 
     @classmethod
     def of(cls, error: Exception) -> "RenditionError":

@@ -20,7 +20,6 @@ class PresetRow:
 
     preset: Preset
     style: Style | None
-    may_change: bool
 
     @property
     def query(self) -> str:
@@ -47,17 +46,17 @@ def check_may_change(member: Membership, named: Preset | Recipe) -> None:
         raise PermissionDenied(_("A manager has locked this. Ask them to change it, or make a copy."))
 
 
-def rows_of(member: Membership) -> list[PresetRow]:
+def rows_of(team: Team) -> list[PresetRow]:
     """Return the team's presets in the order of their names."""
-    return [row_of(member, preset) for preset in Preset.objects.filter(team=member.team)]
+    return [PresetRow(preset, style_of(preset)) for preset in Preset.objects.filter(team=team)]
 
 
-def row_of(member: Membership, preset: Preset) -> PresetRow:
+def style_of(preset: Preset) -> Style | None:
+    """Return the preset's style; None if it isn't valid any more."""
     try:
-        style = Style.parse(preset.style)
+        return Style.parse(preset.style)
     except StyleError:
-        style = None
-    return PresetRow(preset, style, may_change(member, preset))
+        return None
 
 
 def sample_of(team: Team) -> Job | None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from pixian.protocol.form_fields import Color, Size
 from pixian.protocol.margin import Margin
@@ -14,6 +15,20 @@ from pixian.protocol.options import Alignment
 STRENGTH = 1, 100
 MAX_DIGITS = 7
 MAX_TEXT = 100  # characters of one value
+LABELS = {
+    "background": gettext_lazy("Background"),
+    "color": gettext_lazy("Colour"),
+    "backdrop": gettext_lazy("Background picture"),
+    "blur": gettext_lazy("Blur"),
+    "shadow": gettext_lazy("Shadow"),
+    "strength": gettext_lazy("Strength"),
+    "crop": gettext_lazy("Crop to the subject"),
+    "margin": gettext_lazy("Margin"),
+    "size": gettext_lazy("Size"),
+    "alignment": gettext_lazy("Alignment"),
+    "format": gettext_lazy("Format"),
+    "quality": gettext_lazy("Quality"),
+}
 HEX_COLOR = re.compile(r"#[0-9a-f]{6}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -61,13 +76,13 @@ LOSSY = (Format.JPEG, Format.WEBP)
 
 def text_of(name: str, value: object) -> str:
     if not isinstance(value, str | int) or len(text := str(value)) > MAX_TEXT:
-        raise StyleError(_("The value of “%(name)s” can't be read.") % {"name": name})
+        raise StyleError(_("The value of “%(name)s” can't be read.") % {"name": LABELS[name]})
     return " ".join(text.lower().split())
 
 
 def _bad(name: str, text: str, allowed: str) -> StyleError:
     message = _("“%(text)s” isn't possible for “%(name)s”; possible are %(allowed)s.")
-    return StyleError(message % {"text": text, "name": name, "allowed": allowed})
+    return StyleError(message % {"text": text, "name": LABELS[name], "allowed": allowed})
 
 
 def _choice(kind: type[Choice], name: str, text: str) -> Choice:

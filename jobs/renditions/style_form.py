@@ -6,25 +6,25 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from accounts.models import Team
 from jobs.models import Backdrop
 from jobs.renditions.style import DEFAULTS, NAMES, PLAIN, Background, Format, Shadow, Style, StyleError
-from jobs.renditions.style_fields import STRENGTH
+from jobs.renditions.style_fields import LABELS, STRENGTH
 from pixian.protocol.limits import MAX_RESULT_PIXELS
 from pixian.protocol.options import Alignment
 
 BACKGROUNDS = {
-    Background.NONE: gettext_lazy("None"),
+    Background.NONE: pgettext_lazy("a background", "None"),
     Background.COLOR: gettext_lazy("Colour"),
     Background.PICTURE: gettext_lazy("Picture"),
     Background.BLUR: gettext_lazy("Blurred original"),
 }
 SHADOWS = {
-    Shadow.NONE: gettext_lazy("None"),
-    Shadow.SOFT: gettext_lazy("Soft"),
-    Shadow.CONTACT: gettext_lazy("Contact"),
+    Shadow.NONE: pgettext_lazy("a shadow", "None"),
+    Shadow.SOFT: pgettext_lazy("a shadow", "Soft"),
+    Shadow.CONTACT: pgettext_lazy("a shadow", "Contact"),
 }
 ALIGNMENTS = {
     Alignment.TOP: gettext_lazy("Top"),
@@ -62,29 +62,36 @@ def _pixels(label: Any) -> forms.IntegerField:
 class StyleForm(forms.Form):
     """A style, field by field. ``style`` is valid once the form is. backdrops: those of the team."""
 
-    background = _choice(gettext_lazy("Background"), BACKGROUNDS)
-    color = forms.CharField(
-        label=gettext_lazy("Colour"), widget=forms.TextInput({"type": "color"}), required=False
-    )
-    backdrop = forms.ChoiceField(label=gettext_lazy("Background picture"), required=False)
-    blur = _percent(gettext_lazy("Blur"))
-    shadow = _choice(gettext_lazy("Shadow"), SHADOWS)
-    strength = _percent(gettext_lazy("Strength"))
-    crop = forms.BooleanField(label=gettext_lazy("Crop to the subject"), required=False)
-    margin = forms.CharField(label=gettext_lazy("Margin"), max_length=80, required=False)
+    background = _choice(LABELS["background"], BACKGROUNDS)
+    color = forms.CharField(label=LABELS["color"], widget=forms.TextInput({"type": "color"}), required=False)
+    backdrop = forms.ChoiceField(label=LABELS["backdrop"], required=False)
+    blur = _percent(LABELS["blur"])
+    shadow = _choice(LABELS["shadow"], SHADOWS)
+    strength = _percent(LABELS["strength"])
+    crop = forms.BooleanField(label=LABELS["crop"], required=False)
+    margin = forms.CharField(label=LABELS["margin"], max_length=80, required=False)
     width = _pixels(gettext_lazy("Width"))
     height = _pixels(gettext_lazy("Height"))
-    alignment = _choice(gettext_lazy("Alignment"), ALIGNMENTS)
-    format = _choice(gettext_lazy("Format"), FORMATS)
-    quality = _percent(gettext_lazy("Quality"))
+    alignment = _choice(LABELS["alignment"], ALIGNMENTS)
+    format = _choice(LABELS["format"], FORMATS)
+    quality = _percent(LABELS["quality"])
 
     style: Style = PLAIN
 
     def __init__(
-        self, team: Team, data: Any = None, *, style: Style = PLAIN, more: Mapping[str, Any] | None = None
+        self,
+        team: Team,
+        data: Any = None,
+        *,
+        style: Style = PLAIN,
+        more: Mapping[str, Any] | None = None,
+        ids: str = "id",
     ) -> None:
-        """Set up the form. style: what it begins with. more: first values of further fields."""
-        super().__init__(data, initial=values_of(style) | dict(more or {}))
+        """Set up the form.
+
+        style: what it begins with. more: first values of further fields. ids: the start of its elements' ids.
+        """
+        super().__init__(data, initial=values_of(style) | dict(more or {}), auto_id=f"{ids}_%s")
         backdrops = Backdrop.objects.filter(team=team).order_by("name", "pk")
         choices = [(backdrop.sha256, backdrop.name) for backdrop in backdrops]
         if style.backdrop and style.backdrop not in dict(choices):

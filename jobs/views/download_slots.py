@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from threading import Lock
 
-from django.conf import settings
+AT_ONCE, TEAM_AT_ONCE = 6, 3
+"""Up to ``waitress_worker.MAX_RESPONSE_BYTES`` of each wait for its client. Together that must be less
+than ``Limits.kept_bytes``, or the server closes the slowest."""
 
-TEAM_AT_ONCE = 4
 RETRY_AFTER_SECONDS = 20
 
 
@@ -19,16 +20,15 @@ class BusyError(Exception):
 class Slots:
     """Places for downloads, in all and for each team."""
 
-    def __init__(self, team_at_once: int = TEAM_AT_ONCE) -> None:
-        self._team_at_once = team_at_once
+    def __init__(self, at_once: int = AT_ONCE, team_at_once: int = TEAM_AT_ONCE) -> None:
+        self._at_once, self._team_at_once = at_once, team_at_once
         self._taken: Counter[str] = Counter()
         self._lock = Lock()
 
     def hold(self, team: str, content: Iterator[bytes]) -> "Held":
         """Return the content, which takes a place until it is closed; raise BusyError if there is none."""
         with self._lock:
-            total = max(1, settings.WEB_THREADS - settings.WEB_THREADS_FOR_PAGES)
-            if self._taken[team] >= self._team_at_once or self._taken.total() >= total:
+            if self._taken[team] >= self._team_at_once or self._taken.total() >= self._at_once:
                 raise BusyError
             self._taken[team] += 1
         return Held(self, team, content)

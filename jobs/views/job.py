@@ -1,5 +1,7 @@
 """Show one picture with its result, what it cost and why; retry a failed one."""
 
+from collections.abc import Mapping
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,13 +15,15 @@ from accounts.teams.permissions import enter
 from jobs.audit.reconcile import booked, verdict
 from jobs.intake.submit import NotFailedError, submit_again
 from jobs.models import Job
-from jobs.views import hold_errors, polling
+from jobs.views import hold_errors, polling, style_panel
+
+NO_QUERY: Mapping[str, str] = {}
 
 
 @require_GET
 def job(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team)
-    context = _context(member, pk)
+    context = _context(member, pk, request.GET)
     if request.headers.get("HX-Request"):
         return polling.fragment(request, "jobs/_picture.html", context)
     return render(request, "jobs/job.html", context)
@@ -42,7 +46,7 @@ def again(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     return redirect("job", team=team, pk=pk)
 
 
-def _context(member: Membership, pk: int) -> dict[str, object]:
+def _context(member: Membership, pk: int, query: Mapping[str, str] = NO_QUERY) -> dict[str, object]:
     jobs = Job.objects.with_books().select_related("created_by", "api_key", "team")
     job = get_object_or_404(jobs, team=member.team, pk=pk)
     attempts = [(a, booked(a), verdict(a)) for a in sorted(job.attempts.all(), key=lambda a: a.number)]
@@ -56,4 +60,5 @@ def _context(member: Membership, pk: int) -> dict[str, object]:
         "attempts": attempts,
         "before": before,
         "may_spend": may_spend,
+        "style": style_panel.panel(member, query) if job.state == Job.State.DONE else None,
     }

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.models import Membership, Role
 from accounts.teams.permissions import enter
 from jobs.models import Backdrop, Preset, Recipe
-from jobs.renditions import presets
+from jobs.renditions import backdrops, presets
 from jobs.renditions.forms import PresetForm
 from jobs.renditions.marketplaces import BY_KEY, EXAMPLES
 from jobs.renditions.presets import NameTakenError
@@ -24,11 +24,12 @@ def all_presets(request: HttpRequest, team: str) -> HttpResponse:
     recipes = Recipe.objects.filter(team=member.team).prefetch_related(
         Prefetch("presets", Preset.objects.order_by("name"))
     )
+    kept = Backdrop.objects.filter(team=member.team).order_by("name", "pk")
     context = {
         "team": member.team,
-        "rows": presets.rows_of(member),
+        "rows": [(row, presets.may_change(member, row.preset)) for row in presets.rows_of(member.team)],
         "recipes": [(recipe, presets.may_change(member, recipe)) for recipe in recipes],
-        "backdrops": Backdrop.objects.filter(team=member.team).order_by("name", "pk"),
+        "backdrops": [(backdrop, backdrops.may_delete(member, backdrop)) for backdrop in kept],
         "examples": EXAMPLES,
         "sample": presets.sample_of(member.team),
         "may_add": member.role >= Role.MEMBER,
@@ -47,7 +48,7 @@ def new_preset(request: HttpRequest, team: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit_preset(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member, preset = _preset(request, team, pk)
-    return _edit(request, member, preset, presets.row_of(member, preset).style or PLAIN)
+    return _edit(request, member, preset, presets.style_of(preset) or PLAIN)
 
 
 @require_POST

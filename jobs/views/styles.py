@@ -95,7 +95,7 @@ def _refusal(error: Exception) -> HttpResponse:
     if isinstance(error, StyleError):
         return HttpResponse(error.message, status=BAD_REQUEST, content_type=TEXT)
     if isinstance(error, RenditionError):
-        return HttpResponse(_(error.message), status=UNPROCESSABLE, content_type=TEXT)
+        return HttpResponse(error.translated, status=UNPROCESSABLE, content_type=TEXT)
     if isinstance(error, OSError) and error.errno in FULL:
         text = _("The server's disk is full. Tell the person who runs this site, then download it again.")
         return HttpResponse(text, status=INSUFFICIENT_STORAGE, content_type=TEXT)

@@ -68,8 +68,10 @@ def decode(original: Pixels, delta: bytes) -> Pixels:
     RGBA PNG.
     """
     result = _read(delta, original.shape)
-    copied = (result[..., 3] == 0) & (result[..., 0] == 255)
-    np.copyto(_numbers(result), _numbers(_opaque(original)), where=copied)
+    for top in range(0, len(result), STRIP_ROWS):
+        rows = slice(top, top + STRIP_ROWS)
+        copied = (result[rows, :, 3] == 0) & (result[rows, :, 0] == 255)
+        np.copyto(_numbers(result[rows]), _numbers(_opaque(original[rows])), where=copied)
     return result
 
 

@@ -16,7 +16,12 @@ from waitress.parser import HTTPRequestParser
 from waitress.utilities import BadRequest
 
 SHORTEST_SECONDS = 0.5
+PERIOD_PATIENCES = 3
+"""The rate of a transfer is an average over at most so many times a client's patience."""
+
 MAX_CHUNK_LINE_BYTES = 1 << 13
+MAX_BUFFER_BYTES = 1 << 23
+"""waitress keeps what it has sent until a buffer is full: by default at 128 MB of a long response."""
 TOO_SLOW = "408 Request Timeout"
 CROWDED = "503 Service Unavailable"
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -28,7 +33,7 @@ class Limits:
 
     patience: seconds that a connection may stay idle, that a request's headers may take, and that a body or
     response may take before its rate is judged.
-    least_rate: bytes per second that a body or response must reach on average.
+    least_rate: bytes per second that a body or response must reach on average, in each period of a long one.
     body_bytes: a larger body is refused by the server itself, before the application sees it.
     connections: per process; when they are used up, the slowest ones are closed.
     kept_bytes: size of all unfinished requests and responses together, in memory and temporary files.
@@ -76,6 +81,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     parser_class = Parser
     stage = Stage.IDLE
+    current_outbuf_count: int
     moved = 0
     """Bytes transferred in either direction since the stage began."""
 
@@ -86,10 +92,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def readable(self) -> bool:
         # The loop calls this on every connection before each poll, so no change of stage is missed.
         if (stage := self._stage()) is not self.stage:
-            self.stage, self.since = stage, time.monotonic()
-            # Bytes of an earlier response that are still in the kernel's buffer count when the client
-            # acknowledges them, as ``is_overdue`` subtracts what is in the buffer then.
-            self.moved = self._in_kernel() if stage is Stage.RESPONSE else 0
+            self.stage = stage
+            self._begin(time.monotonic())
         return bool(super().readable())
 
     def _stage(self) -> Stage:
@@ -114,6 +118,21 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if seconds > 0 and self.stage in (Stage.BODY, Stage.RESPONSE):
             return self.moved - self._in_kernel() < seconds * limits.least_rate
         return seconds > 0
+
+    def judge_anew(self, now: float) -> None:
+        """Begin another period of a long transfer that has kept up the rate so far.
+
+        Over its whole length, a client that stops reading after a gigabyte would keep up the rate for a day.
+        """
+        period = PERIOD_PATIENCES * self.server.limits.patience
+        if self.stage in (Stage.BODY, Stage.RESPONSE) and self.waits_for_client and now - self.since > period:
+            self._begin(now)
+
+    def _begin(self, now: float) -> None:
+        self.since = now
+        # Bytes of an earlier response or period that are still in the kernel's buffer count when the client
+        # acknowledges them, as ``is_overdue`` subtracts what is in the buffer then.
+        self.moved = self._in_kernel() if self.stage is Stage.RESPONSE else 0
 
     def _in_kernel(self) -> int:
         """Return the number of bytes in the socket's send buffer, sent or not, but not acknowledged yet."""
@@ -153,6 +172,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         sent: int = super().send(data, **kwargs)
         self.moved += sent
         return sent
+
+    def write_soon(self, data: bytes) -> int:
+        if self.current_outbuf_count >= MAX_BUFFER_BYTES:
+            self.current_outbuf_count = self.adj.outbuf_high_watermark  # at which waitress begins another one
+        return int(super().write_soon(data))
 
     def received(self, data: bytes) -> bool:
         try:

@@ -121,6 +121,8 @@ class WaitressWorker(Worker):  # type: ignore[misc]
         for channel in self._channels():
             if channel.is_overdue(now):
                 channel.dismiss(TOO_SLOW)
+            else:
+                channel.judge_anew(now)
         waiting = [c for c in self._channels() if c.waits_for_client and now - c.since > 1]
         slowest = sorted(waiting, key=lambda channel: channel.rate(now))
         if len(self._sockets) >= self.limits.connections:

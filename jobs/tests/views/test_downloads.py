@@ -226,11 +226,11 @@ def test_the_manifest_is_csv_that_nobody_runs(bob: Client, batch: Batch) -> None
     assert ",40,30," in body(bob.get(address(batch, "batch_manifest"))).decode()
 
 
-def test_a_team_has_four_downloads_at_once(
+def test_a_team_has_three_downloads_at_once(
     bob: Client, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(downloads, "SLOTS", Slots())
-    begun = [bob.get(address(batch)) for _ in range(4)]
+    begun = [bob.get(address(batch)) for _ in range(3)]
     refused = bob.get(address(batch))
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "20")
     body(begun[0])
@@ -239,9 +239,8 @@ def test_a_team_has_four_downloads_at_once(
     assert bob.get(address(batch)).status_code == 200
 
 
-def test_downloads_leave_threads_to_pages(settings: Any) -> None:
-    settings.WEB_THREADS, settings.WEB_THREADS_FOR_PAGES = 10, 8
-    slots = Slots()
+def test_downloads_leave_threads_to_pages() -> None:
+    slots = Slots(2)
     held = [slots.hold(team, iter(())) for team in ("a", "b")]
     with pytest.raises(BusyError):
         slots.hold("c", iter(()))

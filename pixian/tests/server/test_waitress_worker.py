@@ -26,6 +26,14 @@ from pixian.server.waitress_worker import WaitressWorker
 class worker_class(WaitressWorker):
     limits = Limits({limits})
 
+CLOSED = []
+
+def closed(stream):
+    try:
+        yield from stream
+    finally:
+        CLOSED.append(1)
+
 threads = 2
 graceful_timeout = 10
 loglevel = "error"
@@ -42,6 +50,12 @@ def application(environ, start_response):
         case "/large":
             start_response("200 OK", [("Content-Length", "30000000")])
             return [b"x" * 30_000_000]
+        case "/stream":
+            start_response("200 OK", [])
+            return closed(bytes(1_000_000) for _ in range(1_000))
+        case "/closed":
+            start_response("200 OK", [])
+            return [str(CLOSED).encode()]
     body = environ["wsgi.input"].read()
     summary = "{{}} {{}} {{}}".format(environ["REQUEST_METHOD"], environ["SCRIPT_NAME"], len(body)).encode()
     start_response("200 OK", [("Content-Length", str(len(summary)))])
@@ -202,6 +216,34 @@ def test_a_slow_but_steady_reader_is_not(port: int) -> None:
         while time.monotonic() < began + PATIENCE_SECONDS + 3:
             connection.recv(10_000)
             time.sleep(0.05)
+        assert is_open(connection)
+
+
+def test_a_reader_that_stops_after_a_lot_is_let_go(port: int) -> None:
+    """It was so fast before that its average is enough for hours, and a thread waits for it."""
+    with closing(reach(port)) as connection:
+        connection.sendall(head("/stream", method="GET"))
+        read = 0
+        while read < 200_000_000:
+            read += len(connection.recv(1 << 20))
+        began = time.monotonic()
+        while is_open(connection) and time.monotonic() < began + 20:
+            time.sleep(0.1)
+        assert time.monotonic() - began < 5 * PATIENCE_SECONDS + 3
+    assert talk(port, head("/closed", "Connection: close", method="GET")).endswith(b"[1]")
+
+
+def test_a_steady_reader_of_a_long_stream_is_not(port: int) -> None:
+    """At 2 MB a second, for several periods."""
+    with closing(reach(port)) as connection:
+        connection.sendall(head("/stream", method="GET"))
+        for _ in range(40 * PATIENCE_SECONDS):
+            read = 0
+            while read < 400_000:
+                part = connection.recv(400_000 - read)
+                assert part
+                read += len(part)
+            time.sleep(0.2)
         assert is_open(connection)
 
 

@@ -15,7 +15,7 @@ from accounts.models import ApiKey, CreditRequest, Invitation, Membership, Role,
 from conftest import World, small_png, upload
 from jobs.batches.create import open_batch
 from jobs.intake.submit import submit
-from jobs.models import Attempt, Batch, BatchFile, Job
+from jobs.models import Attempt, Backdrop, Batch, BatchFile, Job, Preset, Recipe
 from pixian.protocol.credentials import Credentials
 
 ROLES = {"viewer": Role.VIEWER, "member": Role.MEMBER, "manager": Role.MANAGER, "owner": Role.OWNER}
@@ -26,7 +26,7 @@ MISSING = 10**9
 @dataclass(frozen=True)
 class Things:
     """What one team has: a finished job and a test, a batch with a file to come, a second member, a key, a
-    request for credits.
+    request for credits, styles.
     """
 
     team: Team
@@ -39,6 +39,9 @@ class Things:
     credentials: Credentials
     invitation: Invitation
     asked: CreditRequest
+    preset: Preset
+    recipe: Recipe
+    backdrop: Backdrop
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,17 @@ def _things(team: Team, user: User) -> Things:
         credentials,
         invitation,
         asked,
+        *_styles(team, user),
     )
+
+
+def _styles(team: Team, user: User) -> tuple[Preset, Recipe, Backdrop]:
+    preset = Preset.objects.create(team=team, name="White", style={"format": "jpeg"}, created_by=user)
+    recipe = Recipe.objects.create(team=team, name="Shops", created_by=user)
+    recipe.presets.add(preset)
+    name = default_storage.save(f"{team.slug}/backdrops/wall.png", ContentFile(small_png(20, 20)))
+    columns = {"file": name, "sha256": "0" * 64, "width": 20, "height": 20, "added_by": user}
+    return preset, recipe, Backdrop.objects.create(team=team, name="wall", **columns)
 
 
 def _job(team: Team, user: User, *, test: bool = False) -> Job:

@@ -53,6 +53,11 @@ def batch(least: Role = Role.VIEWER, method: Method = "get", *good: int, **fixed
     return team(least, method, *good, of=of, missing={"batch": BATCH}, fixed=fixed)
 
 
+def style(kind: str, least: Role = Role.VIEWER, method: Method = "get", *good: int) -> Row:
+    """Return the row of a preset, a recipe or a backdrop."""
+    return team(least, method, *good, of=lambda own: {"pk": getattr(own, kind).pk}, missing={"pk": MISSING})
+
+
 def member(least: Role, method: Method = "get", *good: int) -> Row:
     return team(least, method, *good, of=lambda own: {"pk": own.member.pk}, missing={"pk": MISSING})
 
@@ -109,6 +114,21 @@ ROWS: dict[str, Row] = {
     "again": job(Role.MEMBER, "post", 302),
     "download": job(),
     "shown": job(side="after", size="tile"),
+    # Styles
+    "styled": job(Role.VIEWER, "get", 200, 400),
+    "styled_download": job(Role.VIEWER, "get", 200, 400),
+    "batch_outputs": batch(Role.MEMBER, "post", 302),
+    "presets": team(),
+    "new_preset": team(Role.MEMBER),
+    "preset": style("preset", Role.MEMBER),
+    "delete_preset": style("preset", Role.MEMBER, "post", 302, 404),  # the first one deletes it
+    "copy_example": team(Role.MEMBER, "post", 302, fixed={"key": "amazon"}),
+    "new_recipe": team(Role.MEMBER),
+    "recipe": style("recipe", Role.MEMBER),
+    "delete_recipe": style("recipe", Role.MEMBER, "post", 302, 404),
+    "add_backdrop": team(Role.MEMBER, "post", 302),
+    "backdrop": style("backdrop"),
+    "delete_backdrop": style("backdrop", Role.MEMBER, "post", 302, 404),
     # Programs: a session opens nothing
     "api_remove_background": Row("key", "post", good=(200,)),
     "api_remove_background_v1": Row("key", "post", good=(200,)),
