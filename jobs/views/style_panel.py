@@ -17,4 +17,4 @@ def panel(member: Membership, query: Mapping[str, str]) -> dict[str, Any]:
     chosen = {name: query[name] for name in StyleForm.base_fields if name in query}
     form = StyleForm(member.team, values_of(PLAIN) | chosen if chosen else None)
     style = form.style if form.is_bound and form.is_valid() else PLAIN
-    return {"form": form, "style": style, "is_shown": form.is_bound, "rows": presets.rows_of(member.team)}
+    return {"form": form, "style": style, "is_shown": style != PLAIN, "rows": presets.rows_of(member.team)}

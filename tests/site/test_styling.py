@@ -98,6 +98,22 @@ def test_the_picture_follows_the_controls(page: Page, instance: Instance) -> Non
     assert Image.open(io.BytesIO(Path(download.value.path()).read_bytes())).size == (700, 500)
 
 
+def test_the_plain_style_brings_the_slider_back_and_a_reload_keeps_the_style(
+    page: Page, instance: Instance
+) -> None:
+    page.goto(cut_out(page, instance))
+    page.get_by_label("Soft").check(force=True)
+    expect(styled(page)).to_be_visible()
+    page.get_by_label("None").last.check(force=True)
+    expect(styled(page)).to_have_count(0)
+    expect(page.locator("[data-compare]")).to_be_visible()
+    page.get_by_label("Contact").check(force=True)
+    expect(styled(page)).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Contact")).to_be_checked()
+    expect(styled(page)).to_be_visible()
+
+
 def test_the_last_change_wins_and_the_others_are_given_up(page: Page, instance: Instance) -> None:
     page.goto(cut_out(page, instance))
     asked: list[str] = []

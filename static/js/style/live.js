@@ -5,6 +5,7 @@ import { fillIn, styleOf } from "./style_of.js";
 
 const PAUSE_MS = 120; // after a key press or a slider's move, in which another one may follow
 const BUSY = 503;
+const PLAIN = "{}";
 const pending = new WeakMap(); // the request for each form, or the wait before it
 
 document.addEventListener("input", ({ target }) => {
@@ -34,12 +35,14 @@ function showSoon(form) {
   for (const link of form.querySelectorAll("a[data-link]")) {
     link.search = new URLSearchParams({ style: styleOf(form) });
   }
+  if (form.method === "get") history.replaceState(null, "", `?${new URLSearchParams(new FormData(form))}#style`);
   setTimeout(() => show(form, request.signal), PAUSE_MS);
 }
 
 async function show(form, signal) {
   if (signal.aborted) return;
   const stage = document.getElementById(form.dataset.stage);
+  if (styleOf(form) === PLAIN && unstyled(stage)) return;
   stage.ariaBusy = "true";
   try {
     const picture = await load(form, signal);
@@ -78,6 +81,15 @@ function replace(stage, picture, alt) {
   else stage.append(picture);
   stage.classList.add("styled");
   if (shown?.src.startsWith("blob:")) URL.revokeObjectURL(shown.src);
+}
+
+// Brings back what the page showed without a style, such as the slider; false if it showed nothing else.
+function unstyled(stage) {
+  if (!stage.querySelector(":scope > :not([data-styled])")) return false;
+  stage.querySelector("[data-styled]")?.remove();
+  stage.classList.remove("styled");
+  stage.ariaBusy = "false";
+  return true;
 }
 
 function note(form, text) {
