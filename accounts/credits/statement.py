@@ -37,7 +37,8 @@ def newest(team: Team, count: int) -> list[Line]:
 
 def last_grant(team: Team) -> int:
     """Return the micro-credits of the team's newest grant; 0 if it never got one."""
-    grants = Transfer.objects.filter(credit__in=_accounts(team), kind=Kind.GRANT).order_by("-pk")
+    accounts = team.ledger_accounts.values("pk")
+    grants = Transfer.objects.filter(credit__in=accounts, kind=Kind.GRANT).order_by("-pk")
     return grants.values_list("amount_microcredits", flat=True).first() or 0
 
 

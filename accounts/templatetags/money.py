@@ -82,7 +82,8 @@ def level_of(team: Team, balances: ledger.Balances, limit: Standing | None) -> L
     in_hand = balances.available + balances.held
     full = max(statement.last_grant(team), in_hand, 1)
     tone = "doubt" if is_low(balances) else ""
-    return Level(balances.available * FULL // full, in_hand * FULL // full, tone)
+    # Rounded up, so that a little is still seen.
+    return Level(-(-balances.available * FULL // full), -(-in_hand * FULL // full), tone)
 
 
 @register.filter

@@ -12,7 +12,7 @@ from accounts.models import Membership, Role, Team, User
 register = template.Library()
 
 THEME_COOKIE = "theme"
-THEMES = {"light": _("Light"), "dark": _("Dark"), "system": _("As the system")}
+THEMES = {"light": _("Light"), "dark": _("Dark"), "system": _("System")}
 
 
 @register.simple_tag

@@ -76,3 +76,9 @@ def owner_page(page: Page, instance: Instance) -> Page:
 
 def login_link(instance: Instance) -> str:
     return instance.manage("login_link", "owner@localhost").strip()
+
+
+def sign_out(page: Page) -> None:
+    """Sign out by the menu in the bar."""
+    page.locator(".menu > summary").click()
+    page.get_by_role("button", name="Sign out").click()

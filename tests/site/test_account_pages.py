@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.tests.auth.factors import PERIOD_SECONDS, code_of
-from tests.site.conftest import login_link, page_on
+from tests.site.conftest import login_link, page_on, sign_out
 from tests.site.instance import Instance
 
 pytestmark = pytest.mark.browser
@@ -66,7 +66,7 @@ def log_in(page: Page) -> None:
 
 
 def log_out(page: Page) -> None:
-    page.get_by_role("button", name="Sign out").click()
+    sign_out(page)
     expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from conftest import PHOTOS
-from tests.site.conftest import login_link, page_on
+from tests.site.conftest import login_link, page_on, sign_out
 from tests.site.instance import Instance
 
 pytestmark = pytest.mark.browser
@@ -76,7 +76,7 @@ def has_a_real_matte(png: bytes) -> None:
 def test_the_link_works_once(page: Page, instance: Instance) -> None:
     link = login_link(instance)
     page.goto(link)
-    page.get_by_role("button", name="Sign out").click()
+    sign_out(page)
     page.goto(link)
     expect(page.get_by_role("status")).to_contain_text("already been used or has expired")
 
@@ -110,7 +110,7 @@ def test_pages_are_accessible(owner_page: Page, drop: list[Path]) -> None:
         for address in ("/t/my-team/", "/t/my-team/history/", "/t/my-team/jobs/1/", "/t/my-team/jobs/99999/"):
             owner_page.goto(address)
             passes_axe(owner_page)
-    owner_page.get_by_role("button", name="Sign out").click()
+    sign_out(owner_page)
     passes_axe(owner_page)
 
 

@@ -106,7 +106,7 @@ def test_the_bar_is_full_after_a_grant_and_falls_from_there(world: World) -> Non
     level = level_of(world.team, ledger.balances(world.team), None)
     assert (level.left, level.until_held) == (60, 100)
     ledger.grant(world.team, 10 * CREDIT, key="more")
-    assert level_of(world.team, ledger.balances(world.team), None).left == 63
+    assert level_of(world.team, ledger.balances(world.team), None).left == 64
 
 
 def test_the_bar_is_the_allowances_if_there_is_one(world: World) -> None:
