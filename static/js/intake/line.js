@@ -52,8 +52,9 @@ export class Line {
         if (response?.status === SIGNED_OUT) {
           await this.#signIn();
         } else if (response?.status === FORBIDDEN && !renewed) {
-          renewed = true; // signing in again in another tab made our token invalid
-          await this.#look();
+          // The token is invalid: somebody signed in again in another tab, or the cookies are gone.
+          renewed = true;
+          if (!(await this.#look())) await this.#signIn();
         } else {
           failures += 1;
           if (response && !isPassing(response, failures)) throw new Refusal(response.status, await response.text());
