@@ -171,7 +171,7 @@ class Intake {
 function pageOf(form, tell) {
   return {
     form,
-    words: new Words(document.querySelector("[data-words]")),
+    words: new Words(document.querySelector("[data-intake-words]")),
     templates: templatesOf(document),
     inspector: new Inspector(form.dataset.worker),
     line: new Line(form.elements.csrfmiddlewaretoken.value, form.dataset.home, tell),
@@ -181,5 +181,6 @@ function pageOf(form, tell) {
   };
 }
 
+// A batch's page that leaves the parts out still shows an upload that began on the workspace.
 const form = document.querySelector("form[data-intake]");
-if (form) new Intake(form);
+if (form && document.querySelector("[data-intake-words]")) new Intake(form);
