@@ -1,9 +1,10 @@
-"""Hundreds of pictures taken in by a real browser: before it starts, while it uploads, and what can go wrong."""
+"""Hundreds of pictures taken in by a real browser: before the start, while uploading, and what goes wrong."""
 
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from PIL import Image
@@ -17,6 +18,9 @@ from tests.site.test_dropping import drop
 from tests.site.test_first_light import passes_axe
 
 pytestmark = pytest.mark.browser
+
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
 @pytest.fixture
@@ -47,7 +51,9 @@ def shoot(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_is_priced_before_anything_starts(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
+def test_a_folder_is_priced_before_anything_starts(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
     drop(owner_page, shoot)
     plan = owner_page.locator("#uploads .plan")
     expect(plan.get_by_role("heading")).to_have_text("Autumn shoes")
@@ -79,9 +85,7 @@ def test_too_few_credits_offer_three_ways(owner_page: Page, server: IntakeServer
     expect(plan.get_by_role("button", name="Choose which")).to_be_visible()
 
 
-def test_chosen_ones_become_a_batch_of_their_own(
-    owner_page: Page, server: IntakeServer, shoot: Path
-) -> None:
+def test_chosen_ones_become_a_batch_of_their_own(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
     server.fits = 12
     drop(owner_page, shoot)
     owner_page.get_by_role("button", name="Choose which").click()
@@ -136,7 +140,11 @@ def test_above_fifty_a_person_confirms_the_numbers(
     start = owner_page.locator("#uploads").get_by_role("button", name="Start 40 now, keep 11 for later")
     start.click()
     dialog = owner_page.get_by_role("dialog", name="Start 40 pictures?")
-    for fact in ("All 51 together cost at most 30 credits", "69 credits stay available", "11 pictures are kept"):
+    for fact in (
+        "All 51 together cost at most 30 credits",
+        "69 credits stay available",
+        "11 pictures are kept",
+    ):
         expect(dialog).to_contain_text(fact)
     shot(owner_page, "confirm")
     dialog.get_by_role("button", name="Not yet").click()
@@ -211,14 +219,14 @@ def test_a_large_file_goes_in_chunks_and_on_from_where_it_was(
 def test_a_chunk_whose_answer_was_lost_is_not_sent_twice(
     owner_page: Page, server: IntakeServer, large: Path
 ) -> None:
-    lost = []
+    lost: list[str] = []
 
     def lose_the_answer(route: Route) -> bool:
         if "offset=0" not in route.request.url or lost:
             return False
-        lost.append(True)
+        lost.append(route.request.url)
         key = route.request.url.split("/")[-2]
-        server.chunks[key] = route.request.post_data_buffer
+        server.chunks[key] = route.request.post_data_buffer or b""
         route.abort("connectionreset")
         return True
 
@@ -330,9 +338,7 @@ def start(page: Page) -> None:
 
 
 def asks_before_it_closes(page: Page) -> object:
-    return page.evaluate(
-        "() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-    )
+    return page.evaluate("() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
 
 
 def test_the_tab_asks_before_it_closes_only_while_it_uploads(
@@ -352,9 +358,13 @@ def test_the_tab_asks_before_it_closes_only_while_it_uploads(
 def test_after_a_restart_the_rest_is_chosen_again_and_nothing_comes_twice(
     owner_page: Page, server: IntakeServer, shoot: Path, tmp_path: Path
 ) -> None:
-    server.faults.append(
-        lambda route: "/upload/" in route.request.url and len(server.uploads) >= 10 and not route.abort()
-    )
+    def cut_after_ten(route: Route) -> bool:
+        cut = "/upload/" in route.request.url and len(server.uploads) >= 10
+        if cut:
+            route.abort()
+        return cut
+
+    server.faults.append(cut_after_ten)
     drop(owner_page, shoot)
     start(owner_page)
     expect(owner_page.locator("#uploads")).to_contain_text("The line to the server is lost")
@@ -426,6 +436,11 @@ def test_asking_for_credits_does_not_hold_up_the_start(
     expect(owner_page.locator("#uploads")).to_contain_text("All 30 pictures are uploaded.")
 
 
+def in_theme(page: Page, scheme: Theme) -> None:
+    """Change the theme at once: in the middle of a transition no contrast is right."""
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+
+
 def test_the_panels_are_accessible_in_both_themes(
     owner_page: Page, server: IntakeServer, shoot: Path
 ) -> None:
@@ -436,8 +451,8 @@ def test_the_panels_are_accessible_in_both_themes(
     plan = owner_page.locator("#uploads .plan")
     plan.get_by_role("button", name="Try one picture").click()
     expect(plan.get_by_role("img")).to_be_visible()
-    for scheme in ("light", "dark"):
-        owner_page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    for scheme in THEMES:
+        in_theme(owner_page, scheme)
         passes_axe(owner_page)
         shot(owner_page, f"plan-{scheme}")
     plan.get_by_role("button", name="Choose which").click()
@@ -451,8 +466,8 @@ def test_the_panels_are_accessible_in_both_themes(
     server.fail("/upload/", times=99)
     start_some = plan.get_by_role("button", name="Start 12 now")
     start_some.click()
-    for scheme in ("dark", "light"):
-        owner_page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    for scheme in reversed(THEMES):
+        in_theme(owner_page, scheme)
         expect(owner_page.locator("#uploads")).to_contain_text("The line to the server is lost")
         passes_axe(owner_page)
 
@@ -460,7 +475,12 @@ def test_the_panels_are_accessible_in_both_themes(
 def test_a_phone_in_french_needs_no_scrolling_sideways(
     browser: Browser, instance: Instance, shoot: Path
 ) -> None:
-    phone = {"viewport": {"width": 390, "height": 800}, "locale": "fr-FR", "has_touch": True, "is_mobile": True}
+    phone = {
+        "viewport": {"width": 390, "height": 800},
+        "locale": "fr-FR",
+        "has_touch": True,
+        "is_mobile": True,
+    }
     with page_on(browser, instance, **phone) as page:
         server = IntakeServer(page, fits=12, duplicates=3).start()
         page.goto(login_link(instance))

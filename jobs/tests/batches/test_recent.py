@@ -59,8 +59,9 @@ def test_a_batch_whose_only_file_was_refused_is_listed(world: World) -> None:
 def test_the_newest_come_first_and_only_the_teams_own(world: World) -> None:
     now = timezone.now()
     for age in range(recent.SHOWN + 2):
-        job = world.job(small_png(9, 9), batch=uuid4())
-        Batch.objects.filter(pk=job.batch_id).update(name=str(age), created_at=now - timedelta(hours=age))
+        batch = uuid4()
+        world.job(small_png(9, 9), batch=batch)
+        Batch.objects.filter(pk=batch).update(name=str(age), created_at=now - timedelta(hours=age))
     assert [row.name for row in recent.recent(world.team)] == [str(age) for age in range(recent.SHOWN)]
     assert recent.recent(world.charlie.teams.get()) == []
 
