@@ -23,6 +23,7 @@ urlpatterns = [
     path("batches/<uuid:batch>/missing/", batch_files.missing, name="batch_missing"),
     path("batches/<uuid:batch>/plan/", batch_plans.show_plan, name="batch_plan"),
     path("batches/<uuid:batch>/chunks/<uuid:request_id>/", chunks.chunk, name="upload_chunk"),
+    path("batches/<uuid:batch>/urls/", batch_files.addresses, name="batch_urls"),
     path("batches/<uuid:batch>/reuse/", batch_plans.use_again, name="batch_reuse"),
     path("batches/<uuid:batch>/upload/", uploads.batch_upload, name="batch_upload"),
     path("api/", quick_start.quick_start, name="quick_start"),

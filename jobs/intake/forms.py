@@ -10,6 +10,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from jobs.intake.submit import Upload
+from jobs.intake.transcode import SeveralPicturesError, transcode
 from jobs.renditions.decode_limit import DECODING
 from pixian.imaging import decode
 from pixian.imaging.decode import Header
@@ -45,24 +46,40 @@ class UploadForm(forms.Form):
             raise UploadRefusedError(" ".join(messages))
         ids: dict[str, Any] = self.cleaned_data
         return Upload(
-            file=file,
-            header=check_picture(file, team_id),
+            **_picture(file, team_id),
             name=file_names.clean(file.name or "") or file_names.UNNAMED,
             request_id=ids["request_id"] or uuid4(),
             batch=ids["batch"],
         )
 
 
+def _picture(file: TemporaryUploadedFile, team_id: int) -> dict[str, Any]:
+    """Return an upload's picture as the upstream takes it, and what it was made from; raise as ``upload``."""
+    _check_size(file)
+    try:
+        transcoded = transcode(cast("BinaryIO", file), partial(DECODING.reserve, team_id))
+    except (Refused, ServerFailed) as error:
+        raise _refusal(error) from error
+    if transcoded is None:
+        return {"file": file, "header": check_picture(file, team_id)}
+    made_from = {"original": file, "original_ending": transcoded.ending}
+    return {"file": transcoded.file, "header": transcoded.header} | made_from
+
+
 def check_picture(file: TemporaryUploadedFile, team_id: int) -> Header:
     """Return the header of a picture that is whole and within the limits; raises UploadRefusedError."""
-    if not file.size:
-        raise UploadRefusedError(_("The file is empty."))
-    if message := oversize_message(file.size):
-        raise UploadRefusedError(message, TOO_LARGE)
+    _check_size(file)
     try:
         return decode.check(cast("BinaryIO", file), partial(DECODING.reserve, team_id))
     except (Refused, ServerFailed) as error:
         raise _refusal(error) from error
+
+
+def _check_size(file: TemporaryUploadedFile) -> None:
+    if not file.size:
+        raise UploadRefusedError(_("The file is empty."))
+    if message := oversize_message(file.size):
+        raise UploadRefusedError(message, TOO_LARGE)
 
 
 def oversize_message(size: int, pixels: int = 0) -> str:
@@ -88,8 +105,21 @@ def _refusal(error: ApiError) -> UploadRefusedError:
                 "an image editor, then upload that file."
             )
         )
+    if isinstance(error, SeveralPicturesError):
+        return UploadRefusedError(
+            _(
+                "This file contains several pictures, such as a burst or an animation. Save the one you "
+                "want as a picture of its own, then upload that."
+            )
+        )
+    if error.code == Code.TOO_MANY_BYTES:
+        message = _("As a PNG or JPEG this picture is larger than %(limit)s. Upload a smaller one.")
+        return UploadRefusedError(message % {"limit": filesizeformat(MAX_UPLOAD_BYTES)}, TOO_LARGE)
     if error.code == Code.TOO_MANY_PIXELS:
         return UploadRefusedError(oversize_message(0, MAX_UPLOAD_PIXELS + 1), TOO_LARGE)
     return UploadRefusedError(
-        _("This isn't a picture we can read. Upload an undamaged JPEG, PNG, WebP, TIFF, GIF or BMP file.")
+        _(
+            "This isn't a picture we can read. Upload an undamaged JPEG, PNG, WebP, HEIC, AVIF, TIFF, GIF or "
+            "BMP file."
+        )
     )

@@ -47,6 +47,7 @@ class Upload:
     batch: the drop that it belongs to, with its place in it and its folder; None for a program's call.
     options: the contract's form fields, as the upstream gets them. test: as they say.
     ignored: the names of fields that aren't options.
+    original: what came, if ``file`` was made from it, and the ending of its name.
     fingerprint: all that tells one API request from another except its picture; "" if it may not be repeated.
     """
 
@@ -61,6 +62,8 @@ class Upload:
     options: Mapping[str, str] = field(default_factory=dict)
     test: bool = False
     ignored: Sequence[str] = ()
+    original: TemporaryUploadedFile | None = None
+    original_ending: str = ""
     fingerprint: str = ""
 
     @property
@@ -193,6 +196,8 @@ def _new_job(upload: Upload, **owners: Any) -> Job:
         height=header.height,
     )
     job.source.name = files.new_source_name(job.team.slug, header.format.lower())
+    if upload.original:
+        job.original.name = files.original_name(job, upload.original_ending)
     job.estimated_microcredits = 0 if job.test else attempts.estimate(job.priced_pixels)
     return job
 
@@ -201,15 +206,30 @@ def _new_job(upload: Upload, **owners: Any) -> Job:
 def _stored_source(job: Job, upload: Upload) -> Iterator[None]:
     """Store a job's source while its rows are written inside; delete it if surely no row was.
 
-    The file comes first, so that no row is ever without its file. A crash in between leaves a file that no
-    row names, which ``storage.quarantine`` finds.
+    What it was made from is stored beside it. The files come first, so that no row is ever without its files.
+    A crash in between leaves files that no row names, which ``storage.quarantine`` finds.
     """
-    name = job.source.name = files.put(str(job.source.name), upload.file)
+    names = _put_files(job, upload)
     try:
         yield
     except NOTHING_WRITTEN:
-        default_storage.delete(name)
+        for name in names:
+            default_storage.delete(name)
         raise
+
+
+def _put_files(job: Job, upload: Upload) -> list[str]:
+    """Store the source, and what it was made from, if that is another file; return their names."""
+    names = [files.put(str(job.source.name), upload.file)]
+    job.source.name = names[0]
+    if upload.original:
+        try:
+            names.append(files.put(str(job.original.name), upload.original))
+        except OSError:
+            default_storage.delete(names[0])
+            raise
+        job.original.name = names[1]
+    return names
 
 
 def _find_first(job: Job, upload: Upload) -> Job | None:

@@ -39,6 +39,11 @@ def new_source_name(team_slug: str, extension: str) -> str:
     return f"{team_slug}/{uuid4().hex}/source.{extension}"
 
 
+def original_name(job: Job, ending: str) -> str:
+    """Return the name for what came, beside the source that was made from it."""
+    return f"{str(job.source.name).rpartition('/')[0]}/original.{ending}"
+
+
 def result_name(job: Job, attempt_number: int) -> str:
     """Return the name for an attempt's result, beside the job's source.
 

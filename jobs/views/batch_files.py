@@ -1,5 +1,6 @@
 """Begin a batch, list what it will get, and tell what is missing and what it costs; for scripts."""
 
+from dataclasses import asdict
 from http import HTTPStatus
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Role
 from accounts.teams.permissions import enter
-from jobs.batches import create, register
+from jobs.batches import create, register, sources
 from jobs.batches.register import Listing, NotAFileError, TooManyFilesError
 from jobs.views import scripts
 
@@ -54,6 +55,25 @@ def missing(request: HttpRequest, team: str, batch: UUID) -> JsonResponse:
     columns = ("request_id", "number", "name", "folder", "bytes", "sha256")
     rows = register.missing(scripts.batch_of(member, batch)).values(*columns)
     return JsonResponse({"files": list(rows)})
+
+
+@require_POST
+def addresses(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
+    """List addresses of pictures, which a worker fetches; only the batch's author may, who pays for them."""
+    member = enter(request, team, Role.MEMBER)
+    its_batch = scripts.batch_of(member, batch)
+    listed = list(sources.lines(request.POST.get("urls", "")))
+    if not 0 < len(listed) <= sources.MAX_ADDRESSES:
+        message = _("List 1 to %(count)s addresses, one on each line.") % {"count": sources.MAX_ADDRESSES}
+        return scripts.text(message, HTTPStatus.BAD_REQUEST)
+    if its_batch.created_by_id != member.user_id:
+        message = _("Only the person who began this batch can add addresses. Begin a batch of your own.")
+        return scripts.text(message, HTTPStatus.FORBIDDEN)
+    try:
+        added = sources.add(its_batch, listed)
+    except TooManyFilesError:
+        return scripts.text(too_many_files(), HTTPStatus.BAD_REQUEST)
+    return JsonResponse(asdict(added))
 
 
 def too_many_files() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 from django.db import close_old_connections, connection
 
-from jobs.batches import control
+from jobs.batches import control, sources
 from jobs.connections import DATABASE_AWAY
 from jobs.storage.interruptible import Stop
 
@@ -17,7 +17,10 @@ log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 3
 
-KINDS: dict[str, Callable[[Stop], int]] = {"credits": control.start_kept}
+KINDS: dict[str, Callable[[Stop], int]] = {
+    "credits": control.start_kept,
+    "addresses": sources.fetch_due,
+}
 """Each does what there is to do and returns how much that was. Several processes may do it at once."""
 
 

@@ -85,6 +85,7 @@ ROWS: dict[str, Row] = {
     "batch_missing": batch(),
     "batch_plan": batch(),
     "batch_reuse": batch(Role.MEMBER, "post", 400),
+    "batch_urls": batch(Role.MEMBER, "post", 400),
     "upload_chunk": team(
         Role.MEMBER,
         of=lambda own: {"batch": own.batch.pk, "request_id": own.file.request_id},
