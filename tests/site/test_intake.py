@@ -196,6 +196,24 @@ def test_a_sign_out_in_the_middle_goes_on_in_the_same_tab(
     assert sorted(server.uploads) == sorted(server.files)
 
 
+def test_before_the_start_too_a_lost_line_is_waited_for(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    server.fail("/files/", times=2)
+    drop(owner_page, shoot)
+    expect(owner_page.locator("#uploads")).to_contain_text("The line to the server is lost")
+    expect(owner_page.locator("#uploads .plan")).to_contain_text("30 pictures")
+    expect(owner_page.locator("#uploads")).not_to_contain_text("The line to the server is lost")
+
+
+def test_a_test_that_is_refused_says_why(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
+    server.fail("/test-picture/", status=429, text="You can test 6 pictures a minute.")
+    drop(owner_page, shoot)
+    owner_page.get_by_role("button", name="Try one picture").click()
+    expect(owner_page.get_by_role("alert")).to_have_text("You can test 6 pictures a minute.")
+    expect(owner_page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
+
+
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
     """Make a picture of three chunks."""

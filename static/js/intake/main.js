@@ -13,11 +13,13 @@ import { listen, pick } from "./pick.js";
 import { PlanPanel } from "./plan.js";
 import { ProgressPanel } from "./progress.js";
 import { Resume } from "./resume.js";
+import { TroubleNote } from "./trouble.js";
 import { Uploader } from "./upload.js";
 import { Words } from "./words.js";
 
 class Intake {
   #page;
+  #trouble;
   #draft = null;
   #looking = null;
   #uploader = null;
@@ -27,6 +29,7 @@ class Intake {
 
   constructor(form) {
     this.#page = pageOf(form, (trouble) => this.#tell(trouble));
+    this.#trouble = new TroubleNote(this.#page);
     document.body.classList.add("scripted");
     form.classList.add("scripted");
     listen(form, this.#takeInTurn);
@@ -52,8 +55,8 @@ class Intake {
   }
 
   #tell(trouble) {
+    this.#trouble.tell(this.#panel ? null : trouble);
     this.#panel?.tell(trouble);
-    if (trouble && this.#looking) this.#looking.set("line", this.#page.words.say(trouble.kind, { seconds: "…" }));
   }
 
   async #take(collection) {
