@@ -1,7 +1,6 @@
 """A server for the intake's scripts that fails on demand, and remembers what it was sent."""
 
 import base64
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,12 @@ from conftest import small_png
 
 Fault = Callable[[Route], bool]
 """Answers a request instead of the server and returns True, or leaves it alone."""
+
+
+def sent(route: Route) -> dict[str, Any]:
+    """Return the JSON that a request has sent."""
+    body: dict[str, Any] = route.request.post_data_json or {}
+    return body
 
 
 @dataclass
@@ -56,7 +61,7 @@ class IntakeServer:
         if match is None:
             self._test(route, path)
         elif match[1] is None:
-            asked = route.request.post_data_json
+            asked = sent(route)
             self.batches[asked["id"]] = asked["name"]
             route.fulfill(status=201, json={"url": ""})
         elif match[2] == "":
@@ -72,7 +77,7 @@ class IntakeServer:
         route.fulfill(response=workspace, body=page.replace('class="workspace"', ""))
 
     def _files(self, route: Route) -> None:
-        for file in route.request.post_data_json["files"]:
+        for file in sent(route)["files"]:
             self.files[file["request_id"]] = file
         route.fulfill(json={"known": [], "refused": {}})
 
@@ -124,7 +129,7 @@ class IntakeServer:
         route.fulfill(json={"received": len(have)})
 
     def _reuse(self, route: Route) -> None:
-        self.reused += route.request.post_data_json["request_ids"]
+        self.reused += sent(route)["request_ids"]
         route.fulfill(json={})
 
     def _test(self, route: Route, path: str) -> None:
@@ -135,6 +140,4 @@ class IntakeServer:
             route.fulfill(status=201, json={"url": f"{path}1/"})
         else:
             image = f"data:image/png;base64,{base64.b64encode(small_png(60, 40)).decode()}"
-            route.fulfill(
-                body=json.dumps({"state": "done", "label": "done", "price": "0.24", "image": image})
-            )
+            route.fulfill(json={"state": "done", "label": "done", "price": "0.24", "image": image})

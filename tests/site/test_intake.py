@@ -1,9 +1,10 @@
-"""Hundreds of pictures taken in by a real browser: before it starts, while it uploads, and what can go wrong."""
+"""Hundreds of pictures taken in by a real browser: before the start, while uploading, and what goes wrong."""
 
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from PIL import Image
@@ -17,6 +18,9 @@ from tests.site.test_dropping import drop
 from tests.site.test_first_light import passes_axe
 
 pytestmark = pytest.mark.browser
+
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
 @pytest.fixture
@@ -192,6 +196,24 @@ def test_a_sign_out_in_the_middle_goes_on_in_the_same_tab(
     assert sorted(server.uploads) == sorted(server.files)
 
 
+def test_before_the_start_too_a_lost_line_is_waited_for(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    server.fail("/files/", times=2)
+    drop(owner_page, shoot)
+    expect(owner_page.locator("#uploads")).to_contain_text("The line to the server is lost")
+    expect(owner_page.locator("#uploads .plan")).to_contain_text("30 pictures")
+    expect(owner_page.locator("#uploads")).not_to_contain_text("The line to the server is lost")
+
+
+def test_a_test_that_is_refused_says_why(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
+    server.fail("/test-picture/", status=429, text="You can test 6 pictures a minute.")
+    drop(owner_page, shoot)
+    owner_page.get_by_role("button", name="Try one picture").click()
+    expect(owner_page.get_by_role("alert")).to_have_text("You can test 6 pictures a minute.")
+    expect(owner_page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
+
+
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
     """Make a picture of three chunks."""
@@ -215,14 +237,14 @@ def test_a_large_file_goes_in_chunks_and_on_from_where_it_was(
 def test_a_chunk_whose_answer_was_lost_is_not_sent_twice(
     owner_page: Page, server: IntakeServer, large: Path
 ) -> None:
-    lost = []
+    lost: list[str] = []
 
     def lose_the_answer(route: Route) -> bool:
         if "offset=0" not in route.request.url or lost:
             return False
-        lost.append(True)
+        lost.append(route.request.url)
         key = route.request.url.split("/")[-2]
-        server.chunks[key] = route.request.post_data_buffer
+        server.chunks[key] = route.request.post_data_buffer or b""
         route.abort("connectionreset")
         return True
 
@@ -354,9 +376,13 @@ def test_the_tab_asks_before_it_closes_only_while_it_uploads(
 def test_after_a_restart_the_rest_is_chosen_again_and_nothing_comes_twice(
     owner_page: Page, server: IntakeServer, shoot: Path, tmp_path: Path
 ) -> None:
-    server.faults.append(
-        lambda route: "/upload/" in route.request.url and len(server.uploads) >= 10 and not route.abort()
-    )
+    def cut_after_ten(route: Route) -> bool:
+        cut = "/upload/" in route.request.url and len(server.uploads) >= 10
+        if cut:
+            route.abort()
+        return cut
+
+    server.faults.append(cut_after_ten)
     drop(owner_page, shoot)
     start(owner_page)
     expect(owner_page.locator("#uploads")).to_contain_text("The line to the server is lost")
@@ -428,6 +454,11 @@ def test_asking_for_credits_does_not_hold_up_the_start(
     expect(owner_page.locator("#uploads")).to_contain_text("All 30 pictures are uploaded.")
 
 
+def in_theme(page: Page, scheme: Theme) -> None:
+    """Change the theme at once: in the middle of a transition no contrast is right."""
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+
+
 def test_the_panels_are_accessible_in_both_themes(
     owner_page: Page, server: IntakeServer, shoot: Path
 ) -> None:
@@ -438,8 +469,8 @@ def test_the_panels_are_accessible_in_both_themes(
     plan = owner_page.locator("#uploads .plan")
     plan.get_by_role("button", name="Try one picture").click()
     expect(plan.get_by_role("img")).to_be_visible()
-    for scheme in ("light", "dark"):
-        owner_page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    for scheme in THEMES:
+        in_theme(owner_page, scheme)
         passes_axe(owner_page)
         shot(owner_page, f"plan-{scheme}")
     plan.get_by_role("button", name="Choose which").click()
@@ -453,8 +484,8 @@ def test_the_panels_are_accessible_in_both_themes(
     server.fail("/upload/", times=99)
     start_some = plan.get_by_role("button", name="Start 12 now")
     start_some.click()
-    for scheme in ("dark", "light"):
-        owner_page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    for scheme in reversed(THEMES):
+        in_theme(owner_page, scheme)
         expect(owner_page.locator("#uploads")).to_contain_text("The line to the server is lost")
         passes_axe(owner_page)
 

@@ -35,8 +35,8 @@ export class Line {
     return (await this.send(address, options)).json();
   }
 
-  // check: run before each try; what it throws ends the request.
-  async send(address, { method = "POST", json, body, signal, check } = {}) {
+  // check: run before each try; what it throws ends the request. failures: of the server, after which it gives up.
+  async send(address, { method = "POST", json, body, signal, check, failures: most = MOST_FAILURES } = {}) {
     const id = Symbol(address);
     const request = { method, body: json === undefined ? body : JSON.stringify(json) };
     const type = json === undefined ? {} : { "Content-Type": "application/json" };
@@ -52,11 +52,12 @@ export class Line {
         if (response?.status === SIGNED_OUT) {
           await this.#signIn();
         } else if (response?.status === FORBIDDEN && !renewed) {
-          renewed = true; // signing in again in another tab made our token invalid
-          await this.#look();
+          // The token is invalid: somebody signed in again in another tab, or the cookies are gone.
+          renewed = true;
+          if (!(await this.#look())) await this.#signIn();
         } else {
           failures += 1;
-          if (response && !isPassing(response, failures)) throw new Refusal(response.status, await response.text());
+          if (response && !(isPassing(response) && failures < most)) throw new Refusal(response.status, await response.text());
           await this.#wait(id, response ? "busy" : "offline", failures, response, signal);
         }
       }
@@ -129,8 +130,8 @@ export class Line {
   }
 }
 
-function isPassing({ status }, failures) {
-  return (status >= SERVER_FAILED || status === TOO_MANY) && status !== DISK_FULL && failures < MOST_FAILURES;
+function isPassing({ status }) {
+  return (status >= SERVER_FAILED || status === TOO_MANY) && status !== DISK_FULL;
 }
 
 // Ends early if the browser says that the line is back, or if the person comes back to the tab.

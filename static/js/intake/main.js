@@ -13,11 +13,13 @@ import { listen, pick } from "./pick.js";
 import { PlanPanel } from "./plan.js";
 import { ProgressPanel } from "./progress.js";
 import { Resume } from "./resume.js";
+import { TroubleNote } from "./trouble.js";
 import { Uploader } from "./upload.js";
 import { Words } from "./words.js";
 
 class Intake {
   #page;
+  #trouble;
   #draft = null;
   #looking = null;
   #uploader = null;
@@ -27,6 +29,7 @@ class Intake {
 
   constructor(form) {
     this.#page = pageOf(form, (trouble) => this.#tell(trouble));
+    this.#trouble = new TroubleNote(this.#page);
     document.body.classList.add("scripted");
     form.classList.add("scripted");
     listen(form, this.#takeInTurn);
@@ -52,8 +55,8 @@ class Intake {
   }
 
   #tell(trouble) {
+    this.#trouble.tell(this.#panel ? null : trouble);
     this.#panel?.tell(trouble);
-    if (trouble && this.#looking) this.#looking.set("line", this.#page.words.say(trouble.kind, { seconds: "…" }));
   }
 
   async #take(collection) {
@@ -171,7 +174,7 @@ class Intake {
 function pageOf(form, tell) {
   return {
     form,
-    words: new Words(document.querySelector("[data-words]")),
+    words: new Words(document.querySelector("[data-intake-words]")),
     templates: templatesOf(document),
     inspector: new Inspector(form.dataset.worker),
     line: new Line(form.elements.csrfmiddlewaretoken.value, form.dataset.home, tell),
@@ -181,5 +184,6 @@ function pageOf(form, tell) {
   };
 }
 
+// A batch's page that leaves the parts out still shows an upload that began on the workspace.
 const form = document.querySelector("form[data-intake]");
-if (form) new Intake(form);
+if (form && document.querySelector("[data-intake-words]")) new Intake(form);

@@ -2,6 +2,7 @@
 
 import { Notes } from "./notes.js";
 import { Part } from "./parts.js";
+import { troubleText } from "./trouble.js";
 
 const DRAWN_EVERY_MS = 250;
 
@@ -56,7 +57,7 @@ export class ProgressPanel {
     part.set("title", this.#title(progress, failed, over));
     part.set("figures", over ? "" : this.#figures(progress));
     part.set("advice", this.#advice(failed, over));
-    part.set("trouble", this.#troubleText());
+    part.set("trouble", this.#trouble ? troubleText(this.#page.words, this.#trouble) : "");
     part.show("sign-in", this.#trouble?.kind === "signedOut");
     for (const name of ["pause", "stop"]) part.show(name, active);
     part.show("resume", paused && !over && progress.done < progress.count);
@@ -85,13 +86,6 @@ export class ProgressPanel {
     const { words } = this.#page;
     if (over) return failed ? "" : words.say("uploadedText");
     return words.say(this.#stopped ? "stoppedText" : "keepOpen");
-  }
-
-  #troubleText() {
-    if (!this.#trouble) return "";
-    const { words } = this.#page;
-    const seconds = words.duration(((this.#trouble.until ?? 0) - Date.now()) / 1000);
-    return words.say(this.#trouble.kind, { seconds });
   }
 
   #drawNotes() {
