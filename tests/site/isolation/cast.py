@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -11,8 +12,9 @@ from django.utils import timezone
 from accounts.api_keys import keys
 from accounts.models import ApiKey, Invitation, Membership, Role, Team, User
 from conftest import World, small_png, upload
+from jobs.batches.create import open_batch
 from jobs.intake.submit import submit
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Batch, Job
 from pixian.protocol.credentials import Credentials
 
 ROLES = {"viewer": Role.VIEWER, "member": Role.MEMBER, "manager": Role.MANAGER, "owner": Role.OWNER}
@@ -22,10 +24,11 @@ MISSING = 10**9
 
 @dataclass(frozen=True)
 class Things:
-    """What one team has: a finished job, a second member, a key."""
+    """What one team has: a finished job, a batch, a second member, a key."""
 
     team: Team
     job: Job
+    batch: Batch
     member: Membership
     key: ApiKey
     credentials: Credentials
@@ -70,7 +73,8 @@ def _things(team: Team, user: User) -> Things:
         expires_at=timezone.now() + timedelta(days=1),
     )
     membership = Membership.objects.get(team=team, user=user)
-    return Things(team, _job(team, user), membership, key, credentials, invitation)
+    batch = open_batch(team, user, uuid4())
+    return Things(team, _job(team, user), batch, membership, key, credentials, invitation)
 
 
 def _job(team: Team, user: User) -> Job:

@@ -43,6 +43,10 @@ def job(least: Role = Role.VIEWER, method: Method = "get", *good: int, **fixed: 
     return team(least, method, *good, of=lambda own: {"pk": own.job.pk}, missing={"pk": MISSING}, fixed=fixed)
 
 
+def batch(least: Role = Role.VIEWER, method: Method = "get", *good: int) -> Row:
+    return team(least, method, *good, of=lambda own: {"batch": own.batch.pk}, missing={"batch": BATCH})
+
+
 def member(least: Role, method: Method = "get", *good: int) -> Row:
     return team(least, method, *good, of=lambda own: {"pk": own.member.pk}, missing={"pk": MISSING})
 
@@ -75,7 +79,11 @@ ROWS: dict[str, Row] = {
     # Pictures
     "workspace": team(),
     "upload": team(Role.MEMBER, "post", *OK_TO_POST),
-    "batch": team(fixed={"batch": BATCH}),
+    "batch": batch(),
+    "batch_changes": batch(),
+    "batch_control": batch(Role.MEMBER, "post", 400),
+    "batch_rename": batch(Role.MEMBER, "post", 302),
+    "batch_proof": batch(Role.MEMBER, "post", 302),
     "history": team(),
     "job": job(),
     "again": job(Role.MEMBER, "post", 302),
