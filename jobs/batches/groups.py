@@ -18,6 +18,7 @@ LISTED = 200
 """Pictures or files that a group names."""
 
 State = Job.State
+Problem = BatchFile.Problem
 
 
 @dataclass(frozen=True)
@@ -107,16 +108,28 @@ def _missing(progress: Progress) -> Iterator[Group]:
 def _refused(progress: Progress) -> Iterator[Group]:
     if not (count := progress.refused):
         return
-    files = progress.batch.files.refused().exclude(problem=BatchFile.Problem.REMOVED).order_by("number")
+    files = progress.batch.files.refused().exclude(problem=Problem.REMOVED).order_by("number")
     problems = set(files.order_by().values_list("problem", flat=True).distinct())
-    title = ngettext("%(count)s file can't be cut out", "%(count)s files can't be cut out", count)
-    title %= {"count": count}
-    if len(problems) == 1:
-        problem = BatchFile.Problem(problems.pop())
-        title = _("%(count)s %(problem)s") % {"count": count, "problem": problem.label}
+    title = _title_of(problems.pop() if len(problems) == 1 else "", count) % {"count": count}
     text = _("Nothing was held or charged for them; the others go on.")
     action = Action("forget", _("Remove from batch"), {"action": "forget"})
     yield Group("refused", count, title, text, "fail", action, files=_files(files))
+
+
+def _title_of(problem: str, count: int) -> str:
+    match problem:
+        case Problem.UNREADABLE:
+            return ngettext("%(count)s can't be read", "%(count)s can't be read", count)
+        case Problem.TOO_LARGE:
+            return ngettext("%(count)s is too large", "%(count)s are too large", count)
+        case Problem.CHANGED:
+            return ngettext("%(count)s changed meanwhile", "%(count)s changed meanwhile", count)
+        case Problem.UNREACHABLE:
+            return ngettext("%(count)s can't be fetched", "%(count)s can't be fetched", count)
+        case Problem.FORBIDDEN:
+            return ngettext("%(count)s may not be fetched", "%(count)s may not be fetched", count)
+        case _:
+            return ngettext("%(count)s file can't be cut out", "%(count)s files can't be cut out", count)
 
 
 def _failed(progress: Progress) -> Iterator[Group]:
@@ -180,7 +193,7 @@ def _files(files: QuerySet[BatchFile]) -> list[dict[str, str]]:
     return [
         {
             "name": f"{folder}/{name}" if folder else name or url,
-            "message": message or (str(BatchFile.Problem(problem).label) if problem else ""),
+            "message": message or (str(Problem(problem).label) if problem else ""),
         }
         for folder, name, url, problem, message in rows
     ]

@@ -69,7 +69,7 @@ def tile(job: Job, money: Books, addresses: Addresses) -> dict[str, Any]:
         "kind": kind(job.state),
         "tone": tone(job),
         "label": job.get_state_display(),
-        "reason": _reason(job),
+        "reason": _reason(job, money),
         "cost": _cost(job, money),
         "page": addresses.of(job.pk),
         "before": addresses.of(job.pk, "before-tile.webp"),
@@ -87,8 +87,10 @@ def kind(state: str) -> str:
     return "waiting" if state in WAITING else "problems" if state in PROBLEMS else ""
 
 
-def _reason(job: Job) -> str:
+def _reason(job: Job, money: Books) -> str:
     parts = [str(job.get_reason_display())] if job.reason else []
+    if money.booked is None and job.is_finished:
+        parts.append(_("%(credits)s held") % {"credits": display(money.held)})
     if job.reason and job.state == State.QUEUED:
         time = time_format(localtime(job.run_after), "H:i:s")
         parts.append(_("Next attempt at %(time)s.") % {"time": time})
@@ -98,9 +100,7 @@ def _reason(job: Job) -> str:
 
 
 def _cost(job: Job, money: Books) -> str:
-    """Return what it has cost; in doubt, what is held for it."""
-    if job.state == State.IN_DOUBT or (job.result and money.booked is None):
-        return _("%(credits)s in doubt") % {"credits": display(money.held)}
+    """Return what the cut-out has cost, and nothing while that isn't known."""
     if job.reused_from_id:
         return _("0 credits")
     return display(money.booked) if money.booked is not None and job.result else ""

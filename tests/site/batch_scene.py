@@ -28,7 +28,11 @@ from jobs.models import Attempt, Batch, BatchFile, Job  # noqa: E402
 
 PHOTOS = Path(__file__).resolve().parents[2] / "engine/tests/photos"
 ESTIMATE, CHARGE = 750_000, 750_000
-ENDINGS = {"failed": Attempt.State.RELEASED, "cancelled": Attempt.State.RELEASED, "done": Attempt.State.BOOKED}
+ENDINGS = {
+    "failed": Attempt.State.RELEASED,
+    "cancelled": Attempt.State.RELEASED,
+    "done": Attempt.State.BOOKED,
+}
 SHARES = (("done", 0.4), ("queued", 0.3), ("kept", 0.2))
 """The rest of the states have a few each."""
 
@@ -42,6 +46,8 @@ def fill(count: int) -> Batch:
     pictures = cycle(list(_pictures(batch)))
     now = timezone.now()
     for number, state in enumerate(_states(count), 1):
+        if state == Job.State.KEPT:  # the last ones; a worker starts what there are credits for
+            _spend_the_rest(batch)
         source, result, size = next(pictures)
         job = Job(
             team=team,
@@ -70,9 +76,12 @@ def fill(count: int) -> Batch:
         BatchFile.objects.create(
             batch=batch, number=number, name=name, problem="unreadable", message="This isn't a picture."
         )
-    rest = ledger.balances(team).available  # or a worker would start those that wait for credits
-    ledger.adjust(team, -rest, key=f"rest:{batch.pk}", actor=user, memo="for the test")
     return batch
+
+
+def _spend_the_rest(batch: Batch) -> None:
+    if rest := ledger.balances(batch.team).available:
+        ledger.adjust(batch.team, -rest, key=f"rest:{uuid4()}", actor=batch.created_by, memo="for the test")
 
 
 def _states(count: int) -> Iterator[str]:

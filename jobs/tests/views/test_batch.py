@@ -1,7 +1,6 @@
 """The batch page, its poll, and what its buttons do."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -430,11 +429,11 @@ def test_a_viewer_changes_nothing(world: World, client: Client, name: str) -> No
 
 
 @pytest.fixture
-def done(world: World, server: Server) -> Iterator[list[Job]]:
+def done(world: World, server: Server) -> list[Job]:
     jobs = add(world, 3)
     wire.run(server)
     wire.run(server)
-    yield jobs
+    return jobs
 
 
 def test_cut_outs_are_approved_and_taken_back(world: World, alice: Client, done: list[Job]) -> None:

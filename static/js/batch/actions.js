@@ -14,7 +14,7 @@ export class Actions {
 
   constructor(page, refresh) {
     this.#page = page;
-    this.#words = page.querySelector("[data-words]").dataset;
+    this.#words = page.querySelector("[data-batch-words]").dataset;
     this.#refresh = refresh;
     this.#toast = page.querySelector("[data-toast]");
     this.#toast.querySelector("[data-undo]").addEventListener("click", () => this.#undoLast());
@@ -51,7 +51,7 @@ export class Actions {
   }
 
   download(jobs) {
-    const done = jobs.filter((job) => job.download);
+    const done = jobs.filter(({ state }) => state === "done");
     const query = done.map(({ id }) => `&job=${id}`).join("");
     if (!done.length) this.tell(this.#words.none);
     else if (query.length > MAX_ADDRESS) this.tell(this.#words.tooMany);

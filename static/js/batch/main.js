@@ -12,7 +12,7 @@ import { say, Tiles } from "./tiles.js";
 const WAITING = ["queued", "kept", "paused"];
 
 function start(page) {
-  const words = page.querySelector("[data-words]").dataset;
+  const words = page.querySelector("[data-batch-words]").dataset;
   const tiles = new Tiles(page);
   const overview = new Overview(page);
   const groups = new Groups(page);
@@ -41,7 +41,7 @@ function start(page) {
     const count = selection.tiles.length;
     if (!bar) return;
     bar.classList.toggle("chosen", count > 0);
-    say(bar.querySelector("[data-selected]"), count ? words.selected.replace("{n}", count) : "");
+    say(bar.querySelector("[data-chosen]"), count ? words.selected.replace("{n}", count) : "");
   }
 
   function filter(key) {
@@ -59,18 +59,14 @@ function start(page) {
     page.querySelector("[data-empty]").hidden = Array.prototype.some.call(children, (tile) => tile.checkVisibility());
   }
 
-  function jobsOf(list) {
-    return list.map((tile) => tiles.job(tile)).filter(Boolean);
-  }
-
   page.addEventListener("submit", (event) => {
     const { target: form, submitter } = event;
     const kind = form.dataset.send ?? (form.className === "group-form" ? "group" : form.id);
-    const waiting = () => Array.from(tiles.list.children).filter(({ dataset }) => WAITING.includes(dataset.state));
+    const waiting = () => jobsOf(tiles.list.children).filter(({ state }) => WAITING.includes(state));
     const act = {
       rename: () => actions.rename(form),
       pause: () => actions.pause(submitter),
-      cancel: () => actions.cancel(jobsOf(waiting())),
+      cancel: () => actions.cancel(waiting()),
       group: () => actions.group(Object.fromEntries(["action", "state"].map((name) => [name, form.elements[name].value]))),
       selection: () => actions.decide(jobsOf(selection.tiles), submitter?.value),
     }[kind];
@@ -96,6 +92,11 @@ function start(page) {
   selection.adopt();
   listen();
   poll.start();
+}
+
+// What is to be known of each tile's job, also before the first poll.
+function jobsOf(tiles) {
+  return Array.from(tiles, ({ dataset: { id, state, proof } }) => ({ id, state, proof }));
 }
 
 const page = document.querySelector("#batch");

@@ -5,12 +5,11 @@ export class Tiles {
   #template;
   #words;
   #byId = new Map();
-  #jobs = new Map();
 
   constructor(page) {
     this.#list = page.querySelector("#tiles");
     this.#template = page.querySelector("template#tile").content.firstElementChild;
-    this.#words = page.querySelector("[data-words]").dataset;
+    this.#words = page.querySelector("[data-batch-words]").dataset;
     this.icons = page.dataset.icons;
     for (const tile of this.#list.children) this.#byId.set(tile.dataset.id, tile);
   }
@@ -19,21 +18,12 @@ export class Tiles {
     return this.#list;
   }
 
-  job(tile) {
-    return this.#jobs.get(tile.dataset.id);
-  }
-
-  of(id) {
-    return this.#byId.get(String(id));
-  }
-
   // Draws the changed jobs, and returns how many tiles were touched.
   show(jobs) {
     const added = [];
     let touched = 0;
     for (const job of jobs) {
       const id = String(job.id);
-      this.#jobs.set(id, job);
       const tile = this.#byId.get(id);
       if (tile?.dataset.v === job.v) continue;
       touched += 1;
