@@ -57,7 +57,7 @@ bench-engine: .venv/.dev
 	@$(BIN)/python -m bench.speed.engine $(if $(REMBG),--rembg $(REMBG))
 
 # Measure the path of a paid call as ratios to baselines: the pipeline to a plain loop (R1, R2), the gateway to
-# its upstream (R3), the ledger to raw SQL (R7), a streamed ZIP to `zip -0` (R8), restyling to plain Pillow, and
+# its upstream (R3), the ledger to raw SQL (R7), a streamed ZIP to `zip -0` (R8), restyling to plain Pillow, a batch's page, and
 # the time to recover after all processes are killed (R9, takes minutes). Run this by hand on a quiet machine.
 bench: .venv/.dev servers
 	@$(BIN)/python -m bench.speed.pipeline
@@ -65,6 +65,7 @@ bench: .venv/.dev servers
 	@$(BIN)/python -m bench.speed.ledger
 	@$(BIN)/python -m bench.speed.zip
 	@$(BIN)/python -m bench.speed.restyle
+	@$(BIN)/python -m bench.speed.batch_page
 	@$(BIN)/python -m bench.speed.recovery --database sqlite
 	@$(BIN)/python -m bench.speed.recovery --database postgresql
 

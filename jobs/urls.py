@@ -4,6 +4,7 @@ from django.urls import path, re_path
 
 from jobs.views import (
     backdrops,
+    batch,
     batch_files,
     batch_plans,
     chunks,
@@ -24,7 +25,11 @@ urlpatterns = [
     path("", workspace.workspace, name="workspace"),
     path("upload/", uploads.upload, name="upload"),
     path("batches/", batch_files.open_batch, name="open_batch"),
-    path("batches/<uuid:batch>/", workspace.batch, name="batch"),
+    path("batches/<uuid:batch>/", batch.batch, name="batch"),
+    path("batches/<uuid:batch>/changes/", batch.changes, name="batch_changes"),
+    path("batches/<uuid:batch>/control/", batch.control, name="batch_control"),
+    path("batches/<uuid:batch>/rename/", batch.rename, name="batch_rename"),
+    path("batches/<uuid:batch>/proof/", batch.decide, name="batch_proof"),
     path("batches/<uuid:batch>/files/", batch_files.files, name="batch_files"),
     path("batches/<uuid:batch>/missing/", batch_files.missing, name="batch_missing"),
     path("batches/<uuid:batch>/plan/", batch_plans.show_plan, name="batch_plan"),

@@ -64,6 +64,18 @@ def match_calls(log: Log) -> tuple[dict[Attempt, list[Call]], list[Call]]:
 def _check_job(job: Job) -> Iterator[str]:
     """Check that it has ended as its last attempt did, and that it has its own source and result."""
     name = f"job {job.pk} ({job.name})"
+    yield from _check_end(job, name)
+    if job.source.name and default_storage.exists(job.source.name):  # if it is lost, verify says so
+        with default_storage.open(job.source.name) as file:
+            if files.sha256(file) != job.source_sha256:
+                yield f"{name}: the source is not what was recorded"
+    if job.state != Job.State.DONE and job.result.name:
+        yield f"{name} is {job.state} and has a result"
+    if job.state == Job.State.DONE and job.result_sha256 != _expected_sha256(job.source_sha256):
+        yield f"{name}: the result is another picture's"
+
+
+def _check_end(job: Job, name: str) -> Iterator[str]:
     last = max(job.attempts.all(), key=lambda attempt: attempt.number, default=None)
     allowed = LAST_ATTEMPTS.get(Job.State(job.state))
     if allowed is None:
@@ -73,14 +85,6 @@ def _check_job(job: Job) -> Iterator[str]:
             yield f"{name} is {job.state} without an attempt"
     elif last.state not in allowed:
         yield f"{name} is {job.state}, and its last attempt {last.state}"
-    if job.source.name and default_storage.exists(job.source.name):  # if it is lost, verify says so
-        with default_storage.open(job.source.name) as file:
-            if files.sha256(file) != job.source_sha256:
-                yield f"{name}: the source is not what was recorded"
-    if job.state != Job.State.DONE and job.result.name:
-        yield f"{name} is {job.state} and has a result"
-    if job.state == Job.State.DONE and job.result_sha256 != _expected_sha256(job.source_sha256):
-        yield f"{name}: the result is another picture's"
 
 
 def _expected_sha256(source_sha256: str) -> str:

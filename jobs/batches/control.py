@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.ledger.operations import LedgerError, balances
 from accounts.models import Team
 from jobs.calls import attempts
-from jobs.models import Attempt, Batch, Job
+from jobs.models import Attempt, Batch, BatchFile, Job
 from jobs.queue import claims, notify
 from jobs.storage.interruptible import Stop, keep_going
 
@@ -67,6 +67,12 @@ def retry(batch: Batch, only: Sequence[int] | None = None, *, state: str = "") -
         end = time.monotonic() + START_AT_ONCE_SECONDS
         start_kept(lambda: time.monotonic() > end, team=batch.team)
     return kept
+
+
+def forget_refused(batch: Batch) -> int:
+    """Take the files that can't be cut out off the batch; return how many they were."""
+    refused = batch.files.refused().exclude(problem=BatchFile.Problem.REMOVED)
+    return refused.update(problem=BatchFile.Problem.REMOVED, updated_at=timezone.now())
 
 
 def start_kept(stop: Stop = keep_going, *, team: Team | None = None) -> int:

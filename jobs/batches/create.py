@@ -23,12 +23,22 @@ def open_batch(team: Team, user: User, batch_id: UUID, name: str = "") -> Batch:
     """
     if batch := Batch.objects.filter(pk=batch_id).first():
         return _checked(batch, team)
-    name = " ".join(name.split())[:MAX_NAME] or date_format(localtime(), "j N Y, H:i")
+    name = _clean(name) or date_format(localtime(), "j N Y, H:i")
     try:
         with transaction.atomic():
             return Batch.objects.create(pk=batch_id, team=team, created_by=user, name=name)
     except IntegrityError:  # the same request came twice at once
         return _checked(Batch.objects.get(pk=batch_id), team)
+
+
+def rename(batch: Batch, name: str) -> None:
+    """Give the batch another name; without one it keeps its own."""
+    batch.name = _clean(name) or batch.name
+    batch.save(update_fields=["name", "updated_at"])
+
+
+def _clean(name: str) -> str:
+    return " ".join(name.split())[:MAX_NAME].strip()
 
 
 def _checked(batch: Batch, team: Team) -> Batch:

@@ -195,8 +195,9 @@ def postpone(job: Job, seconds: float, reason: Reason) -> None:
     """
     # Read without a lock, which the job's row, locked already, forbids (``jobs.batches.control``): a picture
     # that is put back in the very moment of a pause may go again.
-    paused = Batch.objects.filter(pk=job.batch_id, paused_at__isnull=False)
-    state = State.PAUSED if reason != Reason.RESULT_WAITS and paused.exists() else State.QUEUED
+    paused = Batch.objects.filter(jobs=job.pk, paused_at__isnull=False)
+    pauses = job.batch_id is not None and reason != Reason.RESULT_WAITS and paused.exists()
+    state = State.PAUSED if pauses else State.QUEUED
     _release(job, state, reason, run_after=timezone.now() + timedelta(seconds=seconds))
 
 

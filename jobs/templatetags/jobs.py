@@ -15,7 +15,7 @@ TONE_OF_STATE = {
     Job.State.IN_DOUBT: "doubt",
     Job.State.KEPT: "wait",
     Job.State.PAUSED: "wait",
-    Job.State.CANCELLED: "fail",
+    Job.State.CANCELLED: "wait",
 }
 TONE_OF_VERDICT = {
     Verdict.IN_DOUBT: "doubt",

@@ -2,13 +2,13 @@
 
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.ledger import operations as ledger
@@ -41,6 +41,23 @@ def kept(committed_world: World) -> Job:
     return kept
 
 
+def beside(first: Callable[[], object], second: Callable[[], object]) -> None:
+    """Run ``second`` as ``behind`` does, but let it end before the first is committed if it doesn't wait."""
+
+    def run() -> None:
+        try:
+            second()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            first()
+            done = pool.submit(run)
+            wait([done], timeout=1)
+        done.result(30)
+
+
 def pause() -> None:
     control.pause(the_batch())
 
@@ -55,7 +72,7 @@ def test_an_upload_that_looked_before_the_pause_goes_on(
 ) -> None:
     """The control: it looks without the lock."""
     monkeypatch.setattr(submit, "_lock_batch", lambda _batch: False)
-    behind(pause, lambda: add(committed_world))
+    beside(pause, lambda: add(committed_world))
     assert sorted(Job.objects.values_list("state", flat=True)) == ["paused", "queued"]
 
 
@@ -68,7 +85,7 @@ def test_without_the_lock_one_starts_in_a_paused_batch(kept: Job, monkeypatch: p
     """The control: it goes by the batch as it was read with the job."""
     read_before = the_batch()
     monkeypatch.setattr(control, "_lock", lambda _batch: read_before)
-    behind(pause, control.start_kept)
+    beside(pause, control.start_kept)
     assert states([kept]) == ["queued"]
 
 
@@ -88,14 +105,14 @@ def test_without_its_state_in_the_update_it_is_started_twice(
         return bool(Job.objects.filter(pk=job.pk).update(state="queued", updated_at=timezone.now()))
 
     monkeypatch.setattr(claims, "begin", begin)
-    behind(control.start_kept, control.start_kept)
+    beside(control.start_kept, control.start_kept)
     assert (Attempt.objects.count(), ledger.balances(committed_world.team).held) == (2, 2 * CREDIT)
 
 
 @pytest.mark.parametrize("act", [control.pause, control.cancel])
 def test_nothing_is_claimed_behind_it(job: Job, act: Callable[..., Any]) -> None:
     taken: list[Job | None] = []
-    behind(lambda: act(the_batch()), lambda: taken.append(claims.claim("test")))
+    beside(lambda: act(the_batch()), lambda: taken.append(claims.claim("test")))
     assert taken == [None]
 
 
@@ -120,7 +137,7 @@ def test_without_its_state_in_the_select_a_running_one_is_stopped(
     seen = SeenBefore(list(Job.objects.filter(state="queued")))
     monkeypatch.setattr(claims, "unsent", lambda _jobs: seen)
     monkeypatch.setattr(claims, "cancel", lambda job: Job.objects.filter(pk=job.pk).update(state="cancelled"))
-    behind(claimed, lambda: act(the_batch()))
+    beside(claimed, lambda: act(the_batch()))
     assert states([job]) == [state]
     running = Job.objects.get()
     with pytest.raises(LostLeaseError), claims.owned(running):

@@ -1,0 +1,199 @@
+"""Gather what needs attention in a batch into groups, each with what it means and one thing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from accounts.ledger.money import display
+from jobs.batches.progress import Progress
+from jobs.models import Attempt, BatchFile, Job
+
+LISTED = 200
+"""Pictures or files that a group names."""
+
+State = Job.State
+Problem = BatchFile.Problem
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do about a group.
+
+    name: ``ask`` and ``choose`` are for the page; all others are posted to the batch's control with these
+    fields.
+    """
+
+    name: str
+    label: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures of a batch that share a problem or a reason to wait."""
+
+    key: str
+    count: int
+    title: str
+    text: str
+    tone: str
+    action: Action | None = None
+    jobs: list[int] = field(default_factory=list)
+    files: list[dict[str, str]] = field(default_factory=list)
+
+
+def groups(progress: Progress) -> list[Group]:
+    """Return the groups that have members, in the order in which they want to be settled."""
+    return [group for find in FINDERS for group in find(progress)]
+
+
+def _kept(progress: Progress) -> Iterator[Group]:
+    if not (count := progress.states[State.KEPT]):
+        return
+    money = progress.money
+    lacking = display(money.lacking)
+    title = ngettext("%(count)s waits for credits", "%(count)s wait for credits", count) % {"count": count}
+    action = None
+    if progress.batch.paused_at:
+        text = _("They may cost up to %(credits)s credits, and start once the batch is resumed.")
+        text %= {"credits": display(money.needed)}
+    elif money.lacking:
+        text = _("%(credits)s credits more are needed; they start by themselves once there are enough.")
+        text %= {"credits": lacking}
+        action = Action("ask", _("Ask for %(credits)s credits") % {"credits": lacking})
+    else:
+        text = _(
+            "They start by themselves, in order: in a moment, or once the allowance of their owner renews."
+        )
+    yield Group("kept", count, title, text, "doubt", action, _jobs(progress, State.KEPT))
+
+
+def _paused(progress: Progress) -> Iterator[Group]:
+    if not progress.batch.paused_at:
+        return
+    count = progress.states[State.PAUSED]
+    title = ngettext("%(count)s paused", "%(count)s paused", count) % {"count": count}
+    text = _("Nothing new begins. What is being cut out is finished, and %(credits)s credits stay held.")
+    text %= {"credits": display(progress.money.held)}
+    action = Action("resume", _("Resume"), {"action": "resume"})
+    yield Group("paused", count, title, text, "wait", action, _jobs(progress, State.PAUSED))
+
+
+def _missing(progress: Progress) -> Iterator[Group]:
+    files = progress.batch.files.missing().order_by("number") if progress.missing else None
+    if files is None:
+        return
+    if count := progress.fetching:
+        title = ngettext("%(count)s is being fetched", "%(count)s are being fetched", count)
+        text = _("The server fetches the addresses one after the other; this page needn't stay open.")
+        listed = _files(files.filter(fetch_after__isnull=False))
+        yield Group("fetching", count, title % {"count": count}, text, "run", files=listed)
+    if count := progress.missing - progress.fetching:
+        title = ngettext("%(count)s isn't uploaded yet", "%(count)s aren't uploaded yet", count)
+        text = _(
+            "The tab that uploads has to stay open. If it was closed, choose the same files again: those "
+            "that are here are recognised, and only the missing ones are sent."
+        )
+        action = Action("choose", _("Choose again"))
+        listed = _files(files.filter(fetch_after=None))
+        yield Group("missing", count, title % {"count": count}, text, "wait", action, files=listed)
+
+
+def _refused(progress: Progress) -> Iterator[Group]:
+    if not (count := progress.refused):
+        return
+    files = progress.batch.files.refused().exclude(problem=Problem.REMOVED).order_by("number")
+    problems = set(files.order_by().values_list("problem", flat=True).distinct())
+    title = _title_of(problems.pop() if len(problems) == 1 else "", count) % {"count": count}
+    text = _("Nothing was held or charged for them; the others go on.")
+    action = Action("forget", _("Remove from batch"), {"action": "forget"})
+    yield Group("refused", count, title, text, "fail", action, files=_files(files))
+
+
+def _title_of(problem: str, count: int) -> str:
+    match problem:
+        case Problem.UNREADABLE:
+            return ngettext("%(count)s can't be read", "%(count)s can't be read", count)
+        case Problem.TOO_LARGE:
+            return ngettext("%(count)s is too large", "%(count)s are too large", count)
+        case Problem.CHANGED:
+            return ngettext("%(count)s changed meanwhile", "%(count)s changed meanwhile", count)
+        case Problem.UNREACHABLE:
+            return ngettext("%(count)s can't be fetched", "%(count)s can't be fetched", count)
+        case Problem.FORBIDDEN:
+            return ngettext("%(count)s may not be fetched", "%(count)s may not be fetched", count)
+        case _:
+            return ngettext("%(count)s file can't be cut out", "%(count)s files can't be cut out", count)
+
+
+def _failed(progress: Progress) -> Iterator[Group]:
+    if not (count := progress.states[State.FAILED]):
+        return
+    title = ngettext("%(count)s failed", "%(count)s failed", count) % {"count": count}
+    reasons = {
+        Job.Reason(reason).label
+        for reason in _in_state(progress, State.FAILED).values_list("reason", flat=True).distinct()
+        if reason
+    }
+    text = str(reasons.pop()) if len(reasons) == 1 else _("Each picture says why.")
+    label = _("Retry · up to %(credits)s credits") % {"credits": display(progress.estimates[State.FAILED])}
+    action = Action("retry", label, {"action": "retry", "state": State.FAILED.value})
+    yield Group("failed", count, title, text, "fail", action, _jobs(progress, State.FAILED))
+
+
+def _in_doubt(progress: Progress) -> Iterator[Group]:
+    if not (count := progress.states[State.IN_DOUBT]):
+        return
+    title = ngettext("%(count)s in doubt", "%(count)s in doubt", count) % {"count": count}
+    waiting = Attempt.objects.filter(job__batch=progress.batch, job__state=State.IN_DOUBT)
+    holds = waiting.filter(state=Attempt.State.IN_DOUBT).values_list("hold__amount_microcredits", flat=True)
+    text = _(
+        "Nobody knows if these calls were charged. %(credits)s credits stay held until the account's "
+        "balance or a manager decides; nothing is sent again by itself."
+    ) % {"credits": display(sum(filter(None, holds)))}
+    yield Group("in_doubt", count, title, text, "doubt", None, _jobs(progress, State.IN_DOUBT))
+
+
+def _cancelled(progress: Progress) -> Iterator[Group]:
+    if not (count := progress.states[State.CANCELLED]):
+        return
+    title = ngettext("%(count)s cancelled", "%(count)s cancelled", count) % {"count": count}
+    text = _("They weren't sent, and what was held for them was given back.")
+    action = Action("undo", _("Undo"), {"action": "retry", "state": State.CANCELLED.value})
+    yield Group("cancelled", count, title, text, "wait", action, _jobs(progress, State.CANCELLED))
+
+
+FINDERS: tuple[Callable[[Progress], Iterator[Group]], ...] = (
+    _paused,
+    _kept,
+    _missing,
+    _refused,
+    _failed,
+    _in_doubt,
+    _cancelled,
+)
+
+
+def _in_state(progress: Progress, state: State) -> QuerySet[Job]:
+    return progress.batch.jobs.filter(state=state).order_by()
+
+
+def _jobs(progress: Progress, state: State) -> list[int]:
+    return list(_in_state(progress, state).order_by("number", "pk").values_list("pk", flat=True)[:LISTED])
+
+
+def _files(files: QuerySet[BatchFile]) -> list[dict[str, str]]:
+    rows: Any = files.values_list("folder", "name", "url", "problem", "message")[:LISTED]
+    return [
+        {
+            "name": f"{folder}/{name}" if folder else name or url,
+            "message": message or (str(Problem(problem).label) if problem else ""),
+        }
+        for folder, name, url, problem, message in rows
+    ]

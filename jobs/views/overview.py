@@ -1,0 +1,129 @@
+"""Describe a batch's state for its page: the bar, the counts, the credits and the groups."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import NoReverseMatch, reverse
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
+from accounts.ledger.money import display
+from accounts.models import Membership, Role, Team
+from jobs.batches.groups import Action, Group, groups
+from jobs.batches.pace import pace_text
+from jobs.batches.progress import PROBLEMS, WAITING, Progress, progress
+from jobs.models import Batch, Job, Rendition
+
+State = Job.State
+BAR = {"done": (State.DONE,), "run": (State.RUNNING,), "wait": WAITING, "fail": PROBLEMS}
+"""The segments of the bar, in their order."""
+
+SCRIPT_URLS = ("batch_upload", "batch_files", "batch_plan", "batch_missing", "batch_reuse", "batch_urls")
+ANY_CHUNK = "00000000-0000-0000-0000-000000000000"
+
+
+def page(batch: Batch, member: Membership) -> dict[str, Any]:
+    """Return what the page's template shows besides its tiles."""
+    shown = progress(batch)
+    return of(shown, member) | {
+        "may_spend": member.role >= Role.MEMBER,
+        "addresses": {name: address(name, batch) for name in (*SCRIPT_URLS, "batch_zip", "batch_outputs")},
+        "chunks": address("upload_chunk", batch, ANY_CHUNK),
+    }
+
+
+def of(shown: Progress, member: Membership) -> dict[str, Any]:
+    """Return the state as the page's script gets it."""
+    may_spend = member.role >= Role.MEMBER
+    return {
+        "name": shown.batch.name,
+        "paused": shown.batch.paused_at is not None,
+        "total": shown.total,
+        "counts": _counts(shown),
+        "chips": _chips(shown),
+        "bar": _bar(shown),
+        "summary": _("%(done)s of %(total)s done")
+        % {"done": number_format(shown.done), "total": number_format(shown.total)},
+        "left": shown.time_left,
+        "pace": pace_text(shown.pace),
+        "credits": _credits(shown),
+        "groups": [_group(group, shown.batch, may_spend=may_spend) for group in groups(shown)],
+        "outputs": shown.outputs,
+        "renditions": {state.value: shown.renditions[state] for state in Rendition.State},
+    }
+
+
+def balance(request: HttpRequest, team: Team) -> str:
+    """Return the team's balance as the page's header shows it."""
+    return render_to_string("accounts/_balance.html", {"team": team, "user": request.user}, request)
+
+
+def address(name: str, batch: Batch, *args: str) -> str:
+    """Return the address of a page of the batch, or "" if there is none."""
+    return _address(name, batch.team.slug, batch.pk, *args)
+
+
+def _counts(shown: Progress) -> dict[str, int]:
+    counts = {state.value: shown.states[state] for state in State}
+    return counts | {
+        "missing": shown.missing,
+        "refused": shown.refused,
+        "approved": shown.approved,
+        "rejected": shown.rejected,
+    }
+
+
+def _chips(shown: Progress) -> dict[str, int]:
+    """Return the pictures behind each filter of the grid."""
+    return {
+        "all": sum(shown.states.values()),
+        "done": shown.done,
+        "waiting": sum(shown.states[state] for state in WAITING),
+        "problems": sum(shown.states[state] for state in PROBLEMS),
+        "approved": shown.approved,
+    }
+
+
+def _bar(shown: Progress) -> list[dict[str, str]]:
+    """Return the segments of the bar, each with its place and width in percent."""
+    counts = {tone: sum(shown.states[state] for state in states) for tone, states in BAR.items()}
+    counts["wait"] += shown.missing
+    counts["fail"] += shown.refused
+    segments, before = [], 0.0
+    for tone, count in counts.items():
+        width = 100 * count / (shown.total or 1)
+        segments.append({"tone": tone, "x": f"{before:.2f}%", "width": f"{width:.2f}%"})
+        before += width
+    return segments
+
+
+def _credits(shown: Progress) -> dict[str, str]:
+    money = shown.money
+    amounts = {"spent": money.spent, "held": money.held, "available": money.team.available}
+    amounts |= {"kept_needs": money.lacking, "rest": money.rest}
+    return {name: display(amount) for name, amount in amounts.items()}
+
+
+def _group(group: Group, batch: Batch, *, may_spend: bool) -> dict[str, Any]:
+    action = _action(group.action, batch) if group.action and may_spend else None
+    return asdict(group) | {"action": action}
+
+
+def _action(action: Action, batch: Batch) -> dict[str, Any] | None:
+    if action.name == "ask":
+        credits_page = _address("credits", batch.team.slug)
+        url = f"{credits_page}?batch={batch.pk}" if credits_page else ""
+        return {"name": action.name, "label": action.label, "url": url, "fields": {}} if url else None
+    control = "" if action.name == "choose" else address("batch_control", batch)
+    return {"name": action.name, "label": action.label, "url": control or None, "fields": action.fields}
+
+
+def _address(name: str, *args: object) -> str:
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
