@@ -2,7 +2,8 @@
 
 Those that frame a transaction aren't counted. Each room's share is named, so that the room that needs fewer
 lowers its own; the aim is 15 and 8. The process has made a call less than a second before. Otherwise it looks
-for a free call, and reads the prices for the hold and again to learn from the charge: three more.
+for a free call, records that one began, and reads the prices for the hold and again to learn from the charge:
+four more.
 """
 
 from uuid import uuid4
@@ -13,10 +14,9 @@ from django.test import Client
 from django.urls import reverse
 
 from conftest import World
-from jobs.calls import prices
 from jobs.models import Job
 from jobs.tests.api.programs import Program
-from jobs.tests.statements import recorded_statements
+from jobs.tests.statements import busy, recorded_statements
 from jobs.tests.views.test_workspace import file, send
 
 pytestmark = pytest.mark.both_databases
@@ -34,9 +34,8 @@ PICTURE = SESSION_AND_USER + MEMBERSHIP + SUBMISSION + HOLD
 
 
 @pytest.fixture(autouse=True)
-def _prices_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prices, "KEPT_SECONDS", 60)
-    monkeypatch.setattr(prices, "_kept", {})
+def _is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy(monkeypatch)
 
 
 def listed(statements: list[str]) -> str:

@@ -5,8 +5,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conftest import World
-from jobs.calls import prices
 from jobs.queue import claims
+from jobs.tests.statements import busy
 from jobs.tests.upstream import Server
 from jobs.worker.run import process
 from pixian.client.backoff import Backoff
@@ -35,9 +35,8 @@ def run_one(server: Server) -> list[str]:
 def test_a_browsers_job_costs_few_statements(
     committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a busy worker, which has read the prices less than a second before."""
-    monkeypatch.setattr(prices, "KEPT_SECONDS", 60)
-    monkeypatch.setattr(prices, "_kept", {})
+    """One of a busy worker, whose last one was less than a second ago. Otherwise there are two more."""
+    busy(monkeypatch)
     for _ in range(3):
         committed_world.job()
     run_one(server)  # the first one of a team opens its turn, and teaches a price
