@@ -18,6 +18,7 @@ from accounts.ledger.money import MICROCREDITS
 from accounts.models import Membership, Role, Team, Transfer, User
 from accounts.teams.create import open_team
 from jobs.batches.create import open_batch
+from jobs.calls import prices
 from jobs.intake.forms import UploadForm
 from jobs.intake.submit import Upload, submit
 from jobs.models import Attempt, Job
@@ -71,6 +72,12 @@ def _own_files(settings: Settings, tmp_path: Path) -> None:
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _prices_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One test's prices, undone at its end, mustn't be kept for the next one."""
+    monkeypatch.setattr(prices, "KEPT_SECONDS", 0)
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ from django.utils import timezone
 from accounts.ledger import operations as ledger
 from accounts.models import User
 from jobs import plain_sql
-from jobs.calls import evidence, pricing
-from jobs.models import Attempt, Job, Price
+from jobs.calls import evidence, prices, pricing
+from jobs.models import Attempt, Job
 from jobs.queue import claims
 from pixian.client.client import Answer
 from pixian.protocol.credits import MAX_MICROCREDITS
@@ -42,8 +42,9 @@ def estimate(pixels: int) -> int:
 
     By what the upstream has charged so far, and never below the floor of the settings.
     """
-    highest = Price.objects.of(*_account()).highest(pricing.lowest_band(pixels))
-    return pricing.ceiling(pixels, max(_floor(), highest))
+    lowest = pricing.lowest_band(pixels)
+    seen = (price for band, price in prices.by_band(_account()).items() if band >= lowest)
+    return pricing.ceiling(pixels, max(_floor(), *seen, 0))
 
 
 def estimates(pictures: Sequence[int]) -> list[int]:
@@ -252,8 +253,8 @@ _EXPECTED: dict[str, tuple[str, ...]] = {
 }
 
 
-def _account() -> tuple[str, str]:
-    """Return the account that pays: another one may have other prices."""
+def _account() -> prices.Account:
+    """Return the account that pays."""
     return settings.PIXIAN_API_URL, settings.PIXIAN_API_ID
 
 
@@ -267,7 +268,7 @@ def _learn(job: Job, charged: int, held: int) -> None:
     pixels = job.width * job.height
     rate = pricing.rate(pricing.taught(charged, held), pixels)
     # Cut to what the column holds: a single pixel's charge is a million times as much per megapixel.
-    Price.objects.learn(*_account(), pricing.band(pixels), min(rate, MAX_MICROCREDITS), _floor())
+    prices.learn(_account(), pricing.band(pixels), min(rate, MAX_MICROCREDITS), _floor())
 
 
 def _error_columns(error: ApiError | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import ClassVar, Self
 
 from django.db import models, transaction
-from django.db.models import Max, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -14,11 +14,6 @@ class PriceQuerySet(models.QuerySet["Price"]):
     def of(self, upstream: str, api_id: str) -> Self:
         """Select the prices of one account at one address."""
         return self.filter(upstream=upstream, api_id=api_id)
-
-    def highest(self, band: int) -> int:
-        """Return the highest charge per megapixel in this band or a larger one; 0 if none."""
-        seen = self.filter(band__gte=band).aggregate(highest=Max("microcredits_per_megapixel"))
-        return seen["highest"] or 0
 
     def learn(self, upstream: str, api_id: str, band: int, rate: int, floor: int = 0) -> None:
         """Let a charge's rate raise the price, or count it towards lowering it (``Price.hear``).

@@ -2,13 +2,26 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db.backends.utils import CursorWrapper
 
+from jobs.calls import prices
+from jobs.queue import concurrency
+
 FRAMES = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE SAVEPOINT")
 """They frame the statements of a transaction. psycopg sends its own unseen, so none are counted."""
+
+
+def busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let any earlier call be less than a second ago, however slow the machine is."""
+    monkeypatch.setattr(prices, "KEPT_SECONDS", 600)
+    monkeypatch.setattr(prices, "_kept", {})
+    monkeypatch.setattr(concurrency, "KNOWN_FREE_SECONDS", 600)
+    monkeypatch.setattr(concurrency, "RECORDED_EVERY", timedelta(minutes=10))
+    monkeypatch.setattr(concurrency, "call_limit", concurrency.CallLimit())
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of, small_png
 from jobs.audit.verify import run as verify
-from jobs.calls import pricing
+from jobs.calls import prices, pricing
 from jobs.calls.attempts import estimate
 from jobs.models import Price
 from jobs.tests import upstream as wire
@@ -150,7 +150,7 @@ def test_a_charge_that_cannot_be_read_teaches_nothing(world: World, server: Serv
 def test_no_picture_is_held_for_less_than_the_same_one_cost(
     charges: list[tuple[int, int]], floor: int
 ) -> None:
-    """As ``estimate`` and ``PriceQuerySet.highest`` do, without a database, once each was learned whole."""
+    """As ``estimate`` does, without a database, once each was learned whole."""
     seen: dict[int, int] = {}
     for pixels, charged in charges:
         band, rate = pricing.band(pixels), pricing.rate(charged, pixels)
@@ -160,6 +160,51 @@ def test_no_picture_is_held_for_less_than_the_same_one_cost(
         held = pricing.ceiling(pixels, max(floor, *rates))
         assert held >= charged
         assert held >= pricing.ceiling(pixels, floor)
+
+
+# What is kept for a moment ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prices, "_kept", {})
+    monkeypatch.setattr(prices, "KEPT_SECONDS", 600)
+
+
+def test_what_this_process_learns_counts_at_once(committed_world: World, server: Server, kept: None) -> None:
+    assert estimate(MEGAPIXEL) == CREDIT
+    pay(committed_world, server, "1.5")
+    assert estimate(MEGAPIXEL) == 1_500_000
+    pay(committed_world, server, "2.5")
+    assert estimate(MEGAPIXEL) == 2_500_000
+    assert verify().findings == []
+
+
+def test_what_another_process_learns_counts_a_moment_later(
+    committed_world: World, server: Server, kept: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pay(committed_world, server, "0.5")
+    assert estimate(MEGAPIXEL) == CREDIT
+    Price.objects.update(microcredits_per_megapixel=3 * CREDIT)
+    assert estimate(MEGAPIXEL) == CREDIT
+    monkeypatch.setattr(prices, "KEPT_SECONDS", 0)
+    prices._kept.clear()
+    assert estimate(MEGAPIXEL) == 3 * CREDIT
+
+
+@pytest.mark.parametrize("elsewhere", ["0.9", "1.5"])
+def test_a_charge_that_is_compared_with_an_old_price_is_learned_all_the_same(
+    committed_world: World, server: Server, kept: None, monkeypatch: pytest.MonkeyPatch, elsewhere: str
+) -> None:
+    """If another process has learned a higher one meanwhile, that one stays until a higher one comes."""
+    pay(committed_world, server, "0.5")
+    old = dict(prices._kept)
+    pay(committed_world, server, elsewhere)
+    for charged, price in (("0.5", elsewhere), ("1.25", max(elsewhere, "1.25")), ("2", "2")):
+        monkeypatch.setattr(prices, "_kept", dict(old))
+        pay(committed_world, server, charged)
+        assert Price.objects.get().microcredits_per_megapixel == float(price) * CREDIT
+    assert verify().findings == []
 
 
 # Two who learn at once --------------------------------------------------------------------------------

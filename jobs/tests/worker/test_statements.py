@@ -6,6 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from conftest import World
 from jobs.queue import claims
+from jobs.tests.statements import busy
 from jobs.tests.upstream import Server
 from jobs.worker.run import process
 from pixian.client.backoff import Backoff
@@ -13,7 +14,7 @@ from pixian.client.backoff import Backoff
 pytestmark = pytest.mark.both_databases
 
 TRANSACTIONAL = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
-AIM = 12
+MOST = 11
 
 
 def statements(queries: CaptureQueriesContext) -> list[str]:
@@ -31,9 +32,14 @@ def run_one(server: Server) -> list[str]:
     return statements(queries)
 
 
-def test_a_browsers_job_costs_few_statements(committed_world: World, server: Server) -> None:
-    for _ in range(2):
+def test_a_browsers_job_costs_few_statements(
+    committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of a busy worker, whose last one was less than a second ago. Otherwise there are two more."""
+    busy(monkeypatch)
+    for _ in range(3):
         committed_world.job()
     run_one(server)  # the first one of a team opens its turn, and teaches a price
+    run_one(server)  # this one reads it
     sql = run_one(server)
-    assert len(sql) <= AIM, "\n".join(sql)
+    assert len(sql) <= MOST, "\n".join(sql)

@@ -1,0 +1,41 @@
+"""Keep for a moment what the upstream was seen to charge: each hold rests on it, and each charge is compared.
+
+A price that another process has learned counts here up to a second later. Until then a call holds as little
+as those that were under way when it was learned, and what it costs above that is an overage like theirs.
+"""
+
+import time
+from collections.abc import Mapping
+
+from django.db import transaction
+
+from jobs.models import Price
+
+KEPT_SECONDS = 1.0
+
+Account = tuple[str, str]
+"""The upstream's address and the API Id there: another one may have other prices."""
+
+_kept: dict[Account, tuple[Mapping[int, int], float]] = {}
+
+
+def by_band(account: Account) -> Mapping[int, int]:
+    """Return the account's highest charge per megapixel of each band that has any, in micro-credits."""
+    prices, until = _kept.get(account, ({}, 0.0))
+    now = time.monotonic()
+    if now >= until:
+        prices = dict(Price.objects.of(*account).values_list("band", "microcredits_per_megapixel"))
+        _kept[account] = prices, now + KEPT_SECONDS
+    return prices
+
+
+def learn(account: Account, band: int, rate: int, floor: int) -> None:
+    """Let a charge's rate change the band's price (``Price.hear``).
+
+    floor: what is held anyway. Up to it a price never falls, so a lower charge changes nothing, whatever
+    others have learned since the prices were read.
+    """
+    if rate <= by_band(account).get(band, -1) <= floor:
+        return
+    Price.objects.learn(*account, band, rate, floor)
+    transaction.on_commit(_kept.clear)
