@@ -5,7 +5,6 @@ taken twice. ``send`` and ``answer`` also raise LostLeaseError if the attempt's 
 more; all others but ``prepare`` run inside ``claims.owned`` or behind ``claims.finish``.
 """
 
-from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -47,18 +46,9 @@ def estimate(pixels: int) -> int:
     return pricing.ceiling(pixels, max(_floor(), *seen, 0))
 
 
-def estimates(pictures: Sequence[int]) -> list[int]:
-    """Return what ``estimate`` returns for each of these numbers of pixels, by a single query."""
-    prices = Price.objects.of(*_account()).values_list("band", "microcredits_per_megapixel")
-    by_band = dict(prices)
-    lowest = {pricing.lowest_band(pixels) for pixels in pictures}
-    rates = {low: max([_floor(), *(rate for band, rate in by_band.items() if band >= low)]) for low in lowest}
-    return [pricing.ceiling(pixels, rates[pricing.lowest_band(pixels)]) for pixels in pictures]
-
-
 def usual_rate() -> int | None:
     """Return the median micro-credits per megapixel of recent calls; None if this account has made none."""
-    if not Price.objects.of(*_account()).exists():
+    if not prices.by_band(_account()):
         return None
     booked = Attempt.objects.filter(state=State.BOOKED, test=False, charged_microcredits__isnull=False)
     recent = booked.order_by("-pk").values_list("charged_microcredits", "job__width", "job__height")

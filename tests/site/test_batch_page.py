@@ -135,7 +135,7 @@ def test_on_a_phone_in_french_and_both_themes(browser: Browser, instance: Instan
         expect(page.locator("html")).to_have_attribute("lang", "fr")
         expect(page.locator(".shot")).to_have_count(COUNT)
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=scheme)
             assert page.locator("html").evaluate("e => e.scrollWidth") <= 390
             passes_axe(page)
     assert [text for text in policy if "Content Security Policy" in text] == []
