@@ -15,7 +15,6 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Membership
 from conftest import World, small_png
 from jobs.batches.plan import Means, figures, likely
-from jobs.calls import attempts
 from jobs.models import Price
 from jobs.tests import upstream as wire
 from jobs.tests.browser import SCRIPT, begin, listing, register, upload
@@ -156,14 +155,6 @@ def test_it_is_about_what_such_pictures_have_cost(world: World, bob: Client, ser
     batch = batch_of(bob, *(listing(n, width=2000, height=1000) for n in (1, 2)))
     found = plan(bob, batch)
     assert (found["about"], found["at_most"]) == ("2", "4")
-
-
-@pytest.mark.parametrize("pixels", [1, 100, 999_999, 12_000_000, 25_000_000, 32_000_000])
-def test_many_estimates_are_each_the_same_as_one(world: World, pixels: int) -> None:
-    upstream, api_id = attempts._account()
-    for band, rate in ((10, 9_000_000), (20, 2_500_000), (24, 1_100_000), (25, 400_000)):
-        Price.objects.learn(upstream, api_id, band, rate)
-    assert attempts.estimates([pixels, 5]) == [attempts.estimate(pixels), attempts.estimate(5)]
 
 
 def test_2000_files_cost_as_many_queries_as_three(bob: Client) -> None:
