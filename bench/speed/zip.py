@@ -7,25 +7,20 @@ to the first byte, and how much more memory the process had while it sent.
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-import httpx
-
 from bench.speed.servers import Server
-from chaos.servers import free_port
 from engine.config import ROOT
+from tests.site import web_alone
 
 AIM, AIM_FIRST_MS, AIM_MEGABYTES = 0.7, 300, 30
-PATIENCE_SECONDS = 60
 PROGRAMS = "curl", "unzip", "zip"
 
 
@@ -36,10 +31,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="b", dir=given.folder) as name:
         folder = Path(name)
-        with web(folder / "data") as (server, url, environment):
-            cookies = sign_in(url, environment)
+        with web_alone.running(folder / "data") as web:
+            server, cookies = Server("web", web.pid, len), web.sign_in()
             made = [sys.executable, "-m", "bench.speed.zip_rows", str(given.count), str(given.bytes)]
-            address = url + _output(made, environment).strip().splitlines()[-1]
+            address = web.url + _output(made, web.env).strip().splitlines()[-1]
             files = next(
                 path for path in (folder / "data/files").iterdir() if path.is_dir() and path.name[0] != "."
             )
@@ -52,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
                 grown.append(server.peak_bytes - before)
                 theirs = _zip(files, folder / "theirs.zip")
                 rounds.append((ours, theirs, first))
-            _output(["unzip", "-tqq", str(folder / "ours.zip")], environment)
+            _output(["unzip", "-tqq", str(folder / "ours.zip")], web.env)
             sys.stdout.write(_line(given, rounds, grown))
     return 0
 
@@ -92,42 +87,6 @@ def _zip(files: Path, file: Path) -> float:
     started = time.perf_counter()
     subprocess.run(["zip", "-0", "-q", "-r", str(file), "."], cwd=files, check=True)  # noqa: S603, S607
     return time.perf_counter() - started
-
-
-@contextmanager
-def web(data_dir: Path) -> Iterator[tuple[Server, str, dict[str, str]]]:
-    """Start a fresh instance's web process alone."""
-    port = free_port()
-    environment = os.environ | {"DATA_DIR": str(data_dir), "PORT": str(port), "LOG_LEVEL": "WARNING"}
-    environment["DJANGO_SETTINGS_MODULE"] = "pixian_web.settings"
-    _output([sys.executable, "manage.py", "prepare"], environment)
-    command = [sys.executable, "-m", "gunicorn", "-c", "pixian_web/gunicorn.py", "pixian_web.wsgi"]
-    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:  # noqa: S603
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_up(url)
-            yield Server("web", process.pid, len), url, environment
-        finally:
-            process.terminate()
-
-
-def _wait_until_up(url: str) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < end:
-        try:
-            return httpx.get(f"{url}/healthz", trust_env=False).raise_for_status().close()
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    raise TimeoutError(url)
-
-
-def sign_in(url: str, environment: dict[str, str]) -> str:
-    """Return the cookies of a person who is signed in."""
-    link = _output([sys.executable, "manage.py", "login_link", "owner@localhost"], environment)
-    with httpx.Client(trust_env=False, follow_redirects=True) as client:
-        found = re.search(r"/\S+", link.strip().removeprefix("http:/").removeprefix("/"))
-        client.get(url + (found.group() if found else "")).raise_for_status()
-        return "; ".join(f"{name}={value}" for name, value in client.cookies.items())
 
 
 def _output(command: Sequence[str], environment: dict[str, str]) -> str:

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils import timezone, translation
 
 from jobs.audit.reconcile import books
 from jobs.batches import naming
@@ -76,7 +75,7 @@ class Entry:
 
     def line_without(self, problem: str) -> Line:
         """Return the manifest's line of a picture that has no file."""
-        return replace(self._line(), problem=_(problem) if problem else _reason(self.job))
+        return replace(self._line(), problem=translation.gettext(problem) if problem else _reason(self.job))
 
     def _line(self) -> Line:
         # The credits of a picture stand beside its first file.

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.speed.zip import sign_in, web
-from conftest import ROOT
+from tests.site import web_alone
 
 CURL = shutil.which("curl")
 COUNT, BYTES = 24, 1_000_000
@@ -38,15 +36,9 @@ class Shop:
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    with (
-        tempfile.TemporaryDirectory(prefix="pixian-") as name,
-        web(Path(name) / "data") as (_, url, environment),
-    ):
-        command = [sys.executable, "-m", "bench.speed.zip_rows", str(COUNT), str(BYTES)]
-        made = subprocess.run(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
-        )
-        yield Shop(Path(name), sign_in(url, environment), url + made.stdout.strip())
+    with tempfile.TemporaryDirectory(prefix="pixian-") as name, web_alone.running(Path(name) / "data") as web:
+        address = web.run("-m", "bench.speed.zip_rows", str(COUNT), str(BYTES))
+        yield Shop(Path(name), web.sign_in(), web.url + address)
 
 
 def test_a_cut_download_goes_on_and_a_damaged_file_never_goes_in(shop: Shop) -> None:

@@ -13,9 +13,11 @@ from django.test import Client
 from django.urls import reverse
 
 from conftest import World
+from jobs.intake.forms import UploadRefusedError
 from jobs.models import Batch, Job, Rendition
-from jobs.tests.batches.boxes import add, batch_of, new_batch
-from jobs.tests.upstream import Server
+from jobs.tests import upstream as wire
+from jobs.tests.batches.boxes import add, batch_of, delta_of, new_batch, photo
+from jobs.tests.upstream import Server, run
 from jobs.views import download_slots, downloads
 from jobs.views.download_slots import BusyError, Slots
 
@@ -315,3 +317,45 @@ def test_a_name_is_not_run_on_the_page(world: World, server: Server, bob: Client
 def test_who_may_name(world: World, client: Client, who: str, status: int) -> None:
     client.force_login(getattr(world, who))
     assert client.post(address(new_batch(world), "batch_names"), {"pattern": "{name}"}).status_code == status
+
+
+# Pictures that are something else too (E16) -----------------------------------------------------------------
+
+SCRIPT = b"<html><script>alert(document.domain)</script></html>"
+
+
+def a_zip() -> bytes:
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr("evil.html", SCRIPT)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("payload", [SCRIPT, a_zip()], ids=["HTML", "ZIP"])
+def test_a_picture_that_is_something_else_too_leaves_as_a_picture_alone(
+    world: World, server: Server, bob: Client, payload: bytes
+) -> None:
+    source = photo() + payload
+    batch = new_batch(world)
+    world.job(source, batch=batch.pk)
+    server.script.append(wire.answer(delta_of(photo()) + payload))
+    job, _wait = run(server)
+    assert payload in job.result.read() + job.source.read()  # the control: these are kept as they came
+    job.result.close()
+    job.source.close()
+    content = body(bob.get(address(batch)))
+    single = bob.get(reverse("download", args=[world.team.slug, job.pk]))
+    assert single.headers["Content-Disposition"].startswith("attachment;")
+    assert (single.headers["Content-Type"], single.headers["X-Content-Type-Options"]) == (
+        "image/png",
+        "nosniff",
+    )
+    for sent in (content, body(single)):
+        assert SCRIPT not in sent
+        assert b"evil" not in sent
+    assert names(content) == ["photo.png", "manifest.csv"]
+
+
+@pytest.mark.parametrize("content", [b'<svg xmlns="http://www.w3.org/2000/svg"/>', SCRIPT, a_zip()])
+def test_what_is_no_picture_does_not_come_in(world: World, content: bytes) -> None:
+    with pytest.raises(UploadRefusedError):
+        world.job(content)
