@@ -10,11 +10,13 @@ from django.db import IntegrityError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from accounts.auth import email_addresses
 from accounts.ledger.money import to_credits
 from accounts.long_tables import LongTableAdmin, Window, never
-from accounts.models import Invitation, LedgerAccount, Membership, Team, Transfer, User
+from accounts.models import CreditRequest, Invitation, LedgerAccount, Membership, Team, Transfer, User
 
 # The admin's own login page asks for no second factor, and doesn't limit wrong passwords.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -95,6 +97,30 @@ class InvitationAdmin(admin.ModelAdmin):
     search_fields = ("email", "team__name")
     exclude = ("token_sha256",)
     has_add_permission = has_change_permission = never
+
+
+@admin.register(CreditRequest)
+class CreditRequestAdmin(admin.ModelAdmin):
+    """Show the requests for credits of all teams. They are decided on the team's page."""
+
+    list_display = ("created_at", "team", "asked_by", "credits", "granted", "decided_by", "page")
+    list_filter = (("decided_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("team", "asked_by", "decided_by")
+    search_fields = ("team__name", "asked_by__email", "note")
+    ordering = ("-pk",)
+    has_add_permission = has_change_permission = has_delete_permission = never
+
+    @admin.display(description="credits", ordering="microcredits")
+    def credits(self, asked: CreditRequest) -> str:
+        return str(to_credits(asked.microcredits))
+
+    @admin.display(description="granted")
+    def granted(self, asked: CreditRequest) -> str:
+        return "" if asked.granted_microcredits is None else str(to_credits(asked.granted_microcredits))
+
+    @admin.display(description="page")
+    def page(self, asked: CreditRequest) -> str:
+        return format_html('<a href="{}">decide</a>', reverse("credits", args=[asked.team.slug]))
 
 
 @admin.register(LedgerAccount)
