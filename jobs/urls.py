@@ -10,6 +10,7 @@ from jobs.views import (
     job,
     pictures,
     quick_start,
+    trials,
     uploads,
     workspace,
 )
@@ -26,6 +27,8 @@ urlpatterns = [
     path("batches/<uuid:batch>/urls/", batch_files.addresses, name="batch_urls"),
     path("batches/<uuid:batch>/reuse/", batch_plans.use_again, name="batch_reuse"),
     path("batches/<uuid:batch>/upload/", uploads.batch_upload, name="batch_upload"),
+    path("test-picture/", trials.test_picture, name="test_picture"),
+    path("test-picture/<int:pk>/", trials.tested_picture, name="tested_picture"),
     path("api/", quick_start.quick_start, name="quick_start"),
     path("history/", history.history, name="history"),
     path("jobs/<int:pk>/", job.job, name="job"),

@@ -3,19 +3,22 @@
 from contextlib import closing
 from dataclasses import replace
 from http import HTTPStatus
+from uuid import UUID
 
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.utils.translation import gettext as _
 
-from accounts.models import User
+from accounts.models import Team, User
 from jobs.batches.register import record_problem
 from jobs.intake import full_disk
 from jobs.intake.forms import UploadForm, UploadRefusedError
 from jobs.intake.submit import RequestReusedError, Upload, submit
 from jobs.models import BatchFile, Job
 from jobs.storage import files
+from pixian.protocol.options import Options
 
 Problem = BatchFile.Problem
+TEST = Options.normalize({"test": "true"})
 
 PROBLEMS = {
     HTTPStatus.BAD_REQUEST: Problem.UNREADABLE,
@@ -29,14 +32,26 @@ def receive(file: BatchFile, user: User, picture: TemporaryUploadedFile) -> Job:
 
     Raises UploadRefusedError. A refusal that is about the picture is recorded in the file's row.
     """
-    if file.problem == Problem.REMOVED:
-        message = _("This picture was removed from the batch in the meantime. Nothing was stored.")
-        raise UploadRefusedError(message, HTTPStatus.CONFLICT)
+    check_not_removed(file)
     _check_unchanged(file, picture)
     with full_disk.refusing(), closing(_checked(file, picture)) as upload:
         job = _submit(file, user, upload)
     _forget_problem(file)
     return job
+
+
+def check_not_removed(file: BatchFile) -> None:
+    """Raise UploadRefusedError if a person has removed the file from its batch."""
+    if file.problem == Problem.REMOVED:
+        message = _("This picture was removed from the batch in the meantime. Nothing was stored.")
+        raise UploadRefusedError(message, HTTPStatus.CONFLICT)
+
+
+def submit_test(team: Team, user: User, request_id: UUID, picture: TemporaryUploadedFile) -> Job:
+    """Submit a picture as a free test, whose result has a watermark; raise UploadRefusedError."""
+    form = UploadForm({"request_id": request_id})
+    with full_disk.refusing(), closing(form.upload(picture, team.pk)) as upload:
+        return submit(team, user, replace(upload, options=TEST, test=True))
 
 
 def _check_unchanged(file: BatchFile, picture: TemporaryUploadedFile) -> None:

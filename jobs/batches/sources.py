@@ -71,8 +71,8 @@ PROBLEMS = {
     Code.URL_NOT_200: (
         Problem.UNREACHABLE,
         gettext_noop(
-            "The server answered that there is no such picture, or that it may not be fetched. Check the "
-            "address; nothing was charged."
+            "The server answered with an error instead of a picture: it may be gone, or not open to "
+            "everybody. Check the address; nothing was charged."
         ),
     ),
     Code.URL_FAILED: (

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import Role
 from accounts.teams.permissions import enter
 from jobs.batches import register
+from jobs.batches.receive import check_not_removed
 from jobs.intake import full_disk
 from jobs.intake.chunks import CHUNK_BYTES, UnfinishedUpload
 from jobs.intake.forms import UploadRefusedError, oversize_message
@@ -38,9 +39,7 @@ def chunk(request: HttpRequest, team: str, batch: UUID, request_id: UUID) -> Htt
 
 def _offset_and_content(request: HttpRequest, file: BatchFile) -> tuple[int, bytes]:
     """Return a request's chunk; raise UploadRefusedError if it can't be a part of the file."""
-    if file.problem == BatchFile.Problem.REMOVED:
-        message = _("This picture was removed from the batch in the meantime. Nothing was stored.")
-        raise UploadRefusedError(message, HTTPStatus.CONFLICT)
+    check_not_removed(file)
     offset = request.GET.get("offset", "")
     if not (offset.isascii() and offset.isdigit() and len(offset) <= len(str(CHUNK_BYTES)) + 3):
         raise UploadRefusedError(_("The browser sent something we can't read"))

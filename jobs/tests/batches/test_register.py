@@ -3,11 +3,12 @@
 import threading
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import Client
 from django.urls import reverse
 
@@ -16,6 +17,7 @@ from jobs.batches import register as register_module
 from jobs.batches.create import open_batch
 from jobs.batches.register import Listing, TooManyFilesError, clean_folder, clean_name
 from jobs.models import Batch, BatchFile
+from jobs.queue import claims
 from jobs.tests.browser import SCRIPT, begin, listing, post_json, register, upload
 
 pytestmark = pytest.mark.both_databases
@@ -214,6 +216,23 @@ def test_two_lists_at_once_stay_within_the_bound(
 ) -> None:
     assert sorted(lists_at_once(committed_world, monkeypatch, 5)) == [False, True]
     assert BatchFile.objects.count() == 3
+
+
+def test_without_the_lock_two_lists_at_once_collide(
+    committed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: both have read the numbers before either writes."""
+    numbers, both_have_read = register_module._numbers, threading.Barrier(2)
+
+    def number_later(listings: Any, taken: set[int]) -> Any:
+        both_have_read.wait(30)
+        return numbers(listings, taken)
+
+    monkeypatch.setattr(claims, "writing", nullcontext)
+    monkeypatch.setattr(Batch.objects, "select_for_update", lambda **_: Batch.objects.all())
+    monkeypatch.setattr(register_module, "_numbers", number_later)
+    with pytest.raises(IntegrityError):
+        lists_at_once(committed_world, monkeypatch, 6)
 
 
 def test_a_batch_of_a_team_knows_what_another_batch_has_taken_in(bob: Client) -> None:

@@ -302,6 +302,26 @@ def test_several_workers_fetch_each_address_once(committed_world: World, web: We
     assert (Job.objects.count(), len(web.site.heads)) == (12, 12)
 
 
+@pytest.mark.both_databases
+def test_without_a_lease_an_address_is_fetched_several_times(
+    committed_world: World, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: everybody has looked before anybody takes it."""
+    all_have_looked, looked = threading.Barrier(3), threading.local()
+
+    def take(_: BatchFile) -> bool:
+        if not hasattr(looked, "once"):
+            looked.once = all_have_looked.wait(30)
+        return True
+
+    monkeypatch.setattr(sources, "_take", take)
+    client = Client()
+    client.force_login(committed_world.bob)
+    add(client, begin(client), web.put("a.png"))
+    at_once(sources.fetch_due, 3)
+    assert len(web.site.heads) >= 3
+
+
 def test_few_are_fetched_at_once(committed_world: World, web: Web) -> None:
     running, most, lock = 0, 0, threading.Lock()
 

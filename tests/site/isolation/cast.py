@@ -24,10 +24,11 @@ MISSING = 10**9
 
 @dataclass(frozen=True)
 class Things:
-    """What one team has: a finished job, a batch with a file to come, a second member, a key."""
+    """What one team has: a finished job and a test, a batch with a file to come, a second member, a key."""
 
     team: Team
     job: Job
+    test: Job
     batch: Batch
     file: BatchFile
     member: Membership
@@ -76,17 +77,27 @@ def _things(team: Team, user: User) -> Things:
     membership = Membership.objects.get(team=team, user=user)
     batch = open_batch(team, user, uuid4())
     file = batch.files.create(number=1, name="photo.png")
-    return Things(team, _job(team, user), batch, file, membership, key, credentials, invitation)
+    return Things(
+        team,
+        _job(team, user),
+        _job(team, user, test=True),
+        batch,
+        file,
+        membership,
+        key,
+        credentials,
+        invitation,
+    )
 
 
-def _job(team: Team, user: User) -> Job:
+def _job(team: Team, user: User, *, test: bool = False) -> Job:
     """Make a finished job with a stored result, without processing it; its cost doesn't matter here."""
     sent = upload(small_png(20, 20))
     with sent.file:
         job = submit(team, user, sent)
     name = default_storage.save(f"{job.source.name}.result.png", ContentFile(small_png(20, 20)))
     Job.objects.filter(pk=job.pk).update(
-        state=Job.State.DONE, result=name, result_sha256="0" * 64, result_bytes=9
+        test=test, state=Job.State.DONE, result=name, result_sha256="0" * 64, result_bytes=9
     )
     Attempt.objects.filter(job=job).update(state=Attempt.State.IN_DOUBT)
     job.refresh_from_db()

@@ -92,6 +92,8 @@ ROWS: dict[str, Row] = {
         missing={"batch": BATCH, "request_id": BATCH},
     ),
     "batch_upload": batch(Role.MEMBER, "post", 409),
+    "test_picture": team(Role.MEMBER, "post", 400),
+    "tested_picture": team(of=lambda own: {"pk": own.test.pk}, missing={"pk": MISSING}),
     "history": team(),
     "job": job(),
     "again": job(Role.MEMBER, "post", 302),
