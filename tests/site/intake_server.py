@@ -23,11 +23,15 @@ def sent(route: Route) -> dict[str, Any]:
 
 @dataclass
 class IntakeServer:
-    """Batches in memory. fits: how many pictures there are credits for."""
+    """Batches in memory.
+
+    fits: how many pictures there are credits for. module: a script of the batch's page.
+    """
 
     page: Page
     fits: int = 1000
     duplicates: int = 0
+    module: str = ""
     batches: dict[str, str] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     chunks: dict[str, bytes] = field(default_factory=dict)
@@ -74,6 +78,7 @@ class IntakeServer:
         workspace = route.fetch(url=re.sub("batches/.*", "", route.request.url))
         page = workspace.text().replace("data-intake", f'data-intake data-batch="{batch}"', 1)
         page = re.sub("<title>.*?</title>", "<title>A batch</title>", page, flags=re.DOTALL)
+        page = page.replace("</head>", f'<script type="module" src="{self.module}"></script></head>')
         route.fulfill(response=workspace, body=page.replace('class="workspace"', ""))
 
     def _files(self, route: Route) -> None:

@@ -49,7 +49,8 @@ def cut_out_three(page: Page, instance: Instance, drop: list[Path]) -> None:
     expect(page.locator(".recent")).to_contain_text("3 of 3 done")
     expect(page.locator("#balance")).to_contain_text("99.36")
 
-    page.goto("/t/my-team/jobs/3/")
+    (coffee,) = instance.rows("SELECT id FROM jobs_job WHERE name = 'coffee.jpg'")[0]
+    page.goto(f"/t/my-team/jobs/{coffee}/")
     slider = page.get_by_role("slider")
     slider.focus()
     for _ in range(10):

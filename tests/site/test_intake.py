@@ -177,6 +177,26 @@ def test_a_lost_line_and_a_failing_server_cost_nothing_but_time(
     assert sorted(server.uploads) == sorted(server.files)
 
 
+def test_a_batchs_page_comes_to_life_though_the_line_was_lost(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    tries: list[str] = []
+    server.module = "/alive.js"
+
+    def answer(route: Route) -> None:
+        tries.append(route.request.url)
+        if len(tries) < 3:
+            route.abort()
+        else:
+            route.fulfill(body="document.title = 'alive';", content_type="text/javascript")
+
+    owner_page.route("**/alive.js", answer)
+    drop(owner_page, shoot)
+    owner_page.get_by_role("button", name="Start", exact=True).click()
+    expect(owner_page).to_have_title("alive")
+    expect(owner_page.locator("#uploads")).to_contain_text("All 30 pictures are uploaded.")
+
+
 def test_a_sign_out_in_the_middle_goes_on_in_the_same_tab(
     owner_page: Page, server: IntakeServer, shoot: Path
 ) -> None:

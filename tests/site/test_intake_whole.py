@@ -79,6 +79,32 @@ def cut_line_after(page: Page, uploads: int) -> None:
     page.route(UPLOAD, count)
 
 
+def test_one_picture_is_tried_and_addresses_are_fetched(
+    browser: Browser, instance: Instance, tmp_path: Path
+) -> None:
+    with owner_on(browser, instance) as page:
+        drop(page, photos(tmp_path / "Winter shoes", 3))
+        page.get_by_role("button", name="Try one picture · 0 credits").click()
+        test = page.locator("#uploads figure")
+        expect(test).to_contain_text("SKU-1.png would cost 0.01 credits. This test cost 0 credits.")
+        expect(test.get_by_role("img")).to_be_visible()
+
+        page.get_by_role("button", name="Fetch from addresses").click()
+        dialog = page.get_by_role("dialog")
+        fetch = dialog.get_by_role("button", name="Fetch and cut out")
+        fetch.click()
+        expect(dialog.get_by_role("alert")).to_have_text("Enter at least one address.")
+        dialog.get_by_role("textbox").fill("https://pictures.test/a.jpg\nshoes.jpg")
+        fetch.click()
+        expect(dialog.get_by_role("alert")).to_contain_text("1 address was added. 1 line is no address")
+        expect(dialog.get_by_role("textbox")).to_have_value("shoes.jpg")
+        dialog.get_by_role("button", name="Cancel").click()
+        expect(page).to_have_url(re.compile("/batches/[0-9a-f-]{36}/$"))
+    assert instance.rows("SELECT name, url FROM jobs_batchfile WHERE url <> ''") == [
+        ("a.jpg", "https://pictures.test/a.jpg")
+    ]
+
+
 def test_a_restart_in_the_middle_and_too_few_credits(
     browser: Browser, instance: Instance, tmp_path: Path
 ) -> None:

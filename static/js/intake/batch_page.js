@@ -5,6 +5,9 @@
 // document, one upload, and the batch's own script brings its tiles to life. Only a page that answers as
 // expected is put in place; otherwise the person stays where they are, and gets a link once all is uploaded.
 
+const MOST_TRIES = 100;
+const LONGEST_WAIT_MS = 10_000;
+
 export async function showBatchPage(address) {
   const page = await fetched(address);
   const main = page?.querySelector("#main");
@@ -17,9 +20,21 @@ export async function showBatchPage(address) {
   addEventListener("popstate", () => location.reload(), { once: true });
   scrollTo(0, 0);
   globalThis.htmx?.process(main);
-  // A module that runs already, such as ours, isn't run again.
-  await Promise.allSettled(modulesOf(page).map((source) => import(source)));
+  for (const source of modulesOf(page)) run(source);
   return true;
+}
+
+// A module that runs already, such as ours, isn't run again. The line may be lost just now, so that a module
+// can't be loaded; the page then comes to life as soon as it is back.
+async function run(source) {
+  for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
+    try {
+      return await import(source);
+    } catch {
+      await new Promise((resolve) => { setTimeout(resolve, Math.min(LONGEST_WAIT_MS, tries * 1000)); });
+    }
+  }
+  return null;
 }
 
 async function fetched(address) {

@@ -54,6 +54,7 @@ export class ProgressPanel {
     const failed = this.#uploader.in("failed").length;
     const over = !active && !paused;
     part.slot("bar").value = progress.bytes ? progress.sent / progress.bytes : 1;
+    part.show("bar", !over);
     part.set("title", this.#title(progress, failed, over));
     part.set("figures", over ? "" : this.#figures(progress));
     part.set("advice", this.#advice(failed, over));
