@@ -57,8 +57,8 @@ bench-engine: .venv/.dev
 	@$(BIN)/python -m bench.speed.engine $(if $(REMBG),--rembg $(REMBG))
 
 # Measure the path of a paid call as ratios to baselines: the pipeline to a plain loop (R1, R2), the gateway to
-# its upstream (R3), the ledger to raw SQL (R7), a batch's page, and the time to recover after all processes are killed (R9, takes
-# minutes). Run this by hand on a quiet machine.
+# its upstream (R3), the ledger to raw SQL (R7), a batch's page, and the time to recover after all processes are
+# killed (R9, takes minutes). Run this by hand on a quiet machine.
 bench: .venv/.dev servers
 	@$(BIN)/python -m bench.speed.pipeline
 	@$(BIN)/python -m bench.speed.gateway
