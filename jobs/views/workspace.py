@@ -21,10 +21,9 @@ from jobs.intake.forms import UploadForm, UploadRefusedError
 from jobs.intake.submit import RequestReusedError, submit
 from jobs.models import Job
 from jobs.storage.spool import FULL
-from jobs.views import hold_errors, polling
+from jobs.views import hold_errors
 from pixian.protocol import file_names
 
-BATCH_SHOWN = 200
 MEGAPIXEL = 1_000_000
 CREATED, CONFLICT, INSUFFICIENT_STORAGE = 201, 409, 507
 
@@ -47,13 +46,6 @@ def workspace(request: HttpRequest, team: str) -> HttpResponse:
     remember(request, member.team)
     batch = _uuid(request.GET.get("batch")) or uuid4()
     return render(request, "jobs/workspace.html", _page(member, batch))
-
-
-@require_GET
-def batch(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
-    """Show the batch's grid alone, for polling; 204 if nothing has changed."""
-    member = enter(request, team)
-    return polling.fragment(request, "jobs/_grid.html", {"team": member.team} | _grid(member, batch))
 
 
 @require_POST
@@ -109,13 +101,7 @@ def _submit(member: Membership, form: UploadForm, file: "UploadedFile[Any]") -> 
 
 def _page(member: Membership, batch: UUID) -> dict[str, object]:
     may_spend = member.role >= Role.MEMBER
-    context = {"team": member.team, "may_spend": may_spend, "batch": batch, "price": estimate(MEGAPIXEL)}
-    return context | _grid(member, batch)
-
-
-def _grid(member: Membership, batch: UUID) -> dict[str, object]:
-    jobs = Job.objects.with_books().filter(team=member.team, batch=batch).order_by("-pk")[:BATCH_SHOWN]
-    return polling.context(jobs, reverse("batch", args=[member.team.slug, batch]))
+    return {"team": member.team, "may_spend": may_spend, "batch": batch, "price": estimate(MEGAPIXEL)}
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -5,13 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
@@ -154,8 +152,6 @@ def test_a_drop_is_shown_as_its_batch(world: World, client: Client) -> None:
     response = drop(client, world, world.bob, file(name="a.png"), file(name="b.png"), batch=batch)
     assert response.status_code == 302
     assert response.headers["Location"] == f"{page(world)}?batch={batch}"
-    shown = client.get(response.headers["Location"])
-    assert [shown_row.job.name for shown_row in shown.context["rows"]] == ["b.png", "a.png"]
     assert set(Job.objects.values_list("batch", flat=True)) == {batch}
 
 
@@ -279,8 +275,8 @@ def test_the_users_allowance_is_shown_beside_the_balance(
     allow(world, credits_, warn_percent=85)
     left = display(max(0, credits_ * CREDIT - 8_500_000))
     client.force_login(world.bob)
-    for address in (page(world), page(world, "history"), page(world, "batch", uuid4())):
-        shown = re.sub(r"\s+", " ", text(client.get(address, headers=SCRIPT if "batch" in address else {})))
+    for address in (page(world), page(world, "history")):
+        shown = re.sub(r"\s+", " ", text(client.get(address)))
         assert f"8.5 of {credits_} credits used today, {left} left" in shown
         assert f'class="state {tone}"' in shown
     client.force_login(world.alice)
@@ -327,67 +323,3 @@ def test_a_malformed_batch_starts_a_new_one(world: World, client: Client, batch:
     assert send(client, world, world.bob, file(), batch=batch).status_code == 201
     response = client.get(page(world), {"batch": batch})
     assert response.status_code == 200
-    assert response.context["rows"] == []
-
-
-def grid(client: Client, world: World, batch: UUID, **query: str) -> Any:
-    return client.get(page(world, "batch", batch), query, headers=SCRIPT)
-
-
-def test_the_grid_shows_its_batch_of_its_team(world: World, client: Client) -> None:
-    batch = uuid4()
-    mine = world.job(batch=batch)
-    world.job(batch=uuid4())
-    client.force_login(world.charlie)
-    client.post(reverse("upload", args=["outsiders"]), {"image": file(), "batch": batch}, headers=SCRIPT)
-
-    client.force_login(world.vera)
-    response = grid(client, world, batch)
-    assert response.status_code == 200
-    assert [shown.job for shown in response.context["rows"]] == [mine]
-    assert f'id="job-{mine.pk}"' in text(response)
-    assert "<html" not in text(response)
-
-
-def test_the_grid_says_nothing_until_something_has_changed(
-    world: World, client: Client, server: Server
-) -> None:
-    batch = uuid4()
-    world.job(batch=batch)
-    client.force_login(world.bob)
-    before = grid(client, world, batch)
-    assert before.context["unfinished"]
-    seen = before.context["seen"]
-    assert grid(client, world, batch, seen=seen).status_code == 204
-
-    run(server)
-    after = grid(client, world, batch, seen=seen)
-    assert after.status_code == 200
-    assert not after.context["unfinished"]
-    assert grid(client, world, batch, seen=after.context["seen"]).status_code == 204
-
-
-def test_a_large_batch_costs_as_many_queries_as_a_small_one(world: World, client: Client) -> None:
-    batch = uuid4()
-    client.force_login(world.bob)
-    counts = []
-    for more in (2, 6):
-        for _ in range(more):
-            world.job(small_png(9, 9), batch=batch)
-        with CaptureQueriesContext(connection) as captured:
-            assert grid(client, world, batch).status_code == 200
-        counts.append(len(captured))
-    assert counts[0] == counts[1]
-
-
-def test_an_empty_grid_is_a_grid(world: World, client: Client) -> None:
-    client.force_login(world.bob)
-    response = grid(client, world, uuid4())
-    assert (response.status_code, response.context["rows"]) == (200, [])
-
-
-def test_the_grid_is_private_to_the_team(world: World, client: Client) -> None:
-    batch = uuid4()
-    world.job(batch=batch)
-    client.force_login(world.charlie)
-    assert grid(client, world, batch).status_code == 404
