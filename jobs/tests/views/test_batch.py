@@ -301,6 +301,19 @@ def test_a_poll_takes_few_queries(world: World, page: Page) -> None:
     assert len(first) <= 25
 
 
+def test_a_large_batch_costs_as_many_queries_as_a_small_one(world: World, alice: Client) -> None:
+    add(world)
+    alice.get(address("batch"))  # which remembers the team in the session
+    counts = []
+    for more in (2, 6):
+        add(world, more)
+        for name in ("batch", "batch_changes"):
+            with CaptureQueriesContext(connection) as captured:
+                assert alice.get(address(name)).status_code == 200
+            counts.append(len(captured))
+    assert counts[:2] == counts[2:]
+
+
 def test_the_index_finds_the_changes(world: World) -> None:
     query = Job.objects.filter(batch=BATCH, updated_at__gte=timezone.now()).query
     sql, params = query.sql_with_params()

@@ -3,13 +3,11 @@
 import re
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -20,7 +18,6 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.money import display
 from accounts.models import Membership
 from conftest import World, small_png
-from jobs.tests.upstream import Server, run
 from jobs.views import hold_errors
 
 SCRIPT = {"HX-Request": "true"}
@@ -107,70 +104,9 @@ def test_the_users_allowance_is_shown_beside_the_balance(
     allow(world, credits_, warn_percent=85)
     left = display(max(0, credits_ * CREDIT - 8_500_000))
     client.force_login(world.bob)
-    for address in (page(world), page(world, "history"), page(world, "batch", uuid4())):
-        shown = re.sub(r"\s+", " ", text(client.get(address, headers=SCRIPT if "batch" in address else {})))
+    for address in (page(world), page(world, "history")):
+        shown = re.sub(r"\s+", " ", text(client.get(address)))
         assert f"8.5 of {credits_} credits used today, {left} left" in shown
         assert f'class="state {tone}"' in shown
     client.force_login(world.alice)
     assert "credits used today" not in text(client.get(page(world)))
-
-
-def grid(client: Client, world: World, batch: UUID, **query: str) -> Any:
-    return client.get(page(world, "batch", batch), query, headers=SCRIPT)
-
-
-def test_the_grid_shows_its_batch_of_its_team(world: World, client: Client) -> None:
-    batch = uuid4()
-    mine = world.job(batch=batch)
-    world.job(batch=uuid4())
-    world.job(batch=uuid4(), user=world.bob)
-    client.force_login(world.vera)
-    response = grid(client, world, batch)
-    assert response.status_code == 200
-    assert [shown.job for shown in response.context["rows"]] == [mine]
-    assert f'id="job-{mine.pk}"' in text(response)
-    assert "<html" not in text(response)
-
-
-def test_the_grid_says_nothing_until_something_has_changed(
-    world: World, client: Client, server: Server
-) -> None:
-    batch = uuid4()
-    world.job(batch=batch)
-    client.force_login(world.bob)
-    before = grid(client, world, batch)
-    assert before.context["unfinished"]
-    seen = before.context["seen"]
-    assert grid(client, world, batch, seen=seen).status_code == 204
-
-    run(server)
-    after = grid(client, world, batch, seen=seen)
-    assert after.status_code == 200
-    assert not after.context["unfinished"]
-    assert grid(client, world, batch, seen=after.context["seen"]).status_code == 204
-
-
-def test_a_large_batch_costs_as_many_queries_as_a_small_one(world: World, client: Client) -> None:
-    batch = uuid4()
-    client.force_login(world.bob)
-    counts = []
-    for more in (2, 6):
-        for _ in range(more):
-            world.job(small_png(9, 9), batch=batch)
-        with CaptureQueriesContext(connection) as captured:
-            assert grid(client, world, batch).status_code == 200
-        counts.append(len(captured))
-    assert counts[0] == counts[1]
-
-
-def test_an_empty_grid_is_a_grid(world: World, client: Client) -> None:
-    client.force_login(world.bob)
-    response = grid(client, world, uuid4())
-    assert (response.status_code, response.context["rows"]) == (200, [])
-
-
-def test_the_grid_is_private_to_the_team(world: World, client: Client) -> None:
-    batch = uuid4()
-    world.job(batch=batch)
-    client.force_login(world.charlie)
-    assert grid(client, world, batch).status_code == 404
