@@ -5,6 +5,7 @@ taken twice. ``send`` and ``answer`` also raise LostLeaseError if the attempt's 
 more; all others but ``prepare`` run inside ``claims.owned`` or behind ``claims.finish``.
 """
 
+from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
@@ -41,8 +42,12 @@ def estimate(pixels: int) -> int:
 
     By what the upstream has charged so far, and never below the floor of the settings.
     """
+    return _ceiling(pixels, prices.kept(_account()))
+
+
+def _ceiling(pixels: int, by_band: Mapping[int, int]) -> int:
     lowest = pricing.lowest_band(pixels)
-    seen = (price for band, price in prices.by_band(_account()).items() if band >= lowest)
+    seen = (price for band, price in by_band.items() if band >= lowest)
     return pricing.ceiling(pixels, max(_floor(), *seen, 0))
 
 
@@ -63,7 +68,9 @@ def prepare_first(job: Job, actor: User) -> Attempt:
 
 def prepare(job: Job, actor: User) -> Attempt:
     """Prepare the next call of a job with its own hold; raises what ``ledger.hold`` raises."""
-    ceiling = max(job.estimated_microcredits, estimate(job.priced_pixels))
+    # Read anew, since the call before may have taught a price in this transaction.
+    by_band = prices.read(_account())
+    ceiling = max(job.estimated_microcredits, _ceiling(job.priced_pixels, by_band))
     return _prepare(job, actor, job.attempts.count() + 1, ceiling)
 
 

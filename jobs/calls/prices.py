@@ -19,12 +19,17 @@ Account = tuple[str, str]
 _kept: dict[Account, tuple[Mapping[int, int], float]] = {}
 
 
-def by_band(account: Account) -> Mapping[int, int]:
+def read(account: Account) -> Mapping[int, int]:
     """Return the account's highest charge per megapixel of each band that has any, in micro-credits."""
+    return dict(Price.objects.of(*account).values_list("band", "microcredits_per_megapixel"))
+
+
+def kept(account: Account) -> Mapping[int, int]:
+    """Return what ``read`` does, up to a second old. Not for a transaction that has learned a price."""
     prices, until = _kept.get(account, ({}, 0.0))
     now = time.monotonic()
     if now >= until:
-        prices = dict(Price.objects.of(*account).values_list("band", "microcredits_per_megapixel"))
+        prices = read(account)
         _kept[account] = prices, now + KEPT_SECONDS
     return prices
 
@@ -35,7 +40,7 @@ def learn(account: Account, band: int, rate: int, floor: int) -> None:
     floor: what is held anyway. Up to it a price never falls, so a lower charge changes nothing, whatever
     others have learned since the prices were read.
     """
-    if rate <= by_band(account).get(band, -1) <= floor:
+    if rate <= kept(account).get(band, -1) <= floor:
         return
     Price.objects.learn(*account, band, rate, floor)
     transaction.on_commit(_kept.clear)

@@ -192,6 +192,17 @@ def test_what_another_process_learns_counts_a_moment_later(
     assert estimate(MEGAPIXEL) == 3 * CREDIT
 
 
+def test_a_second_try_is_held_by_what_the_first_one_taught(
+    committed_world: World, server: Server, kept: None
+) -> None:
+    """It is prepared in the transaction that books the first one."""
+    assert estimate(MEGAPIXEL) == CREDIT
+    committed_world.job()
+    server.script.append(wire.error(500, X_Credits_Charged="1.5"))
+    job, _ = run(server)
+    assert [hold_of(a).amount_microcredits for a in job.attempts.order_by("number")] == [CREDIT, 1_500_000]
+
+
 @pytest.mark.parametrize("elsewhere", ["0.9", "1.5"])
 def test_a_charge_that_is_compared_with_an_old_price_is_learned_all_the_same(
     committed_world: World, server: Server, kept: None, monkeypatch: pytest.MonkeyPatch, elsewhere: str
