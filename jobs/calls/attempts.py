@@ -53,7 +53,7 @@ def _ceiling(pixels: int, by_band: Mapping[int, int]) -> int:
 
 def usual_rate() -> int | None:
     """Return the median micro-credits per megapixel of recent calls; None if this account has made none."""
-    if not prices.by_band(_account()):
+    if not prices.kept(_account()):
         return None
     booked = Attempt.objects.filter(state=State.BOOKED, test=False, charged_microcredits__isnull=False)
     recent = booked.order_by("-pk").values_list("charged_microcredits", "job__width", "job__height")
