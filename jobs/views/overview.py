@@ -22,8 +22,6 @@ State = Job.State
 BAR = {"done": (State.DONE,), "run": (State.RUNNING,), "wait": WAITING, "fail": PROBLEMS}
 """The segments of the bar, in their order."""
 
-SCRIPT_URLS = ("batch_upload", "batch_files", "batch_plan", "batch_missing", "batch_reuse", "batch_urls")
-ANY_CHUNK = "00000000-0000-0000-0000-000000000000"
 
 
 def page(batch: Batch, member: Membership) -> dict[str, Any]:
@@ -31,8 +29,7 @@ def page(batch: Batch, member: Membership) -> dict[str, Any]:
     shown = progress(batch)
     return of(shown, member) | {
         "may_spend": member.role >= Role.MEMBER,
-        "addresses": {name: address(name, batch) for name in (*SCRIPT_URLS, "batch_zip", "batch_outputs")},
-        "chunks": address("upload_chunk", batch, ANY_CHUNK),
+        "addresses": {name: address(name, batch) for name in ("batch_zip", "batch_outputs")},
     }
 
 
@@ -62,9 +59,9 @@ def balance(request: HttpRequest, team: Team) -> str:
     return render_to_string("accounts/_balance.html", {"team": team, "user": request.user}, request)
 
 
-def address(name: str, batch: Batch, *args: str) -> str:
+def address(name: str, batch: Batch) -> str:
     """Return the address of a page of the batch, or "" if there is none."""
-    return _address(name, batch.team.slug, batch.pk, *args)
+    return _address(name, batch.team.slug, batch.pk)
 
 
 def _counts(shown: Progress) -> dict[str, int]:

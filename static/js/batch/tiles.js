@@ -9,6 +9,7 @@ export class Tiles {
   constructor(page) {
     this.#list = page.querySelector("#tiles");
     this.#template = page.querySelector("template#tile").content.firstElementChild;
+    removeBlanks(this.#template);
     this.#words = page.querySelector("[data-batch-words]").dataset;
     this.icons = page.dataset.icons;
     for (const tile of this.#list.children) this.#byId.set(tile.dataset.id, tile);
@@ -83,6 +84,14 @@ export class Tiles {
     if (!box) return;
     set(box, "value", String(job.id));
     set(box, "aria-label", this.#words.select.replace("{name}", job.name));
+  }
+}
+
+// The white space between a template's tags would be half of all nodes.
+function removeBlanks(element) {
+  for (const node of [...element.childNodes]) {
+    if (node.nodeType === Node.TEXT_NODE && !node.data.trim()) node.remove();
+    else removeBlanks(node);
   }
 }
 
