@@ -28,8 +28,9 @@ class GrantForm(forms.Form):
     )
 
     @classmethod
-    def blank(cls) -> "GrantForm":
-        return cls(initial={"token": uuid4()})
+    def blank(cls, credits: str = "") -> "GrantForm":
+        """Return a form to be sent once, with the amount that a batch lacks, if it is known."""
+        return cls(initial={"token": uuid4(), "credits": credits})
 
 
 class AskForm(forms.Form):

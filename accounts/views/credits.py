@@ -105,9 +105,9 @@ def page(
         "decided": asks.decided().order_by("-decided_at")[:DECIDED_SHOWN],
         "lines": statement.newest(team, LINES),
         "decides": user.is_staff,
-        "grant_form": grant_form or GrantForm.blank(),
+        "grant_form": grant_form or GrantForm.blank(request.GET.get("credits", "")),
         "may_ask": member is not None and member.role >= Role.MEMBER,
-        "ask_form": ask_form or AskForm(),
+        "ask_form": ask_form or AskForm(initial=request.GET.dict()),
     }
 
 

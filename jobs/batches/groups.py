@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.ledger.money import display
+from jobs.batches.plan import SHOWN
 from jobs.batches.progress import Progress
 from jobs.models import Attempt, BatchFile, Job
 
@@ -57,7 +58,7 @@ def _kept(progress: Progress) -> Iterator[Group]:
     if not (count := progress.states[State.KEPT]):
         return
     money = progress.money
-    lacking = display(money.lacking)
+    lacking = display(-(-money.lacking // SHOWN) * SHOWN)  # as much as is asked for mustn't lack a part
     title = ngettext("%(count)s waits for credits", "%(count)s wait for credits", count) % {"count": count}
     action = None
     if progress.batch.paused_at:
@@ -66,7 +67,8 @@ def _kept(progress: Progress) -> Iterator[Group]:
     elif money.lacking:
         text = _("%(credits)s credits more are needed; they start by themselves once there are enough.")
         text %= {"credits": lacking}
-        action = Action("ask", _("Ask for %(credits)s credits") % {"credits": lacking})
+        label = _("Ask for %(credits)s credits") % {"credits": lacking}
+        action = Action("ask", label, {"credits": lacking})
     else:
         text = _(
             "They start by themselves, in order: in a moment, or once the allowance of their owner renews."

@@ -20,7 +20,7 @@ from jobs.batches import create, proof
 from jobs.batches.cursor import Cursor
 from jobs.batches.progress import progress
 from jobs.models import Batch, Job
-from jobs.views import overview, tiles
+from jobs.views import names, overview, tiles
 
 NO_CONTENT = 204
 
@@ -33,7 +33,8 @@ def batch(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     shown = _batch(member, batch)
     page = tiles.page(shown, request.GET.get("show", ""), request.GET.get("after", ""))
     context = overview.page(shown, member) | page
-    return render(request, "jobs/batch.html", context | {"team": member.team, "batch": shown})
+    context |= {"team": member.team, "batch": shown, "names": names.of_batch(shown)}
+    return render(request, "jobs/batch.html", context)
 
 
 @require_GET

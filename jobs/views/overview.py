@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
@@ -23,14 +24,10 @@ BAR = {"done": (State.DONE,), "run": (State.RUNNING,), "wait": WAITING, "fail": 
 """The segments of the bar, in their order."""
 
 
-
 def page(batch: Batch, member: Membership) -> dict[str, Any]:
     """Return what the page's template shows besides its tiles."""
     shown = progress(batch)
-    return of(shown, member) | {
-        "may_spend": member.role >= Role.MEMBER,
-        "addresses": {name: address(name, batch) for name in ("batch_zip", "batch_outputs")},
-    }
+    return of(shown, member) | {"may_spend": member.role >= Role.MEMBER}
 
 
 def of(shown: Progress, member: Membership) -> dict[str, Any]:
@@ -57,11 +54,6 @@ def of(shown: Progress, member: Membership) -> dict[str, Any]:
 def balance(request: HttpRequest, team: Team) -> str:
     """Return the team's balance as the page's header shows it."""
     return render_to_string("accounts/_balance.html", {"team": team, "user": request.user}, request)
-
-
-def address(name: str, batch: Batch) -> str:
-    """Return the address of a page of the batch, or "" if there is none."""
-    return _address(name, batch.team.slug, batch.pk)
 
 
 def _counts(shown: Progress) -> dict[str, int]:
@@ -110,17 +102,10 @@ def _group(group: Group, batch: Batch, *, may_spend: bool) -> dict[str, Any]:
     return asdict(group) | {"action": action}
 
 
-def _action(action: Action, batch: Batch) -> dict[str, Any] | None:
+def _action(action: Action, batch: Batch) -> dict[str, Any]:
     if action.name == "ask":
-        credits_page = _address("credits", batch.team.slug)
-        url = f"{credits_page}?batch={batch.pk}" if credits_page else ""
-        return {"name": action.name, "label": action.label, "url": url, "fields": {}} if url else None
-    control = "" if action.name == "choose" else address("batch_control", batch)
+        query = urlencode(action.fields | {"batch": batch.pk})
+        url = f"{reverse('credits', args=[batch.team.slug])}?{query}"
+        return {"name": action.name, "label": action.label, "url": url, "fields": {}}
+    control = "" if action.name == "choose" else reverse("batch_control", args=[batch.team.slug, batch.pk])
     return {"name": action.name, "label": action.label, "url": control or None, "fields": action.fields}
-
-
-def _address(name: str, *args: object) -> str:
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
