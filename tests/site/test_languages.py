@@ -64,5 +64,5 @@ def test_a_page_speaks_french(client: Client, world: World) -> None:
     client.force_login(world.alice)
     page = client.get("/t/aurora/", headers={"Accept-Language": "fr"}).content.decode()
     assert '<html lang="fr">' in page
-    assert "Déposez des images" in page
+    assert "Déposez n’importe où des images" in page
     assert "crédits disponibles" in page
