@@ -52,7 +52,7 @@ def changes(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     jobs = Job.objects.filter(pk__in=[] if seen else found.keys).order_by("updated_at", "pk")
     answer = overview.of(progress(shown), member) | {
         "cursor": str(found.next),
-        "jobs": tiles.tiles(jobs, member.team.slug),
+        "jobs": tiles.tiles(jobs, shown),
         "more": found.more,
         "balance": overview.balance(request, member.team),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Q
 from django.urls import reverse
@@ -16,6 +17,9 @@ from jobs.batches.cursor import microseconds
 from jobs.batches.progress import PROBLEMS, WAITING
 from jobs.models import Batch, Job
 from jobs.models.job import JobQuerySet
+from jobs.renditions import apply
+from jobs.renditions.previews import Size
+from jobs.renditions.style import PLAIN
 from jobs.templatetags.jobs import tone
 
 State = Job.State
@@ -24,18 +28,26 @@ MAX_DIGITS = 10
 
 
 class Addresses:
-    """The addresses of a team's pictures. They are resolved once: a response holds 2,000 of them."""
+    """The addresses of a batch's pictures. They are resolved once: a response holds 2,000 of them.
 
-    def __init__(self, team_slug: str) -> None:
-        self._before, self._after = reverse("job", args=[team_slug, 0]).rsplit("0", 1)
+    result: of a small result, in the batch's first style. style: tells that style from others.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self._before, self._after = reverse("job", args=[batch.team.slug, 0]).rsplit("0", 1)
+        self.result, self.style = "after-tile.webp", ""
+        outputs = apply.outputs_of(batch)
+        if outputs and outputs[0].style != PLAIN:
+            query = urlencode({"size": Size.TILE, "style": outputs[0].style.json()})
+            self.result, self.style = f"styled.webp?{query}", outputs[0].style.sha256[:8]
 
     def of(self, pk: int, rest: str = "") -> str:
         return f"{self._before}{pk}{self._after}{rest}"
 
 
-def tiles(jobs: JobQuerySet, team_slug: str) -> list[dict[str, Any]]:
-    """Return the tiles of these jobs, in the same order."""
-    addresses = Addresses(team_slug)
+def tiles(jobs: JobQuerySet, batch: Batch) -> list[dict[str, Any]]:
+    """Return the tiles of these jobs of a batch, in the same order."""
+    addresses = Addresses(batch)
     return [tile(job, books(job), addresses) for job in jobs.with_books()]
 
 
@@ -45,7 +57,7 @@ def page(batch: Batch, show: str, after: str) -> dict[str, Any]:
     number, _, pk = after.partition("-")
     if all(part.isascii() and part.isdigit() and len(part) < MAX_DIGITS for part in (number, pk)):
         jobs = jobs.filter(Q(number__gt=int(number)) | Q(number=int(number), pk__gt=int(pk)))
-    found = tiles(jobs[: PAGE + 1], batch.team.slug)
+    found = tiles(jobs[: PAGE + 1], batch)
     last = found[PAGE - 1] if len(found) > PAGE else None
     older = f"{last['number']}-{last['id']}" if last else ""
     return {"tiles": found[:PAGE], "next": older, "after": after, "show": show}
@@ -73,10 +85,10 @@ def tile(job: Job, money: Books, addresses: Addresses) -> dict[str, Any]:
         "cost": _cost(job, money),
         "page": addresses.of(job.pk),
         "before": addresses.of(job.pk, "before-tile.webp"),
-        "after": addresses.of(job.pk, "after-tile.webp") if job.result else None,
+        "after": addresses.of(job.pk, addresses.result) if job.result else None,
         "download": addresses.of(job.pk, "cutout.png") if job.result else None,
         "proof": job.proof,
-        "v": f"{microseconds(job.updated_at)}{'s' if job.is_stalled else ''}",
+        "v": f"{microseconds(job.updated_at)}{'s' if job.is_stalled else ''}{addresses.style}",
     }
 
 

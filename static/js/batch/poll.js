@@ -16,6 +16,7 @@ export class Poll {
   #again = false;
   #failures = 0;
   #wait = SOON;
+  #outputs = null;
 
   constructor(address, onChanges, onTrouble) {
     this.#address = address;
@@ -79,8 +80,18 @@ export class Poll {
     this.#cursor = changes.cursor;
     this.#etag = response.headers.get("ETag") ?? "";
     this.#again ||= changes.more;
+    this.#notice(changes.outputs);
     this.#wait = moves(changes) ? SOON : RARELY;
     this.#onChanges(changes);
+  }
+
+  // In another style every tile is another one, so they are all asked for again.
+  #notice(outputs) {
+    if (this.#outputs !== null && this.#outputs !== outputs) {
+      this.#cursor = this.#etag = "";
+      this.#again = true;
+    }
+    this.#outputs = outputs;
   }
 }
 
