@@ -37,7 +37,7 @@ ANSWERS: dict[str, list[Step]] = {
     "429, then ok": ["slow_down_bare", "ok"],
     "429, then lost": ["slow_down_bare", "reset_after_upload_charged"],
     "429 of no charge, then lost": [
-        {"fault": "slow_down_bare", "header": "0.000000"},
+        {"fault": "slow_down_bare", "header": ("0.000000",)},
         "reset_after_upload_charged",
     ],
     "401, then ok": ["suspended", "ok"],

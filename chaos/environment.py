@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import django
 from django.core.management import call_command
@@ -82,7 +83,7 @@ def _template(name: str) -> Path | None:
 def built(
     options: argparse.Namespace,
     *,
-    answers: upstream.Options | None = None,
+    answers: Mapping[str, Any] | None = None,
     settings: Mapping[str, str] | None = None,
     broker: bool = False,
     postgres_settings: Mapping[str, str] | None = None,
@@ -94,8 +95,8 @@ def built(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its servers are still taken down
     with ExitStack() as ends:
         folder = ends.enter_context(_folder(keep=options.keep))
-        given: upstream.Options = {"seed": options.seed, **(answers or {})}
-        server = ends.enter_context(upstream.running(folder / "upstream.log", **given))
+        running = upstream.running(folder / "upstream.log", seed=options.seed, **(answers or {}))
+        server = ends.enter_context(running)
         own = _settings(folder, server)
         postgres = redis = None
         if options.database == "postgresql":

@@ -6,9 +6,9 @@ No Django here: it reads its settings once, from an environment that is built by
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from chaos.servers import free_port
-from chaos.upstream import Options
 
 Given = argparse.Namespace
 
@@ -36,7 +36,7 @@ class Experiment:
     title: str
     about: str
     options: Mapping[str, tuple[object, str]]
-    answers: Callable[[Given], Options] = lambda _: {}
+    answers: Callable[[Given], dict[str, Any]] = lambda _: {}
     settings: Callable[[Given], dict[str, str]] = lambda _: {}
     only: str | None = None
     celery: Callable[[Given], bool] = lambda _: False

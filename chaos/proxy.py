@@ -1,31 +1,36 @@
-"""``python -m chaos.proxy --to HOST:PORT --cut-after SECONDS``: a proxy that loses patience.
+"""A proxy that loses patience.
 
 It passes bytes on both ways and cuts a connection on which none has moved for so long. The server behind it
 goes on working and hears nothing of it but a closed connection.
 """
 
-import argparse
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from urllib.parse import urlsplit
 
-from chaos.upstream.running import announce, end, start, until_ended
+from chaos.upstream.running import Child, obey
 from chaos.upstream.wire import BUFFER_BYTES, Listener, Wire
-
-MODULE = "chaos.proxy"
 
 
 @contextmanager
 def running(to: str, cut_after: float, *, reset: bool = False) -> Iterator[str]:
     """Run a proxy to a server's URL, and yield its own. reset: cut by RST, not by the ordinary end."""
-    arguments = [f"--to={urlsplit(to).netloc}", f"--cut-after={cut_after}", *(["--reset"] if reset else [])]
-    child, told = start(MODULE, arguments)
+    target = urlsplit(to)
+    child = Child(serve, Carrier(str(target.hostname), target.port or 80, cut_after, reset))
     try:
-        yield told["url"]
+        yield child.url
     finally:
-        end(child)
+        child.end()
+
+
+async def serve(connection: Connection, carrier: "Carrier") -> None:
+    listener = Listener("127.0.0.1", 0, carrier.talk)
+    await listener.open()
+    connection.send(listener.url)
+    await obey(connection, carrier)
 
 
 @dataclass(frozen=True)
@@ -62,20 +67,3 @@ class Carrier:
             target.writer.write(some)
             await target.writer.drain()
         target.writer.write_eof()
-
-
-async def serve(options: argparse.Namespace) -> None:
-    host, _, port = options.to.rpartition(":")
-    carrier = Carrier(host, int(port), options.cut_after, options.reset)
-    listener = Listener("127.0.0.1", 0, carrier.talk)
-    await listener.open()
-    announce(url=listener.url)
-    await until_ended()
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
-    parser.add_argument("--to", required=True, metavar="HOST:PORT")
-    parser.add_argument("--cut-after", type=float, required=True, metavar="SECONDS", help="without a byte")
-    parser.add_argument("--reset", action="store_true", help="cut by RST")
-    asyncio.run(serve(parser.parse_args()))

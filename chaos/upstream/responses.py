@@ -82,7 +82,7 @@ def compose(fault: Fault, work: Work | None, result_bytes: int = 0) -> tuple[byt
 def _body(fault: Fault, work: Work | None, result_bytes: int) -> tuple[bytes, str]:
     if fault.content is not None:
         return fault.content, "image/png"
-    if fault.serves and work:
+    if fault.body is Body.PICTURE and work:
         return result_for(work.sha256, result_bytes), "image/png"
     if fault.body is Body.HTML:
         return HTML, "text/html"
