@@ -6,12 +6,12 @@ earliest, so that as many as possible find one.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
-from heapq import heappop, heappush
+from itertools import chain
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from accounts.ledger.money import to_credits
 from chaos.upstream import Charge
@@ -27,8 +27,6 @@ COLUMNS = (
     *("job_id", "number", "job__source_sha256", "state", "sent_at", "answered_at", "status"),
     *("charged_microcredits", "booked"),
 )
-SAME_PICTURE: Callable[[Any], Hashable] = attrgetter("sha256")
-SAME_AMOUNT: Callable[[Any], Hashable] = attrgetter("sha256", "microcredits")
 
 
 class Booking(NamedTuple):
@@ -44,6 +42,9 @@ class Booking(NamedTuple):
     ended: float
     microcredits: int | None
     in_doubt: bool = False
+
+    def spans(self, charge: Charge, slack: float) -> bool:
+        return self.began - slack <= charge.at <= self.ended + slack
 
 
 class Kind(StrEnum):
@@ -99,26 +100,36 @@ def bookings() -> Iterator[Booking]:
 
 def compare(attempts: Iterable[Booking], charges: Iterable[Charge]) -> list[Difference]:
     """Find what doesn't fit, and what became of the calls in doubt; each once, in the order of time."""
-    attempts = list(attempts)
-    timely: list[Charge] = []
-    others: list[Charge] = []
-    for charge, booking in _pairs((c for c in charges if c.microcredits), attempts, SAME_PICTURE, once=False):
-        (timely if booking else others).append(charge)
-    matched: dict[str, tuple[Booking, Charge]] = {}
-    found = []
-    for left, slack in ((timely, 0.0), (others, TOLERANCE_SECONDS)):
-        for key in (SAME_AMOUNT, SAME_PICTURE):
-            free = [booking for booking in attempts if booking.name not in matched]
-            pairs = list(_pairs(left, free, key, slack))
-            matched |= {booking.name: (booking, charge) for charge, booking in pairs if booking}
-            left = [charge for charge, booking in pairs if not booking]  # noqa: PLW2901 - fewer each time
-        for charge, booking in _pairs(left, attempts, SAME_PICTURE, slack, once=False):
-            found.append(Difference(Kind.DOUBLED if booking else Kind.UNKNOWN, booking, charge))
-    for booking in attempts:
-        _, charge_of = matched.get(booking.name, (booking, None))
-        if kind := _judge(booking, charge_of):
-            found.append(Difference(kind, booking, charge_of))
+    pictures: defaultdict[str, tuple[list[Booking], list[Charge]]] = defaultdict(lambda: ([], []))
+    for booking in sorted(attempts, key=attrgetter("ended")):
+        pictures[booking.sha256][0].append(booking)
+    for charge in sorted(charges, key=attrgetter("at", "microcredits")):
+        if charge.microcredits:
+            pictures[charge.sha256][1].append(charge)
+    found = chain.from_iterable(_compare(*of_picture) for of_picture in pictures.values())
     return sorted(found, key=attrgetter("at"))
+
+
+def _compare(bookings: list[Booking], charges: list[Charge]) -> Iterator[Difference]:
+    """Compare those of one picture. Charges that fall into no attempt's time come last, with tolerance."""
+    matched: dict[str, Charge] = {}
+    for slack in (0.0, TOLERANCE_SECONDS):
+        within = {charge: [b for b in bookings if b.spans(charge, slack)] for charge in charges}
+        timely = [charge for charge in charges if within[charge]]
+        charges = [charge for charge in charges if not within[charge]]
+        for any_amount in (False, True):
+            for charge in timely.copy():
+                free = (booking for booking in within[charge] if booking.name not in matched)
+                fitting = (b for b in free if any_amount or b.microcredits == charge.microcredits)
+                if booking := next(fitting, None):
+                    matched[booking.name] = charge
+                    timely.remove(charge)
+        yield from (Difference(Kind.DOUBLED, within[charge][0], charge) for charge in timely)
+    yield from (Difference(Kind.UNKNOWN, None, charge) for charge in charges)
+    for booking in bookings:
+        charge_of = matched.get(booking.name)
+        if kind := _judge(booking, charge_of):
+            yield Difference(kind, booking, charge_of)
 
 
 def _judge(booking: Booking, charge: Charge | None) -> Kind | None:
@@ -127,39 +138,3 @@ def _judge(booking: Booking, charge: Charge | None) -> Kind | None:
     if charge is None:
         return Kind.MISSING if booking.microcredits else None
     return Kind.WRONG if booking.microcredits != charge.microcredits else None
-
-
-def _pairs(
-    charges: Iterable[Charge],
-    attempts: Iterable[Booking],
-    key: Callable[[Any], Hashable],
-    slack: float = 0.0,
-    *,
-    once: bool = True,
-) -> Iterator[tuple[Charge, Booking | None]]:
-    """Yield each charge with an attempt in whose time it fell; ``once``: give each attempt away once."""
-    groups: dict[Hashable, tuple[list[Charge], list[Booking]]] = defaultdict(lambda: ([], []))
-    for charge in charges:
-        groups[key(charge)][0].append(charge)
-    for booking in attempts:
-        groups[key(booking)][1].append(booking)
-    for points, spans in groups.values():
-        yield from _sweep(points, spans, slack, once=once)
-
-
-def _sweep(
-    points: list[Charge], spans: list[Booking], slack: float, *, once: bool
-) -> Iterator[tuple[Charge, Booking | None]]:
-    """Go through time, with the attempts that are under way ordered by their end."""
-    coming = sorted(enumerate(spans), key=lambda span: span[1].began, reverse=True)
-    under_way: list[tuple[float, int]] = []
-    for charge in sorted(points, key=attrgetter("at", "microcredits")):
-        while coming and coming[-1][1].began - slack <= charge.at:
-            place, span = coming.pop()
-            heappush(under_way, (span.ended + slack, place))
-        while under_way and under_way[0][0] < charge.at:
-            heappop(under_way)
-        if under_way:
-            yield charge, spans[(heappop(under_way) if once else under_way[0])[1]]
-        else:
-            yield charge, None
