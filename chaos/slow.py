@@ -9,19 +9,19 @@ import argparse
 import base64
 import select
 import socket
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 
-from chaos.experiments import Outcome
+from chaos.experiments import Outcome, say
+from chaos.programs import repeating
 from chaos.system import REMOVE, System
 from pixian.protocol.credentials import Credentials
 
@@ -57,31 +57,18 @@ class Crowd:
     drip: Drip
     longest_open: float = 0
     opened: int = 0
-    _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @contextmanager
-    def open(self, connections: int) -> Iterator[None]:
-        threads = [threading.Thread(target=self._insist) for _ in range(connections)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            for thread in threads:
-                thread.join()
+    def insist(self, stop: threading.Event) -> None:
+        stop.wait(0.01)
+        began = time.monotonic()
+        with suppress(OSError):
+            self._talk(stop)
+        with self._lock:
+            self.longest_open = max(self.longest_open, time.monotonic() - began)
+            self.opened += 1
 
-    def _insist(self) -> None:
-        while not self._stop.wait(0.01):
-            began = time.monotonic()
-            with suppress(OSError):
-                self._talk()
-            with self._lock:
-                self.longest_open = max(self.longest_open, time.monotonic() - began)
-                self.opened += 1
-
-    def _talk(self) -> None:
+    def _talk(self, stop: threading.Event) -> None:
         """Return, or raise OSError, when the server has closed the connection."""
         with socket.socket() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW_BYTES)
@@ -90,7 +77,7 @@ class Crowd:
             connection.sendall(self.drip.opening)
             closed = select.poll()  # what was answered before needn't be read to see it
             closed.register(connection, select.POLLRDHUP)
-            while not self._stop.wait(DRIP_SECONDS) and not closed.poll(0):
+            while not stop.wait(DRIP_SECONDS) and not closed.poll(0):
                 if self.drip.drop:
                     connection.sendall(self.drip.drop)
                 else:
@@ -106,17 +93,18 @@ class Seen:
     too long, never came, or refused; told: the last of them.
     """
 
+    system: System
     within: float
     slowest: float = 0
     late: int = 0
     asked: int = 0
     told: str = ""
 
-    def ask(self, method: str, url: str, **request: object) -> None:
+    def ask(self, method: str, path: str, key: Credentials | None = None, **request: Any) -> None:
         began, told = time.monotonic(), ""
         try:
-            with httpx.Client(timeout=self.within, trust_env=False) as http:
-                response = http.request(method, url, **request)  # type: ignore[arg-type]
+            with self.system.client(key, self.within) as http:
+                response = http.request(method, path, **request)
                 told = "" if response.is_success else f"({response.status_code} {response.text[:100]})"
         except httpx.HTTPError as error:
             told = f"({error!r})"
@@ -127,16 +115,14 @@ class Seen:
         self.asked += 1
 
     def report(self, what: str) -> None:
-        sys.stdout.write(
-            f"{what}: {self.asked} asked, {self.late} late {self.told}, slowest {self.slowest:.2f} s\n"
-        )
-        sys.stdout.flush()
+        line = f"{what}: {self.asked} asked, {self.late} late {self.told}, slowest {self.slowest:.2f} s"
+        say(line)
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
     call_command("collectstatic", interactive=False, verbosity=0)
     key, other = (system.key(team) for team in system.teams)
-    drips = [drip for drip in kinds(system, other) if not options.kinds or drip.name in options.kinds]
+    drips = kinds(system, other)
     late = overdue = 0
     for drip in drips:
         seen, crowd = play(system, key, drip, options)
@@ -182,14 +168,14 @@ def play(
     system: System, key: Credentials, drip: Drip, options: argparse.Namespace, *arguments: str
 ) -> tuple[Seen, Crowd]:
     """Let a crowd drip, and ask a probe and a paid call in turns, each by a connection of its own."""
-    crowd, seen = Crowd(int(system.address.rpartition(":")[2]), drip), Seen(options.within)
-    auth, files = (key.api_id, key.api_secret), {"image": ("a.png", system.picture())}
-    with system.serving(*arguments), crowd.open(options.connections):
+    crowd, seen = Crowd(int(system.address.rpartition(":")[2]), drip), Seen(system, options.within)
+    files = {"image": ("a.png", system.picture())}
+    with system.serving(*arguments), repeating(options.connections, crowd.insist):
         time.sleep(min(5, options.seconds / 4))
         end = time.monotonic() + options.seconds
         while time.monotonic() < end:
-            seen.ask("GET", f"{system.address}/healthz")
-            seen.ask("POST", f"{system.address}{REMOVE}", auth=auth, files=files)
+            seen.ask("GET", "/healthz")
+            seen.ask("POST", REMOVE, key, files=files)
             time.sleep(PAUSE_SECONDS)
     seen.report(
         f"{drip.name} {' '.join(arguments)}: longest open {crowd.longest_open:.1f} s, {crowd.opened} opened"

@@ -5,7 +5,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 
 from django.core.files.storage import default_storage
@@ -38,7 +38,8 @@ def failures(log: Log, *, uploads_cut: bool = False) -> list[str]:
     verified = (f"verify finds, by invariant {n}: {sentence}" for n, sentence in verify.run().findings)
     jobs = Job.objects.prefetch_related("attempts").order_by("pk").iterator(AT_ONCE)
     by_job = chain.from_iterable(_check_job(job) for job in jobs)
-    return [*verified, *by_job, *_check_calls(log), *_check_charges(log), *_strays(uploads_cut=uploads_cut)]
+    differences = map(str, charges.compare(charges.bookings(), log.charges))
+    return [*verified, *by_job, *_check_calls(log), *differences, *_strays(uploads_cut=uploads_cut)]
 
 
 def match_calls(log: Log) -> tuple[dict[Attempt, list[Call]], list[Call]]:
@@ -112,11 +113,6 @@ def _check_attempt(attempt: Attempt, calls: list[Call], headers: list[str | None
     undecided = attempt.state == Attempt.State.BOOKED and attempt.resolved_microcredits is None
     if undecided and headers and attempt.charged_header not in headers:
         yield f"the header {attempt.charged_header!r} was recorded, {headers} sent"
-
-
-def _check_charges(log: Log) -> Iterable[str]:
-    differences = charges.compare(charges.bookings(), log.charges)
-    return (difference.sentence for difference in differences if difference.is_fault)
 
 
 def _strays(*, uploads_cut: bool) -> Iterator[str]:

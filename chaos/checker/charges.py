@@ -41,19 +41,16 @@ class Booking(NamedTuple):
     began: float
     ended: float
     microcredits: int | None
-    in_doubt: bool = False
 
     def spans(self, charge: Charge, slack: float) -> bool:
         return self.began - slack <= charge.at <= self.ended + slack
 
 
 class Kind(StrEnum):
-    MISSING = "missing"
-    DOUBLED = "doubled"
-    WRONG = "wrong amount"
-    UNKNOWN = "of no attempt"
-    CHARGED = "charged"
-    NOT_CHARGED = "not charged"
+    MISSING = "{name}: {booked} booked, and the journal has no charge"
+    DOUBLED = "{name}: charged once more, {charged} at {when}"
+    WRONG = "{name}: {booked} booked, and the journal charged {charged} at {when}"
+    UNKNOWN = "{charged} at {when} was charged for no attempt"
 
 
 class Difference(NamedTuple):
@@ -62,28 +59,16 @@ class Difference(NamedTuple):
     charge: Charge | None
 
     @property
-    def is_fault(self) -> bool:
-        """True if books and journal differ; what became of a call in doubt is only news."""
-        return self.kind not in (Kind.CHARGED, Kind.NOT_CHARGED)
-
-    @property
     def at(self) -> float:
         return (self.charge.at if self.charge else self.booking and self.booking.began) or 0.0
 
-    @property
-    def sentence(self) -> str:
-        name = self.booking.name if self.booking else ""
-        booked = to_credits((self.booking and self.booking.microcredits) or 0)
-        charged = to_credits(self.charge.microcredits) if self.charge else 0
-        when = datetime.fromtimestamp(self.at, UTC).isoformat(sep=" ", timespec="milliseconds")
-        return {
-            Kind.MISSING: f"{name}: {booked} booked, and the journal has no charge",
-            Kind.DOUBLED: f"{name}: charged once more, {charged} at {when}",
-            Kind.WRONG: f"{name}: {booked} booked, and the journal charged {charged} at {when}",
-            Kind.UNKNOWN: f"{charged} at {when} was charged for no attempt",
-            Kind.CHARGED: f"{name}, in doubt, was charged {charged} at {when}",
-            Kind.NOT_CHARGED: f"{name}, in doubt, wasn't charged",
-        }[self.kind]
+    def __str__(self) -> str:
+        return self.kind.format(
+            name=self.booking and self.booking.name,
+            booked=to_credits((self.booking and self.booking.microcredits) or 0),
+            charged=to_credits(self.charge.microcredits if self.charge else 0),
+            when=datetime.fromtimestamp(self.at, UTC).isoformat(sep=" ", timespec="milliseconds"),
+        )
 
 
 def bookings() -> Iterator[Booking]:
@@ -93,13 +78,13 @@ def bookings() -> Iterator[Booking]:
     for job, number, sha256, state, sent, answered, status, charged, booked in rows.iterator():
         unknown = {Attempt.State.SENT: None, Attempt.State.IN_DOUBT: None, Attempt.State.ANSWERED: charged}
         until = min(ended(sent, answered, status), next_sent.get(job, MAX_TIME))
-        next_sent[job], in_doubt = sent, state == Attempt.State.IN_DOUBT
+        next_sent[job] = sent
         amount = unknown.get(state, booked)
-        yield Booking(f"{job}/{number}", sha256, sent.timestamp(), until.timestamp(), amount, in_doubt)
+        yield Booking(f"{job}/{number}", sha256, sent.timestamp(), until.timestamp(), amount)
 
 
 def compare(attempts: Iterable[Booking], charges: Iterable[Charge]) -> list[Difference]:
-    """Find what doesn't fit, and what became of the calls in doubt; each once, in the order of time."""
+    """Find what doesn't fit; each once, in the order of time."""
     pictures: defaultdict[str, tuple[list[Booking], list[Charge]]] = defaultdict(lambda: ([], []))
     for booking in sorted(attempts, key=attrgetter("ended")):
         pictures[booking.sha256][0].append(booking)
@@ -127,14 +112,8 @@ def _compare(bookings: list[Booking], charges: list[Charge]) -> Iterator[Differe
         yield from (Difference(Kind.DOUBLED, within[charge][0], charge) for charge in timely)
     yield from (Difference(Kind.UNKNOWN, None, charge) for charge in charges)
     for booking in bookings:
-        charge_of = matched.get(booking.name)
-        if kind := _judge(booking, charge_of):
-            yield Difference(kind, booking, charge_of)
-
-
-def _judge(booking: Booking, charge: Charge | None) -> Kind | None:
-    if booking.microcredits is None:
-        return (Kind.CHARGED if charge else Kind.NOT_CHARGED) if booking.in_doubt else None
-    if charge is None:
-        return Kind.MISSING if booking.microcredits else None
-    return Kind.WRONG if booking.microcredits != charge.microcredits else None
+        charge_of, booked = matched.get(booking.name), booking.microcredits
+        if charge_of is None and booked:
+            yield Difference(Kind.MISSING, booking, None)
+        if charge_of and booked not in (None, charge_of.microcredits):
+            yield Difference(Kind.WRONG, booking, charge_of)
