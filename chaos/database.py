@@ -187,7 +187,7 @@ def kill_server(system: System, server: Postgres, options: argparse.Namespace) -
             time.sleep(chance.uniform(*BETWEEN_SECONDS))
             cut += server.terminate_connections(chance.random())
         time.sleep(chance.uniform(*BETWEEN_SECONDS))
-        in_flight.append(str(system.upstream.status()["in_flight"]))
+        in_flight.append(str(system.upstream.order("status")["in_flight"]))
         server.kill()
         time.sleep(chance.uniform(*AWAY_SECONDS))
         server.start()

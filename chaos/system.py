@@ -105,7 +105,7 @@ class System:
         with spooled(picture or self.picture(), name) as upload:
             job = submit(team, self.user, upload)
         if answers:
-            self.upstream.by_sha256(job.source_sha256, answers)
+            self.upstream.order("answer_picture", job.source_sha256, answers)
         return job
 
     def picture(self, sides: tuple[int, int] = SIDES, chance: random.Random | None = None) -> bytes:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from chaos.upstream.faults import Step, parse_fault
 from chaos.upstream.journal import Journal, Log, read_log
 from chaos.upstream.server import KNOWN, Settings, Upstream
 
@@ -45,9 +44,12 @@ class Child:
             raise RuntimeError(f"the child ended with {self.process.exitcode} before it listened") from error
 
     def order(self, name: str, *arguments: object) -> Any:
-        """Call a method of what ``serve`` obeys for; return what it returns."""
+        """Call a method of what ``serve`` obeys for; return or raise what it does."""
         self.connection.send((name, arguments))
-        return self.connection.recv()
+        result = self.connection.recv()
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def kill(self) -> None:
         """SIGKILL it: no line of its code runs any more."""
@@ -74,8 +76,11 @@ async def obey(connection: Connection, target: object) -> None:
             name, arguments = await asyncio.to_thread(connection.recv)
         except EOFError:
             return
-        result = getattr(target, name)(*arguments)
-        connection.send(await result if isawaitable(result) else result)
+        try:
+            result = getattr(target, name)(*arguments)
+            connection.send(await result if isawaitable(result) else result)
+        except (LookupError, TypeError, ValueError) as error:
+            connection.send(error)
 
 
 async def serve_upstream(connection: Connection, path: Path, settings: Settings) -> None:
@@ -100,45 +105,14 @@ class Server:
     def log(self) -> Log:
         return read_log(self.path)
 
-    def script(self, steps: list[Step]) -> None:
-        """Append the answers to the next calls, in the order in which they arrive."""
-        self.child.order("extend_script", [parse_fault(step) for step in steps])
-
-    def account_script(self, steps: list[Step]) -> None:
-        """Do the same for account calls; ``ok`` is the true account."""
-        self.child.order("extend_account", [parse_fault(step) for step in steps])
-
-    def by_sha256(self, sha256: str, steps: Step | list[Step]) -> None:
-        """Set the answer to each call with this picture, or a list of answers that is used up."""
-        if isinstance(steps, list):
-            self.child.order("answer_in_turn", sha256, [parse_fault(step) for step in steps])
-        else:
-            self.child.order("answer_always", sha256, parse_fault(steps))
-
-    def refuse(self, seconds: float | None = None) -> None:
-        """Refuse connections from now on, for so many seconds or until ``open``."""
-        self.child.order("refuse", seconds)
-
-    def reset_connections(self, number: int) -> None:
-        """Reset so many of the next connections when they are accepted."""
-        self.child.order("reset", number)
-
-    def open(self) -> None:
-        self.child.order("open")
-
-    def clear(self) -> None:
-        """Forget all scripts and resets: back to the seed."""
-        self.child.order("clear")
-
-    def status(self) -> dict[str, Any]:
-        """Return in_flight, script and balance_microcredits."""
-        status: dict[str, Any] = self.child.order("status")
-        return status
+    def order(self, name: str, *arguments: object) -> Any:
+        """Call a method of its ``Upstream``; return or raise what it does."""
+        return self.child.order(name, *arguments)
 
     def wait_idle(self, seconds: float = 10) -> None:
         """Wait until no call is in flight, so that the journal says all; raises TimeoutError."""
         end = time.monotonic() + seconds
-        while self.status()["in_flight"]:
+        while self.order("status")["in_flight"]:
             if time.monotonic() > end:
                 raise TimeoutError(f"calls are in flight after {seconds} s")
             time.sleep(POLL_SECONDS)

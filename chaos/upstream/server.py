@@ -11,7 +11,7 @@ from functools import cached_property
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
-from chaos.upstream.faults import FAULTS, Fault, Sends, Then, draw, parse_mix, refusal
+from chaos.upstream.faults import FAULTS, Fault, Sends, Step, Then, draw, parse_fault, parse_mix, refusal
 from chaos.upstream.journal import Call, Charge, Journal
 from chaos.upstream.responses import SIZE, Work, charge_headers, compose, send
 from chaos.upstream.wire import Head, Listener, Wire, format_head, read_body, read_head
@@ -65,8 +65,7 @@ class Upload:
 class Upstream:
     """The whole server. in_flight: calls at the moment; last: the number of the latest.
 
-    What answers a call is chosen by the script, by its picture or by the seed, in this order. The script is
-    used up in the order in which calls arrive; ``account`` likewise, by account calls.
+    What answers a call is chosen by the script, by its picture or by the seed, in this order.
     """
 
     def __init__(self, settings: Settings, journal: Journal) -> None:
@@ -76,44 +75,49 @@ class Upstream:
         self.in_flight = 0
         self.last = journal.last_call
         self._mix = parse_mix(settings.mix)
-        self._script: deque[Fault] = deque()
-        self._account_script: deque[Fault] = deque()
+        self.script: deque[Fault] = deque()
+        self._account_answers: deque[Fault] = deque()
         self._in_turn: dict[str, deque[Fault]] = {}
         self._always: dict[str, Fault] = {}
 
     # The orders that a test or an experiment gives.
 
-    def extend_script(self, faults: list[Fault]) -> None:
-        self._script.extend(faults)
+    def answer_next(self, steps: list[Step]) -> None:
+        """Append the answers to the next calls, in the order in which they arrive."""
+        self.script.extend(map(parse_fault, steps))
 
-    def extend_account(self, faults: list[Fault]) -> None:
-        self._account_script.extend(faults)
+    def answer_account(self, steps: list[Step]) -> None:
+        """Do the same for account calls; ``ok`` is the true account."""
+        self._account_answers.extend(map(parse_fault, steps))
 
-    def answer_in_turn(self, sha256: str, faults: list[Fault]) -> None:
-        self._in_turn[sha256] = deque(faults)
-
-    def answer_always(self, sha256: str, fault: Fault) -> None:
-        self._always[sha256] = fault
+    def answer_picture(self, sha256: str, steps: Step | list[Step]) -> None:
+        """Set the answer to each call with this picture, or a list of answers that is used up."""
+        if isinstance(steps, list):
+            self._in_turn[sha256] = deque(map(parse_fault, steps))
+        else:
+            self._always[sha256] = parse_fault(steps)
 
     def clear(self) -> None:
         """Go back to the seed."""
-        for chosen in (self._script, self._account_script, self._in_turn, self._always):
+        for chosen in (self.script, self._account_answers, self._in_turn, self._always):
             chosen.clear()
         self.listener.resets = 0
 
     async def open(self) -> None:
         await self.listener.open()
 
-    def refuse(self, seconds: float | None) -> None:
+    def refuse(self, seconds: float | None = None) -> None:
+        """Refuse connections from now on, for so many seconds or until ``open``."""
         self.listener.close(seconds)
 
-    def reset(self, connections: int) -> None:
-        self.listener.resets = connections
+    def reset_connections(self, number: int) -> None:
+        """Reset so many of the next connections when they are accepted."""
+        self.listener.resets = number
 
     def status(self) -> dict[str, object]:
         return {
             "in_flight": self.in_flight,
-            "script": [fault.name for fault in self._script],
+            "script": [fault.name for fault in self.script],
             "balance_microcredits": self.balance_microcredits,
         }
 
@@ -125,12 +129,12 @@ class Upstream:
 
     def choose(self, n: int) -> tuple[Fault, bool]:
         """Choose on a call's head; the flag says that the picture can't change it any more."""
-        if self._script:
-            return self._script.popleft(), True
+        if self.script:
+            return self.script.popleft(), True
         return draw(self.settings.seed, self._mix, n), False
 
     def choose_account(self) -> Fault:
-        return self._account_script.popleft() if self._account_script else OK
+        return self._account_answers.popleft() if self._account_answers else OK
 
     def receive(self, head: Head, body: bytes) -> Upload:
         kind, options = parse_options_header(head.headers.get("content-type"))
