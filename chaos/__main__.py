@@ -59,23 +59,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(experiment: Experiment, options: argparse.Namespace, arguments: Sequence[str]) -> Outcome:
     """Build the environment, and then import Django and what runs in it."""
-    answers, postgres_settings = experiment.answers(options), None
-    celery, options.other_host = experiment.celery(options), None
+    celery = experiment.celery(options)
+    two_hosts = celery and options.experiment == "kills" and hosts.enter(arguments)
     with ExitStack() as ends:
-        if celery and options.experiment == "kills" and hosts.enter(arguments):
-            options.other_host = ends.enter_context(hosts.other())
-            answers["bind"], postgres_settings = hosts.ADDRESS, hosts.POSTGRES_SETTINGS
-        environment = ends.enter_context(
-            built(
-                options,
-                answers=answers,
-                settings=experiment.settings(options),
-                broker=celery,
-                postgres_settings=postgres_settings,
-            )
-        )
-        if options.other_host:
-            environment = hosts.joined(environment)
+        options.other_host = ends.enter_context(hosts.other()) if two_hosts else None
+        answers, settings = experiment.answers(options), experiment.settings(options)
+        building = built(options, answers=answers, settings=settings, broker=celery, two_hosts=two_hosts)
+        environment = ends.enter_context(building)
         environment.set_up()
         system = import_module("chaos.system").System(
             environment, seed=options.seed, teams=experiment.teams, fast=experiment.fast

@@ -17,7 +17,7 @@ import django
 from django.core.management import call_command
 from django.db import connections
 
-from chaos import servers, upstream
+from chaos import hosts, servers, upstream
 from chaos.experiments import say
 
 TEMPLATES = "CHAOS_TEMPLATES"
@@ -83,31 +83,36 @@ def built(
     answers: Mapping[str, Any] | None = None,
     settings: Mapping[str, str] | None = None,
     broker: bool = False,
-    postgres_settings: Mapping[str, str] | None = None,
+    two_hosts: bool = False,
 ) -> Iterator[Environment]:
     """Build an environment, and take it down afterwards.
 
-    answers: the upstream's settings. settings: on top of those that every experiment needs.
+    answers: the upstream's settings. settings: on top of those that every experiment needs. two_hosts: let
+    the other host reach its servers.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its servers are still taken down
     folder = Path(tempfile.mkdtemp(prefix="x-"))  # a short name, since a socket's path may have 108 bytes
     (folder / "data").mkdir()
+    address = hosts.ADDRESS if two_hosts else hosts.LOOPBACK
     with ExitStack() as ends:
         if options.keep:
             ends.callback(say, f"kept: {folder}")
         else:
             ends.callback(shutil.rmtree, folder, ignore_errors=True)
-        running = upstream.running(folder / "upstream.log", seed=options.seed, **(answers or {}))
-        server = ends.enter_context(running)
+        given = {"seed": options.seed, "bind": address, **(answers or {})}
+        server = ends.enter_context(upstream.running(folder / "upstream.log", **given))
         own = _settings(folder, server)
         postgres = redis = None
         if options.database == "postgresql":
-            private = servers.postgres(postgres_settings, template=_template("postgres"))
-            postgres = ends.enter_context(private)
+            more = hosts.POSTGRES_SETTINGS if two_hosts else None
+            postgres = ends.enter_context(servers.postgres(more, template=_template("postgres")))
             own["DATABASE_URL"] = postgres.url
         if broker:
             redis = ends.enter_context(servers.redis())
             own["CELERY_BROKER_URL"] = redis.url
+        if two_hosts:
+            hosts.let_in(postgres, redis)
+        own = {name: value.replace(hosts.LOOPBACK, address) for name, value in own.items()}
         yield Environment(folder, server, postgres, redis, own | dict(settings or {}))
 
 

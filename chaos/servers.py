@@ -72,7 +72,7 @@ class Server:
     def __enter__(self) -> Self:
         try:
             self.start()
-        except NotStartedError:
+        except BaseException:
             self.stop()
             raise
         return self
@@ -93,10 +93,10 @@ class Server:
                 **_run_as(self.account),
             )
         (self.folder / "pid").write_text(str(self.process.pid))
-        with suppress(TimeoutError):
-            wait_for(lambda: self._has_ended() or self._answers(), PATIENCE_SECONDS, "a start")
-        if self._has_ended() or not self._answers():
-            raise NotStartedError(f"{self.command[0]} didn't come up: {self.log()}")
+        wait_for(lambda: self._has_ended() or self._answers(), PATIENCE_SECONDS, "its first answer")
+        if self._has_ended():
+            said = (self.folder / "log").read_text(errors="replace")[-LOG_TAIL:]
+            raise NotStartedError(f"{self.command[0]} didn't come up: {said}")
 
     def kill(self) -> None:
         """SIGKILL. Returns when its children have noticed and are gone too."""
@@ -118,10 +118,6 @@ class Server:
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def log(self) -> str:
-        """Return the end of what it wrote."""
-        return (self.folder / "log").read_text(errors="replace")[-LOG_TAIL:]
-
     def _has_ended(self) -> bool:
         return self.process is None or self.process.poll() is not None
 
@@ -137,9 +133,6 @@ class Postgres(Server):
     @property
     def url(self) -> str:
         return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
-
-    def create_database(self, name: str) -> str:
-        return create_database(self.url, name)
 
     def terminate_connections(self, share: float = 1) -> int:
         """Cut this share of the clients off, whatever they are doing; return how many those were."""
@@ -199,10 +192,9 @@ def postgres(
             subprocess.run(["cp", "-a", template, folder / "data"], check=True)  # noqa: S603, S607
         else:
             _init(folder / "data", account)
-        port = free_port()
+        port, chosen = free_port(), POSTGRES_SETTINGS | dict(settings or {})
         command = [program, "-D", str(folder / "data"), "-p", str(port)]
-        for name, value in (POSTGRES_SETTINGS | dict(settings or {})).items():
-            command += ["-c", f"{name}={value}"]
+        command += [f"--{name}={value}" for name, value in chosen.items()]
         with Postgres(folder, port, command, account) as server:
             yield server
 

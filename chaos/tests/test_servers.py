@@ -42,7 +42,7 @@ def one(url: str, query: str) -> object:
 
 
 def test_each_database_is_its_own(server: Postgres) -> None:
-    url = server.create_database("Other-1")
+    url = servers.create_database(server.url, "Other-1")
     assert one(url, "SELECT current_database()") == "Other-1"
     assert one(server.url, "SELECT current_database()") == "postgres"
 

@@ -50,7 +50,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def server(shared: Server) -> Iterator[Server]:
     yield shared
     shared.order("clear")
-    shared.order("open")
+    shared.order("listener.open")
     shared.wait_idle()
 
 
@@ -315,9 +315,9 @@ RESET_ON_ACCEPT = {"Unreachable", "Unanswered"}
 
 def test_no_connection(server: Server, coffee: Callable[[], bytes]) -> None:
     calls = len(server.log().calls)
-    server.order("refuse")
+    server.order("listener.close")
     assert seen(server.url, coffee()) == ("Unreachable", None)
-    server.order("open")
+    server.order("listener.open")
     server.order("reset_connections", 1)
     assert seen(server.url, coffee())[0] in RESET_ON_ACCEPT
     assert seen(server.url, coffee())[0] == "the result"
@@ -327,14 +327,14 @@ def test_no_connection(server: Server, coffee: Callable[[], bytes]) -> None:
 def test_no_connection_after_an_answer(server: Server, coffee: Callable[[], bytes]) -> None:
     server.order("answer_next", [{"fault": "then_refuse", "refuses": 60 / SCALE}, "then_reset"])
     outcomes = [seen(server.url, coffee())[0] for _ in range(2)]
-    server.order("open")
+    server.order("listener.open")
     outcomes += [seen(server.url, coffee())[0] for _ in range(3)]
     assert outcomes.pop(3) in RESET_ON_ACCEPT
     assert outcomes == ["the result", "Unreachable", "the result", "the result"]
 
 
 def test_the_door_opens_again_by_itself(server: Server, coffee: Callable[[], bytes]) -> None:
-    server.order("refuse", 0.4)
+    server.order("listener.close", 0.4)
     assert seen(server.url, coffee())[0] == "Unreachable"
     with httpx.Client(transport=httpx.HTTPTransport(retries=4), auth=AUTH, trust_env=False) as client:
         assert client.get(f"{server.url}/api/v2/account").status_code == 200
@@ -464,8 +464,9 @@ def test_what_a_client_was_told_survives_a_kill(tmp_path: Path, coffee: Callable
         threads = [threading.Thread(target=keep_calling, args=[server]) for _ in range(4)]
         for thread in threads:
             thread.start()
-        for _ in range(4):
-            ended.wait(0.25)
+        for enough in (6, 12, 18, 24):
+            while len(told) < enough:
+                ended.wait(0.01)
             server.restart()
         ended.set()
         for thread in threads:

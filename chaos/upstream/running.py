@@ -11,6 +11,7 @@ from dataclasses import replace
 from inspect import isawaitable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -77,7 +78,7 @@ async def obey(connection: Connection, target: object) -> None:
         except EOFError:
             return
         try:
-            result = getattr(target, name)(*arguments)
+            result = attrgetter(name)(target)(*arguments)
             connection.send(await result if isawaitable(result) else result)
         except (LookupError, TypeError, ValueError) as error:
             connection.send(error)
@@ -106,7 +107,7 @@ class Server:
         return read_log(self.path)
 
     def order(self, name: str, *arguments: object) -> Any:
-        """Call a method of its ``Upstream``; return or raise what it does."""
+        """Call a method of its ``Upstream`` or, dotted, of a part of it; return or raise what it does."""
         return self.child.order(name, *arguments)
 
     def wait_idle(self, seconds: float = 10) -> None:
