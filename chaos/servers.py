@@ -81,7 +81,7 @@ class Server:
         self.stop()
 
     def start(self) -> None:
-        """Start it, and return when it answers; raises NotStartedError if it doesn't."""
+        """Start it, and return when it answers; raises NotStartedError if it ends instead."""
         with (self.folder / "log").open("ab") as log:
             # In a session of its own: a Ctrl-C ends it through us, after the tests that still use it.
             self.process = subprocess.Popen(  # noqa: S603
