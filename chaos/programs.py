@@ -1,7 +1,8 @@
-"""Programs that call the gateway and ask again until they are told, each under one Idempotency-Key.
+"""Programs that call the gateway: threads that repeat a call, one that is watched, and insistent ones.
 
-So one picture must be one charge at most, and a whole picture that was told must be the one that is stored
-and booked. (It may be several jobs: one that ended without a call is forgotten, so that it can be repeated.)
+Insistent ones ask again until they are told, each under one Idempotency-Key. So one picture must be one
+charge at most, and a whole picture that was told must be the one that is stored and booked. (It may be several
+jobs: one that ended without a call is forgotten, so that it can be repeated.)
 """
 
 import hashlib
@@ -12,12 +13,14 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import httpx
 
+from chaos.experiments import say
 from chaos.system import REMOVE, System
 from chaos.upstream import Log
 from jobs.models import Job
@@ -25,7 +28,8 @@ from pixian.protocol.credentials import Credentials
 
 PROGRAMS = 6
 TOLD_WITHIN_SECONDS = 120
-PAUSE_SECONDS = 0.05
+REPEATS_AFTER_SECONDS = 0.05
+PAUSE_SECONDS = 0.3
 CONFLICT, OK, TIMED_OUT = 409, 200, 504
 
 
@@ -47,6 +51,39 @@ def repeating(threads: int, work: Callable[[threading.Event], object]) -> Iterat
         stop.set()
         for thread in started:  # before the next process is forked
             thread.join()
+
+
+@dataclass
+class Seen:
+    """The responses that a program gets meanwhile.
+
+    within: seconds that a response may take. slowest: the longest took so many. late: responses that took
+    too long, never came, or refused; told: the last of them.
+    """
+
+    system: System
+    within: float
+    slowest: float = 0
+    late: int = 0
+    asked: int = 0
+    told: str = ""
+
+    def ask(self, method: str, path: str, key: Credentials | None = None, **request: Any) -> None:
+        began, told = time.monotonic(), ""
+        try:
+            with self.system.client(key, self.within) as http:
+                response = http.request(method, path, **request)
+                told = "" if response.is_success else f"({response.status_code} {response.text[:100]})"
+        except httpx.HTTPError as error:
+            told = f"({error!r})"
+        took = time.monotonic() - began
+        self.slowest = max(self.slowest, took)
+        self.late += bool(told) or took > self.within
+        self.told = told or self.told
+        self.asked += 1
+
+    def report(self, what: str) -> None:
+        say(f"{what}: {self.asked} asked, {self.late} late {self.told}, slowest {self.slowest:.2f} s")
 
 
 class Told(NamedTuple):
@@ -87,7 +124,7 @@ class Programs:
 
             with repeating(PROGRAMS, call):
                 while not self._stop.exists():
-                    time.sleep(PAUSE_SECONDS)
+                    time.sleep(REPEATS_AFTER_SECONDS)
 
     def _insist(self, key: Credentials, picture: bytes) -> Told:
         """Repeat one request until its response is here."""
@@ -99,7 +136,7 @@ class Programs:
                     response = http.post(REMOVE, files=files, headers=headers)
                     if response.status_code != CONFLICT:
                         break
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(REPEATS_AFTER_SECONDS)
         sha256, body = (hashlib.sha256(content).hexdigest() for content in (picture, response.content))
         return Told(sha256, response.status_code, body, tries)
 

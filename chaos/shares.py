@@ -18,8 +18,8 @@ from werkzeug.serving import make_server
 
 from chaos import patches
 from chaos.experiments import Outcome
-from chaos.programs import repeating
-from chaos.slow import DRIP_SECONDS, PAUSE_SECONDS, Seen
+from chaos.programs import PAUSE_SECONDS, Seen, repeating
+from chaos.slow import DRIP_SECONDS
 from chaos.system import REMOVE, Prepare, System
 
 CALLS = 30

@@ -6,29 +6,25 @@ stay open beyond its deadline. The control is gunicorn's gthread worker, which g
 """
 
 import argparse
-import base64
 import select
 import socket
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
-import httpx
 from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 
-from chaos.experiments import Outcome, say
-from chaos.programs import repeating
+from chaos.experiments import Outcome
+from chaos.programs import PAUSE_SECONDS, Seen, repeating
 from chaos.system import REMOVE, System
 from pixian.protocol.credentials import Credentials
 
 DRIP_SECONDS = 0.5
 SMALL_WINDOW_BYTES = 4096
 SLACK_SECONDS = 3
-PAUSE_SECONDS = 0.3
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 MULTIPART = "Content-Type: multipart/form-data; boundary=drip\r\n"
 LENGTH = "Content-Length: 3000000\r\n"
@@ -85,40 +81,6 @@ class Crowd:
                         connection.recv(1)
 
 
-@dataclass
-class Seen:
-    """The responses that a program gets meanwhile.
-
-    within: seconds that a response may take. slowest: the longest took so many. late: responses that took
-    too long, never came, or refused; told: the last of them.
-    """
-
-    system: System
-    within: float
-    slowest: float = 0
-    late: int = 0
-    asked: int = 0
-    told: str = ""
-
-    def ask(self, method: str, path: str, key: Credentials | None = None, **request: Any) -> None:
-        began, told = time.monotonic(), ""
-        try:
-            with self.system.client(key, self.within) as http:
-                response = http.request(method, path, **request)
-                told = "" if response.is_success else f"({response.status_code} {response.text[:100]})"
-        except httpx.HTTPError as error:
-            told = f"({error!r})"
-        took = time.monotonic() - began
-        self.slowest = max(self.slowest, took)
-        self.late += bool(told) or took > self.within
-        self.told = told or self.told
-        self.asked += 1
-
-    def report(self, what: str) -> None:
-        line = f"{what}: {self.asked} asked, {self.late} late {self.told}, slowest {self.slowest:.2f} s"
-        say(line)
-
-
 def run(system: System, options: argparse.Namespace) -> Outcome:
     call_command("collectstatic", interactive=False, verbosity=0)
     key, other = (system.key(team) for team in system.teams)
@@ -141,7 +103,7 @@ def kinds(system: System, key: Credentials) -> list[Drip]:
     csrf = f"{settings.CSRF_COOKIE_NAME}={client.cookies[settings.CSRF_COOKIE_NAME].value}"
     client.force_login(system.user)
     session = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
-    auth = f"Authorization: Basic {base64.b64encode(f'{key.api_id}:{key.api_secret}'.encode()).decode()}\r\n"
+    auth = f"Authorization: {key.authorization}\r\n"
     upload = f"/t/{system.teams[0].slug}/upload/"
     disposition = b'Content-Disposition: form-data; name="image"; filename="a.png"'
     form = b"--drip\r\n" + disposition + b"\r\n\r\n" + system.picture() + b"\r\n--drip--\r\n"

@@ -515,7 +515,7 @@ def test_what_is_written_is_read_and_synced(tmp_path: Path, monkeypatch: pytest.
     assert upstream.read_log(tmp_path / "log") == Log([call], [charge])
     with closing(Journal(tmp_path / "log", fsync=False)) as journal:
         journal.sync()
-        assert (journal.last_call, journal.charged_microcredits) == (1, 2)
+        assert (journal.last_call, journal.balance_microcredits) == (1, -2)
     assert len(synced) == 1
 
 

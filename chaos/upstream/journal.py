@@ -80,7 +80,7 @@ def read_log(path: Path) -> Log:
 class Journal:
     """The journal's one writer. Raises BlockingIOError if another process writes it.
 
-    last_call: the highest number of a call so far. charged_microcredits: so far.
+    last_call: the highest number of a call so far. balance_microcredits: what charges leave of 0.
     """
 
     def __init__(self, path: Path, *, fsync: bool = True) -> None:
@@ -92,7 +92,7 @@ class Journal:
         os.ftruncate(self._file, path.read_bytes().rfind(b"\n") + 1)
         log = read_log(path)
         self.last_call = max((call.n for call in log.calls), default=0)
-        self.charged_microcredits = log.total_microcredits
+        self.balance_microcredits = -log.total_microcredits
 
     def close(self) -> None:
         os.close(self._file)
@@ -103,7 +103,7 @@ class Journal:
         while text:
             text = text[os.write(self._file, text) :]
         if isinstance(line, Charge):
-            self.charged_microcredits += line.microcredits
+            self.balance_microcredits -= line.microcredits
 
     def sync(self) -> None:
         if self._fsync:

@@ -43,6 +43,7 @@ class Settings:
 
     bind: str = "127.0.0.1"
     port: int = 0
+    credentials: Credentials = KNOWN
     seed: int = 0
     mix: str = "ok=1"
     delay: float = 0
@@ -118,7 +119,7 @@ class Upstream:
 
     @property
     def balance_microcredits(self) -> int:
-        return self.settings.opening_microcredits - self.journal.charged_microcredits
+        return self.settings.opening_microcredits + self.journal.balance_microcredits
 
     # The choices, which the jobs' tests make by themselves.
 
@@ -155,7 +156,7 @@ class Upstream:
     async def _other(self, head: Head, wire: Wire) -> bool:
         await read_body(head, wire)
         try:
-            authenticate(head)
+            authenticate(head, self.settings.credentials)
             if (head.method, head.path) != ACCOUNT:
                 raise Refused(404, 404, "There is nothing here.")
         except ApiError as error:
@@ -213,7 +214,7 @@ class Upstream:
     def _plan(self, n: int, head: Head) -> tuple[Fault, bool]:
         """Choose on the head. A call that isn't let in uses up no script, but it does have a number."""
         try:
-            authenticate(head)
+            authenticate(head, self.settings.credentials)
         except ApiError as error:
             return refusal(error), True
         return self.choose(n)
@@ -256,12 +257,12 @@ class Upstream:
         self.journal.sync()
 
 
-def authenticate(head: Head) -> None:
+def authenticate(head: Head, known: Credentials) -> None:
     """Raise Refused 401/1001 for an unknown Id or none, and 401/1004 for a wrong secret."""
     given = Credentials.from_header(head.headers.get("authorization", ""))
-    if given is None or given.api_id != KNOWN.api_id:
+    if given is None or given.api_id != known.api_id:
         raise Refused(401, Code.ID_UNKNOWN, "The API Id is unknown.")
-    if given != KNOWN:
+    if given != known:
         raise Refused(401, Code.SECRET_WRONG, "The API secret is wrong.")
 
 
