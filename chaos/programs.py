@@ -1,8 +1,8 @@
 """Programs that call the gateway: threads that repeat a call, one that is watched, and insistent ones.
 
 Insistent ones ask again until they are told, each under one Idempotency-Key. So one picture must be one
-charge at most, and a whole picture that was told must be the one that is stored and booked. (It may be several
-jobs: one that ended without a call is forgotten, so that it can be repeated.)
+charge at most, and a whole picture that was told must be the one that is stored and booked. (It may be
+several jobs: one that ended without a call is forgotten, so that it can be repeated.)
 """
 
 import hashlib
