@@ -15,7 +15,7 @@ from importlib import import_module
 
 from chaos import hosts
 from chaos.environment import built
-from chaos.experiments import EXPERIMENTS, Experiment, Outcome
+from chaos.experiments import EXPERIMENTS, Experiment, Outcome, say
 
 LONG_FORMS = (
     "crash --every 1 --chains 20",
@@ -49,76 +49,56 @@ def main(arguments: Sequence[str]) -> int:
         options.database = experiment.only or "postgresql"
     began = time.monotonic()
     outcome = run(experiment, options, arguments)
-    facts = {
-        **outcome.facts,
-        "failures": len(outcome.failures),
-        **outcome.controls,
-        "seconds": round(time.monotonic() - began),
-    }
-    sys.stdout.writelines(f"{failure}\n" for failure in outcome.failures)
-    figures = "".join(f" · {what} {figure}" for what, figure in facts.items())
-    title = outcome.title or experiment.title
-    sys.stdout.write(f"{title} · {options.database} · seed {options.seed}{figures}\n")
+    figures = {**outcome.facts, "failures": len(outcome.failures), **outcome.controls}
+    figures["seconds"] = round(time.monotonic() - began)
+    for failure in outcome.failures:
+        say(failure)
+    begin = [outcome.title or experiment.title, options.database, f"seed {options.seed}"]
+    say(" · ".join([*begin, *(f"{what} {figure}" for what, figure in figures.items())]))
     return 0 if all(outcome.controls.values()) and not outcome.failures else 1
 
 
 def run(experiment: Experiment, options: argparse.Namespace, arguments: Sequence[str]) -> Outcome:
     """Build the environment, and then import Django and what runs in it."""
-    answers, postgres_settings = experiment.answers(options), None
     celery = experiment.celery(options)
+    two_hosts = celery and options.experiment == "kills" and hosts.enter(arguments)
     with ExitStack() as ends:
-        options.other_host = None
-        if celery and options.experiment == "kills" and hosts.enter(arguments):
-            options.other_host = ends.enter_context(hosts.other())
-            answers["bind"], postgres_settings = hosts.ADDRESS, hosts.POSTGRES_SETTINGS
-        environment = ends.enter_context(
-            built(
-                options,
-                answers=answers,
-                settings=experiment.settings(options),
-                broker=celery,
-                postgres_settings=postgres_settings,
-            )
-        )
-        if options.other_host:
-            environment = hosts.joined(environment)
+        options.other_host = ends.enter_context(hosts.other()) if two_hosts else None
+        answers, settings = experiment.answers(options), experiment.settings(options)
+        building = built(options, answers=answers, settings=settings, broker=celery, two_hosts=two_hosts)
+        environment = ends.enter_context(building)
         environment.set_up()
-        module = import_module(f"chaos.{options.experiment}")
         system = import_module("chaos.system").System(
             environment, seed=options.seed, teams=experiment.teams, fast=experiment.fast
         )
+        module = import_module(f"chaos.{options.experiment}")
         outcome: Outcome = module.run(ends.enter_context(system), options)
         return outcome
 
 
 def soak(seed: int) -> int:
     """Run the long forms of all experiments one after another, and print their last lines once more."""
-    _say(f"seed {seed}")
-    lines, failed = [], 0
+    say(f"seed {seed}")
+    lines, failed = [], False
     for form in _long_forms():
         began, last = time.monotonic(), form
-        _say(f"\n$ python -m chaos {form} --seed {seed}")
+        say(f"\n$ python -m chaos {form} --seed {seed}")
         command = [sys.executable, "-m", "chaos", *form.split(), "--seed", str(seed)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
             for line in process.stdout or ():
-                _say(line.rstrip())
+                say(line.rstrip())
                 last = line.strip() or last
-        failed += process.returncode != 0
+        failed |= process.returncode != 0
         verdict = "FAILED" if process.returncode else "ok    "
         lines.append(f"{verdict} {time.monotonic() - began:6.0f} s  {last}")
-    _say("\n".join(["", *lines]))
-    return min(failed, 1)
+    say("\n".join(["", *lines]))
+    return int(failed)
 
 
 def _long_forms() -> Iterator[str]:
     yield from (f"{form} --database {name}" for form in LONG_FORMS for name in ("sqlite", "postgresql"))
     yield from (f"{form} --database postgresql" for form in ON_POSTGRESQL_ALONE)
     yield from (f"{form} --database sqlite" for form in ON_SQLITE_ALONE)
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -129,14 +109,10 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=experiment.about, description=experiment.about)
         command.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
         command.add_argument("--seed", type=int)
-        command.add_argument(
-            "--keep", action="store_true", help="leave the folder behind, and print its name"
-        )
+        command.add_argument("--keep", action="store_true", help="leave the folder behind; print its name")
         for option, (default, about) in experiment.options.items():
             if isinstance(default, bool):
                 command.add_argument(f"--{option}", action="store_true", help=about)
-            elif isinstance(default, list):
-                command.add_argument(f"--{option}", nargs="*", default=[], help=about)
             else:
                 command.add_argument(f"--{option}", type=type(default), default=default, help=about)
     return parser

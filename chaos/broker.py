@@ -7,12 +7,11 @@ The control runs workers that keep unacknowledged messages, as Celery does by de
 """
 
 import argparse
-import random
 import socket
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from random import Random
 
 from django.utils import timezone
 
@@ -21,8 +20,10 @@ from chaos.experiments import Outcome
 from chaos.process import Process
 from chaos.servers import Redis
 from chaos.system import System
+from chaos.waiting import wait_for
 from jobs.models import Job, Ramp
 
+THREADS = 4
 BUSY_SECONDS = (0.2, 1.5)
 AWAY_SECONDS = (0.0, 1.8)  # Celery tries again after 2 s, and then after 4 s more
 CONNECTS_WITHIN_SECONDS = 60
@@ -50,8 +51,8 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
 
 def kill(system: System, redis: Redis, options: argparse.Namespace, *, control: bool = False) -> list[str]:
     """Name the workers that ended although they weren't told to. One is enough for the control."""
-    chance = random.Random(options.seed)  # noqa: S311 - it is to replay
-    arguments = ("worker", "--concurrency", str(options.threads), "--hostname")
+    chance = Random(options.seed)  # noqa: S311 - it is to replay
+    arguments = ("worker", "--concurrency", str(THREADS), "--hostname")
     prepare = patches.restore_messages if control else None
     starts = [partial(system.celery, *arguments, f"w{n}@%h", prepare=prepare) for n in range(options.workers)]
     workers, beat = [start() for start in starts], system.celery("beat")
@@ -83,10 +84,11 @@ def put_to_work(system: System, workers: Sequence[Process]) -> None:
 
     Celery takes seconds to begin, and to connect again.
     """
-    since, end = timezone.now(), time.monotonic() + CONNECTS_WITHIN_SECONDS
-    claimed = Job.objects.filter(updated_at__gt=since)
+    claimed = Job.objects.filter(updated_at__gt=timezone.now())
     names = [f"{socket.gethostname()}:{worker.pid}:" for worker in workers]
-    while not all(claimed.filter(worker__startswith=name).exists() for name in names):
-        if time.monotonic() > end:
-            raise TimeoutError("a worker claims nothing")
+
+    def all_work() -> bool:
         system.keep_busy(0.02, WAITING_JOBS)
+        return all(claimed.filter(worker__startswith=name).exists() for name in names)
+
+    wait_for(all_work, CONNECTS_WITHIN_SECONDS, "every worker's claim")

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
 
 import httpx
 import psycopg
@@ -21,10 +21,11 @@ from django.conf import settings
 
 from chaos import patches
 from chaos.experiments import Outcome
+from chaos.programs import OK, repeating
 from chaos.servers import Postgres
 from chaos.system import REMOVE, Prepare, System, close_connections
-from pixian.protocol.credentials import Credentials
 
+PROGRAMS = 50
 POLL_SECONDS = 0.05
 TOLD_WITHIN_SECONDS = 90
 CONTROL_SECONDS = 60
@@ -32,27 +33,61 @@ ALL, TOO_MANY = 100, 97
 """PostgreSQL keeps three of its hundred for superusers, of whom the experiment's user is one."""
 
 TAKEN = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-OK, UNAVAILABLE = 200, 503
+UNAVAILABLE = 503
 
 
-@dataclass
 class Load:
-    """The responses that programs got, and the number of connections taken.
+    """The responses that programs get, and the number of connections taken.
 
     told: how often each status came; 0 for a call that was cut off. taken: connections at each look. refused:
     looks that found no connection left. kept, left: connections and jobs a lease after the load.
     """
 
-    told: Counter[int] = field(default_factory=Counter)
-    taken: list[int] = field(default_factory=list)
-    refused: int = 0
-    kept: int = 0
-    left: int = 0
+    def __init__(self, system: System, server: Postgres) -> None:
+        self._system, self._server = system, server
+        self._key, self._files = system.key(), {"image": ("photo.png", system.picture())}
+        self.told: Counter[int] = Counter()
+        self.taken: list[int] = []
+        self.refused = self.kept = self.left = 0
 
-    def look(self, server: Postgres) -> int:
+    def put(self, seconds: float, *, restart: bool = False, plant: Prepare = None) -> None:
+        with self._system.serving(prepare=plant) as web:
+            with repeating(1, self._watch), repeating(PROGRAMS, self._call):
+                self._wait(seconds / 2)
+                if restart:
+                    self._server.kill()
+                    self._server.start()
+                self._wait(seconds / 2)
+            time.sleep(settings.LEASE_SECONDS * 2)
+            self.kept = self._look()
+            web.kill()
+        self.left = self._system.unfinished()
+        close_connections()
+
+    def wrong(self, *, restarted: bool) -> Iterator[str]:
+        if max(self.taken) >= TOO_MANY or self.refused:
+            yield f"{max(self.taken)} connections were taken, and {self.refused} looks were refused"
+        if not self.told[OK] or (not restarted and self.told.total() > self.told[OK]):
+            yield f"programs were told {dict(self.told)}"
+        if self.left:
+            yield f"{self.left} jobs are running a lease after the load"
+        if self.kept > settings.WEB_PROCESSES * settings.DATABASE_POOL:
+            yield f"{self.kept} connections are taken a lease after the load"
+
+    def _wait(self, seconds: float) -> None:
+        """Wait, but no longer if the server has run out of connections: there is no more to see."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.refused:
+            time.sleep(POLL_SECONDS)
+
+    def _watch(self, stop: threading.Event) -> None:
+        self.taken.append(self._look())
+        stop.wait(POLL_SECONDS)
+
+    def _look(self) -> int:
         """Count the connections that are taken; all of them if there is none left to ask by."""
         try:
-            with psycopg.connect(server.url, connect_timeout=2) as own:
+            with psycopg.connect(self._server.url, connect_timeout=2) as own:
                 (taken,) = own.execute(TAKEN).fetchone() or (0,)
         except psycopg.OperationalError as error:
             refused = any(text in str(error) for text in ("too many clients", "connection slots"))
@@ -60,25 +95,24 @@ class Load:
             return ALL if refused else 0
         return int(taken) - 1
 
-    def call(self, url: str, key: Credentials, picture: bytes, stop: threading.Event) -> None:
-        """Make one call after the other, each in a connection of its own."""
-        auth, files = (key.api_id, key.api_secret), {"image": ("photo.png", picture)}
-        while not stop.is_set():
-            try:
-                with httpx.Client(auth=auth, timeout=TOLD_WITHIN_SECONDS, trust_env=False) as http:
-                    status = http.post(url, files=files).status_code
-            except httpx.HTTPError:
-                status = 0
-            self.told[status] += 1
-            if status != OK:
-                time.sleep(1)
+    def _call(self, stop: threading.Event) -> None:
+        """Make one call, in a connection of its own."""
+        status = 0
+        with suppress(httpx.HTTPError), self._system.client(self._key, TOLD_WITHIN_SECONDS) as http:
+            status = http.post(REMOVE, files=self._files).status_code
+        self.told[status] += 1
+        if status != OK:
+            stop.wait(1)
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
-    load = put_under_load(system, options, options.seconds, restart=options.restart)
-    control = put_under_load(system, options, CONTROL_SECONDS, plant=patches.keep_connections)
+    if (server := system.environment.postgres) is None:
+        raise RuntimeError("there is no PostgreSQL in this environment")
+    load, control = Load(system, server), Load(system, server)
+    load.put(options.seconds, restart=options.restart)
+    control.put(CONTROL_SECONDS, plant=patches.keep_connections)
     facts = {
-        "programs": options.programs,
+        "programs": PROGRAMS,
         "calls": load.told.total(),
         "answered": load.told[OK],
         "most": max(load.taken),
@@ -89,62 +123,4 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     }
     ran_out = control.refused or control.told[UNAVAILABLE]
     noticed = {"control": max(control.taken) if ran_out else 0}
-    return Outcome(list(wrong(load, restarted=options.restart)), noticed, facts)
-
-
-def wrong(load: Load, *, restarted: bool) -> Iterator[str]:
-    if max(load.taken) >= TOO_MANY or load.refused:
-        yield f"{max(load.taken)} connections were taken, and {load.refused} looks were refused"
-    if not load.told[OK] or (not restarted and load.told.total() > load.told[OK]):
-        yield f"programs were told {dict(load.told)}"
-    if load.left:
-        yield f"{load.left} jobs are running a lease after the load"
-    if load.kept > settings.WEB_PROCESSES * settings.DATABASE_POOL:
-        yield f"{load.kept} connections are taken a lease after the load"
-
-
-def put_under_load(
-    system: System,
-    options: argparse.Namespace,
-    seconds: float,
-    *,
-    restart: bool = False,
-    plant: Prepare = None,
-) -> Load:
-    if (server := system.environment.postgres) is None:
-        raise RuntimeError("there is no PostgreSQL in this environment")
-    load, stop, ended = Load(), threading.Event(), threading.Event()
-    arguments = (f"{system.address}{REMOVE}", system.key(), system.picture(), stop)
-
-    def watch() -> None:
-        while not ended.wait(POLL_SECONDS):
-            load.taken.append(load.look(server))
-
-    with system.serving(prepare=plant) as web:
-        programs = [threading.Thread(target=load.call, args=arguments) for _ in range(options.programs)]
-        watcher = threading.Thread(target=watch)
-        for thread in (watcher, *programs):
-            thread.start()
-        wait(seconds / 2, load)
-        if restart:
-            server.kill()
-            server.start()
-        wait(seconds / 2, load)
-        stop.set()
-        for thread in programs:
-            thread.join()
-        ended.set()
-        watcher.join()
-        time.sleep(settings.LEASE_SECONDS * 2)
-        load.kept = Load().look(server)
-        web.kill()
-    load.left = system.unfinished()
-    close_connections()
-    return load
-
-
-def wait(seconds: float, load: Load) -> None:
-    """Wait, but no longer if the server has run out of connections: there is no more to see."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not load.refused:
-        time.sleep(POLL_SECONDS)
+    return Outcome(list(load.wrong(restarted=options.restart)), noticed, facts)

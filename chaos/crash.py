@@ -12,17 +12,16 @@ The control stores a result after it is booked instead of before.
 """
 
 import argparse
-import random
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from random import Random
+from typing import Any
 
 from django.utils import timezone
 
 from chaos import patches
-from chaos.checker import failures
 from chaos.experiments import Outcome
 from chaos.failpoints import Failpoints
 from chaos.process import Process
@@ -37,7 +36,7 @@ ANSWERS: dict[str, list[Step]] = {
     "429, then ok": ["slow_down_bare", "ok"],
     "429, then lost": ["slow_down_bare", "reset_after_upload_charged"],
     "429 of no charge, then lost": [
-        {"fault": "slow_down_bare", "header": "0.000000"},
+        {"fault": "slow_down_bare", "header": ("0.000000",)},
         "reset_after_upload_charged",
     ],
     "401, then ok": ["suspended", "ok"],
@@ -70,12 +69,8 @@ IN_A_TRANSACTION = "before commit"
 """A worker that freezes there keeps its locks: no other can take the job, and on SQLite none can write."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """A job, and the points at which the workers that take it up die, one after the other."""
-
-    job: int
-    points: tuple[int, ...]
+Case = tuple[int, tuple[int, ...]]
+"""A job, and the points at which the workers that take it up die, one after the other."""
 
 
 @dataclass
@@ -95,7 +90,7 @@ class Crashes:
         """Kill workers at the points of the call that is answered so, and in some chains."""
         cases = [*self._singles(answer), *self._chains(answer)]
         for link in range(CHAIN):
-            left = [case for case in cases if len(case.points) > link]
+            left = [case for case in cases if len(case[1]) > link]
             for at in range(0, len(left), AT_ONCE):
                 self._kill(left[at : at + AT_ONCE], link)
             end_leases()
@@ -126,7 +121,7 @@ class Crashes:
         """Return all points, told by a worker that passes them."""
         trace = self.system.environment.folder / f"trace-{self.points}"
         job = self._submit(answer, f"{answer}; not killed", SMALLEST)
-        if (code := self._doomed(job, None, trace=trace).wait(DEADLINE_SECONDS)) != 0:
+        if (code := self._doomed(job, trace=trace).wait(DEADLINE_SECONDS)) != 0:
             raise RuntimeError(f"{answer}: a worker that wasn't killed ended with {code}")
         names = trace.read_text().splitlines()
         self.points += len(names)
@@ -137,45 +132,41 @@ class Crashes:
         return range((self.seed + list(ANSWERS).index(answer)) % self.every, len(names), self.every)
 
     def _submit(self, answer: str, name: str, sides: tuple[int, int] = USUAL) -> int:
-        job = self.system.submit(self.system.picture(sides), name=name)
-        self.system.upstream.by_sha256(job.source_sha256, ANSWERS[answer])
-        return job.pk
+        return self.system.submit(self.system.picture(sides), name=name, answers=ANSWERS[answer]).pk
 
-    def _doomed(
-        self, job: int, point: int | None, number: signal.Signals = signal.SIGKILL, trace: Path | None = None
-    ) -> Process:
+    def _doomed(self, job: int, **failpoints: Any) -> Process:
         def prepare() -> None:
             self.plant()
             patches.see_only(job)
             patches.end_with(job)
-            Failpoints(point, number, trace).install()
+            Failpoints(**failpoints).install()
 
         return self.system.worker(prepare=prepare)
 
     def _singles(self, answer: str) -> Iterator[Case]:
         names = self._names(answer)
         for at in self._chosen(answer, names):
-            yield Case(self._submit(answer, f"{answer}; killed {names[at]}, point {at + 1}"), (at + 1,))
+            yield self._submit(answer, f"{answer}; killed {names[at]}, point {at + 1}"), (at + 1,)
 
     def _chains(self, answer: str) -> Iterator[Case]:
-        chance = random.Random(f"{self.seed} {answer}")  # noqa: S311 - it is to replay
+        chance = Random(f"{self.seed} {answer}")  # noqa: S311 - it is to replay
         for _ in range(self.chains):
             points = tuple(chance.randint(1, LONGEST) for _ in range(CHAIN))
-            yield Case(self._submit(answer, f"{answer}; killed at {points}"), points)
+            yield self._submit(answer, f"{answer}; killed at {points}"), points
 
     def _kill(self, group: list[Case], link: int) -> None:
-        workers = [self._doomed(case.job, case.points[link]) for case in group]
-        for case, worker in zip(group, workers, strict=True):
+        workers = [self._doomed(job, point=points[link]) for job, points in group]
+        for (job, points), worker in zip(group, workers, strict=True):
             code = worker.wait(DEADLINE_SECONDS)
             if code not in (-signal.SIGKILL, 0):
-                raise RuntimeError(f"the doomed worker of job {case.job} ended with {code}")
+                raise RuntimeError(f"the doomed worker of job {job} ended with {code}")
             self.died += code == -signal.SIGKILL
             # A worker that takes up a job has less before it, and may be through before its point.
-            self.missed += code == 0 and len(case.points) == 1
+            self.missed += code == 0 and len(points) == 1
 
     def _freeze(self, answer: str, name: str, point: int) -> Process:
         job = self._submit(answer, f"{answer}; frozen {name}, point {point}")
-        worker = self._doomed(job, point, signal.SIGSTOP)
+        worker = self._doomed(job, point=point, number=signal.SIGSTOP)
         frozen = worker.wait_frozen(DEADLINE_SECONDS)
         self.died += frozen
         self.missed += not frozen
@@ -191,18 +182,14 @@ def end_leases() -> None:
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
     crashes = Crashes(system, options.seed, options.every, options.chains)
-    for answer in options.answers or ANSWERS:
+    for answer in ANSWERS:
         (crashes.freeze if options.freeze else crashes.kill)(answer)
     crashes.recover()
-    found = failures(system.upstream.log())
+    found = system.failures()
     control = Crashes(system, options.seed, plant=patches.book_first)  # all points, the right ones among them
     control.kill("ok")
     control.recover()
-    noticed = set(failures(system.upstream.log())) - set(found)
-    facts = {"answers": len(options.answers or ANSWERS), "points": crashes.points, "cases": crashes.died}
-    return Outcome(
-        found,
-        {"control": len(noticed)},
-        facts | {"missed": crashes.missed},
-        "E1 freeze" if options.freeze else "",
-    )
+    noticed = set(system.failures()) - set(found)
+    facts = {"answers": len(ANSWERS), "points": crashes.points, "cases": crashes.died}
+    facts["missed"] = crashes.missed
+    return Outcome(found, {"control": len(noticed)}, facts, "E1 freeze" if options.freeze else "")

@@ -13,7 +13,6 @@ their commit. Acknowledged uploads must be lost then.
 import argparse
 import json
 import os
-import random
 import signal
 import sqlite3
 import threading
@@ -21,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -31,7 +31,7 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 
 from chaos import patches
-from chaos.checker import STRAY, failures, match_calls
+from chaos.checker import STRAY, match_calls
 from chaos.experiments import Outcome
 from chaos.process import Process, end_all, kill_all
 from chaos.servers import Postgres
@@ -50,10 +50,7 @@ CUTS_PER_KILL = 3
 AWAY_SECONDS = (0.2, 2.0)
 BETWEEN_SECONDS = (0.2, 1.5)
 UNCONFIRMED = 0.02
-CUT = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND random() < %s
-"""
+
 LIVES_SECONDS = (0.3, 2.5)
 LOCK_TIMEOUT_SECONDS = 1
 """How long SQLite waits for its lock here: 20 s in the product, beside a lease of 60 s."""
@@ -68,9 +65,10 @@ class Notes:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        path.touch()
 
     def note(self, **facts: Any) -> None:
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         try:
             os.write(file, json.dumps(facts).encode() + b"\n")
             os.fsync(file)
@@ -79,19 +77,15 @@ class Notes:
 
     def read(self) -> list[dict[str, Any]]:
         """Return all but a last line that a kill has torn."""
-        text = self._path.read_bytes() if self._path.exists() else b""
-        return [json.loads(line) for line in text.rpartition(b"\n")[0].splitlines()]
+        return [json.loads(line) for line in self._path.read_bytes().rpartition(b"\n")[0].splitlines()]
 
     def wait(self) -> None:
-        """Wait for another line; raises TimeoutError."""
-        size, end = self._size(), time.monotonic() + NOTED_WITHIN_SECONDS
-        while self._size() == size:
+        """Wait for another line, and return as soon as it is there."""
+        size, end = self._path.stat().st_size, time.monotonic() + NOTED_WITHIN_SECONDS
+        while self._path.stat().st_size == size:
             if time.monotonic() > end:
                 raise TimeoutError("nothing was noted")
             time.sleep(POLL_SECONDS)
-
-    def _size(self) -> int:
-        return self._path.stat().st_size if self._path.exists() else 0
 
 
 class Load:
@@ -105,24 +99,27 @@ class Load:
         self.system = system
         self.uploads = Notes(system.environment.folder / f"{name}-uploads.jsonl")
         self.bookings = Notes(system.environment.folder / f"{name}-bookings.jsonl")
-        self._name = name
+        # What a process inherits would make it do the same as its siblings.
+        self._seeds = (f"{name} {n}" for n in count(1))
         self._unconfirmed = unconfirmed
         self._too_early = too_early
-        self._begun = 0
 
     def workers(self) -> list[Process]:
         def prepare(seed: str) -> None:
             patches.on_booking(self._note_booking)
             patches.lose_confirmations(self._unconfirmed, seed)
 
-        return [self.system.worker(THREADS, partial(prepare, self._seed())) for _ in range(WORKERS)]
+        return [self.system.worker(THREADS, partial(prepare, next(self._seeds))) for _ in range(WORKERS)]
 
     def uploaders(self) -> list[Process]:
-        return [self.system.fork(partial(self._upload, self._seed())) for _ in range(UPLOADERS)]
+        return [self.system.fork(partial(self._upload, next(self._seeds))) for _ in range(UPLOADERS)]
 
-    def lost(self) -> Iterator[str]:
+    def lost(self) -> list[str]:
         """Name what was acknowledged or booked, and isn't as it was any more."""
-        uploads, bookings = self.uploads.read(), self.bookings.read()
+        return [*self._lost_uploads(), *self._lost_bookings()]
+
+    def _lost_uploads(self) -> Iterator[str]:
+        uploads = self.uploads.read()
         jobs = Job.objects.in_bulk([said["job"] for said in uploads])
         for said in uploads:
             job = jobs.get(said["job"])
@@ -130,6 +127,9 @@ class Load:
                 yield f"job {said['job']} was acknowledged and is gone"
             elif not default_storage.exists(str(job.source.name)):
                 yield f"job {job.pk} was acknowledged, and its file is gone"
+
+    def _lost_bookings(self) -> Iterator[str]:
+        bookings = self.bookings.read()
         attempts = Attempt.objects.select_related("job").in_bulk([said["attempt"] for said in bookings])
         for said in bookings:
             row = attempts.get(said["attempt"])
@@ -141,11 +141,6 @@ class Load:
 
     def _note_booking(self, job: Job, attempt: Attempt) -> None:
         self.bookings.note(job=job.pk, attempt=attempt.pk, charged=attempt.charged_microcredits)
-
-    def _seed(self) -> str:
-        """Return another process's seed: what it inherits would make it do the same as its siblings."""
-        self._begun += 1
-        return f"{self._name} {self._begun}"
 
     def _upload(self, seed: str) -> None:
         """Upload until told to stop; send each picture again with the same id until there is an answer."""
@@ -177,26 +172,22 @@ class Load:
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
-    chance = random.Random(options.seed)  # noqa: S311 - it is to replay
     if system.environment.postgres:
-        return kill_server(system, system.environment.postgres, options, chance)
-    return kill_processes(system, options, chance)
+        return kill_server(system, system.environment.postgres, options)
+    return kill_processes(system, options)
 
 
-def kill_server(
-    system: System, server: Postgres, options: argparse.Namespace, chance: random.Random
-) -> Outcome:
+def kill_server(system: System, server: Postgres, options: argparse.Namespace) -> Outcome:
     """Kill the postmaster again and again, and cut connections."""
-    load = Load(system, f"main-{options.seed}", unconfirmed=UNCONFIRMED)
+    load, chance = Load(system, "main", unconfirmed=UNCONFIRMED), system.chance
     workers, uploaders = load.workers(), load.uploaders()
     cut, in_flight = 0, []
     for _ in range(options.kills):
         for _ in range(CUTS_PER_KILL):
             time.sleep(chance.uniform(*BETWEEN_SECONDS))
-            with psycopg.connect(server.url, autocommit=True) as line:
-                cut += len(line.execute(CUT, [chance.random()]).fetchall())
+            cut += server.terminate_connections(chance.random())
         time.sleep(chance.uniform(*BETWEEN_SECONDS))
-        in_flight.append(str(system.upstream.status()["in_flight"]))
+        in_flight.append(str(system.upstream.order("status")["in_flight"]))
         server.kill()
         time.sleep(chance.uniform(*AWAY_SECONDS))
         server.start()
@@ -223,16 +214,16 @@ def control_of_server(system: System, server: Postgres) -> int:
         server.start()
     end_all(uploaders)
     close_connections()
-    return len(list(load.lost()))
+    return len(load.lost())
 
 
-def kill_processes(system: System, options: argparse.Namespace, chance: random.Random) -> Outcome:
+def kill_processes(system: System, options: argparse.Namespace) -> Outcome:
     """Kill all processes that use SQLite's file at once, and then keep its lock."""
     settings.DATABASES["default"]["OPTIONS"]["timeout"] = LOCK_TIMEOUT_SECONDS
-    load, found = Load(system, f"main-{options.seed}"), []
+    load, found = Load(system, "main"), []
     for _ in range(options.kills):
         processes = load.workers() + load.uploaders()
-        time.sleep(chance.uniform(*LIVES_SECONDS))
+        time.sleep(system.chance.uniform(*LIVES_SECONDS))
         kill_all(processes)
         found += broken()
     workers = load.workers()
@@ -247,7 +238,7 @@ def kill_processes(system: System, options: argparse.Namespace, chance: random.R
         uploaders = control.uploaders()
         control.uploads.wait()
         kill_all(uploaders)
-    return Outcome([*found, *wrong], {"control": len(list(control.lost()))}, about | facts)
+    return Outcome([*found, *wrong], {"control": len(control.lost())}, about | facts)
 
 
 def keep_locked(load: Load) -> list[str]:
@@ -282,11 +273,10 @@ def check(load: Load) -> tuple[list[str], dict[str, int]]:
     doubted: jobs in doubt; uncalled: those of them for which no call came. orphans: sources that no row
     names, stored before a row that never came: nobody was told that it had.
     """
-    log = load.system.upstream.log()
-    found = failures(log)
+    found = load.system.failures()
     orphans = [failure for failure in found if failure.startswith(STRAY) and "/source." in failure]
     doubted = Job.objects.filter(state=Job.State.IN_DOUBT).prefetch_related("attempts")
-    matched, _ = match_calls(log)
+    matched, _ = match_calls(load.system.upstream.log())
     last = (max(job.attempts.all(), key=lambda attempt: attempt.number) for job in doubted)
     facts = {
         "cases": Job.objects.count(),

@@ -1,7 +1,6 @@
 """An experiment's environment: a folder, a database, an upstream and perhaps a broker of its own."""
 
 import argparse
-import hashlib
 import os
 import shutil
 import signal
@@ -12,15 +11,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import django
 from django.core.management import call_command
 from django.db import connections
 
-from chaos import servers, upstream
+from chaos import hosts, servers, upstream
+from chaos.experiments import say
 
 TEMPLATES = "CHAOS_TEMPLATES"
-"""Names the folder in which experiments keep migrated databases for one another; without it each migrates."""
+"""Names the folder in which one test run's experiments keep migrated databases; without it each migrates."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,20 @@ class Environment:
         """Set Django up for this environment, with a migrated database."""
         os.environ.update(self.settings)
         django.setup()
-        if not self._is_migrated():
-            call_command("migrate", verbosity=0)
-            self._keep_as_template()
-
-    def _is_migrated(self) -> bool:
-        template = _template("postgres" if self.postgres else "sqlite")
-        if self.postgres is None and template and template.exists():
-            shutil.copyfile(template, self.folder / "data/db.sqlite3")
-        return template is not None and template.exists()
-
-    def _keep_as_template(self) -> None:
-        template = _template("postgres" if self.postgres else "sqlite")
+        sqlite, template = (
+            self.folder / "data/db.sqlite3",
+            _template("postgres" if self.postgres else "sqlite"),
+        )
         if template is None:
-            return
+            call_command("migrate", verbosity=0)
+        elif not template.exists():
+            call_command("migrate", verbosity=0)
+            self._keep(sqlite, template)
+        elif self.postgres is None:
+            shutil.copyfile(template, sqlite)
+
+    def _keep(self, sqlite: Path, template: Path) -> None:
+        """Keep the migrated database for other experiments."""
         connections.close_all()
         template.parent.mkdir(parents=True, exist_ok=True)
         copy = template.with_name(f"{template.name}-{os.getpid()}")
@@ -64,61 +65,55 @@ class Environment:
             subprocess.run(["cp", "-a", self.postgres.folder / "data", copy], check=True)  # noqa: S603, S607
             self.postgres.start()
         else:
-            shutil.copyfile(self.folder / "data/db.sqlite3", copy)
+            shutil.copyfile(sqlite, copy)
         with suppress(OSError):  # another experiment was faster
             copy.rename(template)
 
 
 def _template(name: str) -> Path | None:
-    """Return the path of a migrated database, which may not be there yet; migrations are part of its name."""
+    """Return the path of a migrated database, which may not be there yet."""
     folder = os.environ.get(TEMPLATES)
-    digest = hashlib.sha256()
-    for migration in sorted(Path(__file__).resolve().parents[1].glob("*/migrations/*.py")):
-        digest.update(migration.read_bytes())
-    return Path(folder) / f"{name}-{digest.hexdigest()[:12]}" if folder else None
+    return Path(folder, name) if folder else None
 
 
 @contextmanager
 def built(
     options: argparse.Namespace,
     *,
-    answers: upstream.Options | None = None,
+    answers: Mapping[str, Any] | None = None,
     settings: Mapping[str, str] | None = None,
     broker: bool = False,
-    postgres_settings: Mapping[str, str] | None = None,
+    two_hosts: bool = False,
 ) -> Iterator[Environment]:
     """Build an environment, and take it down afterwards.
 
-    answers: the upstream's options. settings: on top of those that every experiment needs.
+    answers: the upstream's settings. settings: on top of those that every experiment needs. two_hosts: let
+    the other host reach its servers.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its servers are still taken down
+    folder = Path(tempfile.mkdtemp(prefix="x-"))  # a short name, since a socket's path may have 108 bytes
+    (folder / "data").mkdir()
+    address = hosts.ADDRESS if two_hosts else hosts.LOOPBACK
     with ExitStack() as ends:
-        folder = ends.enter_context(_folder(keep=options.keep))
-        given: upstream.Options = {"seed": options.seed, **(answers or {})}
+        if options.keep:
+            ends.callback(say, f"kept: {folder}")
+        else:
+            ends.callback(shutil.rmtree, folder, ignore_errors=True)
+        given = {"seed": options.seed, "bind": address, **(answers or {})}
         server = ends.enter_context(upstream.running(folder / "upstream.log", **given))
         own = _settings(folder, server)
         postgres = redis = None
         if options.database == "postgresql":
-            private = servers.postgres(postgres_settings, template=_template("postgres"))
-            postgres = ends.enter_context(private)
+            more = hosts.POSTGRES_SETTINGS if two_hosts else None
+            postgres = ends.enter_context(servers.postgres(more, template=_template("postgres")))
             own["DATABASE_URL"] = postgres.url
         if broker:
             redis = ends.enter_context(servers.redis())
             own["CELERY_BROKER_URL"] = redis.url
+        if two_hosts:
+            hosts.let_in(postgres, redis)
+        own = {name: value.replace(hosts.LOOPBACK, address) for name, value in own.items()}
         yield Environment(folder, server, postgres, redis, own | dict(settings or {}))
-
-
-@contextmanager
-def _folder(*, keep: bool) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="x-"))  # a short name, since a socket's path may have 108 bytes
-    (folder / "data").mkdir()
-    try:
-        yield folder
-    finally:
-        if keep:
-            sys.stdout.write(f"kept: {folder}\n")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _settings(folder: Path, server: upstream.Server) -> dict[str, str]:

@@ -9,15 +9,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
-from chaos.environment import Environment
 from chaos.process import fork
 from chaos.servers import Postgres, Redis
+from chaos.waiting import wait_for
 
 ADDRESS, OTHER, NETWORK = "10.77.0.1", "10.77.0.2", "10.77.0.0/24"
 LOOPBACK = "127.0.0.1"
@@ -50,11 +48,7 @@ def other() -> Iterator[Path]:
     keeper = fork(lambda: os.execlp("unshare", "unshare", "--net", "sleep", "infinity"), Path(os.devnull))  # noqa: S606, S607
     try:
         mine, its = Path("/proc/self/ns/net").readlink(), Path(f"/proc/{keeper.pid}/ns/net")
-        end = time.monotonic() + PATIENCE_SECONDS
-        while its.readlink() == mine:
-            if time.monotonic() > end:
-                raise TimeoutError("no second host came up")
-            time.sleep(0.01)
+        wait_for(lambda: its.readlink() != mine, PATIENCE_SECONDS, "the second host")
         there = ["nsenter", f"--net={its}"]
         _run("ip", "link", "set", "lo", "up")
         _run("ip", "link", "add", "here", "type", "veth", "peer", "name", "there", "netns", str(keeper.pid))
@@ -74,26 +68,18 @@ def move(network: Path) -> None:
             raise OSError(ctypes.get_errno(), "can't move to the other host")
 
 
-def joined(environment: Environment) -> Environment:
-    """Open the environment's servers to the other host, and give it settings that hold on both."""
-    for server in (environment.postgres, environment.redis):
-        if server:
-            let_in(server)
-    settings = {name: value.replace(LOOPBACK, ADDRESS) for name, value in environment.settings.items()}
-    return replace(environment, settings=settings)
-
-
-def let_in(server: Postgres | Redis) -> None:
-    """Open a server to the other host. A Redis has to be opened anew after each start."""
-    if isinstance(server, Postgres):
-        with (server.folder / "data" / "pg_hba.conf").open("a") as rules:
-            rules.write(f"host all all {NETWORK} trust\n")
-        _run("psql", server.url, "--quiet", "--command", "SELECT pg_reload_conf()")
-        return
-    with socket.create_connection((LOOPBACK, server.port), PATIENCE_SECONDS) as line:
-        for setting in ("protected-mode no", "bind 0.0.0.0"):
-            line.sendall(f"CONFIG SET {setting}\r\n".encode())
-            line.recv(5)
+def let_in(*open_to_all: Postgres | Redis | None) -> None:
+    """Open servers to the other host. A Redis has to be opened anew after each start."""
+    for server in open_to_all:
+        if isinstance(server, Postgres):
+            with (server.folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {NETWORK} trust\n")
+            _run("psql", server.url, "--quiet", "--command", "SELECT pg_reload_conf()")
+        if isinstance(server, Redis):
+            with socket.create_connection((LOOPBACK, server.port), PATIENCE_SECONDS) as line:
+                for setting in ("protected-mode no", "bind 0.0.0.0"):
+                    line.sendall(f"CONFIG SET {setting}\r\n".encode())
+                    line.recv(5)
 
 
 def _run(*command: str) -> None:

@@ -10,12 +10,11 @@ forgets Idempotency-Keys.
 """
 
 import argparse
-import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
+from random import Random
 
 from chaos import hosts, patches
-from chaos.checker import failures
 from chaos.experiments import Outcome
 from chaos.process import Process
 from chaos.programs import Programs, Told, misled
@@ -26,35 +25,11 @@ BETWEEN_KILLS_SECONDS = 0.3, 3
 WAITING_JOBS = 30
 """There are always so many, so that every death finds a worker at work."""
 
+THREADS = 2
 SETTLES_WITHIN_SECONDS = 120
 CONTROL_KILLS = 20
 
 Start = Callable[[], Process]
-
-
-class Kills:
-    """Processes that are killed at random, and started again at once."""
-
-    def __init__(self, system: System, seed: int, scale: float, starts: Iterable[Start]) -> None:
-        self._system = system
-        self._scale = scale
-        self._random = random.Random(seed)  # noqa: S311 - it is to replay
-        self._starts = list(starts)
-        self._processes = [start() for start in self._starts]
-
-    def run(self, kills: int) -> None:
-        shortest, longest = (seconds * self._scale for seconds in BETWEEN_KILLS_SECONDS)
-        for _ in range(kills):
-            self._system.keep_busy(self._random.uniform(shortest, longest), WAITING_JOBS)
-            place = self._random.randrange(len(self._processes))
-            self._processes[place].kill()
-            self._processes[place] = self._starts[place]()
-
-    def settle(self) -> None:
-        """Let the last ones finish what there is, and end them as an operator would."""
-        self._system.settle(SETTLES_WITHIN_SECONDS)
-        if any(codes := [process.end() for process in self._processes]):
-            raise RuntimeError(f"processes that were told to stop ended with {codes}")
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
@@ -66,7 +41,7 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     else:
         kill(system, options, options.kills)
     log = system.upstream.log()
-    found = [*misled(told, log), *failures(log, uploads_cut=options.gateway)]
+    found = [*misled(told, log), *system.failures(uploads_cut=options.gateway)]
     facts: dict[str, object] = {"kills": options.kills, "jobs": Job.objects.count()}
     if told:
         facts |= {"requests": len(told), "repeated": sum(each.tries > 1 for each in told)}
@@ -78,62 +53,80 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     return Outcome(found, {"control": len(noticed)}, facts, title)
 
 
-def kill(system: System, options: argparse.Namespace, number: int, plant: Prepare = None) -> None:
+class Kills:
+    """Processes that are killed at random, and started again at once."""
+
+    def __init__(self, system: System, seed: int, scale: float, starts: list[Start]) -> None:
+        self._system, self._scale, self._starts = system, scale, starts
+        self._chance = Random(seed)  # noqa: S311 - it is to replay
+        self._processes = [start() for start in starts]
+
+    def run(self, kills: int) -> None:
+        shortest, longest = (seconds * self._scale for seconds in BETWEEN_KILLS_SECONDS)
+        for _ in range(kills):
+            self._system.keep_busy(self._chance.uniform(shortest, longest), WAITING_JOBS)
+            place = self._chance.randrange(len(self._processes))
+            self._processes[place].kill()
+            self._processes[place] = self._starts[place]()
+
+    def settle(self) -> None:
+        """Let the last ones finish what there is, and end them as an operator would."""
+        self._system.settle(SETTLES_WITHIN_SECONDS)
+        if any(codes := [process.end() for process in self._processes]):
+            raise RuntimeError(f"processes that were told to stop ended with {codes}")
+
+
+def kill(system: System, options: argparse.Namespace, kills: int, plant: Prepare = None) -> None:
     """Kill workers of our own. plant: done to each before it begins."""
-    kills = Kills(system, options.seed, options.scale, workers(system, options, plant))
-    kills.run(number)
-    kills.settle()
+    killing = Kills(system, options.seed, options.scale, workers(system, options.workers, plant))
+    killing.run(kills)
+    killing.settle()
 
 
 def kill_celery(system: System, options: argparse.Namespace) -> None:
     """Kill Celery's workers and their beat, and in the middle their broker, which comes back empty."""
     if (redis := system.environment.redis) is None:
         raise RuntimeError("there is no broker")
-    kills = Kills(system, options.seed, options.scale, celery_processes(system, options))
-    kills.run(options.kills // 2)
+    starts: list[Start] = [partial(system.celery, "beat")]
+    for number in range(options.workers):  # every other one on the other host if there is one
+        away = partial(hosts.move, options.other_host) if options.other_host and number % 2 else None
+        arguments = ("worker", "--concurrency", str(THREADS), "--hostname", f"w{number}@%h")
+        starts.append(partial(system.celery, *arguments, prepare=away))
+    killing = Kills(system, options.seed, options.scale, starts)
+    killing.run(options.kills // 2)
     redis.kill()
     redis.start()
     if options.other_host:
         hosts.let_in(redis)
-    kills.run(options.kills - options.kills // 2)
-    kills.settle()
+    killing.run(options.kills - options.kills // 2)
+    killing.settle()
 
 
 def kill_gateway(
-    system: System, options: argparse.Namespace, number: int, plant: Prepare = None
+    system: System, options: argparse.Namespace, kills: int, plant: Prepare = None
 ) -> list[Told]:
     """Kill our own workers, and a web process amid programs' calls; return what those were told."""
-    starts: list[Start] = [*workers(system, options, None), partial(system.web, prepare=plant)]
-    kills = Kills(system, options.seed, options.scale, starts)
-    programs = Programs(system, f"{options.seed}-{number}")
-    kills.run(number)
+    starts: list[Start] = [*workers(system, options.workers), partial(system.web, prepare=plant)]
+    killing = Kills(system, options.seed, options.scale, starts)
+    programs = Programs(system, f"{options.seed}-{kills}")
+    killing.run(kills)
     told = programs.end()
-    kills.settle()
+    killing.settle()
     return told
 
 
-def workers(system: System, options: argparse.Namespace, plant: Prepare) -> Iterator[Start]:
+def workers(system: System, number: int, plant: Prepare = None) -> list[Start]:
     """Give half of the workers as many threads as they may have, the others one."""
-    for number in range(options.workers):
-        yield partial(system.worker, options.threads if number % 2 else 1, plant)
-
-
-def celery_processes(system: System, options: argparse.Namespace) -> Iterator[Start]:
-    """Yield workers, every other one of them on the other host if there is one, and one beat."""
-    for number in range(options.workers):
-        away = partial(hosts.move, options.other_host) if options.other_host and number % 2 else None
-        arguments = ("worker", "--concurrency", str(options.threads), "--hostname", f"w{number}@%h")
-        yield partial(system.celery, *arguments, prepare=away)
-    yield partial(system.celery, "beat")
+    return [partial(system.worker, THREADS if n % 2 else 1, plant) for n in range(number)]
 
 
 def control_of_workers(system: System, seed: int) -> list[str]:
-    options = argparse.Namespace(seed=seed, workers=4, threads=2, scale=0.1)
+    options = argparse.Namespace(seed=seed, workers=4, scale=0.1)
     kill(system, options, CONTROL_KILLS, patches.resend_lost_calls)
-    return failures(system.upstream.log())
+    return system.failures()
 
 
 def control_at_gateway(system: System, seed: int) -> list[str]:
-    options = argparse.Namespace(seed=seed, workers=2, threads=2, scale=0.3)
+    options = argparse.Namespace(seed=seed, workers=2, scale=0.3)
     told = kill_gateway(system, options, CONTROL_KILLS, patches.forget_idempotency_keys)
     return misled(told, system.upstream.log())

@@ -1,7 +1,8 @@
-"""Programs that call the gateway and ask again until they are told, each under one Idempotency-Key.
+"""Programs that call the gateway: threads that repeat a call, one that is watched, and insistent ones.
 
-So one picture must be one charge at most, and a whole picture that was told must be the one that is stored
-and booked. (It may be several jobs: one that ended without a call is forgotten, so that it can be repeated.)
+Insistent ones ask again until they are told, each under one Idempotency-Key. So one picture must be one
+charge at most, and a whole picture that was told must be the one that is stored and booked. (It may be
+several jobs: one that ended without a call is forgotten, so that it can be repeated.)
 """
 
 import hashlib
@@ -10,25 +11,82 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import httpx
 
+from chaos.experiments import say
 from chaos.system import REMOVE, System
 from chaos.upstream import Log
 from jobs.models import Job
+from pixian.protocol.credentials import Credentials
 
 PROGRAMS = 6
 TOLD_WITHIN_SECONDS = 120
-PAUSE_SECONDS = 0.05
+REPEATS_AFTER_SECONDS = 0.05
+PAUSE_SECONDS = 0.3
 CONFLICT, OK, TIMED_OUT = 409, 200, 504
 
 
-@dataclass(frozen=True)
-class Told:
+@contextmanager
+def repeating(threads: int, work: Callable[[threading.Event], object]) -> Iterator[None]:
+    """Do the work again and again in so many threads, until the block ends and the event is set."""
+    stop = threading.Event()
+
+    def repeat() -> None:
+        while not stop.is_set():
+            work(stop)
+
+    started = [threading.Thread(target=repeat, daemon=True) for _ in range(threads)]
+    for thread in started:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in started:  # before the next process is forked
+            thread.join()
+
+
+@dataclass
+class Seen:
+    """The responses that a program gets meanwhile.
+
+    within: seconds that a response may take. slowest: the longest took so many. late: responses that took
+    too long, never came, or refused; told: the last of them.
+    """
+
+    system: System
+    within: float
+    slowest: float = 0
+    late: int = 0
+    asked: int = 0
+    told: str = ""
+
+    def ask(self, method: str, path: str, key: Credentials | None = None, **request: Any) -> None:
+        began, told = time.monotonic(), ""
+        try:
+            with self.system.client(key, self.within) as http:
+                response = http.request(method, path, **request)
+                told = "" if response.is_success else f"({response.status_code} {response.text[:100]})"
+        except httpx.HTTPError as error:
+            told = f"({error!r})"
+        took = time.monotonic() - began
+        self.slowest = max(self.slowest, took)
+        self.late += bool(told) or took > self.within
+        self.told = told or self.told
+        self.asked += 1
+
+    def report(self, what: str) -> None:
+        say(f"{what}: {self.asked} asked, {self.late} late {self.told}, slowest {self.slowest:.2f} s")
+
+
+class Told(NamedTuple):
     """The last response that a program got for a picture. sha256: of the picture; body: of the response."""
 
     sha256: str
@@ -41,50 +99,44 @@ class Programs:
     """A process of some threads that call without a pause, until they are told to stop."""
 
     def __init__(self, system: System, seed: str) -> None:
-        self._key = system.key()
         self._system = system
         self._stop = system.environment.folder / f"stop-{seed}"
         self._told = system.environment.folder / f"told-{seed}"
-        self._process = system.fork(partial(self._call, f"programs {seed}"))
+        self._process = system.fork(partial(self._call, f"programs {seed}", system.key()))
 
     def end(self) -> list[Told]:
         """Return all that they were told, once the last ones know."""
         self._stop.touch()
         if self._process.wait(TOLD_WITHIN_SECONDS) != 0:
             raise RuntimeError(f"the programs ended with {self._process.code}")
-        return [Told(**json.loads(line)) for line in self._told.read_text().splitlines()]
+        return [Told(*json.loads(line)) for line in self._told.read_text().splitlines()]
 
-    def _call(self, seed: str) -> None:
+    def _call(self, seed: str, key: Credentials) -> None:
         lock, chance = threading.Lock(), random.Random(seed)  # noqa: S311 - pictures that replay
         with self._told.open("w") as told:
 
-            def program() -> None:
+            def call(_: object) -> None:
+                with lock:
+                    picture = self._system.picture(chance=chance)
+                line = json.dumps(self._insist(key, picture))
+                with lock:
+                    told.write(f"{line}\n")
+
+            with repeating(PROGRAMS, call):
                 while not self._stop.exists():
-                    with lock:
-                        picture = self._system.picture(chance=chance)
-                    line = json.dumps(asdict(self._insist(picture)))
-                    with lock:
-                        told.write(f"{line}\n")
+                    time.sleep(REPEATS_AFTER_SECONDS)
 
-            threads = [threading.Thread(target=program) for _ in range(PROGRAMS)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-
-    def _insist(self, picture: bytes) -> Told:
+    def _insist(self, key: Credentials, picture: bytes) -> Told:
         """Repeat one request until its response is here."""
-        url, headers, tries = f"{self._system.address}{REMOVE}", {"Idempotency-Key": uuid4().hex}, 0
-        with httpx.Client(auth=(self._key.api_id, self._key.api_secret), timeout=60, trust_env=False) as http:
+        files, headers, tries = {"image": ("photo.png", picture)}, {"Idempotency-Key": uuid4().hex}, 0
+        with self._system.client(key) as http:
             while True:
                 tries += 1
-                try:
-                    response = http.post(url, files={"image": ("photo.png", picture)}, headers=headers)
+                with suppress(httpx.HTTPError):
+                    response = http.post(REMOVE, files=files, headers=headers)
                     if response.status_code != CONFLICT:
                         break
-                except httpx.HTTPError:
-                    pass
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(REPEATS_AFTER_SECONDS)
         sha256, body = (hashlib.sha256(content).hexdigest() for content in (picture, response.content))
         return Told(sha256, response.status_code, body, tries)
 

@@ -1,22 +1,20 @@
-"""``python -m chaos.proxy --to HOST:PORT --cut-after SECONDS``: a proxy that loses patience.
+"""A proxy that loses patience.
 
-It passes bytes on both ways and cuts a connection on which none has moved for so long; with
-``--however-busy``, one that was opened so long ago. The server behind it goes on working and hears nothing of
-it but a closed connection. ``--rate`` makes it as slow for what clients send as a line of so many bytes a
-second.
+It passes bytes on both ways and cuts a connection on which none has moved for so long; ``however_busy``: one
+that was opened so long ago. The server behind it goes on working and hears nothing of it but a closed
+connection. ``rate`` makes it as slow for what clients send as a line of so many bytes a second.
 """
 
-import argparse
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from urllib.parse import urlsplit
 
-from chaos.upstream.running import announce, end, start, until_ended
+from chaos.upstream.running import Child, obey
 from chaos.upstream.wire import BUFFER_BYTES, Listener, Wire
 
-MODULE = "chaos.proxy"
 STEP_SECONDS = 0.05
 
 
@@ -36,15 +34,20 @@ def running(
     many bytes a second a client can send on a connection. port: to listen on, so that a later proxy takes the
     place of an earlier one.
     """
-    arguments = [f"--to={urlsplit(to).netloc}", f"--cut-after={cut_after}", f"--port={port}"]
-    arguments += ["--reset"] if reset else []
-    arguments += ["--however-busy"] if however_busy else []
-    arguments += [f"--rate={rate}"] if rate else []
-    child, told = start(MODULE, arguments)
+    target = urlsplit(to)
+    carrier = Carrier(str(target.hostname), target.port or 80, cut_after, reset, however_busy, rate)
+    child = Child(serve, carrier, port)
     try:
-        yield told["url"]
+        yield child.url
     finally:
-        end(child)
+        child.end()
+
+
+async def serve(connection: Connection, carrier: "Carrier", port: int) -> None:
+    listener = Listener("127.0.0.1", port, carrier.talk)
+    await listener.open()
+    connection.send(listener.url)
+    await obey(connection, carrier)
 
 
 @dataclass(frozen=True)
@@ -88,23 +91,3 @@ class Carrier:
                 await asyncio.sleep(len(some) / rate)
         with suppress(OSError):  # the other side has hung up already
             target.writer.write_eof()
-
-
-async def serve(options: argparse.Namespace) -> None:
-    host, _, port = options.to.rpartition(":")
-    carrier = Carrier(host, int(port), options.cut_after, options.reset, options.however_busy, options.rate)
-    listener = Listener("127.0.0.1", options.port, carrier.talk)
-    await listener.open()
-    announce(url=listener.url)
-    await until_ended()
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
-    parser.add_argument("--to", required=True, metavar="HOST:PORT")
-    parser.add_argument("--cut-after", type=float, required=True, metavar="SECONDS", help="without a byte")
-    parser.add_argument("--however-busy", action="store_true", help="seconds since it was opened instead")
-    parser.add_argument("--rate", type=int, metavar="BYTES", help="that a client can send a second")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--reset", action="store_true", help="cut by RST")
-    asyncio.run(serve(parser.parse_args()))

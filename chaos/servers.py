@@ -11,16 +11,17 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.sql import SQL, Identifier
+
+from chaos.waiting import wait_for
 
 PATIENCE_SECONDS = 30
 LOG_TAIL = 2000
@@ -37,6 +38,11 @@ POSTGRES_SETTINGS = {
     "synchronous_commit": "on",
 }
 
+CUT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND random() < %s
+"""
+
 # Waits until the process that uses the server is gone, however that came about, and ends what it left behind,
 # even if SIGQUIT is ignored, as it is for everything that a shell runs in the background.
 LEASH = """
@@ -45,8 +51,6 @@ pid=$(cat pid)
 case "$(readlink /proc/$pid/cwd)" in "$PWD"*) kill -QUIT $pid && sleep 1; kill -KILL $pid ;; esac
 rm -rf "$PWD"
 """
-
-AnyServer = TypeVar("AnyServer", bound="Server")
 
 
 class NotStartedError(Exception):
@@ -65,8 +69,19 @@ class Server:
 
     ending: ClassVar = signal.SIGTERM
 
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def start(self) -> None:
-        """Start it, and return when it answers; raises NotStartedError if it doesn't."""
+        """Start it, and return when it answers; raises NotStartedError if it ends instead."""
         with (self.folder / "log").open("ab") as log:
             # In a session of its own: a Ctrl-C ends it through us, after the tests that still use it.
             self.process = subprocess.Popen(  # noqa: S603
@@ -78,8 +93,10 @@ class Server:
                 **_run_as(self.account),
             )
         (self.folder / "pid").write_text(str(self.process.pid))
-        if not _until(lambda: self._has_ended() or self._answers()) or self._has_ended():
-            raise NotStartedError(f"{self.command[0]} didn't come up: {self.log()}")
+        wait_for(lambda: self._has_ended() or self._answers(), PATIENCE_SECONDS, "its first answer")
+        if self._has_ended():
+            said = (self.folder / "log").read_text(errors="replace")[-LOG_TAIL:]
+            raise NotStartedError(f"{self.command[0]} didn't come up: {said}")
 
     def kill(self) -> None:
         """SIGKILL. Returns when its children have noticed and are gone too."""
@@ -89,8 +106,7 @@ class Server:
         children = _children(self.process.pid)
         self.process.kill()
         self.process.wait()
-        if not _until(lambda: not any(map(_lives, children))):
-            raise TimeoutError(f"{self.command[0]} was outlived by its children: {self.log()}")
+        wait_for(lambda: not any(map(_lives, children)), PATIENCE_SECONDS, "the end of its children")
 
     def stop(self, *, cleanly: bool = False) -> None:
         """Stop it the quickest way that lets it clean up; its data is thrown away unless ``cleanly``."""
@@ -101,10 +117,6 @@ class Server:
             self.process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-
-    def log(self) -> str:
-        """Return the end of what it wrote."""
-        return (self.folder / "log").read_text(errors="replace")[-LOG_TAIL:]
 
     def _has_ended(self) -> bool:
         return self.process is None or self.process.poll() is not None
@@ -122,17 +134,10 @@ class Postgres(Server):
     def url(self) -> str:
         return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
 
-    def create_database(self, name: str) -> str:
-        return create_database(self.url, name)
-
-    def terminate_connections(self) -> int:
-        """Cut every client off, whatever it is doing; return how many there were."""
+    def terminate_connections(self, share: float = 1) -> int:
+        """Cut this share of the clients off, whatever they are doing; return how many those were."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            cut = connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-            )
-            return len(cut.fetchall())
+            return len(connection.execute(CUT, [share]).fetchall())
 
     def _answers(self) -> bool:
         with suppress(psycopg.OperationalError), psycopg.connect(self.url, connect_timeout=2):
@@ -187,35 +192,24 @@ def postgres(
             subprocess.run(["cp", "-a", template, folder / "data"], check=True)  # noqa: S603, S607
         else:
             _init(folder / "data", account)
-        port = free_port()
+        port, chosen = free_port(), POSTGRES_SETTINGS | dict(settings or {})
         command = [program, "-D", str(folder / "data"), "-p", str(port)]
-        for name, value in (POSTGRES_SETTINGS | dict(settings or {})).items():
-            command += ["-c", f"{name}={value}"]
-        with _running(Postgres(folder, port, command, account)) as server:
+        command += [f"--{name}={value}" for name, value in chosen.items()]
+        with Postgres(folder, port, command, account) as server:
             yield server
 
 
 @contextmanager
-def redis(*, durable: bool = False) -> Iterator[Redis]:
-    """Run an empty Redis; raises NotStartedError. durable: what it acknowledged outlives a kill."""
+def redis() -> Iterator[Redis]:
+    """Run an empty Redis, which a kill empties again; raises NotStartedError."""
     if lacks := redis_lacks():
         raise NotStartedError(lacks)
     with _folder(None) as folder:
         port = free_port()
         command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
-        command += ["--save", ""]
-        command += ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
-        with _running(Redis(folder, port, command)) as server:
+        command += ["--save", "", "--appendonly", "no"]
+        with Redis(folder, port, command) as server:
             yield server
-
-
-@contextmanager
-def _running(server: AnyServer) -> Iterator[AnyServer]:
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 @contextmanager
@@ -289,13 +283,3 @@ def _lives(pid: int) -> bool:
     except OSError:
         return False
     return state not in "ZX"
-
-
-def _until(happened: Callable[[], bool]) -> bool:
-    """Return True if it happened in time."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not happened():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True

@@ -6,29 +6,25 @@ stay open beyond its deadline. The control is gunicorn's gthread worker, which g
 """
 
 import argparse
-import base64
 import select
 import socket
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-import httpx
 from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 
 from chaos.experiments import Outcome
+from chaos.programs import PAUSE_SECONDS, Seen, repeating
 from chaos.system import REMOVE, System
 from pixian.protocol.credentials import Credentials
 
 DRIP_SECONDS = 0.5
 SMALL_WINDOW_BYTES = 4096
 SLACK_SECONDS = 3
-PAUSE_SECONDS = 0.3
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 MULTIPART = "Content-Type: multipart/form-data; boundary=drip\r\n"
 LENGTH = "Content-Length: 3000000\r\n"
@@ -57,31 +53,18 @@ class Crowd:
     drip: Drip
     longest_open: float = 0
     opened: int = 0
-    _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @contextmanager
-    def open(self, connections: int) -> Iterator[None]:
-        threads = [threading.Thread(target=self._insist) for _ in range(connections)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            for thread in threads:
-                thread.join()
+    def insist(self, stop: threading.Event) -> None:
+        stop.wait(0.01)
+        began = time.monotonic()
+        with suppress(OSError):
+            self._talk(stop)
+        with self._lock:
+            self.longest_open = max(self.longest_open, time.monotonic() - began)
+            self.opened += 1
 
-    def _insist(self) -> None:
-        while not self._stop.wait(0.01):
-            began = time.monotonic()
-            with suppress(OSError):
-                self._talk()
-            with self._lock:
-                self.longest_open = max(self.longest_open, time.monotonic() - began)
-                self.opened += 1
-
-    def _talk(self) -> None:
+    def _talk(self, stop: threading.Event) -> None:
         """Return, or raise OSError, when the server has closed the connection."""
         with socket.socket() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW_BYTES)
@@ -90,7 +73,7 @@ class Crowd:
             connection.sendall(self.drip.opening)
             closed = select.poll()  # what was answered before needn't be read to see it
             closed.register(connection, select.POLLRDHUP)
-            while not self._stop.wait(DRIP_SECONDS) and not closed.poll(0):
+            while not stop.wait(DRIP_SECONDS) and not closed.poll(0):
                 if self.drip.drop:
                     connection.sendall(self.drip.drop)
                 else:
@@ -98,45 +81,10 @@ class Crowd:
                         connection.recv(1)
 
 
-@dataclass
-class Seen:
-    """The responses that a program gets meanwhile.
-
-    within: seconds that a response may take. slowest: the longest took so many. late: responses that took
-    too long, never came, or refused; told: the last of them.
-    """
-
-    within: float
-    slowest: float = 0
-    late: int = 0
-    asked: int = 0
-    told: str = ""
-
-    def ask(self, method: str, url: str, **request: object) -> None:
-        began, told = time.monotonic(), ""
-        try:
-            with httpx.Client(timeout=self.within, trust_env=False) as http:
-                response = http.request(method, url, **request)  # type: ignore[arg-type]
-                told = "" if response.is_success else f"({response.status_code} {response.text[:100]})"
-        except httpx.HTTPError as error:
-            told = f"({error!r})"
-        took = time.monotonic() - began
-        self.slowest = max(self.slowest, took)
-        self.late += bool(told) or took > self.within
-        self.told = told or self.told
-        self.asked += 1
-
-    def report(self, what: str) -> None:
-        sys.stdout.write(
-            f"{what}: {self.asked} asked, {self.late} late {self.told}, slowest {self.slowest:.2f} s\n"
-        )
-        sys.stdout.flush()
-
-
 def run(system: System, options: argparse.Namespace) -> Outcome:
     call_command("collectstatic", interactive=False, verbosity=0)
     key, other = (system.key(team) for team in system.teams)
-    drips = [drip for drip in kinds(system, other) if not options.kinds or drip.name in options.kinds]
+    drips = kinds(system, other)
     late = overdue = 0
     for drip in drips:
         seen, crowd = play(system, key, drip, options)
@@ -155,7 +103,7 @@ def kinds(system: System, key: Credentials) -> list[Drip]:
     csrf = f"{settings.CSRF_COOKIE_NAME}={client.cookies[settings.CSRF_COOKIE_NAME].value}"
     client.force_login(system.user)
     session = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
-    auth = f"Authorization: Basic {base64.b64encode(f'{key.api_id}:{key.api_secret}'.encode()).decode()}\r\n"
+    auth = f"Authorization: {key.authorization}\r\n"
     upload = f"/t/{system.teams[0].slug}/upload/"
     disposition = b'Content-Disposition: form-data; name="image"; filename="a.png"'
     form = b"--drip\r\n" + disposition + b"\r\n\r\n" + system.picture() + b"\r\n--drip--\r\n"
@@ -182,14 +130,14 @@ def play(
     system: System, key: Credentials, drip: Drip, options: argparse.Namespace, *arguments: str
 ) -> tuple[Seen, Crowd]:
     """Let a crowd drip, and ask a probe and a paid call in turns, each by a connection of its own."""
-    crowd, seen = Crowd(int(system.address.rpartition(":")[2]), drip), Seen(options.within)
-    auth, files = (key.api_id, key.api_secret), {"image": ("a.png", system.picture())}
-    with system.serving(*arguments), crowd.open(options.connections):
+    crowd, seen = Crowd(int(system.address.rpartition(":")[2]), drip), Seen(system, options.within)
+    files = {"image": ("a.png", system.picture())}
+    with system.serving(*arguments), repeating(options.connections, crowd.insist):
         time.sleep(min(5, options.seconds / 4))
         end = time.monotonic() + options.seconds
         while time.monotonic() < end:
-            seen.ask("GET", f"{system.address}/healthz")
-            seen.ask("POST", f"{system.address}{REMOVE}", auth=auth, files=files)
+            seen.ask("GET", "/healthz")
+            seen.ask("POST", REMOVE, key, files=files)
             time.sleep(PAUSE_SECONDS)
     seen.report(
         f"{drip.name} {' '.join(arguments)}: longest open {crowd.longest_open:.1f} s, {crowd.opened} opened"

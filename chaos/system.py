@@ -35,8 +35,11 @@ from accounts.ledger.money import MICROCREDITS
 from accounts.models import Team, User
 from accounts.teams.create import open_team
 from chaos import patches
+from chaos.checker import failures
 from chaos.environment import Environment
 from chaos.process import Process, fork
+from chaos.upstream import Step
+from chaos.waiting import wait_for
 from jobs.calls.upstream import connect
 from jobs.intake.submit import Upload, submit
 from jobs.management.commands.worker import Command
@@ -48,7 +51,6 @@ from pixian_web import celery
 ROOT = Path(__file__).resolve().parents[1]
 CREDITS_PER_TEAM = 1_000_000
 SIDES = (8, 64)
-POLL_SECONDS = 0.05
 BUSY_POLL_SECONDS = 0.02
 WEB_UP_WITHIN_SECONDS = 60
 WEB_STOPS_WITHIN_SECONDS = 15
@@ -57,14 +59,10 @@ REMOVE = "/api/v2/remove-background"
 Prepare = Callable[[], object] | None
 
 
-class NotSettledError(Exception):
-    """Jobs are still queued or running."""
-
-
 class System:
     """Some teams with credits to spare, and no worker yet. What it started ends with it.
 
-    fast: with short waits (``patches.fast_timings``).
+    chance: replays with the seed. fast: with short waits (``patches.fast_timings``).
     """
 
     def __init__(self, environment: Environment, *, seed: int = 0, teams: int = 3, fast: bool = True) -> None:
@@ -72,6 +70,7 @@ class System:
         self.upstream = environment.upstream
         self.log = environment.folder / "workers.log"
         self.random = random.Random(seed)  # noqa: S311 - pictures that replay
+        self.chance = random.Random(seed)  # noqa: S311 - of the experiment's own, which replay too
         self.address = f"http://127.0.0.1:{os.environ['PORT']}"
         self._processes: list[Process] = []
         self._submitted = 0
@@ -90,13 +89,24 @@ class System:
             process.kill()
         close_connections()
 
-    def submit(self, picture: bytes | None = None, *, name: str = "photo.png") -> Job:
-        """Submit a job of this picture or of one that no other job has; teams take turns."""
-        picture = picture or self.picture()
+    def submit(
+        self,
+        picture: bytes | None = None,
+        *,
+        name: str = "photo.png",
+        answers: Step | list[Step] | None = None,
+    ) -> Job:
+        """Submit a job of this picture or of one that no other job has; teams take turns.
+
+        answers: the upstream's to the calls with this picture.
+        """
         self._submitted += 1
         team = self.teams[self._submitted % len(self.teams)]
-        with spooled(picture, name) as upload:
-            return submit(team, self.user, upload)
+        with spooled(picture or self.picture(), name) as upload:
+            job = submit(team, self.user, upload)
+        if answers:
+            self.upstream.order("answer_picture", job.source_sha256, answers)
+        return job
 
     def picture(self, sides: tuple[int, int] = SIDES, chance: random.Random | None = None) -> bytes:
         """Return a picture of some size, and so of some price, that is like no other."""
@@ -112,6 +122,11 @@ class System:
     def key(self, team: Team | None = None) -> Credentials:
         """Create an API key for a program of this team, by default the first."""
         return keys.create(team or self.teams[0], self.user, "shop")[1]
+
+    def client(self, key: Credentials | None = None, seconds: float = 60) -> httpx.Client:
+        """Return a program's client, with a connection of its own to the web process."""
+        auth = (key.api_id, key.api_secret) if key else None
+        return httpx.Client(base_url=self.address, auth=auth, timeout=seconds, trust_env=False)
 
     def fork(self, work: Callable[[], object], prepare: Prepare = None) -> Process:
         """Fork a process that does the work. ``prepare`` runs in it before."""
@@ -147,21 +162,17 @@ class System:
         """Run the web process once it answers, and end it."""
         web = self.web(*arguments, prepare=prepare)
         try:
-            self._wait_until_up()
+            wait_for(self._is_up, WEB_UP_WITHIN_SECONDS, "the web process's first answer")
             yield web
         finally:
             web.terminate()
             web.wait(WEB_STOPS_WITHIN_SECONDS)
             web.kill()
 
-    def _wait_until_up(self) -> None:
-        end = time.monotonic() + WEB_UP_WITHIN_SECONDS
-        while time.monotonic() < end:
-            with suppress(httpx.HTTPError):
-                if httpx.get(f"{self.address}/healthz", trust_env=False).is_success:
-                    return
-            time.sleep(POLL_SECONDS)
-        raise TimeoutError(f"{self.address} didn't come up")
+    def _is_up(self) -> bool:
+        with suppress(httpx.HTTPError), self.client() as http:
+            return http.get("/healthz").is_success
+        return False
 
     def unfinished(self) -> int:
         """Count jobs that are queued, postponed or running."""
@@ -177,14 +188,14 @@ class System:
                 time.sleep(min(left, BUSY_POLL_SECONDS))
 
     def settle(self, seconds: float = 60, *, idle: bool = True) -> None:
-        """Wait until no job is unfinished and (``idle``) no call is in flight; raises NotSettledError."""
-        end = time.monotonic() + seconds
-        while left := self.unfinished():
-            if time.monotonic() > end:
-                raise NotSettledError(f"{left} jobs are unfinished after {seconds} s")
-            time.sleep(POLL_SECONDS)
+        """Wait until no job is unfinished and (``idle``) no call is in flight; raises TimeoutError."""
+        wait_for(lambda: not self.unfinished(), seconds, "the end of all jobs")
         if idle:
             self.upstream.wait_idle(seconds)
+
+    def failures(self, *, uploads_cut: bool = False) -> list[str]:
+        """Check everything, once it has settled."""
+        return failures(self.upstream.log(), uploads_cut=uploads_cut)
 
     def count_in_log(self, words: str) -> int:
         """Count how often the processes logged these words."""

@@ -11,28 +11,26 @@ The control is an impatient client: a time-out of 60 s puts slow answers in doub
 
 import argparse
 from collections.abc import Iterable
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from django.conf import settings
 
 from chaos import patches, proxy
-from chaos.checker import failures
 from chaos.experiments import Outcome
 from chaos.system import Prepare, System, close_connections
 from chaos.upstream import Step
 from jobs.audit import review
 from jobs.models import Attempt, Job
 
+EACH = 2
 PROXY_SECONDS = 60
 PATIENCE_SECONDS = 120
 
 DONE, FAILED, IN_DOUBT = Job.State.DONE, Job.State.FAILED, Job.State.IN_DOUBT
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A way to be slow, and what must come of it. answers: the upstream's to the calls for one picture."""
 
     name: str
@@ -64,35 +62,24 @@ THROUGH_A_PROXY = [
 IMPATIENT = [Kind("answered after 170 s, given up at 60 s", [late(170), "ok"], IN_DOUBT)]
 
 
-@dataclass
-class Slow:
-    """Jobs of each kind, all called for at once. found: what didn't come of them as it must."""
-
-    system: System
-    each: int
-    found: list[str] = field(default_factory=list)
-
-    def call(self, kinds: Iterable[Kind], prepare: Prepare = None) -> int:
-        """Return how many jobs are in doubt afterwards."""
-        jobs = {self._submit(kind).pk: kind for kind in kinds for _ in range(self.each)}
-        worker = self.system.worker(threads=len(jobs), prepare=prepare)
-        self.system.settle(PATIENCE_SECONDS)
-        worker.end()
-        close_connections()
-        log = self.system.upstream.log()
-        made = Job.objects.filter(pk__in=jobs)
-        for job in made:
-            calls, charges = len(log.calls_of(job.source_sha256)), len(log.charges_of(job.source_sha256))
-            kind = jobs[job.pk]
-            came, expected = (job.state, calls, charges), (kind.state, kind.calls, kind.charges)
-            if came != expected:
-                self.found.append(f"job {job.pk} ({job.name}): {came} instead of {expected}")
-        return sum(job.state == IN_DOUBT for job in made)
-
-    def _submit(self, kind: Kind) -> Job:
-        job = self.system.submit(name=kind.name)
-        self.system.upstream.by_sha256(job.source_sha256, kind.answers)
-        return job
+def call(system: System, kinds: Iterable[Kind], prepare: Prepare = None) -> tuple[list[str], int]:
+    """Have jobs of each kind called at once; return what went otherwise, and how many are in doubt."""
+    jobs = {
+        system.submit(name=kind.name, answers=kind.answers).pk: kind for kind in kinds for _ in range(EACH)
+    }
+    worker = system.worker(threads=len(jobs), prepare=prepare)
+    system.settle(PATIENCE_SECONDS)
+    worker.end()
+    close_connections()
+    log, found = system.upstream.log(), []
+    made = Job.objects.filter(pk__in=jobs)
+    for job in made:
+        calls, charges = len(log.calls_of(job.source_sha256)), len(log.charges_of(job.source_sha256))
+        kind = jobs[job.pk]
+        came, expected = (job.state, calls, charges), (kind.state, kind.calls, kind.charges)
+        if came != expected:
+            found.append(f"job {job.pk} ({job.name}): {came} instead of {expected}")
+    return found, sum(job.state == IN_DOUBT for job in made)
 
 
 def decide(system: System) -> int:
@@ -114,18 +101,17 @@ def reach(url: str | None = None, timeout: int | None = None, *, resend: bool = 
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
-    slow, scale = Slow(system, options.each), options.timeout / 200
-    with ExitStack() as ends:
-        slow.call(DIRECTLY)
-        for reset in (False, True):
-            cutting = proxy.running(system.upstream.url, PROXY_SECONDS * scale, reset=reset)
-            slow.call(THROUGH_A_PROXY, partial(reach, ends.enter_context(cutting)))
-    found = [*slow.found, *failures(system.upstream.log())]
+    scale = options.timeout / 200
+    found, _ = call(system, DIRECTLY)
+    for reset in (False, True):
+        with proxy.running(system.upstream.url, PROXY_SECONDS * scale, reset=reset) as url:
+            found += call(system, THROUGH_A_PROXY, partial(reach, url))[0]
+    found += system.failures()
     facts = {"scale": scale, "cases": Job.objects.count(), "decided": decide(system)}
-    found += [f"after the decision: {wrong}" for wrong in failures(system.upstream.log())]
+    found += [f"after the decision: {wrong}" for wrong in system.failures()]
     impatient = partial(reach, timeout=round(PROXY_SECONDS * scale))
-    doubted = slow.call(IMPATIENT, impatient)
-    before = failures(system.upstream.log())
-    slow.call(IMPATIENT, partial(impatient, resend=True))
-    noticed = set(failures(system.upstream.log())) - set(before)
+    _, doubted = call(system, IMPATIENT, impatient)
+    before = system.failures()
+    call(system, IMPATIENT, partial(impatient, resend=True))
+    noticed = set(system.failures()) - set(before)
     return Outcome(found, {"doubted_at_60_s": doubted, "control": len(noticed)}, facts)

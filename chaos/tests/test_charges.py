@@ -3,170 +3,138 @@
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.ledger.money import MICROCREDITS as CREDIT
-from chaos.checker.charges import TOLERANCE_SECONDS, Booking, Kind, bookings, compare
-from chaos.upstream import Charge
+from chaos.checker import check_charges, compare, match, match_calls
+from chaos.upstream import Call, Charge, Log, read_log
 from conftest import World
-from jobs.models import Attempt
+from jobs.models import Attempt, Job
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server
 
 A, B = "a" * 64, "b" * 64
+AT_5 = "1970-01-01 00:00:05.000+00:00"
 
 
-def booking(name: str, began: float, ended: float, credits_: float | None = 1, sha256: str = A) -> Booking:
-    amount = None if credits_ is None else int(credits_ * CREDIT)
-    return Booking(name, sha256, began, ended, amount, in_doubt=credits_ is None)
+def charge(at: float, credits_: float = 1, sha256: str = A, call: int = 0) -> Charge:
+    return Charge(call, at, sha256, int(credits_ * CREDIT), None)
 
 
-def charge(at: float, credits_: float = 1, sha256: str = A) -> Charge:
-    return Charge(0, at, sha256, int(credits_ * CREDIT), None)
-
-
-def found(bookings: list[Booking], charges: list[Charge]) -> list[tuple[Kind, str | None]]:
-    return [(one.kind, one.booking and one.booking.name) for one in compare(bookings, charges)]
-
-
-FIRST, SECOND = booking("1/1", 0, 10), booking("2/1", 12, 20)
-DOUBT = booking("3/1", 0, 500, None)
-CASES: dict[str, tuple[list[Booking], list[Charge], list[tuple[Kind, str | None]]]] = {
-    "nothing": ([], [], []),
-    "all fits": ([FIRST, SECOND], [charge(5), charge(15)], []),
-    "missing": ([FIRST], [], [(Kind.MISSING, "1/1")]),
-    "doubled": ([FIRST], [charge(5), charge(6)], [(Kind.DOUBLED, "1/1")]),
-    "charged three times": ([FIRST], [charge(5), charge(6), charge(7)], [(Kind.DOUBLED, "1/1")] * 2),
-    "wrong amount": ([FIRST], [charge(5, 2)], [(Kind.WRONG, "1/1")]),
-    "of nobody's picture": ([FIRST], [charge(5), charge(5, sha256=B)], [(Kind.UNKNOWN, None)]),
-    "of nobody's time": ([FIRST], [charge(5), charge(99)], [(Kind.UNKNOWN, None)]),
-    "released, and charged all the same": ([booking("1/1", 0, 10, 0)], [charge(5)], [(Kind.WRONG, "1/1")]),
-    "released": ([booking("1/1", 0, 10, 0)], [], []),
-    "in doubt, charged": ([DOUBT], [charge(2, 3)], [(Kind.CHARGED, "3/1")]),
-    "in doubt, not charged": ([DOUBT], [], [(Kind.NOT_CHARGED, "3/1")]),
-    "in doubt, charged twice": (
-        [DOUBT],
-        [charge(2), charge(3)],
-        [(Kind.CHARGED, "3/1"), (Kind.DOUBLED, "3/1")],
-    ),
-    "still under way": ([DOUBT._replace(in_doubt=False)], [charge(2)], []),
-    "the clocks differ a little": ([FIRST], [charge(10 + TOLERANCE_SECONDS)], []),
-    "the clocks differ too much": (
-        [FIRST],
-        [charge(10.1 + TOLERANCE_SECONDS)],
-        [(Kind.MISSING, "1/1"), (Kind.UNKNOWN, None)],
-    ),
-    "the same picture again, the first missing": ([FIRST, SECOND], [charge(15)], [(Kind.MISSING, "1/1")]),
-    "the same picture again, the second missing": ([FIRST, SECOND], [charge(5)], [(Kind.MISSING, "2/1")]),
-    "the same picture again, one doubled, one missing": (
-        [FIRST, SECOND],
-        [charge(5), charge(9)],
-        [(Kind.DOUBLED, "1/1"), (Kind.MISSING, "2/1")],
-    ),
-    "the same picture at once, told apart by the amount": (
-        [booking("1/1", 0, 10, 1), booking("2/1", 0, 10, 2)],
-        [charge(4, 2), charge(5, 1)],
-        [],
-    ),
-    "a call in doubt leaves the others theirs": (
-        [DOUBT, booking("4/1", 100, 101)],
-        [charge(100.5)],
-        [(Kind.NOT_CHARGED, "3/1")],
-    ),
-    "a long call leaves a short one its charge": (
-        [booking("1/1", 0, 100), booking("2/1", 10, 12)],
-        [charge(11), charge(50)],
-        [],
-    ),
+CASES: dict[str, tuple[float | None, list[float], list[str]]] = {
+    "nothing": (0, [], []),
+    "all fits": (1, [1], []),
+    "missing": (1, [], ["1 booked, and the journal has no charge"]),
+    "doubled": (1, [1, 1], [f"charged once more, 1 at {AT_5}"]),
+    "charged three times": (1, [1, 1, 1], [f"charged once more, 1 at {AT_5}"] * 2),
+    "doubled, the second of the right amount": (1, [2.5, 1], [f"charged once more, 2.5 at {AT_5}"]),
+    "wrong amount": (1, [2], [f"1 booked, and the journal charged 2 at {AT_5}"]),
+    "released, and charged all the same": (0, [1], [f"0 booked, and the journal charged 1 at {AT_5}"]),
+    "in doubt or under way, charged": (None, [3], []),
+    "in doubt or under way, not charged": (None, [], []),
+    "in doubt, charged twice": (None, [1, 1], [f"charged once more, 1 at {AT_5}"]),
 }
 
 
-@pytest.mark.parametrize(("bookings", "charges", "expected"), CASES.values(), ids=CASES)
-def test_each_is_named_once(
-    bookings: list[Booking], charges: list[Charge], expected: list[tuple[Kind, str | None]]
-) -> None:
-    assert sorted(map(str, found(bookings, charges))) == sorted(map(str, expected))
+@pytest.mark.parametrize(("booked", "charges", "expected"), CASES.values(), ids=CASES)
+def test_each_is_named_once(booked: float | None, charges: list[float], expected: list[str]) -> None:
+    amount = None if booked is None else int(booked * CREDIT)
+    assert list(compare(amount, [charge(5, credits_) for credits_ in charges])) == expected
 
 
-PLANTED = [(Kind.MISSING, "100"), (Kind.DOUBLED, "200"), (Kind.WRONG, "300"), (Kind.UNKNOWN, None)]
+def attempt(pk: int, began: float, booked: int, sha256: str = A) -> Attempt:
+    """Return an attempt that was never saved."""
+    made = Attempt(pk=pk, job=Job(pk=pk, source_sha256=sha256), number=1, state=Attempt.State.BOOKED)
+    made.prepared_at = datetime.fromtimestamp(began, UTC)
+    made.booked = booked
+    return made
 
 
-def plant(seed: int, count: int, faults: bool = True) -> tuple[list[Booking], list[Charge]]:
-    """Make so many calls of half as many pictures, a hundred at a time, with E10's four faults."""
-    chance = random.Random(seed)
-    bookings, charges = [], []
+def found(attempts: list[Attempt], log: Log) -> list[str]:
+    return list(check_charges(log, match(attempts, log.calls)[0]))
+
+
+FIRST, SECOND = attempt(1, 0, CREDIT), attempt(2, 12, CREDIT)
+CALLS = [Call(1, 5, "ok", 200, A, 1), Call(2, 15, "ok", 200, A, 1)]
+
+
+def test_the_same_picture_again_is_told_apart_by_its_calls() -> None:
+    first, second = charge(5, call=1), charge(15, call=2)
+    lacks = "1 booked, and the journal has no charge"
+    assert found([FIRST, SECOND], Log(CALLS, [first, second])) == []
+    assert found([FIRST, SECOND], Log(CALLS, [second])) == [f"1/1: {lacks}"]
+    assert found([FIRST, SECOND], Log(CALLS, [first])) == [f"2/1: {lacks}"]
+    assert found([FIRST, SECOND], Log(CALLS, [first, first])) == [
+        f"2/1: {lacks}",
+        f"1/1: charged once more, 1 at {AT_5}",
+    ]
+    late = charge(99, call=1)  # a delayed call is charged when nobody waits for it any more
+    assert found([FIRST, SECOND], Log(CALLS, [late, second])) == []
+
+
+@pytest.mark.parametrize("stranger", [charge(5, 2.5, call=9), charge(5, 2.5, B, call=9)])
+def test_a_charge_of_no_attempt_is_named(stranger: Charge) -> None:
+    log = Log([CALLS[0], Call(9, 5, "ok", 200, B, 1)], [charge(5, call=1), stranger])
+    assert found([FIRST], log) == [f"2.5 at {AT_5} was charged for no attempt"]
+
+
+def test_a_charge_of_nothing_is_passed_over() -> None:
+    assert found([], Log([], [charge(5, 0)])) == []
+
+
+PLANTED = {
+    "100/1": "booked, and the journal has no charge",
+    "200/1": "charged once more, 9 at",
+    "300/1": "booked, and the journal charged",
+    "": "1 at 1970-01-01 00:00:00.000+00:00 was charged for no attempt",
+}
+
+
+def plant(seed: int, count: int) -> tuple[list[Attempt], Log]:
+    """Make so many calls of half as many pictures."""
+    chance, attempts, log = random.Random(seed), [], Log()
     for number in range(count):
         began, amount, sha256 = number / 20, chance.randrange(1, 9) / 4, f"{number // 2:064x}"
-        one = booking(str(number), began, began + chance.uniform(0.1, 10), amount, sha256)
-        bookings.append(one)
-        charges.append(charge(chance.uniform(one.began, one.ended), amount, sha256))
-    if faults:
-        charges[300] = replace(charges[300], microcredits=charges[300].microcredits + 1)
-        charges.append(charge(bookings[200].ended, 9, bookings[200].sha256))
-        charges.append(charge(count / 40, 1, B))
-        del charges[100]
-    chance.shuffle(charges)
-    return bookings, charges
+        attempts.append(attempt(number, began, int(amount * CREDIT), sha256))
+        log.calls.append(Call(number, began + 0.01, "ok", 200, sha256, 1))
+        log.charges.append(charge(began + chance.uniform(0.02, 10), amount, sha256, number))
+    chance.shuffle(log.charges)
+    return attempts, log
 
 
 def test_four_faults_in_a_hundred_thousand() -> None:
     """E10."""
-    assert sorted(map(str, found(*plant(10, 100_000)))) == sorted(map(str, PLANTED))
+    attempts, log = plant(10, 100_000)
+    by_call = {one.call: one for one in log.charges}
+    log.charges.remove(by_call[100])
+    log.charges.append(replace(by_call[200], microcredits=9 * CREDIT))
+    log.charges.remove(by_call[300])
+    log.charges.append(replace(by_call[300], microcredits=by_call[300].microcredits + 1))
+    log.charges.append(charge(0, 1, B, call=-1))
+    sentences = found(attempts, log)
+    assert len(sentences) == len(PLANTED)
+    for name, what in PLANTED.items():
+        assert any(one.startswith(name) and what in one for one in sentences), sentences
 
 
 def test_without_them_there_is_none() -> None:
-    assert found(*plant(10, 10_000, faults=False)) == []
+    assert found(*plant(10, 10_000)) == []
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 50),
-            st.integers(0, 20),
-            st.floats(0, 1),
-            st.integers(1, 3),
-            st.sampled_from([A, B]),
-        ),
-        max_size=12,
-    )
-)
-def test_true_books_are_never_faulted(calls: list[tuple[int, int, float, int, str]]) -> None:
-    """Calls of the same picture may overlap: each was charged once, in its time, what was booked."""
-    bookings = [
-        booking(str(number), begin, begin + lasts, amount, sha256)
-        for number, (begin, lasts, _part, amount, sha256) in enumerate(calls)
-    ]
-    charges = [charge(begin + part * lasts, amount, sha256) for begin, lasts, part, amount, sha256 in calls]
-    assert found(bookings, charges) == []
-
-
-def test_each_finding_has_a_sentence() -> None:
-    faults = {
-        "1/1: 1 booked, and the journal has no charge": compare([FIRST], []),
-        "1/1: charged once more, 1 at 1970-01-01 00:00:06.000+00:00": compare(
-            [FIRST], [charge(5), charge(6)]
-        ),
-        "1/1: 1 booked, and the journal charged 2 at 1970-01-01 00:00:05.000+00:00": compare(
-            [FIRST], [charge(5, 2)]
-        ),
-        "2.5 at 1970-01-01 00:00:05.000+00:00 was charged for no attempt": compare([], [charge(5, 2.5)]),
-    }
-    for sentence, findings in faults.items():
-        assert [(one.sentence, one.is_fault) for one in findings] == [(sentence, True)]
-    news = {
-        "3/1, in doubt, was charged 3 at 1970-01-01 00:00:02.000+00:00": compare([DOUBT], [charge(2, 3)]),
-        "3/1, in doubt, wasn't charged": compare([DOUBT], []),
-    }
-    for sentence, findings in news.items():
-        assert [(one.sentence, one.is_fault) for one in findings] == [(sentence, False)]
-
-
-def test_a_charge_of_nothing_is_passed_over() -> None:
-    assert compare([], [charge(5, 0)]) == []
+@given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 90), st.integers(1, 3), st.sampled_from([A, B]))))
+def test_true_books_are_never_faulted(made: list[tuple[int, float, int, str]]) -> None:
+    """Each call was charged once what was booked, at some time after it came."""
+    attempts, log = [], Log()
+    for n, (pause, lasts, amount, sha256) in enumerate(made, 1):
+        began = 100 * n + pause
+        attempts.append(attempt(n, began, amount * CREDIT, sha256))
+        log.calls.append(Call(n, began, "ok", 200, sha256, 1))
+        log.charges.append(charge(began + lasts, amount, sha256, n))
+    assert found(attempts, log) == []
 
 
 # Over real rows ------------------------------------------------------------------------------------
@@ -187,46 +155,39 @@ def call(world: World, server: Server, *steps: wire.Step) -> Attempt:
     return job.attempts.latest("number")
 
 
-def charge_for(attempt: Attempt, microcredits: int) -> Charge:
-    """Charge an attempt in the middle of its time."""
-    assert attempt.sent_at
-    return Charge(0, attempt.sent_at.timestamp() + 0.001, attempt.job.source_sha256, microcredits, None)
-
-
-def spread(attempts: list[Attempt]) -> None:
-    """Set them half an hour apart each, since they are all of the same picture."""
-    for number, attempt in enumerate(attempts, 1):
-        attempt.refresh_from_db()
-        assert attempt.sent_at
-        earlier = timedelta(minutes=30 * number)
-        attempt.sent_at -= earlier
-        attempt.answered_at = attempt.answered_at and attempt.answered_at - earlier
-        attempt.save()
+def differences(log: Log) -> list[str]:
+    return list(check_charges(log, match_calls(log)[0]))
 
 
 def test_a_true_journal_differs_in_nothing(world: World, server: Server) -> None:
-    attempts = [call(world, server, wire.answer(charged="0.5")) for _ in range(3)]
+    for _ in range(3):
+        call(world, server, wire.answer(charged="0.5"))
     call(world, server, wire.error(500), wire.answer(charged="0"))
-    assert compare(bookings(), [charge_for(attempt, CREDIT // 2) for attempt in attempts]) == []
+    log = read_log(server.journal.path)
+    assert (len(log.calls), log.total_microcredits) == (5, 3 * CREDIT // 2)
+    assert differences(log) == []
 
 
 def test_four_faults_in_a_journal_are_found_once(world: World, server: Server) -> None:
     """E10 in small."""
-    attempts = [call(world, server, wire.answer()) for _ in range(6)]
-    in_doubt = [call(world, server, wire.no_answer) for _ in range(2)]
-    spread(attempts + in_doubt)
-    missing, doubled, wrong, *others = attempts
-    charges = [charge_for(attempt, CREDIT) for attempt in [doubled, doubled, *others, in_doubt[0]]]
-    charges += [charge_for(wrong, 2 * CREDIT), Charge(0, 5, "f" * 64, 9, None)]
-    found = sorted(
-        (one.kind, one.booking.name if one.booking else "", one.charge.microcredits if one.charge else 0)
-        for one in compare(bookings(), charges)
-    )
-    assert found == [
-        ("charged", f"{in_doubt[0].job_id}/1", CREDIT),
-        ("doubled", f"{doubled.job_id}/1", CREDIT),
-        ("missing", f"{missing.job_id}/1", 0),
-        ("not charged", f"{in_doubt[1].job_id}/1", 0),
-        ("of no attempt", "", 9),
-        ("wrong amount", f"{wrong.job_id}/1", 2 * CREDIT),
-    ]
+    missing, doubled, wrong, *_ = (call(world, server, wire.answer()) for _ in range(6))
+    call(world, server, wire.charged_in_silence("1"))
+    call(world, server, wire.no_answer)
+    log = read_log(server.journal.path)
+    assert differences(log) == []
+    charges = [*log.charges[1:], log.charges[1], Charge(0, 5, "f" * 64, 9 * CREDIT, None)]
+    charges[1] = replace(charges[1], microcredits=2 * CREDIT)
+    names = [f"{one.job_id}/1" for one in (missing, doubled, wrong)]
+    sentences = differences(Log(log.calls, charges))
+    assert len(sentences) == 4
+    for name, what in zip(
+        [*names, "9"],
+        [
+            "1 booked, and the journal has no charge",
+            "charged once more, 1 at",
+            "1 booked, and the journal charged 2",
+            f"at {AT_5} was charged for no attempt",
+        ],
+        strict=True,
+    ):
+        assert any(one.startswith(name) and what in one for one in sentences), sentences

@@ -1,15 +1,14 @@
 """The upstream that fails as ordered, and the second witness of every charge.
 
-``python -m chaos.upstream`` speaks the contract in a process of its own; ``in_thread`` does it in a test's.
-It writes each call and each charge to a journal, synced before a byte of the response leaves. ``--faults``
-lists what it can do instead of answering: ``faults`` names them, ``wire`` listens, ``server`` takes calls and
-orders, ``journal`` writes, ``responses`` sends, ``running`` starts the whole from a test or an experiment.
+``running`` starts it in a process of its own, ``in_thread`` in a test's. It writes each call and each charge
+to a journal, synced before a byte of the response leaves. ``faults`` names what it can do instead of
+answering, ``wire`` listens, ``server`` takes calls and orders, ``journal`` writes, ``responses`` sends.
 """
 
-from chaos.upstream.faults import FAULTS, Fault
-from chaos.upstream.journal import Call, Charge, Log, Purchase, read_log
+from chaos.upstream.faults import FAULTS, Fault, Step
+from chaos.upstream.journal import Call, Charge, Log, read_log
 from chaos.upstream.responses import result_for
-from chaos.upstream.running import Options, Server, Step, running
+from chaos.upstream.running import Server, running
 from chaos.upstream.server import KNOWN
 
 __all__ = [
@@ -19,8 +18,6 @@ __all__ = [
     "Charge",
     "Fault",
     "Log",
-    "Options",
-    "Purchase",
     "Server",
     "Step",
     "read_log",

@@ -1,10 +1,9 @@
 """Every fault by its name: what it answers, how much of that leaves, and what the connection does next.
 
-Delays and pauses are seconds that ``--scale`` multiplies.
+Delays and pauses are seconds that ``Settings.scale`` multiplies.
 """
 
 import hashlib
-import json
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +18,9 @@ CREDITS = "{credits}"
 
 Mix = tuple[tuple[str, int], ...]
 """Names of faults and their weights."""
+
+Step = str | dict[str, Any]
+"""A fault's name, or ``{"fault": name, "delay": 7, …}``."""
 
 
 class Body(StrEnum):
@@ -90,11 +92,8 @@ class Fault:
     @property
     def works(self) -> bool:
         """True if it looks at the picture, which then has to be one."""
-        return self.microcredits is None and self.content is None and (self.charges or self.serves)
-
-    @property
-    def serves(self) -> bool:
-        return self.body is Body.PICTURE
+        scripted = self.microcredits is not None or self.content is not None
+        return not scripted and (self.charges or self.body is Body.PICTURE)
 
     @property
     def sent_status(self) -> int | None:
@@ -212,70 +211,21 @@ for _delay in (5, 60, 170, 185):
     _TABLE[f"delay_{_delay}_free"] = _error(503, -10, f"A time-out inside after {_delay} s.", delay=_delay)
 
 FAULTS: dict[str, Fault] = {name: replace(fault, name=name) for name, fault in _TABLE.items()}
-OK = FAULTS["ok"]
 LONGEST_RUN = max(fault.run for fault in FAULTS.values())
 
-# What a script may change about a fault, and how it is written in JSON.
-CHANGES: dict[str, type | tuple[type, ...]] = {
-    "charges": bool,
-    "delay": (int, float),
-    "factor": int,
-    "pause": (int, float),
-    "refuses": (int, float),
-    "resets": int,
-    "retry_after": str,
-}
 
-
-def table() -> str:
-    """Return a line for each fault: its name, if it charges, its status and what it does."""
-    lines = []
-    for fault in FAULTS.values():
-        status = "-" if fault.sent_status is None else f"{fault.status}/{fault.code or '-'}"
-        lines.append(f"{fault.name:28} {'charged' if fault.charges else '-':8} {status:9} {fault.about}")
-    return "\n".join(lines)
-
-
-def parse_fault(step: object) -> Fault:
-    """Parse a fault's name, or ``{"fault": name, ...}`` with CHANGES and ``header``, a text or null.
-
-    Raises ValueError for anything else.
-    """
-    changes: dict[str, Any] = dict(step) if isinstance(step, dict) else {"fault": step}
-    name = changes.pop("fault", None)
-    if not isinstance(name, str) or name not in FAULTS:
-        raise ValueError(f"{step!r} is no fault; --faults lists them")
-    for key, value in changes.items():
-        if key != "header" and not (key in CHANGES and isinstance(value, CHANGES[key])):
-            raise ValueError(f"{key} can't be changed to {value!r}")
-    if "header" in changes:
-        text = changes["header"]
-        changes["header"] = () if text is None else (str(text),)
-    return replace(FAULTS[name], **changes)
-
-
-def parse_header(text: str) -> Fault | None:
-    """Parse the fault that X-Fault names, bare or as JSON; None if the header is empty."""
-    return parse_fault(json.loads(text) if text.startswith("{") else text) if text else None
-
-
-def parse_script(steps: object) -> list[Fault]:
-    """Parse a list of faults, each of which may say ``"times"``."""
-    if not isinstance(steps, list):
-        raise ValueError("A script is a list")  # noqa: TRY004 - one kind of error for all that is wrong
-    times = [step.pop("times", 1) if isinstance(step, dict) else 1 for step in steps]
-    return [parse_fault(step) for step, n in zip(steps, times, strict=True) for _ in range(int(n))]
+def parse_fault(step: Step) -> Fault:
+    """Return the fault of this name, or ``{"fault": name, "delay": 7}``: with some of its fields changed."""
+    if isinstance(step, str):
+        return FAULTS[step]
+    changes = dict(step)
+    return replace(FAULTS[changes.pop("fault")], **changes)
 
 
 def parse_mix(text: str) -> Mix:
-    """Parse ``ok=80,slow_down=5``; raises ValueError for an unknown name or a weight below 1."""
-    pairs = [pair.strip().partition("=") for pair in text.split(",")]
-    if unknown := [name for name, _, _ in pairs if name not in FAULTS]:
-        raise ValueError(f"{unknown[0]!r} is no fault")
-    mix = tuple((name, int(weight)) for name, _, weight in pairs)
-    if min(weight for _, weight in mix) < 1:
-        raise ValueError("A weight is at least 1")
-    return mix
+    """Parse ``ok=80,slow_down=5``."""
+    pairs = (pair.split("=") for pair in text.split(","))
+    return tuple((FAULTS[name].name, int(weight)) for name, weight in pairs)
 
 
 def draw(seed: int, mix: Mix, number: int) -> Fault:

@@ -4,7 +4,6 @@
 
     {"what": "call", "n": 7, "at": 1700000000.5, "fault": "ok", "status": 200, "sha256": "…", "bytes": 5120}
     {"what": "charge", "call": 7, "at": …, "sha256": "…", "microcredits": 1000000, "header": "1.000000"}
-    {"what": "purchase", "at": …, "microcredits": 50000000}
 
 A call's line is written when its upload is in (or has broken off, then ``sha256`` is null), its charge's line
 when it is charged. Both are synced before a byte of the response leaves, so whatever a client has seen stands
@@ -14,10 +13,8 @@ here, even after a kill -9.
 import fcntl
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -48,42 +45,21 @@ class Charge:
 
 
 @dataclass(frozen=True)
-class Purchase:
-    at: float
-    microcredits: int
-
-
-Line = Call | Charge | Purchase
-KINDS: dict[str, type[Line]] = {"call": Call, "charge": Charge, "purchase": Purchase}
-NAMES = {kind: name for name, kind in KINDS.items()}
-
-
-@dataclass(frozen=True)
 class Log:
     """All that a journal says, in its order."""
 
     calls: list[Call] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
-    purchases: list[Purchase] = field(default_factory=list)
 
     @property
     def total_microcredits(self) -> int:
         return sum(charge.microcredits for charge in self.charges)
-
-    @property
-    def purchased_microcredits(self) -> int:
-        return sum(purchase.microcredits for purchase in self.purchases)
 
     def charges_of(self, sha256: str) -> list[Charge]:
         return [charge for charge in self.charges if charge.sha256 == sha256]
 
     def calls_of(self, sha256: str) -> list[Call]:
         return [call for call in self.calls if call.sha256 == sha256]
-
-    def add(self, line: Line) -> None:
-        lines: dict[type[Line], list[Any]]
-        lines = {Call: self.calls, Charge: self.charges, Purchase: self.purchases}
-        lines[type(line)].append(line)
 
 
 def read_log(path: Path) -> Log:
@@ -92,22 +68,19 @@ def read_log(path: Path) -> Log:
     A torn last line counts as not written; any other line that can't be read raises ValueError.
     """
     log = Log()
-    for line in _lines(path):
-        log.add(line)
+    for text in path.read_bytes().rpartition(b"\n")[0].splitlines():
+        values = json.loads(text)
+        if values.pop("what") == "call":
+            log.calls.append(Call(**values))
+        else:
+            log.charges.append(Charge(**values))
     return log
-
-
-def _lines(path: Path) -> Iterator[Line]:
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
-    for text in whole.splitlines():
-        values: dict[str, Any] = json.loads(text)
-        yield KINDS[values.pop("what")](**values)
 
 
 class Journal:
     """The journal's one writer. Raises BlockingIOError if another process writes it.
 
-    last_call: the highest number of a call so far. balance_microcredits: purchases − charges so far.
+    last_call: the highest number of a call so far. balance_microcredits: what charges leave of 0.
     """
 
     def __init__(self, path: Path, *, fsync: bool = True) -> None:
@@ -119,20 +92,18 @@ class Journal:
         os.ftruncate(self._file, path.read_bytes().rfind(b"\n") + 1)
         log = read_log(path)
         self.last_call = max((call.n for call in log.calls), default=0)
-        self.balance_microcredits = log.purchased_microcredits - log.total_microcredits
+        self.balance_microcredits = -log.total_microcredits
 
     def close(self) -> None:
         os.close(self._file)
 
-    def write(self, line: Line) -> None:
+    def write(self, line: Call | Charge) -> None:
         """Append the line. It survives this process from now on, and the machine once it is synced."""
-        text = json.dumps({"what": NAMES[type(line)]} | asdict(line)).encode() + b"\n"
+        text = json.dumps({"what": type(line).__name__.lower()} | asdict(line)).encode() + b"\n"
         while text:
             text = text[os.write(self._file, text) :]
         if isinstance(line, Charge):
             self.balance_microcredits -= line.microcredits
-        elif isinstance(line, Purchase):
-            self.balance_microcredits += line.microcredits
 
     def sync(self) -> None:
         if self._fsync:

@@ -1,12 +1,14 @@
 """Turn a fault into bytes, and send as much of them as the fault lets out."""
 
 import asyncio
+import io
 import json
-import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from chaos.upstream.faults import CREDITS, Body, Fault, Sends, Then
 from chaos.upstream.wire import Headers, Wire, format_head
@@ -42,20 +44,12 @@ def result_for(sha256: str, size: int = 0) -> bytes:
 
     It is at least ``size`` bytes long, filled up by a private chunk that every reader skips.
     """
-    pixels, row = bytes.fromhex(sha256), 4 * SIZE[0]
-    rows = b"".join(b"\0" + pixels[at : at + row] for at in range(0, len(pixels), row))
-    before = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">II", *SIZE) + bytes([8, 6, 0, 0, 0]))
-    before += _chunk(b"tEXt", b"Source\0" + sha256.encode())
-    after = _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
-    missing = size - len(before) - len(after)
-    if missing > 0:
-        length = max(0, missing - CHUNK_FRAME_BYTES)
-        before += _chunk(b"paDd", (pixels * (length // len(pixels) + 1))[:length])
-    return before + after
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    info, file = PngInfo(), io.BytesIO()
+    info.add_text("Source", sha256)
+    if size and (missing := size - len(result_for(sha256))) > 0:
+        info.add(b"paDd", bytes(max(0, missing - CHUNK_FRAME_BYTES)))
+    Image.frombytes("RGBA", SIZE, bytes.fromhex(sha256)).save(file, "PNG", pnginfo=info)
+    return file.getvalue()
 
 
 def charge_headers(fault: Fault, work: Work | None) -> list[str]:
@@ -82,7 +76,7 @@ def compose(fault: Fault, work: Work | None, result_bytes: int = 0) -> tuple[byt
 def _body(fault: Fault, work: Work | None, result_bytes: int) -> tuple[bytes, str]:
     if fault.content is not None:
         return fault.content, "image/png"
-    if fault.serves and work:
+    if fault.body is Body.PICTURE and work:
         return result_for(work.sha256, result_bytes), "image/png"
     if fault.body is Body.HTML:
         return HTML, "text/html"

@@ -1,156 +1,139 @@
 """The upstream as a test or an experiment holds it: started, given orders, read, killed."""
 
 import asyncio
-import http.client
-import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from inspect import isawaitable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from operator import attrgetter
 from pathlib import Path
-from typing import IO, Any, TypedDict, TypeVar, Unpack, cast
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from chaos.upstream.journal import Log, read_log
-from chaos.upstream.server import KNOWN, Upstream
-from pixian.protocol.credentials import Credentials
+from chaos.upstream.journal import Journal, Log, read_log
+from chaos.upstream.server import KNOWN, Settings, Upstream
 
-ROOT = Path(__file__).resolve().parents[2]
-MODULE = "chaos.upstream"
 POLL_SECONDS = 0.01
 ENDS_WITHIN_SECONDS = 5
 MOST_THREADS = 64  # of scripts that wait
-Step = str | dict[str, Any]
-"""A fault's name, or ``{"fault": name, "delay": 7, "times": 3, …}``."""
+SPAWN = get_context("spawn")
 
 AnyUpstream = TypeVar("AnyUpstream", bound=Upstream)
 
 
-class Options(TypedDict, total=False):
-    """Those of the command line. Amounts are credits, as text: ``"1.25"``."""
+class Child:
+    """A server in a process of its own: ``serve`` sends its URL first, and then obeys.
 
-    bind: str
-    port: int
-    control_port: int
-    seed: int
-    mix: str
-    delay: float
-    scale: float
-    credits: str
-    credits_per_megapixel: str
-    opening: str
-    result_bytes: int
+    It ends when this process does, however that comes about.
+    """
+
+    def __init__(self, serve: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        self.connection, its_end = SPAWN.Pipe()
+        self.process = SPAWN.Process(target=_run, args=(serve, its_end, *arguments), daemon=True)
+        self.process.start()
+        its_end.close()
+        try:
+            self.url = str(self.connection.recv())
+        except EOFError as error:
+            self.end()
+            raise RuntimeError(f"the child ended with {self.process.exitcode} before it listened") from error
+
+    def order(self, name: str, *arguments: object) -> Any:
+        """Call a method of what ``serve`` obeys for; return or raise what it does."""
+        self.connection.send((name, arguments))
+        result = self.connection.recv()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def kill(self) -> None:
+        """SIGKILL it: no line of its code runs any more."""
+        self.process.kill()
+        self.process.join()
+
+    def end(self) -> None:
+        """End it, by force if it doesn't listen."""
+        self.process.terminate()
+        self.process.join(ENDS_WITHIN_SECONDS)
+        self.kill()
+        self.connection.close()
+
+
+def _run(serve: Callable[..., Any], *arguments: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C ends it through its parent
+    asyncio.run(serve(*arguments))
+
+
+async def obey(connection: Connection, target: object) -> None:
+    """Call the target's methods as ordered, until the other end of the connection is closed."""
+    while True:
+        try:
+            name, arguments = await asyncio.to_thread(connection.recv)
+        except EOFError:
+            return
+        try:
+            result = attrgetter(name)(target)(*arguments)
+            connection.send(await result if isawaitable(result) else result)
+        except (LookupError, TypeError, ValueError) as error:
+            connection.send(error)
+
+
+async def serve_upstream(connection: Connection, path: Path, settings: Settings) -> None:
+    with closing(Journal(path, fsync=settings.fsync)) as journal:
+        upstream = Upstream(settings, journal)
+        await upstream.listener.open()
+        connection.send(upstream.listener.url)
+        await obey(connection, upstream)
 
 
 class Server:
-    """An upstream in a process of its own.
+    """An upstream in a process of its own. url: what PIXIAN_API_URL is set to."""
 
-    url: what PIXIAN_API_URL is set to. control: the address it takes orders at. pid: of its process.
-    """
+    credentials = KNOWN
 
-    def __init__(self, path: Path, credentials: Credentials, arguments: Sequence[str]) -> None:
+    def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path
-        self.credentials = credentials
-        self._arguments = arguments
-        self._start([])
-
-    def _start(self, more: Sequence[str]) -> None:
-        self._child, told = start(MODULE, [*self._arguments, *more])
-        self.url, self.control, self.pid = told["url"], told["control"], self._child.pid
+        self._settings = settings
+        self.child = Child(serve_upstream, path, settings)
+        self.url = self.child.url
 
     def log(self) -> Log:
         return read_log(self.path)
 
-    def script(self, steps: Sequence[Step]) -> None:
-        """Append the answers to the next calls, in the order in which they arrive."""
-        self.order("script", list(steps))
-
-    def account_script(self, steps: Sequence[Step]) -> None:
-        """Do the same for account calls; ``ok`` is the true account."""
-        self.order("account", list(steps))
-
-    def by_sha256(self, sha256: str, faults: Step | Sequence[Step]) -> None:
-        """Set the answer to each call with this picture, or a list of answers that is used up."""
-        wanted = faults if isinstance(faults, str | dict) else list(faults)
-        self.order("by-sha256", {"sha256": sha256, "faults": wanted})
-
-    def purchase(self, microcredits: int) -> None:
-        self.order("purchase", microcredits)
-
-    def refuse(self, seconds: float | None = None) -> None:
-        """Refuse connections from now on, for so many seconds or until ``open``."""
-        self.order("refuse", seconds)
-
-    def reset_connections(self, number: int) -> None:
-        """Reset so many of the next connections when they are accepted."""
-        self.order("reset", number)
-
-    def open(self) -> None:
-        self.order("open")
-
-    def clear(self) -> None:
-        """Forget all scripts and resets: back to the seed."""
-        self.order("clear")
-
-    def status(self) -> dict[str, Any]:
-        """Return calls, in_flight, script and balance_microcredits."""
-        return cast("dict[str, Any]", self.order("status"))
+    def order(self, name: str, *arguments: object) -> Any:
+        """Call a method of its ``Upstream`` or, dotted, of a part of it; return or raise what it does."""
+        return self.child.order(name, *arguments)
 
     def wait_idle(self, seconds: float = 10) -> None:
         """Wait until no call is in flight, so that the journal says all; raises TimeoutError."""
         end = time.monotonic() + seconds
-        while self.status()["in_flight"]:
+        while self.order("status")["in_flight"]:
             if time.monotonic() > end:
                 raise TimeoutError(f"calls are in flight after {seconds} s")
             time.sleep(POLL_SECONDS)
 
-    def kill(self) -> None:
-        """SIGKILL it: no line of its code runs any more."""
-        self._child.kill()
-        self._child.wait()
-
     def restart(self) -> None:
-        """Kill it and start it again at the same addresses, on the same journal; scripts are forgotten."""
-        self.kill()
-        self.end()
-        ports = (urlsplit(url).port for url in (self.url, self.control))
-        self._start([f"--{name}={port}" for name, port in zip(("port", "control-port"), ports, strict=True)])
-
-    def end(self) -> None:
-        end(self._child)
-
-    def order(self, what: str, payload: object = None) -> object:
-        """Give any order of ``server.Control``; raises ValueError if it isn't understood."""
-        connection = http.client.HTTPConnection(urlsplit(self.control).netloc, timeout=10)
-        try:
-            connection.request("POST", f"/control/{what}", json.dumps(payload))
-            response = connection.getresponse()
-            told: object = json.loads(response.read())
-        finally:
-            connection.close()
-        if response.status != 200:
-            raise ValueError(told)
-        return told
+        """Kill it and start it again at the same address, on the same journal; scripts are forgotten."""
+        self.child.kill()
+        self.child.end()
+        settings = replace(self._settings, port=urlsplit(self.url).port or 0)
+        self.child = Child(serve_upstream, self.path, settings)
 
 
 @contextmanager
-def running(
-    log: Path, *, credentials: Credentials = KNOWN, fsync: bool = True, **options: Unpack[Options]
-) -> Iterator[Server]:
-    """Run an upstream on a free port, in a process of its own."""
-    arguments = [f"--log={log.resolve()}", f"--credentials={credentials.api_id}:{credentials.api_secret}"]
-    arguments += [] if fsync else ["--no-fsync"]
-    arguments += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    server = Server(log, credentials, arguments)
+def running(log: Path, **settings: Any) -> Iterator[Server]:
+    """Run an upstream on a free port, in a process of its own, with these ``Settings``."""
+    server = Server(log, Settings(**settings))
     try:
         yield server
     finally:
-        server.end()
+        server.child.end()
 
 
 @contextmanager
@@ -178,46 +161,3 @@ async def _end_all(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await loop.shutdown_default_executor()
-
-
-# Processes of our own: how a child says that it is ready, and how its parent is sure that it has ended.
-
-
-def announce(**facts: str) -> None:
-    """Print the child's one line of output."""
-    sys.stdout.write(json.dumps(facts | {"pid": os.getpid()}) + "\n")
-    sys.stdout.flush()
-
-
-async def until_ended() -> None:
-    """Return on SIGTERM and SIGINT, and when standard input ends if that is a pipe: the parent has died."""
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    if Path("/dev/stdin").is_fifo():
-        loop.add_reader(sys.stdin, ended.set)
-    await ended.wait()
-
-
-def start(module: str, arguments: Sequence[str]) -> tuple[subprocess.Popen[str], dict[str, str]]:
-    """Run the module in a child; return it and what it announced. Raises RuntimeError if it ended instead."""
-    command, pipe = [sys.executable, "-m", module, *arguments], subprocess.PIPE
-    child = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
-    with cast("IO[str]", child.stdout) as output:
-        line = output.readline()
-    if not line:
-        end(child)
-        raise RuntimeError(f"{module} ended with {child.returncode} before it listened")
-    return child, json.loads(line)
-
-
-def end(child: subprocess.Popen[str]) -> None:
-    """End the child, by force if it doesn't listen."""
-    child.terminate()
-    try:
-        child.wait(ENDS_WITHIN_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-    if child.stdin:
-        child.stdin.close()

@@ -76,8 +76,6 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
 
 async def read_body(head: Head, wire: Wire) -> bytes:
     """Read a request's body; raises IncompleteReadError if the client leaves, Refused 413 for too much."""
-    if head.headers.get("expect", "").lower() == "100-continue":
-        wire.writer.write(b"HTTP/1.1 100 Continue" + END_OF_HEAD)
     if "chunked" not in head.headers.get("transfer-encoding", "").lower():
         size = int(head.headers.get("content-length", 0))
         _check_size(size)

@@ -6,13 +6,17 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import chain
+from operator import attrgetter
+from typing import Any
 
 from django.core.files.storage import default_storage
 
-from chaos.checker import charges
-from chaos.upstream import Call, Log, result_for
+from accounts.ledger.money import to_credits
+from chaos.upstream import Call, Charge, Log, result_for
 from jobs.audit import verify
+from jobs.audit.reconcile.verdicts import judged
 from jobs.models import Attempt, Job
 from jobs.storage import files, inventory
 
@@ -29,6 +33,9 @@ LAST_ATTEMPTS = {
 STRAY = "no row names the file "
 AT_ONCE = 500
 
+Matched = dict[Any, list[Call]]
+"""Attempts, judged, and their calls."""
+
 
 def failures(log: Log, *, uploads_cut: bool = False) -> list[str]:
     """Name what doesn't fit, over all jobs that there are. Wait until the system is settled first.
@@ -39,22 +46,29 @@ def failures(log: Log, *, uploads_cut: bool = False) -> list[str]:
     verified = (f"verify finds, by invariant {n}: {sentence}" for n, sentence in verify.run().findings)
     jobs = Job.objects.prefetch_related("attempts").order_by("pk").iterator(AT_ONCE)
     by_job = chain.from_iterable(_check_job(job) for job in jobs)
-    return [*verified, *by_job, *_check_calls(log), *_check_charges(log), *_strays(uploads_cut=uploads_cut)]
+    matched, strays = match_calls(log)
+    calls = [*_check_calls(log, matched, strays), *check_charges(log, matched)]
+    return [*verified, *by_job, *calls, *_strays(uploads_cut=uploads_cut)]
 
 
-def match_calls(log: Log) -> tuple[dict[Attempt, list[Call]], list[Call]]:
-    """Return each attempt with its calls, and the calls of no attempt.
+def match_calls(log: Log) -> tuple[Matched, list[Call]]:
+    """Return each attempt with its calls, and the calls of no attempt."""
+    return match(judged(Attempt.objects.select_related("job")), log.calls)
+
+
+def match(attempts: Iterable[Any], calls: list[Call]) -> tuple[Matched, list[Call]]:
+    """Match without a look at the database.
 
     A call belongs to its picture's attempt that was prepared last before it arrived: one ends before the next
     is prepared.
     """
-    matched: dict[Attempt, list[Call]] = {}
-    of_picture: defaultdict[str, list[Attempt]] = defaultdict(list)
-    for attempt in Attempt.objects.select_related("job").order_by("-prepared_at"):
+    matched: Matched = {}
+    of_picture: defaultdict[str, list[Any]] = defaultdict(list)
+    for attempt in sorted(attempts, key=attrgetter("prepared_at"), reverse=True):
         matched[attempt] = []
         of_picture[attempt.job.source_sha256].append(attempt)
     strays: list[Call] = []
-    for call in sorted(log.calls, key=lambda call: call.at):
+    for call in sorted(calls, key=attrgetter("at")):
         earlier = (a for a in of_picture[call.sha256 or ""] if a.prepared_at.timestamp() <= call.at)
         latest = next(earlier, None)
         (matched[latest] if latest else strays).append(call)
@@ -91,9 +105,8 @@ def _expected_sha256(source_sha256: str) -> str:
     return hashlib.sha256(result_for(source_sha256)).hexdigest()
 
 
-def _check_calls(log: Log) -> Iterator[str]:
+def _check_calls(log: Log, matched: Matched, strays: list[Call]) -> Iterator[str]:
     """Check that calls were declared, and repeated only if the upstream hadn't looked at them."""
-    matched, strays = match_calls(log)
     headers: defaultdict[int, list[str | None]] = defaultdict(list)
     for charge in log.charges:
         headers[charge.call].append(charge.header)
@@ -123,9 +136,37 @@ def _check_attempt(attempt: Attempt, calls: list[Call], headers: list[str | None
         yield f"the header {attempt.charged_header!r} was recorded, {headers} sent"
 
 
-def _check_charges(log: Log) -> Iterable[str]:
-    differences = charges.compare(charges.bookings(), log.charges)
-    return (difference.sentence for difference in differences if difference.is_fault)
+def check_charges(log: Log, matched: Matched) -> Iterator[str]:
+    """Compare what was booked for each attempt with what the journal charged for its calls."""
+    charges: defaultdict[int, list[Charge]] = defaultdict(list)
+    for charge in log.charges:
+        if charge.microcredits:
+            charges[charge.call].append(charge)
+    for attempt, calls in matched.items():
+        unknown = {Attempt.State.SENT: None, Attempt.State.IN_DOUBT: None}
+        unknown[Attempt.State.ANSWERED] = attempt.charged_microcredits
+        charged = [charge for call in calls for charge in charges.pop(call.n, [])]
+        for wrong in compare(unknown.get(attempt.state, attempt.booked), charged):
+            yield f"{attempt.job_id}/{attempt.number}: {wrong}"
+    for charge in chain.from_iterable(charges.values()):
+        yield f"{to_credits(charge.microcredits)} at {_time(charge)} was charged for no attempt"
+
+
+def compare(booked: int | None, charges: list[Charge]) -> Iterator[str]:
+    """Name what doesn't fit between a booking, None if it is open or in doubt, and its charges."""
+    if booked and not charges:
+        yield f"{to_credits(booked)} booked, and the journal has no charge"
+    # The one of the very amount comes first; of the rest each is one too many.
+    for n, charge in enumerate(sorted(charges, key=lambda charge: charge.microcredits != booked)):
+        what = f"{to_credits(charge.microcredits)} at {_time(charge)}"
+        if n:
+            yield f"charged once more, {what}"
+        elif booked not in (None, charge.microcredits):
+            yield f"{to_credits(booked)} booked, and the journal charged {what}"
+
+
+def _time(charge: Charge) -> str:
+    return datetime.fromtimestamp(charge.at, UTC).isoformat(sep=" ", timespec="milliseconds")
 
 
 def _strays(*, uploads_cut: bool) -> Iterator[str]:
