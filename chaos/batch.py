@@ -87,6 +87,7 @@ class Run:
     worker: Process
     kept: int = 0
     decided: int = 0
+    results_lost: int = 0
 
     def play(self) -> None:
         """Upload, with three accidents in some order; grant credits; wait for the last result."""
@@ -126,16 +127,25 @@ class Run:
             if of_photo[photo.sha256] > 1:
                 yield f"photo {name} is {of_photo[photo.sha256]} jobs"
         charges = sum(len(log.charges_of(photo.sha256)) for photo in self.uploader.photos)
-        if charges > len(self.uploader.photos) + self.decided:
-            yield f"{charges} charges for {len(self.uploader.photos)} photos, {self.decided} after a doubt"
+        explained = len(self.uploader.photos) + self.decided + self.results_lost
+        if charges > explained:
+            yield f"{charges} charges, of which {explained} are explained"
 
     def _finish(self) -> None:
-        """Wait for the last result; decide what the dead workers left in doubt, and try that again."""
+        """Wait for the last result; decide what the dead workers left in doubt, and try that again.
+
+        So is what was charged and lost on its way: a worker died between a response's headers and its body.
+        """
         self._wait("the last ones", self._is_quiet)
-        while self._states[State.IN_DOUBT]:
+        while (lost := self._paid_in_vain()) or self._states[State.IN_DOUBT]:
+            self.results_lost += lost
             self.decided += timeouts.decide(self.system)
             control.retry(Batch.objects.get(pk=self.uploader.batch))
             self._wait("what was in doubt", self._is_quiet)
+
+    def _paid_in_vain(self) -> int:
+        failed = Job.objects.filter(batch=self.uploader.batch, state=State.FAILED)
+        return failed.filter(reason=Job.Reason.RESULT_LOST).count()
 
     def _is_quiet(self) -> bool:
         return not self._states[State.KEPT] and not self.system.unfinished()
@@ -217,6 +227,7 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
                 repeated=played.repeated,
                 kept=played.kept,
                 doubts=played.decided,
+                results_lost=played.results_lost,
             )
         found += failures(system.upstream.log())
         lost = control_at_once(system, lines, options)
