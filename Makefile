@@ -73,6 +73,7 @@ bench: .venv/.dev servers
 # Run the long forms of the experiments, which take hours. SEED replays a run.
 soak: .venv/.dev servers
 	@$(BIN)/python -m chaos soak $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.site.three_hundred
 
 # Collect the interface texts into the catalogue and compile it (needs Debian's gettext). `make check` lists
 # the texts that have no translation yet.
