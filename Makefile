@@ -58,20 +58,21 @@ bench-engine: .venv/.dev
 
 # Measure the path of a paid call as ratios to baselines: the pipeline to a plain loop (R1, R2), the gateway to
 # its upstream (R3), the ledger to raw SQL (R7), a streamed ZIP to `zip -0` (R8), restyling to plain Pillow, a
-# batch's page, and the time to recover after all processes are killed (R9, takes minutes). Run this by hand on a
-# quiet machine.
-bench: .venv/.dev servers
+# batch's page, a batch in a browser to a plain loop over the engine, and the time to recover after all processes
+# are killed (R9, takes minutes). Run this by hand on a quiet machine.
+bench: .venv/.dev servers browser
 	@$(BIN)/python -m bench.speed.pipeline
 	@$(BIN)/python -m bench.speed.gateway
 	@$(BIN)/python -m bench.speed.ledger
 	@$(BIN)/python -m bench.speed.zip
 	@$(BIN)/python -m bench.speed.restyle
 	@$(BIN)/python -m bench.speed.batch_page
+	@$(BIN)/python -m bench.speed.batch_run
 	@$(BIN)/python -m bench.speed.recovery --database sqlite
 	@$(BIN)/python -m bench.speed.recovery --database postgresql
 
 # Run the long forms of the experiments, which take hours. SEED replays a run.
-soak: .venv/.dev servers
+soak: .venv/.dev servers browser
 	@$(BIN)/python -m chaos soak $(if $(SEED),--seed $(SEED))
 	@$(BIN)/python -m tests.site.three_hundred
 

@@ -26,7 +26,7 @@ export class Overview {
     for (const element of this.#page.querySelectorAll("[data-when]")) element.hidden = !state.chips[element.dataset.when];
     this.#showBar(find(".batch-bar"), state);
     for (const button of this.#page.querySelectorAll("[data-send=pause] button")) {
-      button.hidden = (button.value === "pause") === state.paused;
+      button.hidden = button.value === "pause" ? state.paused || !state.chips.waiting : !state.paused;
     }
     const cancel = find("[data-send=cancel]");
     if (cancel) cancel.hidden = !state.chips.waiting;
