@@ -59,7 +59,7 @@ def ordinary(pixels: Pixels) -> bytes:
 def main() -> None:
     config = Config.from_env()
     model = models.find(config.model, config.models_dir)
-    matting = Matting(model, inference.load(model.path(config.models_dir)))
+    matting = Matting(model, inference.load(model.path(config.models_dir), bfloat16=model.bfloat16))
     sizes, times = [], []
     for name, pixels in cut_outs(matting):
         delta_time, delta_bytes = seconds(partial(delta_png.encode, pixels, pixels))

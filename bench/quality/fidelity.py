@@ -107,7 +107,7 @@ def _load_matting(name: str, config: Config, cache: Path) -> Matting:
     model = models.find(name, config.models_dir)
     path = model.path(config.models_dir)
     model.check(path)
-    return Matting(model, inference.load(path, cache / "engine"))
+    return Matting(model, inference.load(path, cache / "engine", bfloat16=model.bfloat16))
 
 
 def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:

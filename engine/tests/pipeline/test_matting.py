@@ -62,7 +62,7 @@ def test_the_subject_is_opaque_and_the_ground_is_gone(matting: Matting, name: st
 
 def test_the_standard_network_too(models_dir: Path) -> None:
     standard = models.BUILT_IN["standard"]
-    loaded = inference.load(standard.path(models_dir))
+    loaded = inference.load(standard.path(models_dir), bfloat16=standard.bfloat16)
     matting = Matting(standard, loaded)
 
     for name in SUBJECTS:
