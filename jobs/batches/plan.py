@@ -118,7 +118,7 @@ def plan(batch: Batch, user: User, *, reusing: bool = False) -> Plan:
     if reusing:
         files = [file for file in files if file[2] not in known]
     sizes = [width * height if width and height else None for *_, width, height in files]
-    ceilings = [attempts.estimate(size or MAX_PROCESSED_PIXELS) for size in sizes]
+    ceilings = attempts.estimates(size or MAX_PROCESSED_PIXELS for size in sizes)
     means = means_of(batch.team, user)
     worked_out = figures(ceilings, means)
     return Plan(

@@ -5,7 +5,7 @@ taken twice. ``send`` and ``answer`` also raise LostLeaseError if the attempt's 
 more; all others but ``prepare`` run inside ``claims.owned`` or behind ``claims.finish``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any
 
@@ -43,6 +43,12 @@ def estimate(pixels: int) -> int:
     By what the upstream has charged so far, and never below the floor of the settings.
     """
     return _ceiling(pixels, prices.kept(_account()))
+
+
+def estimates(pictures: Iterable[int]) -> list[int]:
+    """Return what ``estimate`` returns for each of these numbers of pixels."""
+    by_band = prices.kept(_account())
+    return [_ceiling(pixels, by_band) for pixels in pictures]
 
 
 def _ceiling(pixels: int, by_band: Mapping[int, int]) -> int:

@@ -138,13 +138,13 @@ def _queue(job: Job, user: User) -> None:
 def _queue_or_keep(job: Job, user: User) -> None:
     """Queue the job, or store it until there are credits for it."""
     try:
-        with transaction.atomic():
+        with claims.writing():
             if not _has_to_wait(job, user):
                 return _queue(job, user)
     except LedgerError:
         job.pk = None
     job.state = Job.State.KEPT
-    with transaction.atomic():
+    with claims.writing():
         job.save(force_insert=True)
     return None
 

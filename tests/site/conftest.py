@@ -52,11 +52,14 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def page_on(browser: Browser, instance: Instance, **settings: Any) -> Iterator[Page]:
     """Return a page that nobody is signed in on. An error in its scripts fails the test."""
-    context = browser.new_context(base_url=instance.url, **settings)
+    # Without motion, so that no colour is looked at halfway to the next one.
+    context = browser.new_context(base_url=instance.url, **{"reduced_motion": "reduce"} | settings)
     page = context.new_page()
     tripped: list[str] = []
     page.on("pageerror", lambda error: tripped.append(str(error)))
     yield page
+    if not page.is_closed():
+        page.unroute_all(behavior="ignoreErrors")  # a poll may be on its way
     context.close()
     assert tripped == []
 

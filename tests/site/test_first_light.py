@@ -42,12 +42,12 @@ def cut_out_three(page: Page, instance: Instance, drop: list[Path]) -> None:
 
     choose(page, drop)
     plan = page.locator("#uploads .plan")
-    expect(plan).to_contain_text("3 pictures, 0.637 megapixels · at most 0.637 credits · 100 available")
+    expect(plan).to_contain_text("3 pictures, 0.637 megapixels · at most 0.637 credits · 10,000 available")
     expect(plan).to_contain_text("1 file: not a picture we can read")
     start(page, instance, 3)
     page.goto("/t/my-team/")
     expect(page.locator(".recent")).to_contain_text("3 of 3 done")
-    expect(page.locator("#balance")).to_contain_text("99.36")
+    expect(page.locator("#balance")).to_contain_text("9,999.36")
 
     (coffee,) = instance.rows("SELECT id FROM jobs_job WHERE name = 'coffee.jpg'")[0]
     page.goto(f"/t/my-team/jobs/{coffee}/")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.both_databases
 
 KEY, RATE_LIMITS = 1, 1
 SESSION_AND_USER, MEMBERSHIP = 2, 1
-FILE, WAITING = 1, 1  # the file with its batch; if the batch is paused, or others of the person wait
+FILE, WAITING = 1, 2  # the file with its batch; if the batch is paused; if others of the person wait
 SUBMISSION = 2  # the job and its attempt
 HOLD, SETTLEMENT = 3, 3
 FREE_CALL = 0  # the admission before has left some

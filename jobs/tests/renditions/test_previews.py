@@ -145,7 +145,7 @@ def test_a_delta_is_shown_as_what_it_makes_of_its_source(
     assert image.getpixel((middle, upper))[3] == 0  # type: ignore[index]
     assert like(image.getpixel((middle, lower)), (*BLUE, 255))
     assert job.keeps_frame
-    assert job.result_name == "photo-delta.png"
+    assert job.result_name == "photo-cutout.png"
 
 
 def test_a_delta_that_does_not_fit_is_shown_as_it_is(world: World, server: Server) -> None:
