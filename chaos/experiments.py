@@ -163,7 +163,7 @@ EXPERIMENTS = {
             "LEASE_SECONDS": "6",
             "WEB_PROCESSES": "3",
             "WEB_THREADS": "64",  # so that every web process has a place for every program
-            "GATEWAY_WAIT_SECONDS": "30",
+            "GATEWAY_WAIT_SECONDS": "80",  # the limit on calls is for another experiment
             "PIXIAN_TIMEOUT": "60",
         },
         only="postgresql",

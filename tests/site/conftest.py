@@ -58,8 +58,7 @@ def page_on(browser: Browser, instance: Instance, **settings: Any) -> Iterator[P
     tripped: list[str] = []
     page.on("pageerror", lambda error: tripped.append(str(error)))
     yield page
-    if not page.is_closed():
-        page.unroute_all(behavior="ignoreErrors")  # a poll may be on its way
+    context.unroute_all(behavior="ignoreErrors")  # a poll may be on its way
     context.close()
     assert tripped == []
 
