@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes
-# Run in four processes: the experiments and the browsers wait more than they compute.
-SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
+# Run in three processes: the experiments wait more than they compute.
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 COVERED := accounts bench chaos engine jobs pixian pixian_web tests conftest.py manage.py
 
 .PHONY: run setup test test-postgresql check bench bench-engine soak format lock browser servers languages messages

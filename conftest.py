@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import connection, connections
+from django.utils import translation
 from PIL import Image
 from pytest_django import Settings
 
@@ -86,6 +87,12 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     options = connections.databases["default"].get("OPTIONS", {})
     if "init_command" in options:
         options["init_command"] = options["init_command"].replace("synchronous=FULL", "synchronous=OFF")
+
+
+@pytest.fixture(autouse=True)
+def _in_english() -> None:
+    """A request in French leaves its language to the thread, and so to whatever test comes next."""
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True, scope="session")

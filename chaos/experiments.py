@@ -162,7 +162,8 @@ EXPERIMENTS = {
         settings=lambda _: {
             "LEASE_SECONDS": "6",
             "WEB_PROCESSES": "3",
-            "WEB_THREADS": "64",  # so that every web process has a place for every program
+            # So that every web process has a place for every program, which are all of one team.
+            "WEB_THREADS": "72",
             "GATEWAY_WAIT_SECONDS": "80",  # the limit on calls is for another experiment
             "PIXIAN_TIMEOUT": "60",
         },
