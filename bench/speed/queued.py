@@ -62,7 +62,7 @@ def _submit(team: Team, user: User, path: Path) -> None:
     with TemporaryUploadedFile(path.name, "image/png", len(content), None) as file:
         file.write(content)
         header = decode.check(cast("BinaryIO", file))
-        submit(team, user, Upload(file, header, path.name, uuid4(), uuid4()))
+        submit(team, user, Upload(file, header, path.name, uuid4()))
 
 
 def _seconds(known: int) -> float:
