@@ -6,7 +6,17 @@ from django.utils.formats import number_format
 
 from pixian.protocol.credits import DECIMALS, MICROCREDITS
 
-__all__ = ["DECIMALS", "MICROCREDITS", "display", "exact", "to_credits", "to_microcredits"]
+__all__ = [
+    "DECIMALS",
+    "MICROCREDITS",
+    "display",
+    "exact",
+    "rounded_up",
+    "to_credits",
+    "to_microcredits",
+]
+
+HUNDREDTH = MICROCREDITS // 100
 
 
 def to_microcredits(credits_: Decimal) -> int:
@@ -32,6 +42,11 @@ def display(microcredits: int) -> str:
     amount = to_credits(microcredits)
     decimals = 2 if abs(amount) >= 1 or not amount else min(2 - amount.adjusted(), DECIMALS)
     return number_format(_plain(round(amount, decimals)), force_grouping=True)
+
+
+def rounded_up(microcredits: int) -> int:
+    """Round up to a hundredth of a credit, for amounts to ask for: a part mustn't be lacking afterwards."""
+    return -(-microcredits // HUNDREDTH) * HUNDREDTH
 
 
 def _plain(amount: Decimal) -> Decimal:

@@ -10,8 +10,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from accounts.ledger.money import display
-from jobs.batches.plan import SHOWN
+from accounts.ledger.money import display, rounded_up
 from jobs.batches.progress import Progress
 from jobs.models import Attempt, BatchFile, Job
 
@@ -58,7 +57,7 @@ def _kept(progress: Progress) -> Iterator[Group]:
     if not (count := progress.states[State.KEPT]):
         return
     money = progress.money
-    lacking = display(-(-money.lacking // SHOWN) * SHOWN)  # as much as is asked for mustn't lack a part
+    lacking = display(rounded_up(money.lacking))
     title = ngettext("%(count)s waits for credits", "%(count)s wait for credits", count) % {"count": count}
     action = None
     if progress.batch.paused_at:

@@ -8,19 +8,17 @@ from django.db.models import Sum
 
 from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
-from accounts.ledger.money import MICROCREDITS
+from accounts.ledger.money import rounded_up
 from accounts.models import Team, User
 from jobs.batches import register, reuse
 from jobs.calls import attempts, pricing
 from jobs.models import Batch, Job
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 
-SHOWN = MICROCREDITS // 100
-
 
 @dataclass(frozen=True)
 class Means:
-    """What a person can spend, in micro-credits.
+    """The credits that a person can spend, in micro-credits.
 
     pool: what the team has available. allowance: what the person's own bounds leave; None without any.
     owed: by the team, which begins nothing until it is covered. waiting: what the person's kept pictures
@@ -61,7 +59,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch's missing files will cost.
+    """The cost of a batch's missing files, and how many of them can begin.
 
     pixels: of the files whose size is known. unknown: how many others there are; each counts as the largest
     picture in the ceilings, and as an average one in ``about``, which is None if nothing is known to go by.
@@ -85,9 +83,7 @@ def figures(ceilings: Sequence[int], means: Means) -> Figures:
         fits, held = fits + 1, held + ceiling
     at_most = sum(ceilings)
     lacking = max(0, at_most + means.owed - free)
-    # Rounded up as it is shown: whoever asks for so many credits mustn't lack a part of one afterwards.
-    lacking = -(-lacking // SHOWN) * SHOWN
-    return Figures(at_most, fits, lacking, max(0, means.pool - held))
+    return Figures(at_most, fits, rounded_up(lacking), max(0, means.pool - held))
 
 
 def likely(sizes: Iterable[int | None], rate: int | None, at_most: int) -> int | None:

@@ -7,12 +7,12 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.models import Membership, Role
+from accounts.models import Role
 from accounts.teams.permissions import enter, remember
 from jobs.batches import changes as changed
 from jobs.batches import control as controls
@@ -20,7 +20,7 @@ from jobs.batches import create, proof
 from jobs.batches.cursor import Cursor
 from jobs.batches.progress import progress
 from jobs.models import Batch, Job
-from jobs.views import names, overview, tiles
+from jobs.views import names, overview, scripts, tiles
 
 NO_CONTENT = 204
 
@@ -30,7 +30,7 @@ def batch(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     """Show the batch with a page of its tiles; the page's script polls the rest."""
     member = enter(request, team)
     remember(request, member.team)
-    shown = _batch(member, batch)
+    shown = scripts.batch_of(member, batch)
     page = tiles.page(shown, request.GET.get("show", ""), request.GET.get("after", ""))
     context = overview.page(shown, member) | page
     context |= {"team": member.team, "batch": shown, "names": names.of_batch(shown)}
@@ -41,7 +41,7 @@ def batch(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
 def changes(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     """Return what changed since the page's cursor; 304 if it has seen all of it."""
     member = enter(request, team)
-    shown = _batch(member, batch)
+    shown = scripts.batch_of(member, batch)
     cursor = Cursor.parse(request.GET.get("since", ""))
     found = changed.since(shown.pk, member.team_id, cursor)
     reader = (get_language(), member.role)
@@ -62,7 +62,7 @@ def changes(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
 
 
 class ControlForm(forms.Form):
-    """What to do with a batch, or with some of its jobs."""
+    """An action on a batch, or on some of its jobs."""
 
     ACTIONS = ("pause", "resume", "cancel", "retry", "forget")
     action = forms.ChoiceField(choices=[(name, name) for name in ACTIONS])
@@ -73,7 +73,7 @@ class ControlForm(forms.Form):
 def control(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     """Pause, resume, cancel or retry, or take refused files off the batch."""
     member = enter(request, team, Role.MEMBER)
-    shown, form = _batch(member, batch), ControlForm(request.POST)
+    shown, form = scripts.batch_of(member, batch), ControlForm(request.POST)
     if not form.is_valid():
         return HttpResponse(status=400)
     done = _act(shown, form.cleaned_data["action"], form.cleaned_data["state"], _keys(request))
@@ -109,7 +109,7 @@ def _act(shown: Batch, action: str, state: str, keys: list[int] | None) -> str:
 @require_POST
 def rename(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     member = enter(request, team, Role.MEMBER)
-    shown = _batch(member, batch)
+    shown = scripts.batch_of(member, batch)
     create.rename(shown, request.POST.get("name", ""))
     return _done(request, shown, _("Renamed."))
 
@@ -124,16 +124,12 @@ class ProofForm(forms.Form):
 def decide(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     """Approve or reject the selected cut-outs."""
     member = enter(request, team, Role.MEMBER)
-    shown, form = _batch(member, batch), ProofForm(request.POST)
+    shown, form = scripts.batch_of(member, batch), ProofForm(request.POST)
     if not form.is_valid():
         return HttpResponse(status=400)
     count = proof.decide(shown, _keys(request) or [], form.cleaned_data["proof"], member.user)
     text = ngettext("%(count)s cut-out decided.", "%(count)s cut-outs decided.", count)
     return _done(request, shown, text % {"count": count})
-
-
-def _batch(member: Membership, batch: UUID) -> Batch:
-    return get_object_or_404(Batch.objects.select_related("team", "created_by"), pk=batch, team=member.team)
 
 
 def _keys(request: HttpRequest) -> list[int] | None:

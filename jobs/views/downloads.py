@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -19,7 +19,7 @@ from jobs.batches import manifest, naming
 from jobs.batches.download import Download, SizedDownload
 from jobs.batches.export import ALL, APPROVED, Selection
 from jobs.models import Batch
-from jobs.views import byte_range, names
+from jobs.views import byte_range, names, scripts
 from jobs.views.byte_range import UnsatisfiableError
 from jobs.views.download_slots import SLOTS, BusyError
 from pixian.protocol import file_names
@@ -45,7 +45,7 @@ class SelectionForm(forms.Form):
 def batch_zip(request: HttpRequest, team: str, batch: UUID) -> HttpResponseBase:
     """Send the chosen pictures as a ZIP: with a size, or made on the way."""
     member = enter(request, team)
-    found = get_object_or_404(Batch, team=member.team, pk=batch)
+    found = scripts.batch_of(member, batch)
     # Many keys come as one value with commas: Django limits the number of values.
     form = SelectionForm({"only": request.GET.get("only"), "job": ",".join(request.GET.getlist("job"))})
     if not form.is_valid():
@@ -57,9 +57,7 @@ def batch_zip(request: HttpRequest, team: str, batch: UUID) -> HttpResponseBase:
     except BusyError as error:
         text = _("Your team is downloading a lot right now. Wait until a download has ended, then try again.")
         headers = {"Retry-After": error.retry_after}
-        return HttpResponse(
-            text, status=UNAVAILABLE, headers=headers, content_type="text/plain; charset=utf-8"
-        )
+        return scripts.text(text, UNAVAILABLE, headers)
     response["Cache-Control"] = REVALIDATE
     response["Content-Disposition"] = _attachment(found, "zip")
     return response
@@ -69,7 +67,7 @@ def batch_zip(request: HttpRequest, team: str, batch: UUID) -> HttpResponseBase:
 def batch_manifest(request: HttpRequest, team: str, batch: UUID) -> HttpResponseBase:
     """Send the list of all of a batch's pictures as CSV."""
     member = enter(request, team)
-    found = get_object_or_404(Batch, team=member.team, pk=batch)
+    found = scripts.batch_of(member, batch)
     lines = Download.of(found, Selection()).lines()
     headers = {"Content-Disposition": _attachment(found, "csv"), "Cache-Control": REVALIDATE}
     return StreamingHttpResponse(manifest.chunks(lines), content_type=CSV, headers=headers)
@@ -79,7 +77,7 @@ def batch_manifest(request: HttpRequest, team: str, batch: UUID) -> HttpResponse
 def batch_names(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     """Name a batch's downloads by a pattern and a list, and show the first names."""
     member = enter(request, team, Role.MEMBER)
-    found = get_object_or_404(Batch, team=member.team, pk=batch)
+    found = scripts.batch_of(member, batch)
     file = request.FILES.get("list")
     named = names.NamesForm(request.POST).apply(found, file if isinstance(file, UploadedFile) else None)
     is_script = bool(request.headers.get("HX-Request"))

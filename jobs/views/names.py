@@ -16,7 +16,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Names:
-    """What ``jobs/_names.html`` shows. known: rows of the list that name a picture; unknown: the others."""
+    """The contents of ``jobs/_names.html``. known: rows of the list that name a picture; unknown: others."""
 
     naming: Naming
     pattern: str

@@ -4,7 +4,6 @@ from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts.teams.permissions import enter
@@ -14,11 +13,11 @@ from jobs.renditions.previews import Side, Size, preview
 from jobs.renditions.render import RenditionError
 from jobs.renditions.style import PLAIN
 from jobs.storage.spool import FULL
+from jobs.views import scripts
 from pixian.protocol.errors import Refused, ServerFailed
 
 # A job's source never changes, and each attempt's result has a name of its own.
 IMMUTABLE = "private, max-age=31536000, immutable"
-INSUFFICIENT_STORAGE = 507
 
 
 @require_GET
@@ -52,8 +51,7 @@ def download(request: HttpRequest, team: str, pk: int) -> HttpResponseBase:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        text = _("The server's disk is full. Tell the person who runs this site, then download it again.")
-        return HttpResponse(text, status=INSUFFICIENT_STORAGE, content_type="text/plain; charset=utf-8")
+        return scripts.disk_full()
     content_type = row.content_type if row else job.result_type
     return FileResponse(file, as_attachment=True, filename=job.result_name, content_type=content_type)
 

@@ -1,6 +1,7 @@
 """Read what the pages' scripts send, and answer them in plain text that they show."""
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.request import RawPostDataException
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 
 from accounts.models import Membership
 from jobs.models import Batch
@@ -41,10 +43,17 @@ def uuid(value: object) -> UUID:
         raise BadRequest("an id must be a UUID") from error
 
 
-def text(message: str, status: int) -> HttpResponse:
-    return HttpResponse(message, status=HTTPStatus(status), content_type="text/plain; charset=utf-8")
+def text(message: str, status: int, headers: Mapping[str, Any] | None = None) -> HttpResponse:
+    content_type = "text/plain; charset=utf-8"
+    return HttpResponse(message, status=HTTPStatus(status), headers=headers, content_type=content_type)
+
+
+def disk_full() -> HttpResponse:
+    """Refuse a download whose picture couldn't be made."""
+    message = _("The server's disk is full. Tell the person who runs this site, then download it again.")
+    return text(message, HTTPStatus.INSUFFICIENT_STORAGE)
 
 
 def batch_of(member: Membership, batch: UUID) -> Batch:
     """Return the team's batch; raise Http404 for one of another team, as for none."""
-    return get_object_or_404(Batch.objects.select_related("team"), team=member.team, pk=batch)
+    return get_object_or_404(Batch.objects.select_related("team", "created_by"), team=member.team, pk=batch)

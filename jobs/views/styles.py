@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Role
 from accounts.teams.permissions import enter
-from jobs.models import Batch, Job
+from jobs.models import Job
 from jobs.renditions import apply, render
 from jobs.renditions.forms import OutputsForm
 from jobs.renditions.previews import Size
@@ -20,12 +20,12 @@ from jobs.renditions.render import RenditionError
 from jobs.renditions.style import Style, StyleError
 from jobs.renditions.styled import styled_preview
 from jobs.storage.spool import FULL
+from jobs.views import scripts
 from jobs.views.pictures import IMMUTABLE
 from pixian.protocol import file_names
 from pixian.protocol.errors import ServerFailed
 
-NO_CONTENT, BAD_REQUEST, UNPROCESSABLE, INSUFFICIENT_STORAGE = 204, 400, 422, 507
-TEXT = "text/plain; charset=utf-8"
+NO_CONTENT, BAD_REQUEST, UNPROCESSABLE = 204, 400, 422
 
 
 @require_GET
@@ -59,12 +59,12 @@ def styled_download(request: HttpRequest, team: str, pk: int) -> HttpResponseBas
 def batch_outputs(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     """Let a batch's pictures become a preset, a recipe or a style; workers make them at 0 credits."""
     member = enter(request, team, Role.MEMBER)
-    shown = get_object_or_404(Batch, team=member.team, pk=batch)
+    shown = scripts.batch_of(member, batch)
     form = OutputsForm(member.team, request.POST)
     is_script = bool(request.headers.get("HX-Request"))
     if not form.is_valid():
         if is_script:
-            return HttpResponse(form.problem, status=BAD_REQUEST, content_type=TEXT)
+            return scripts.text(form.problem, BAD_REQUEST)
         messages.error(request, form.problem)
         return redirect("batch", team=team, batch=batch)
     wanted = apply.apply(shown, form.outputs)
@@ -91,12 +91,11 @@ def _refusal(error: Exception) -> HttpResponse:
     """Return why a style can't be shown, in the reader's language."""
     if isinstance(error, ServerFailed):
         text = _("Too many pictures are being made right now. Try again in a few seconds.")
-        return HttpResponse(text, status=error.status, headers=error.headers(), content_type=TEXT)
+        return scripts.text(text, error.status, error.headers())
     if isinstance(error, StyleError):
-        return HttpResponse(error.message, status=BAD_REQUEST, content_type=TEXT)
+        return scripts.text(error.message, BAD_REQUEST)
     if isinstance(error, RenditionError):
-        return HttpResponse(error.translated, status=UNPROCESSABLE, content_type=TEXT)
+        return scripts.text(error.translated, UNPROCESSABLE)
     if isinstance(error, OSError) and error.errno in FULL:
-        text = _("The server's disk is full. Tell the person who runs this site, then download it again.")
-        return HttpResponse(text, status=INSUFFICIENT_STORAGE, content_type=TEXT)
+        return scripts.disk_full()
     raise error

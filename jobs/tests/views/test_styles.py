@@ -24,7 +24,6 @@ from jobs.tests.renditions.test_effects import backdrop
 from jobs.tests.renditions.test_render import done
 from jobs.tests.renditions.test_wanted import batch_of
 from jobs.tests.upstream import Server
-from jobs.views import styles as views
 
 SCRIPT = {"HX-Request": "true"}
 WHITE = {"format": "jpeg", "crop": True, "size": "90 60"}
@@ -125,7 +124,7 @@ def test_a_full_disk_is_said(
 
     monkeypatch.setattr("jobs.renditions.stored.record", full)
     response = client.get(address(world, "styled_download", job, {}))
-    assert response.status_code == views.INSUFFICIENT_STORAGE
+    assert response.status_code == 507
     assert "disk is full" in response.content.decode()
 
 
