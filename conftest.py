@@ -1,4 +1,4 @@
-"""What every test can have: a world of people and teams, real photos, and a wire of its own."""
+"""Fixtures for every test: a world of people and teams, real photos, and a wire of its own."""
 
 import io
 import shutil
@@ -49,7 +49,7 @@ def _comes_late(item: pytest.Item) -> int:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What couldn't be tested here, each reason once."""
+    """List what couldn't be tested here, each reason once."""
     skipped = terminalreporter.stats.get("skipped", [])
     reasons = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped}
     for reason in sorted(reason for reason in reasons if reason.startswith("LEFT OUT")):

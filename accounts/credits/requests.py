@@ -26,7 +26,7 @@ class AlreadyDecidedError(Exception):
 
 @dataclass(frozen=True)
 class Decision:
-    """What staff make of a request. microcredits: what they grant; 0 declines, and ``answer`` says why."""
+    """The answer of staff to a request. microcredits: granted; 0 declines, and ``answer`` says why."""
 
     microcredits: int
     answer: str = ""

@@ -34,7 +34,7 @@ FILE_NAME = re.compile(rb";\s*filename\*?=", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Settings:
-    """What an upstream is started with.
+    """The settings that an upstream is started with.
 
     mix: names of faults and their weights, drawn by the seed. delay: seconds before each response that takes
     work, not scaled. scale: multiplies the faults' times. result_bytes: a result's least size. fsync: sync

@@ -28,7 +28,7 @@ FAILED_FOR = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Selection:
-    """Which of a batch's pictures are wanted. jobs: their keys; none for all."""
+    """The pictures of a batch that a download is to have. jobs: their keys; none for all."""
 
     only: str = ALL
     jobs: Collection[int] = ()

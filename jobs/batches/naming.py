@@ -47,7 +47,7 @@ class NamingError(Exception):
 
 @dataclass(frozen=True)
 class Naming:
-    """How a batch's downloads are named. pattern: "" for the default; new_names: from a list, by ``key``."""
+    """The names of a batch's downloads. pattern: "" for the default; new_names: from a list, by ``key``."""
 
     pattern: str = ""
     new_names: Mapping[str, str] = field(default_factory=dict)

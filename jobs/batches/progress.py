@@ -42,7 +42,7 @@ class Money:
 
     @property
     def lacking(self) -> int:
-        """What has to be granted before all of them can start."""
+        """Return what has to be granted before all of them can start."""
         return max(0, self.needed + self.team.owed - self.team.available)
 
 
@@ -76,7 +76,7 @@ class Progress:
 
     @property
     def waiting(self) -> int:
-        """Those that wait for a worker, for credits, for a person or for their upload."""
+        """Count those that wait for a worker, for credits, for a person or for their upload."""
         return sum(self.states[state] for state in WAITING) + self.missing
 
     @property
@@ -85,13 +85,13 @@ class Progress:
 
     @property
     def time_left(self) -> str | None:
-        """How long the calls that can be made will take; nobody knows it of those that wait for credits."""
+        """Return how long the calls that can be made will take; those that lack credits don't count."""
         moving = self.states[State.QUEUED] + self.states[State.RUNNING]
         return None if self.batch.paused_at else pace.time_left(moving, self.pace)
 
     @property
     def outputs(self) -> str:
-        """A digest of what each picture becomes."""
+        """Return a digest of what each picture becomes."""
         text = dumps(self.batch.outputs, sort_keys=True)
         return blake2b(text.encode(), digest_size=8).hexdigest()
 

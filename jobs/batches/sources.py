@@ -95,7 +95,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Added:
-    """How many of the listed addresses were added, how many were there already, and which aren't any."""
+    """The outcome of a list of addresses: how many are new, how many were there already, which aren't any."""
 
     added: int
     duplicates: int

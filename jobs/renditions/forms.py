@@ -70,7 +70,7 @@ class RecipeForm(forms.Form):
 
 
 class OutputsForm(forms.Form):
-    """What a batch becomes: a preset, a recipe, a style as JSON, or a style's own fields."""
+    """The choice for a batch: a preset, a recipe, a style as JSON, or a style's own fields."""
 
     preset = forms.ModelChoiceField(Preset.objects.none(), required=False)
     recipe = forms.ModelChoiceField(Recipe.objects.none(), required=False)

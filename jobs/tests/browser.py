@@ -1,4 +1,4 @@
-"""What the workspace's script sends: a batch, the list of its files, then one file a request."""
+"""Send what the workspace's script sends: a batch, the list of its files, then one file a request."""
 
 from typing import Any
 from uuid import UUID, uuid4

@@ -23,7 +23,7 @@ HALF = 127  # rounds a division by OPAQUE to the nearest
 
 @dataclass(frozen=True)
 class Effects:
-    """What lies behind a cut-out.
+    """The layers behind a cut-out.
 
     fill: an sRGB colour. backdrop: a picture, RGB or RGBA, that covers the canvas; in sRGB, or in the space
     of the cut-out's profile if ``is_own``. Without either, the result is transparent.

@@ -1,4 +1,4 @@
-"""What people drop on the page in a real browser: pictures, folders, and what can't be read."""
+"""Drop on the page in a real browser what people drop: pictures, folders, and what can't be read."""
 
 import re
 import shutil

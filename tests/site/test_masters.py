@@ -1,4 +1,4 @@
-"""What people get from a master equals what the engine sends as an ordinary PNG, pixel by pixel."""
+"""A picture made from a master equals what the engine sends as an ordinary PNG, pixel by pixel."""
 
 import io
 from collections.abc import Callable

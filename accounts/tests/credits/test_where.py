@@ -1,4 +1,4 @@
-"""Where a page says that credits run out, and where staff find the requests of all teams."""
+"""Pages say that credits run out, and show staff the requests of all teams."""
 
 import pytest
 from django.template.loader import render_to_string

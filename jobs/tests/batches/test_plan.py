@@ -1,4 +1,4 @@
-"""What a batch will cost, and how much of it fits: by tables, and as the page gets it."""
+"""The cost of a batch, and how much of it fits: by tables, and as the page gets it."""
 
 from typing import Any
 from uuid import UUID

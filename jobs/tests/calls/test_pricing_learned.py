@@ -1,4 +1,4 @@
-"""What was charged raises what is held next time, by sizes of pictures and by upstream."""
+"""A charge raises what is held next time, by sizes of pictures and by upstream."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How many statements a browser's job costs a worker, from its claim to its booking."""
+"""Count the statements that a browser's job costs a worker, from its claim to its booking."""
 
 import pytest
 from django.db import connection

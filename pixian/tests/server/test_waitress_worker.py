@@ -207,7 +207,7 @@ def test_a_slow_reader_is_let_go(port: int) -> None:
 
 
 def test_a_slow_but_steady_reader_is_not(port: int) -> None:
-    """Of an answer that would fill the kernel's buffers for a long time."""
+    """It reads an answer that would fill the kernel's buffers for a long time."""
     began = time.monotonic()
     with closing(socket.socket()) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -306,7 +306,7 @@ def test_a_body_is_kept_in_memory_while_there_is_enough(tmp_path: Path, limits: 
 
 
 def is_open(connection: socket.socket) -> bool:
-    """Whether the server still has it; what it has sent before may lie here unread."""
+    """Return True if the server still has it; what it has sent before may lie here unread."""
     closed = select.poll()
     closed.register(connection, select.POLLRDHUP)
     return not closed.poll(0)

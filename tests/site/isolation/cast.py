@@ -1,4 +1,4 @@
-"""Who asks, and for whose things."""
+"""People and keys of several teams, and the things that they ask for."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,8 +25,8 @@ MISSING = 10**9
 
 @dataclass(frozen=True)
 class Things:
-    """What one team has: a finished job and a test, a batch with a file to come, a second member, a key, a
-    request for credits, styles.
+    """The things of one team: a finished job and a test, a batch with a file to come, a second member, a key,
+    a request for credits, styles.
     """
 
     team: Team
