@@ -12,6 +12,7 @@ from jobs.calls import attempts
 from jobs.models import Attempt, Job
 from jobs.models.verdicts import CONTRADICTED
 from jobs.queue import claims
+from jobs.renditions import apply
 from jobs.storage import files
 from pixian.client.client import OK
 
@@ -53,6 +54,8 @@ def resolve(attempt: Attempt, charged_microcredits: int, actor: User, why: str) 
         _resolve(attempt, charged_microcredits, actor, why, result)
     except (IntegrityError, DataError, OverflowError, LedgerError) as error:
         raise NotBookedError(f"{type(error).__name__}: {error}") from error
+    if result:
+        apply.follow(Job.objects.get(pk=attempt.job_id))
 
 
 @transaction.atomic

@@ -7,6 +7,7 @@ from accounts.models import Team, User
 from jobs.batches import register
 from jobs.models import Batch, BatchFile, Job
 from jobs.queue import claims
+from jobs.renditions import apply
 from pixian.protocol.options import Options
 
 COPIED = (
@@ -34,6 +35,9 @@ def use_again(batch: Batch, user: User, request_ids: Sequence[UUID]) -> list[UUI
     jobs = [_job(file, batch, user, known[file.sha256]) for file in files if file.sha256 in known]
     with claims.writing():
         Job.objects.bulk_create(jobs, ignore_conflicts=True)
+    if batch.outputs:
+        for job in Job.objects.filter(batch=batch, request_id__in=[job.request_id for job in jobs]):
+            apply.follow(job)
     return register.uploaded(batch, request_ids)
 
 

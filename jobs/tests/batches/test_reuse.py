@@ -16,7 +16,7 @@ from accounts.models import Transfer
 from conftest import World, small_png
 from jobs.audit.verify import run as verify
 from jobs.batches import reuse
-from jobs.models import Job
+from jobs.models import Batch, Job, Rendition
 from jobs.tests.browser import SCRIPT, begin, listing, post_json, register, upload
 from jobs.tests.upstream import Server, run
 
@@ -82,6 +82,13 @@ def test_a_picture_that_was_cut_out_before_is_offered_and_costs_nothing(
     assert (ledger.balances(world.team), server.calls) == (before, calls)
     assert offered(bob, batch) == []
     assert verify().findings == []
+
+
+def test_it_becomes_what_the_rest_of_its_batch_becomes(bob: Client, done: Job) -> None:
+    batch, request_id = listed(bob)
+    Batch.objects.filter(pk=batch).update(outputs=[{"name": "White", "style": {"format": "jpeg"}}])
+    use_again(bob, batch, request_id)
+    assert Rendition.objects.get(job__request_id=request_id).state == "wanted"
 
 
 def test_its_pages_and_its_download_work(bob: Client, done: Job) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.files.storage import default_storage
@@ -21,7 +22,7 @@ from jobs.audit.reconcile import Verdict, books
 from jobs.audit.verify import run as verify
 from jobs.calls import attempts, outcomes, responses
 from jobs.calls.outcomes import MAX_BOOKING_FAILURES
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Batch, Job
 from jobs.queue import claims
 from jobs.tests import upstream as wire
 from jobs.tests.api.programs import Program
@@ -94,11 +95,13 @@ def test_mended_in_time_it_is_booked_as_ever(world: World, server: Server) -> No
 def test_once_decided_the_result_that_was_stored_is_the_jobs(
     world: World, server: Server, charged: int
 ) -> None:
-    world.job()
+    world.job(batch=uuid4())
+    Batch.objects.update(outputs=[{"name": "White", "style": {"format": "jpeg"}}])
     try_to_book(server, IntegrityError("refused"), MAX_BOOKING_FAILURES)
     review.resolve(Attempt.objects.get(), charged, world.alice, "mended")
     job = Job.objects.get()
     assert (job.state, content(job)) == ("done", wire.CUT_OUT)
+    assert job.renditions.get().state == "wanted"  # as its batch becomes
     assert ledger.balances(world.team).spent == charged
     assert verify().findings == []
 
