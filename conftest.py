@@ -2,13 +2,18 @@
 
 import io
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.core.management.commands import flush as flush_command
 from django.db import connection, connections
 from django.utils import translation
 from PIL import Image
@@ -19,10 +24,16 @@ from accounts.ledger.money import MICROCREDITS
 from accounts.models import Membership, Role, Team, Transfer, User
 from accounts.teams.create import open_team
 from jobs.batches.create import open_batch
-from jobs.calls import prices
+from jobs.calls import accounts, prices
 from jobs.intake.forms import UploadForm
 from jobs.intake.submit import Upload, submit
 from jobs.models import Attempt, Job
+
+# How long a machine takes to make examples says nothing about the code.
+hypothesis.settings.register_profile(
+    "pixian", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("pixian")
 
 ROOT = Path(__file__).parent
 PHOTOS = ROOT / "engine/tests/photos"
@@ -30,22 +41,53 @@ PHOTOS = ROOT / "engine/tests/photos"
 
 LEFT_OUT = "LEFT OUT: the browser tests, since chromium is missing (`make browser` installs it)"
 CHROMIUM = shutil.which("chromium")
+WAITS, INSTANCE, OTHER = range(3)
+"""The kinds of test files: experiments, which mostly wait; tests of a whole instance; all others."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The longest files first, so that at the end no process waits for another.
-    items.sort(key=_comes_late)
+    places = _places(items)
+    items.sort(key=lambda item: (places[_file(item)], _file(item)))
     if CHROMIUM is None:
         for item in items:
             if item.get_closest_marker("browser"):
                 item.add_marker(pytest.mark.skip(reason=LEFT_OUT))
 
 
-def _comes_late(item: pytest.Item) -> int:
+def _places(items: list[pytest.Item]) -> dict[str, float]:
+    """Spread the files that wait, those that start an instance and the others evenly over the run.
+
+    So at any time one process waits while others compute. Of each kind, the longest files come first, so
+    that at the end no process waits for another.
+    """
+    kinds: dict[str, int] = {}
+    weights: Counter[str] = Counter()
+    for item in items:
+        file = _file(item)
+        kinds[file] = min(_kind(item), kinds.get(file, OTHER))
+        weights[file] += _seconds(item)
+    places: dict[str, float] = {}
+    for kind in set(kinds.values()):
+        files = sorted((file for file in kinds if kinds[file] == kind), key=lambda file: -weights[file])
+        places |= {file: (place + kind / 3) / len(files) for place, file in enumerate(files)}
+    return places
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
+
+
+def _kind(item: pytest.Item) -> int:
     if item.nodeid.startswith("chaos/"):
-        return 0
+        return WAITS
     starts_an_instance = item.get_closest_marker("browser") or "/test_contract.py" in item.nodeid
-    return 1 if starts_an_instance else 2
+    return INSTANCE if starts_an_instance else OTHER
+
+
+def _seconds(item: pytest.Item) -> int:
+    """Weigh a test by how long it may take, if it says so."""
+    limit = item.get_closest_marker("timeout")
+    return int(limit.args[0]) if limit else 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -65,6 +107,7 @@ def photo() -> Any:
 @pytest.fixture(autouse=True)
 def _own_files(settings: Settings, tmp_path: Path) -> None:
     """Each test's files lie apart. Static files are served as they stand, without a manifest."""
+    settings.DATA_DIR = tmp_path
     settings.MEDIA_ROOT = tmp_path / "files"
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "files/.spool"
     settings.FILE_UPLOAD_TEMP_DIR.mkdir(parents=True)
@@ -76,9 +119,10 @@ def _own_files(settings: Settings, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _prices_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One test's prices, undone at its end, mustn't be kept for the next one."""
+def _account_and_prices_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One test's prices and account, undone at its end, mustn't be kept for the next one."""
     monkeypatch.setattr(prices, "KEPT_SECONDS", 0)
+    monkeypatch.setattr(accounts, "_known", {})
 
 
 @pytest.fixture(scope="session")
@@ -97,18 +141,29 @@ def _in_english() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _tables_can_be_emptied() -> Iterator[None]:
-    """Between tests that commit, Django empties every table; the books' triggers would refuse."""
+    """Between tests that commit, Django empties every table; the books' triggers would refuse.
+
+    Content types and permissions stay, as no test changes them. To make them anew each time takes longer than
+    most tests.
+    """
     operations = type(connection.ops)
-    flush = operations.execute_sql_flush
+    flush, listed = operations.execute_sql_flush, operations.sql_flush
+
+    def without_permissions(self: Any, style: Any, tables: list[str], **options: Any) -> list[str]:
+        kept = {ContentType._meta.db_table, Permission._meta.db_table}
+        emptied: list[str] = listed(self, style, [table for table in tables if table not in kept], **options)
+        return emptied
 
     def unguarded(self: Any, sql: list[str]) -> None:
         triggers.unguard(self.connection)
         flush(self, sql)
         triggers.guard(self.connection)
 
-    operations.execute_sql_flush = unguarded  # type: ignore[method-assign,assignment]
-    yield
-    operations.execute_sql_flush = flush  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operations, "execute_sql_flush", unguarded)
+        patch.setattr(operations, "sql_flush", without_permissions)
+        patch.setattr(flush_command, "emit_post_migrate_signal", lambda *_, **__: None)
+        yield
 
 
 @dataclass(frozen=True)

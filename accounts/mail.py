@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import structlog
 from django.conf import settings
 from django.core.mail import send_mail
+from django.db.models import F, Q
 
 from accounts.auth import log_redaction
+from accounts.models import User
 
 log = structlog.get_logger(__name__)
 
@@ -25,3 +27,10 @@ def send(subject: str, body: str, recipients: Sequence[str]) -> bool:
         log.warning("a message couldn't be mailed", error=log_redaction.hide(str(error)))
         return False
     return True
+
+
+def reached(people: Q) -> list[str]:
+    """Return the addresses of people who can sign in, each confirmed as theirs: others get no mail."""
+    confirmed = Q(emailaddress__verified=True, emailaddress__email=F("email"))
+    users = User.objects.filter(people, confirmed, is_active=True)
+    return list(users.order_by("email").values_list("email", flat=True).distinct())

@@ -25,6 +25,11 @@ LONG_FORMS = (
     "database --kills 100",
     "leases --rounds 100",
     "batch --runs 20",
+    "webhooks --kills 50",
+    "books --attempts 100000",
+    "release --uploads 100",
+    "mixed --hours 2",
+    "restore --seconds 60",
 )
 ON_POSTGRESQL_ALONE = (
     "kills --celery --kills 300 --scale 1",

@@ -17,7 +17,7 @@ from accounts.ledger.money import to_credits
 from chaos.upstream import Call, Charge, Log, result_for
 from jobs.audit import verify
 from jobs.audit.reconcile.verdicts import judged
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Job, Rendition
 from jobs.storage import files, inventory
 
 NOT_PROCESSED = (307, 401, 402, 403, 404, 429)
@@ -173,6 +173,8 @@ def _strays(*, uploads_cut: bool) -> Iterator[str]:
     """Name files without a row at once; verify gives uploads an hour."""
     rows = Job.objects.values_list("source", "result")
     named = {name for names in rows for name in names}
+    named |= set(Rendition.objects.values_list("file", flat=True))
     for name in sorted(set(inventory.stored_names()) - named):
-        if not (uploads_cut and "/source." in name):
+        is_preview = name.removesuffix(".webp").rpartition(".")[0] in named
+        if not is_preview and not (uploads_cut and "/source." in name):
             yield f"{STRAY}{name}"

@@ -28,7 +28,7 @@ from chaos.system import REMOVE, Prepare, System, close_connections
 PROGRAMS = 50
 POLL_SECONDS = 0.05
 TOLD_WITHIN_SECONDS = 90
-CONTROL_SECONDS = 60
+CONTROL_SECONDS, CONTROL_TOLD_WITHIN_SECONDS = 60, 10
 ALL, TOO_MANY = 100, 97
 """PostgreSQL keeps three of its hundred for superusers, of whom the experiment's user is one."""
 
@@ -39,12 +39,13 @@ UNAVAILABLE = 503
 class Load:
     """The responses that programs get, and the number of connections taken.
 
-    told: how often each status came; 0 for a call that was cut off. taken: connections at each look. refused:
-    looks that found no connection left. kept, left: connections and jobs a lease after the load.
+    within: seconds after which a program gives a call up. told: how often each status came; 0 for a call that
+    was cut off. taken: connections at each look. refused: looks that found no connection left. kept, left:
+    connections and jobs a lease after the load.
     """
 
-    def __init__(self, system: System, server: Postgres) -> None:
-        self._system, self._server = system, server
+    def __init__(self, system: System, server: Postgres, within: float = TOLD_WITHIN_SECONDS) -> None:
+        self._system, self._server, self._within = system, server, within
         self._key, self._files = system.key(), {"image": ("photo.png", system.picture())}
         self.told: Counter[int] = Counter()
         self.taken: list[int] = []
@@ -58,7 +59,8 @@ class Load:
                     self._server.kill()
                     self._server.start()
                 self._wait(seconds / 2)
-            time.sleep(settings.LEASE_SECONDS * 2)
+            if plant is None:
+                time.sleep(settings.LEASE_SECONDS * 2)
             self.kept = self._look()
             web.kill()
         self.left = self._system.unfinished()
@@ -98,7 +100,7 @@ class Load:
     def _call(self, stop: threading.Event) -> None:
         """Make one call, in a connection of its own."""
         status = 0
-        with suppress(httpx.HTTPError), self._system.client(self._key, TOLD_WITHIN_SECONDS) as http:
+        with suppress(httpx.HTTPError), self._system.client(self._key, self._within) as http:
             status = http.post(REMOVE, files=self._files).status_code
         self.told[status] += 1
         if status != OK:
@@ -108,7 +110,7 @@ class Load:
 def run(system: System, options: argparse.Namespace) -> Outcome:
     if (server := system.environment.postgres) is None:
         raise RuntimeError("there is no PostgreSQL in this environment")
-    load, control = Load(system, server), Load(system, server)
+    load, control = Load(system, server), Load(system, server, CONTROL_TOLD_WITHIN_SECONDS)
     load.put(options.seconds, restart=options.restart)
     control.put(CONTROL_SECONDS, plant=patches.keep_connections)
     facts = {

@@ -13,12 +13,15 @@ The control stores a result after it is booked instead of before.
 
 import argparse
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 
 from chaos import patches
@@ -65,6 +68,7 @@ LONGEST = 60
 """The highest point in a chain; a plain call has some sixty."""
 
 DEADLINE_SECONDS = 30
+LOCKED_SECONDS = 2
 IN_A_TRANSACTION = "before commit"
 """A worker that freezes there keeps its locks: no other can take the job, and on SQLite none can write."""
 
@@ -168,9 +172,24 @@ class Crashes:
         job = self._submit(answer, f"{answer}; frozen {name}, point {point}")
         worker = self._doomed(job, point=point, number=signal.SIGSTOP)
         frozen = worker.wait_frozen(DEADLINE_SECONDS)
+        if frozen and _nobody_can_write():
+            worker.kill()  # another of its threads was amid a write
+            return self._freeze(answer, name, point)
         self.died += frozen
         self.missed += not frozen
         return worker
+
+
+def _nobody_can_write() -> bool:
+    """Return True if SQLite's only lock for writing is held for good."""
+    if connection.vendor != "sqlite":
+        return False
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=LOCKED_SECONDS)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    return False
 
 
 def end_leases() -> None:

@@ -20,8 +20,8 @@ from django.db import connections
 from chaos import hosts, servers, upstream
 from chaos.experiments import say
 
-TEMPLATES = "CHAOS_TEMPLATES"
-"""Names the folder in which one test run's experiments keep migrated databases; without it each migrates."""
+TEMPLATES = "TEST_TEMPLATES"
+"""Names the folder in which one test run keeps migrated databases; without it each experiment migrates."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,13 @@ PATIENT = {"PIXIAN_TIMEOUT": "200", "LEASE_SECONDS": "60"}
 WITHIN: tuple[object, str] = (2.0, "seconds in which others must be answered")
 
 EXPERIMENTS = {
+    "books": Experiment(
+        "E10 books",
+        "Plant four faults in the upstream's log; the balances must show exactly these.",
+        {"attempts": (5000, "how many calls")},
+        fast=False,
+        teams=1,
+    ),
     "crash": Experiment(
         "E1 crash",
         "Kill or freeze a worker at each commit and each I/O of a call.",
@@ -141,6 +148,52 @@ EXPERIMENTS = {
         },
         answers=lambda _: {"delay": 0.02},
         settings=lambda _: {"WEB_THREADS": "16"},
+        teams=1,
+    ),
+    "release": Experiment(
+        "E32 release",
+        "Let a worker of an older release process what today's web process takes in.",
+        {"uploads": (5, "of two pictures, and as many calls"), "commit": ("", "the worker's release")},
+        settings=lambda _: {"WEB_THREADS": "16"},
+        teams=1,
+    ),
+    "restore": Experiment(
+        "E26 restore",
+        "Back up under load, lose everything and restore it; then an older dump, then an empty database.",
+        {"seconds": (10.0, "of load before the backup, and as many after it")},
+        answers=lambda _: {"mix": CELERY_MIX, "delay": 0.1},
+        # Longer than a busy machine forgets a worker for, and over before the restore is.
+        settings=lambda _: {"LEASE_SECONDS": "3", "WEB_THREADS": "16", "GATEWAY_WAIT_SECONDS": "2"},
+    ),
+    "webhooks": Experiment(
+        "E18 webhooks",
+        "Kill workers at random amid webhooks to receivers that fail, are slow and die.",
+        {"kills": (50, "how many"), "scale": (0.5, "of the 0.3 to 3 s between two kills")},
+        answers=lambda _: {"delay": 0.1, "mix": MIX_WITHOUT_DOUBTS},
+        settings=lambda _: {"FETCH_NETWORKS": "127.0.0.2/32", "FETCH_PORTS": str(free_port())},
+        teams=1,
+    ),
+    "mixed": Experiment(
+        "mixed",
+        "Put mixed load on a site for hours, with all faults at random, and watch its memory.",
+        {
+            "hours": (2.0, "of load"),
+            "seconds": (0, "of load, instead of hours"),
+            "rate": (1.0, "calls of programs a second; all else keeps pace with it"),
+            "samples": ("", "file for the memory of all processes, and -0 and -1 are appended to its name"),
+        },
+        answers=lambda _: {"delay": 0.1, "mix": MIX, "scale": 0.005},
+        settings=lambda _: {
+            "LEASE_SECONDS": "12",
+            "PIXIAN_TIMEOUT": "5",
+            "WEB_THREADS": "16",
+            "GATEWAY_WAIT_SECONDS": "5",
+            "WEB_PATIENCE_SECONDS": "20",
+            "METRICS_TOKEN": "not a token of anyone",
+            "FETCH_NETWORKS": "127.0.0.2/32",
+            "FETCH_PORTS": str(free_port()),
+        },
+        fast=False,
         teams=1,
     ),
     "broker": Experiment(

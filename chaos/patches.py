@@ -11,48 +11,83 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
 
+from django.conf import settings
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
+from django.utils import timezone
 from kombu.transport import virtual
 
+from accounts.models import Team
 from jobs.api import requests
+from jobs.audit.reconcile import calls
 from jobs.calls import attempts, execute, outcomes
 from jobs.calls.upstream import Upstream
-from jobs.models import Attempt, Job
+from jobs.events import webhooks
+from jobs.models import Attempt, Delivery, Job, Ramp
 from jobs.models.job import JobQuerySet
 from jobs.queue import claims
 from jobs.queue.heartbeat import Heartbeat
-from jobs.storage import files
+from jobs.retention import due, purge
+from jobs.storage import files, instance, inventory, strays
 from jobs.worker import background, periodic, pool, run, shared_claims
-from pixian.client import backoff, ramp_up
+from pixian.client import backoff
 from pixian.client.client import Client
 from pixian.server.concurrency_limit import ConcurrencyLimit
+from pixian.server.url_fetcher import Fetcher, FetchLimits
 from pixian_web import celery
 
 STEP_SECONDS = 0.1  # after a 429, after a 5xx and between two tries to commit: 5, 5 and 1 s
 POLL_SECONDS = 0.05  # between two looks at an empty queue: 0.2 s
 WAIT_SECONDS = 0.5  # without a connection, until an operator acts, until there is room: 60 s
-CALLS_AT_FIRST = 1000
-"""In flight: 5. A killed worker's calls count until their leases end, and here many die."""
+RECEIVER_SECONDS = 0.5  # for a webhook's receiver: 10 s
+TRIES = 50  # of a delivery, WAIT_SECONDS apart: 9, over two days
+
+Plant = Callable[[], object] | None
+"""A bug to plant in a process before it begins."""
+
+PURGED_AFTER = timedelta(seconds=30)  # files of an erased picture: 5 min
 
 DURING_SECONDS = 0.5
 _beating = threading.Lock()
+_kept: list[bytes] = []
 
 
-def fast_timings() -> None:
+def fast_timings(poll: float = POLL_SECONDS) -> None:
     """Shorten the product's waits here, and in every process forked from this one."""
     for module in (backoff, outcomes, pool):
         module.STEP_SECONDS = STEP_SECONDS  # type: ignore[attr-defined]
-    shared_claims.POLL_SECONDS = background.PAUSE_SECONDS = POLL_SECONDS  # type: ignore[assignment]
+    shared_claims.POLL_SECONDS = background.PAUSE_SECONDS = poll  # type: ignore[assignment]
     execute.INSIST_STEP_SECONDS = STEP_SECONDS  # type: ignore[assignment]
     outcomes.ROOM_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     run.UNREACHABLE_WAIT_SECONDS = run.OPERATOR_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
-    ramp_up.START = CALLS_AT_FIRST
+    # A killed worker's calls count until their leases end, and here many die.
+    settings.CALLS_AT_START = settings.CALLS_IN_FLIGHT
+    webhooks.LEASE, webhooks.POLL_SECONDS = timedelta(seconds=2), poll
+    webhooks.BACKOFF = (timedelta(seconds=WAIT_SECONDS),) * TRIES  # type: ignore[assignment]
+    webhooks.LIMITS = FetchLimits(max_bytes=2000, seconds=RECEIVER_SECONDS)
+
+
+def compress_clock(times: float) -> None:
+    """Let periodic tasks come due so many times as often, and pictures grow old so many times as fast."""
+    for name, (first, every, task) in periodic.TASKS.items():
+        periodic.TASKS[name] = first / times, every / times, task
+    periodic.EVERY_SECONDS = max(1, periodic.EVERY_SECONDS / times)  # type: ignore[assignment]
+    purge.GRACE = PURGED_AFTER
+    of_age = due._of_age
+
+    def of_compressed_age(team: Team, before: datetime) -> "QuerySet[Job]":
+        now = timezone.now()
+        return of_age(team, now - (now - before) / times)
+
+    due._of_age = of_compressed_age
 
 
 def see_only(job: int) -> None:
@@ -148,6 +183,11 @@ def on_booking(note: Callable[[Job, Attempt], None]) -> None:
     execute.book_result = run.book_result = booked  # type: ignore[assignment,attr-defined]
 
 
+def short_slack() -> None:
+    """Let a call without a response be over once its time-out is, and not minutes later."""
+    calls.SLACK_SECONDS = 0
+
+
 def lose_confirmations(share: float, seed: str) -> None:
     """Let a share of this process's commits go through, and cut the line before it hears of them."""
     commit, chance = BaseDatabaseWrapper._commit, random.Random(seed)  # type: ignore[attr-defined]  # noqa: S311
@@ -236,6 +276,61 @@ def without_shares() -> None:
     """E25: give the gateway's places to whoever comes first."""
     requests.fetcher_for = lambda key: requests.fetcher()  # noqa: ARG005 - named as the real one's
     ConcurrencyLimit._has_room_for = lambda self, whose: self._places > self._held.total()  # type: ignore[method-assign] # noqa: ARG005
+
+
+def call_though_stopped() -> None:
+    """E26: never see that calls are stopped."""
+    from_db = Ramp.from_db.__func__  # type: ignore[attr-defined]
+
+    def unaware(model: type[Ramp], *row: Any) -> Ramp:
+        ramp: Ramp = from_db(model, *row)
+        ramp.stopped_at = None
+        return ramp
+
+    Ramp.from_db = classmethod(unaware)  # type: ignore[assignment]
+
+
+def delete_strays() -> None:
+    """E26: delete at once what no row names, whichever database the files belong to."""
+
+    def sweep(**_: object) -> strays.Report:
+        names = set(inventory.stored_names())
+        unnamed = sorted(names - inventory.referenced(names))
+        for name in unnamed:
+            default_storage.delete(name)
+        return strays.Report(unnamed, [], len(names))
+
+    instance.establish, strays.sweep = lambda: None, sweep
+
+
+def deliver_before_sending() -> None:
+    """E18: mark a delivery as delivered, and then send it."""
+    take = webhooks._take
+
+    def taken(delivery: Delivery) -> bool:
+        ours = take(delivery)
+        Delivery.objects.filter(pk=delivery.pk).update(state=Delivery.State.DELIVERED, due_at=None)
+        return ours
+
+    webhooks._take = taken
+
+
+def without_guard() -> None:
+    """E18: let webhooks reach private addresses."""
+    networks = (ip_network("0.0.0.0/0"),)
+    fetcher = Fetcher(webhooks.LIMITS, networks=networks, ports=settings.FETCH_PORTS)
+    webhooks.fetcher = lambda: fetcher  # type: ignore[assignment]
+
+
+def leak(size: int) -> None:
+    """mixed: keep so many bytes for each call to the upstream."""
+    send = Client._send
+
+    def send_and_keep(self: Client, *args: Any, **options: Any) -> Any:
+        _kept.append(b"x" * size)
+        return send(self, *args, **options)
+
+    Client._send = send_and_keep  # type: ignore[method-assign]
 
 
 def keep_connections() -> None:

@@ -106,6 +106,12 @@ def fork(work: Callable[[], object], log: Path) -> Process:
         os._exit(code)
 
 
+def children(pid: int) -> list[int]:
+    """Return the numbers of a process's children."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
 def freeze_all(processes: Sequence[Process]) -> None:
     for process in processes:
         process.freeze()

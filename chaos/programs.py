@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from jobs.models import Job
 from pixian.protocol.credentials import Credentials
 
 PROGRAMS = 6
-TOLD_WITHIN_SECONDS = 120
+TOLD_WITHIN_SECONDS = 300
 REPEATS_AFTER_SECONDS = 0.05
 PAUSE_SECONDS = 0.3
 CONFLICT, OK, TIMED_OUT = 409, 200, 504
@@ -96,13 +96,27 @@ class Told(NamedTuple):
 
 
 class Programs:
-    """A process of some threads that call without a pause, until they are told to stop."""
+    """A process of some threads that call until they are told to stop.
 
-    def __init__(self, system: System, seed: str) -> None:
-        self._system = system
+    key: by default a new one of the first team. pause: seconds on average between two calls of a thread.
+    addresses: of the web processes, taken at random.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        seed: str,
+        *,
+        key: Credentials | None = None,
+        threads: int = PROGRAMS,
+        pause: float = 0,
+        addresses: Sequence[str] = (),
+    ) -> None:
+        self._system, self._threads, self._pause = system, threads, pause
+        self._addresses = addresses or (system.address,)
         self._stop = system.environment.folder / f"stop-{seed}"
         self._told = system.environment.folder / f"told-{seed}"
-        self._process = system.fork(partial(self._call, f"programs {seed}", system.key()))
+        self._process = system.fork(partial(self._call, f"programs {seed}", key or system.key()))
 
     def end(self) -> list[Told]:
         """Return all that they were told, once the last ones know."""
@@ -115,14 +129,16 @@ class Programs:
         lock, chance = threading.Lock(), random.Random(seed)  # noqa: S311 - pictures that replay
         with self._told.open("w") as told:
 
-            def call(_: object) -> None:
+            def call(stop: threading.Event) -> None:
                 with lock:
-                    picture = self._system.picture(chance=chance)
+                    picture, pause = self._system.picture(chance=chance), chance.uniform(0, 2 * self._pause)
+                if stop.wait(pause):
+                    return
                 line = json.dumps(self._insist(key, picture))
                 with lock:
                     told.write(f"{line}\n")
 
-            with repeating(PROGRAMS, call):
+            with repeating(self._threads, call):
                 while not self._stop.exists():
                     time.sleep(REPEATS_AFTER_SECONDS)
 
@@ -132,8 +148,9 @@ class Programs:
         with self._system.client(key) as http:
             while True:
                 tries += 1
+                address = random.choice(self._addresses)  # noqa: S311
                 with suppress(httpx.HTTPError):
-                    response = http.post(REMOVE, files=files, headers=headers)
+                    response = http.post(f"{address}{REMOVE}", files=files, headers=headers)
                     if response.status_code != CONFLICT:
                         break
                 time.sleep(REPEATS_AFTER_SECONDS)

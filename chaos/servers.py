@@ -1,4 +1,4 @@
-"""Private PostgreSQL and Redis servers, for tests and for experiments that kill them as they please.
+"""Private PostgreSQL, Redis and S3 servers, for tests and for experiments that kill them as they please.
 
 Each listens on a free port of 127.0.0.1, lives in a temporary folder of its own and is ended by the ids of
 its own processes. A server that the machine runs anyway is neither used nor touched.
@@ -6,6 +6,7 @@ its own processes. A server that the machine runs anyway is neither used nor tou
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -18,15 +19,21 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
+import httpx
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from chaos.process import children
 from chaos.waiting import wait_for
 
 PATIENCE_SECONDS = 30
 LOG_TAIL = 2000
 DEBIAN = Path("/usr/lib/postgresql")
+SWIFT_SERVER = Path(__file__).with_name("swift_server.py")
+SWIFT_PYTHON = SWIFT_SERVER.parents[1] / ".venv-swift/bin/python"
 ACCOUNTS = ("postgres", "nobody")
+PORTS = range(20_000, 32_000)
+"""Below those that Linux gives by itself to connections and to servers that ask for any."""
 
 POSTGRES_SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -93,24 +100,24 @@ class Server:
                 **_run_as(self.account),
             )
         (self.folder / "pid").write_text(str(self.process.pid))
-        wait_for(lambda: self._has_ended() or self._answers(), PATIENCE_SECONDS, "its first answer")
-        if self._has_ended():
+        wait_for(lambda: self.has_ended or self._answers(), PATIENCE_SECONDS, "its first answer")
+        if self.has_ended:
             said = (self.folder / "log").read_text(errors="replace")[-LOG_TAIL:]
             raise NotStartedError(f"{self.command[0]} didn't come up: {said}")
 
     def kill(self) -> None:
         """SIGKILL. Returns when its children have noticed and are gone too."""
-        if self.process is None or self._has_ended():
+        if self.process is None or self.has_ended:
             return
         self.process.send_signal(signal.SIGSTOP)  # no new children from here on
-        children = _children(self.process.pid)
+        ending = children(self.process.pid)
         self.process.kill()
         self.process.wait()
-        wait_for(lambda: not any(map(_lives, children)), PATIENCE_SECONDS, "the end of its children")
+        wait_for(lambda: not any(map(_lives, ending)), PATIENCE_SECONDS, "the end of its children")
 
     def stop(self, *, cleanly: bool = False) -> None:
         """Stop it the quickest way that lets it clean up; its data is thrown away unless ``cleanly``."""
-        if self.process is None or self._has_ended():
+        if self.process is None or self.has_ended:
             return
         self.process.send_signal(signal.SIGINT if cleanly else self.ending)
         try:
@@ -118,7 +125,8 @@ class Server:
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def _has_ended(self) -> bool:
+    @property
+    def has_ended(self) -> bool:
         return self.process is None or self.process.poll() is not None
 
     def _answers(self) -> bool:
@@ -157,6 +165,23 @@ class Redis(Server):
         return False
 
 
+@dataclass
+class Swift(Server):
+    """OpenStack Swift with S3's interface. Its files survive a kill."""
+
+    access_key: ClassVar = "test:tester"
+    secret_key: ClassVar = "testing"  # noqa: S105 - of a server that is gone a moment later
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _answers(self) -> bool:
+        with suppress(httpx.TransportError):
+            return bool(httpx.get(self.url, timeout=2, trust_env=False).status_code)
+        return False
+
+
 def postgres_lacks() -> str | None:
     """Say in one sentence why PostgreSQL can't be started here; None if it can."""
     try:
@@ -169,6 +194,18 @@ def postgres_lacks() -> str | None:
 def redis_lacks() -> str | None:
     """Say in one sentence why Redis can't be started here; None if it can."""
     return None if shutil.which("redis-server") else "redis-server is not on PATH."
+
+
+def swift_lacks() -> str | None:
+    """Say in one sentence why Swift can't be started here; None if it can."""
+    if not SWIFT_PYTHON.parents[1].joinpath(".done").exists():
+        return "Swift isn't installed in .venv-swift (`make servers` installs it)."
+    try:
+        with tempfile.NamedTemporaryFile() as file:
+            os.setxattr(file.name, "user.swift", b"1")
+    except OSError:
+        return f"Swift needs extended attributes, which {tempfile.gettempdir()} doesn't have."
+    return None
 
 
 def create_database(server: str, name: str) -> str:
@@ -187,7 +224,7 @@ def postgres(
     template: a folder of data to begin with, if it exists.
     """
     program, account = postgres_program("postgres"), _postgres_account()
-    with _folder(account) as folder:
+    with server_folder(account) as folder:
         if template and template.exists():
             subprocess.run(["cp", "-a", template, folder / "data"], check=True)  # noqa: S603, S607
         else:
@@ -204,7 +241,7 @@ def redis() -> Iterator[Redis]:
     """Run an empty Redis, which a kill empties again; raises NotStartedError."""
     if lacks := redis_lacks():
         raise NotStartedError(lacks)
-    with _folder(None) as folder:
+    with server_folder(None) as folder:
         port = free_port()
         command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
         command += ["--save", "", "--appendonly", "no"]
@@ -213,7 +250,19 @@ def redis() -> Iterator[Redis]:
 
 
 @contextmanager
-def _folder(account: str | None) -> Iterator[Path]:
+def swift() -> Iterator[Swift]:
+    """Run an empty Swift; raises NotStartedError."""
+    if lacks := swift_lacks():
+        raise NotStartedError(lacks)
+    with server_folder(None) as folder:
+        port = free_port()
+        command = [str(SWIFT_PYTHON), str(SWIFT_SERVER), str(folder), str(port)]
+        with Swift(folder, port, [*command, Swift.access_key, Swift.secret_key]) as server:
+            yield server
+
+
+@contextmanager
+def server_folder(account: str | None) -> Iterator[Path]:
     """Make a folder for one server. If this process is killed, the leash takes server and folder away."""
     with tempfile.TemporaryDirectory(prefix="pixian-server-") as name:
         if account:
@@ -265,15 +314,15 @@ def _run_as(account: str | None) -> dict[str, Any]:
 
 
 def free_port() -> int:
-    """Find a free port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a free port of 127.0.0.1, for a server that binds it later.
 
-
-def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+    It is none of those that the kernel chooses for others, who could otherwise have it in the meantime.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _lives(pid: int) -> bool:

@@ -86,19 +86,21 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     key, other = (system.key(team) for team in system.teams)
     drips = kinds(system, other)
     late = overdue = 0
-    for drip in drips:
-        seen, crowd = play(system, key, drip, options)
-        late += seen.late
-        overdue += crowd.longest_open > options.patience + SLACK_SECONDS + drip.work
-    control, _ = play(system, key, drips[0], options, "--worker-class", "gthread")
+    with system.serving():
+        for drip in drips:
+            seen, crowd = play(system, key, drip, options)
+            late += seen.late
+            overdue += crowd.longest_open > options.patience + SLACK_SECONDS + drip.work
+    with system.serving("--worker-class", "gthread"):
+        control, _ = play(system, key, drips[0], options)
     facts: dict[str, object] = {"kinds": len(drips), "late": late, "overdue": overdue}
     found = [f"{late} responses were late, {overdue} kinds overdue"] if late or overdue else []
     return Outcome(found, {"control": control.late}, facts)
 
 
 def kinds(system: System, key: Credentials) -> list[Drip]:
-    """Return all kinds; those that need to know no more than a stranger come first."""
-    client = Client()
+    """Return all kinds; first those of strangers, and last the one that leaves work behind."""
+    client = Client(SERVER_NAME="127.0.0.1")
     client.get("/accounts/login/")
     csrf = f"{settings.CSRF_COOKIE_NAME}={client.cookies[settings.CSRF_COOKIE_NAME].value}"
     client.force_login(system.user)
@@ -121,25 +123,21 @@ def kinds(system: System, key: Credentials) -> list[Drip]:
         Drip("login", head("POST", "/accounts/login/", FORM, LENGTH, f"Cookie: {csrf}\r\n"), b"x"),
         Drip("upload", head("POST", upload, MULTIPART, LENGTH, f"Cookie: {csrf}; {session}\r\n"), b"x"),
         Drip("call", head("POST", REMOVE, auth, MULTIPART, LENGTH), b"x"),
-        Drip("result", head("POST", REMOVE, auth, MULTIPART, whole) + form, work=10),
         Drip("idle", head("GET", "/healthz")),
+        Drip("result", head("POST", REMOVE, auth, MULTIPART, whole) + form, work=10),
     ]
 
 
-def play(
-    system: System, key: Credentials, drip: Drip, options: argparse.Namespace, *arguments: str
-) -> tuple[Seen, Crowd]:
+def play(system: System, key: Credentials, drip: Drip, options: argparse.Namespace) -> tuple[Seen, Crowd]:
     """Let a crowd drip, and ask a probe and a paid call in turns, each by a connection of its own."""
     crowd, seen = Crowd(int(system.address.rpartition(":")[2]), drip), Seen(system, options.within)
     files = {"image": ("a.png", system.picture())}
-    with system.serving(*arguments), repeating(options.connections, crowd.insist):
+    with repeating(options.connections, crowd.insist):
         time.sleep(min(5, options.seconds / 4))
         end = time.monotonic() + options.seconds
         while time.monotonic() < end:
             seen.ask("GET", "/healthz")
             seen.ask("POST", REMOVE, key, files=files)
             time.sleep(PAUSE_SECONDS)
-    seen.report(
-        f"{drip.name} {' '.join(arguments)}: longest open {crowd.longest_open:.1f} s, {crowd.opened} opened"
-    )
+    seen.report(f"{drip.name}: longest open {crowd.longest_open:.1f} s, {crowd.opened} opened")
     return seen, crowd

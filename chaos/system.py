@@ -162,14 +162,14 @@ class System:
         """Run the web process once it answers, and end it."""
         web = self.web(*arguments, prepare=prepare)
         try:
-            wait_for(self._is_up, WEB_UP_WITHIN_SECONDS, "the web process's first answer")
+            wait_for(self.is_up, WEB_UP_WITHIN_SECONDS, "the web process's first answer")
             yield web
         finally:
             web.terminate()
             web.wait(WEB_STOPS_WITHIN_SECONDS)
             web.kill()
 
-    def _is_up(self) -> bool:
+    def is_up(self) -> bool:
         with suppress(httpx.HTTPError), self.client() as http:
             return http.get("/healthz").is_success
         return False

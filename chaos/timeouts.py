@@ -11,6 +11,7 @@ The control is an impatient client: a time-out of 60 s puts slow answers in doub
 
 import argparse
 from collections.abc import Iterable
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -82,12 +83,20 @@ def call(system: System, kinds: Iterable[Kind], prepare: Prepare = None) -> tupl
     return found, sum(job.state == IN_DOUBT for job in made)
 
 
-def decide(system: System) -> int:
-    """Resolve each call in doubt as a person would who asks the upstream; return how many those were."""
-    log = system.upstream.log()
+def decide(system: System, before: datetime | None = None) -> int:
+    """Resolve each call in doubt as a person would who asks the upstream; return how many those were.
+
+    before: leave later calls alone, which may still be charged.
+    """
     doubted = Attempt.objects.filter(state=Attempt.State.IN_DOUBT).select_related("job")
+    if before:
+        doubted = doubted.filter(sent_at__lt=before)
+    log = system.upstream.log()
     for attempt in (attempts := list(doubted)):
-        charged = sum(charge.microcredits for charge in log.charges_of(attempt.job.source_sha256))
+        # Its job's earlier calls were of the same picture, and are booked already.
+        since = (attempt.sent_at or attempt.prepared_at).timestamp()
+        charges = log.charges_of(attempt.job.source_sha256)
+        charged = sum(charge.microcredits for charge in charges if charge.at >= since)
         review.resolve(attempt, charged, system.user, "asked the upstream")
     return len(attempts)
 

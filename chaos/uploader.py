@@ -98,7 +98,8 @@ class Uploader:
     """Upload the photos of one batch.
 
     lines: addresses that lead to the site. token: of the page's form. chunk: bytes of the largest request.
-    repeats: a file with a line for each request that had to be repeated.
+    repeats: a file with a line for each request that had to be repeated. patience: seconds until it gives a
+    request up.
     """
 
     lines: Sequence[str]
@@ -109,6 +110,7 @@ class Uploader:
     photos: Sequence[Photo]
     chunk: int
     repeats: Path
+    patience: float = GIVE_UP_SECONDS
     _local: threading.local = field(default_factory=threading.local)
 
     def begin(self) -> None:
@@ -151,7 +153,7 @@ class Uploader:
 
     def _call(self, method: str, path: str, *, refused_is_fine: bool = False, **body: Any) -> httpx.Response:
         """Ask until there is an answer. refused_is_fine: a chunk may have come before its answer was lost."""
-        end = time.monotonic() + GIVE_UP_SECONDS
+        end = time.monotonic() + self.patience
         last: object = None
         while time.monotonic() < end:
             line = random.choice(self.lines)  # noqa: S311

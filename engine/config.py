@@ -11,8 +11,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
 
-import environ
-
 from engine.environment import ConfigError, Environment
 from pixian.protocol.credentials import Credentials, load_or_create_secret
 from pixian.protocol.credits import UnreadableCreditsError, is_finer, parse_credits
@@ -52,14 +50,14 @@ class Config:
     @classmethod
     def from_env(cls, env_file: Path = ROOT / ".env") -> Self:
         """Read the settings; the environment wins over ``env_file``. Raises ConfigError."""
-        environ.Env.read_env(env_file)
+        Environment.read_file(env_file)
         env = Environment()
         return cls(
             data_dir=_folder(env.text("DATA_DIR", default="data")),
             models_dir=_folder(env.text("MODELS_DIR", default="models")),
             model=env.text("ENGINE_MODEL", default="standard"),
-            api_id=env.text("ENGINE_API_ID", default=""),
-            api_secret=env.text("ENGINE_API_SECRET", default=""),
+            api_id=env.identifier("ENGINE_API_ID"),
+            api_secret=env.secret("ENGINE_API_SECRET"),
             microcredits_per_megapixel=_price(env.text("ENGINE_CREDITS_PER_MEGAPIXEL", default="1")),
             queue=env.integer("ENGINE_QUEUE", cls.queue, low=1),
             timeout=env.number("ENGINE_TIMEOUT", cls.timeout),

@@ -2,26 +2,19 @@
 
 from django.urls import path, re_path
 
-from jobs.views import (
-    backdrops,
-    batch,
-    batch_files,
-    batch_plans,
-    chunks,
-    downloads,
-    history,
-    job,
-    pictures,
-    presets,
-    quick_start,
-    recipes,
-    styles,
-    trials,
-    uploads,
-    workspace,
-)
+from jobs.views import pictures
+from jobs.views.batches import batch, downloads
+from jobs.views.credits import statement, usage
+from jobs.views.history import history, history_csv
+from jobs.views.intake import batch_files, batch_plans, chunks, trials, uploads, workspace
+from jobs.views.picture import erasing, job, report
+from jobs.views.review import audit_log, review, review_several
+from jobs.views.styles import backdrops, presets, recipes, styles
+from jobs.views.teams import quick_start, retention, team_deletion, team_export, webhooks
 
 urlpatterns = [
+    path("credits/usage/", usage.usage, name="usage"),
+    path("credits/usage.csv", usage.usage_csv, name="usage_csv"),
     path("", workspace.workspace, name="workspace"),
     path("upload/", uploads.upload, name="upload"),
     path("batches/", batch_files.open_batch, name="open_batch"),
@@ -43,9 +36,33 @@ urlpatterns = [
     path("test-picture/", trials.test_picture, name="test_picture"),
     path("test-picture/<int:pk>/", trials.tested_picture, name="tested_picture"),
     path("api/", quick_start.quick_start, name="quick_start"),
+    path("webhooks/", webhooks.all_webhooks, name="webhooks"),
+    path("webhooks/<int:pk>/", webhooks.one_webhook, name="webhook"),
+    path("webhooks/<int:pk>/secret/", webhooks.rotate, name="rotate_webhook"),
+    path("webhooks/<int:pk>/ping/", webhooks.ping, name="ping_webhook"),
+    path("webhooks/<int:pk>/switch/", webhooks.switch, name="switch_webhook"),
+    path("webhooks/<int:pk>/delete/", webhooks.delete, name="delete_webhook"),
+    path("webhooks/<int:pk>/deliveries/<int:delivery>/", webhooks.replay, name="replay_delivery"),
     path("history/", history.history, name="history"),
+    path("credits/statement/", statement.statement, name="statement"),
+    path("credits/statement/statement.csv", statement.statement_csv, name="statement_csv"),
+    path("credits/statement/statement.json", statement.statement_json, name="statement_json"),
+    path("history/counts/", history.history_counts, name="history_counts"),
+    path("history.csv", history_csv.history_csv, name="history_csv"),
     path("jobs/<int:pk>/", job.job, name="job"),
     path("jobs/<int:pk>/again/", job.again, name="again"),
+    path("jobs/<int:pk>/delete/", erasing.delete_job, name="delete_job"),
+    path("batches/<uuid:batch>/delete/", erasing.delete_batch, name="delete_batch"),
+    path("export/", team_export.export_team, name="export_team"),
+    path("delete/", team_deletion.delete_team, name="delete_team"),
+    path("storage/", retention.retention, name="retention"),
+    path("jobs/<int:pk>/report/", report.report_result, name="report_result"),
+    path("review/", review.review, name="review"),
+    path("review/several/", review_several.decide_cases, name="decide_cases"),
+    path("review/correct/", review_several.correct_credits, name="correct_credits"),
+    path("review/<slug:case>/", review.decide_case, name="decide_case"),
+    path("audit/", audit_log.audit_log, name="audit_log"),
+    path("audit.csv", audit_log.audit_csv, name="audit_csv"),
     path("batches/<uuid:batch>/outputs/", styles.batch_outputs, name="batch_outputs"),
     path("jobs/<int:pk>/styled.webp", styles.styled, name="styled"),
     path("jobs/<int:pk>/styled/", styles.styled_download, name="styled_download"),

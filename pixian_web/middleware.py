@@ -1,12 +1,18 @@
 """Middleware for every response, whichever view made it."""
 
+from collections.abc import Callable
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.deprecation import MiddlewareMixin
 
+from accounts import request_id
+
 BAD_GATEWAY = 502
+PROBES = frozenset({"/healthz", "/readyz"})
+REQUEST_ID_HEADER = "X-Request-ID"
 
 
 class HiddenSchemeMiddleware(MiddlewareMixin):
@@ -23,6 +29,28 @@ class HiddenSchemeMiddleware(MiddlewareMixin):
             "proxy_set_header X-Forwarded-Proto $scheme;), or to set HTTPS_REDIRECT=false.\n"
         )
         return HttpResponse(text, status=BAD_GATEWAY, content_type="text/plain; charset=utf-8")
+
+
+class ProbeMiddleware(MiddlewareMixin):
+    """Let load balancers probe by IP address, which ALLOWED_HOSTS can't list. No other path is exempt."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        if request.path in PROBES:
+            request.META["HTTP_HOST"] = "localhost"
+
+
+class RequestIdMiddleware:
+    """Names each request by its ``X-Request-ID``, or by a new id, in all that it leaves behind."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        name = request_id.accepted(request.headers.get(REQUEST_ID_HEADER, ""))
+        with request_id.working_for(name):
+            response = self.get_response(request)
+        response.headers[REQUEST_ID_HEADER] = name
+        return response
 
 
 class PrivateMiddleware(MiddlewareMixin):

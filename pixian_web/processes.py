@@ -1,12 +1,14 @@
 """Print the processes of the Procfile that these settings need, as honcho's arguments.
 
-Run as ``python -m pixian_web.processes``. Without ``--port``, honcho assigns ports itself and overrides
-``PORT``.
+Run as ``python -m pixian_web.processes``; it fails if web couldn't listen. Without ``--port``, honcho assigns
+ports itself and overrides ``PORT``.
 """
 
+import os
+import socket
 import sys
 
-from pixian_web.settings import CELERY_BROKER_URL, PIXIAN_EMBEDDED, PORT
+from pixian_web.settings import BIND_ADDRESS, CELERY_BROKER_URL, PIXIAN_EMBEDDED, PORT
 
 
 def needed() -> list[str]:
@@ -14,5 +16,22 @@ def needed() -> list[str]:
     return ["web", *workers, *(["engine"] if PIXIAN_EMBEDDED else [])]
 
 
+def require_port() -> None:
+    """Exit with what to do if web can't listen on its port.
+
+    gunicorn would try again for seconds, while the link that was printed leads to another program's page.
+    """
+    family = socket.AF_INET6 if ":" in BIND_ADDRESS else socket.AF_INET
+    try:
+        socket.create_server((BIND_ADDRESS.strip("[]"), PORT), family=family).close()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SystemExit(
+            f"Web can't listen on {BIND_ADDRESS}:{PORT}: {reason}. Stop what uses it, or put another port "
+            "into .env (PORT=8001). A second instance needs another DATA_DIR as well."
+        ) from error
+
+
 if __name__ == "__main__":
+    require_port()
     sys.stdout.write(f"--port {PORT} {' '.join(needed())}\n")

@@ -29,6 +29,10 @@ class PublicUrl:
         return f"{self.scheme}://{self.netloc}"
 
     @property
+    def effective_port(self) -> int:
+        return self.port or DEFAULT_PORTS[self.scheme]
+
+    @property
     def netloc(self) -> str:
         return f"{self.host}:{self.port}" if self.port else self.host
 

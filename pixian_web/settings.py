@@ -3,16 +3,18 @@
 from pathlib import Path
 
 import django
-import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
 
 from engine.config import Config as EngineConfig
+from pixian.client import ramp_up
 from pixian.protocol.credentials import load_or_create_secret
-from pixian_web import connections, logs, mail, public_url
+from pixian_web import connections, logs, mail, oidc, public_url
 from pixian_web.env import SiteEnvironment, improperly_configured
+
+LEAST_TOKEN = 16
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 with improperly_configured():
@@ -23,11 +25,12 @@ env = SiteEnvironment()
 
 DATA_DIR = engine_config.data_dir
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # before anything is kept in it
+BIND_ADDRESS = env.address("BIND_ADDRESS", "127.0.0.1")
 PORT = env.integer("PORT", 8000, low=1, high=65535)
 DEBUG = env.boolean("DEBUG", default=False)
 LOG_LEVEL = env.log_level("LOG_LEVEL", "INFO")
 
-SECRET_KEY = env.text("SECRET_KEY") or load_or_create_secret(DATA_DIR / "secret-key", get_random_secret_key)
+SECRET_KEY = env.secret("SECRET_KEY") or load_or_create_secret(DATA_DIR / "secret-key", get_random_secret_key)
 
 with improperly_configured():
     _public = public_url.parse(env.text("PUBLIC_URL", f"http://127.0.0.1:{PORT}"))
@@ -41,7 +44,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_HTTPS el
 SECURE_SSL_REDIRECT = env.boolean("HTTPS_REDIRECT", default=BEHIND_HTTPS)
 SECURE_SSL_HOST = _public.netloc
 # A redirect would lose an API call's body, and probes come over plain HTTP.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^api/", r"^v1\.0/"]
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$", r"^api/", r"^v1\.0/"]
 SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 30 * 24 * 60 * 60 if BEHIND_HTTPS else 0)
 # Other hosts of this domain aren't ours to decide about, and browsers preload whole domains.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
@@ -50,8 +53,9 @@ TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1 if BEHIND_HTTPS else 0)
 """The number of addresses that our own proxies append to X-Forwarded-For; see accounts.auth.client_ip."""
 
 # Browsers keep cookies by host and not by port, so instances on one host would sign each other's users out.
-SESSION_COOKIE_NAME = f"session-{PORT}"
-CSRF_COOKIE_NAME = f"csrf-{PORT}"
+# The port is the one that users see: several web processes behind one proxy share its cookies.
+SESSION_COOKIE_NAME = f"session-{_public.effective_port}"
+CSRF_COOKIE_NAME = f"csrf-{_public.effective_port}"
 CSRF_COOKIE_HTTPONLY = True  # scripts read the token from their form
 SESSION_ENGINE = "accounts.auth.sessions"
 
@@ -60,8 +64,8 @@ SESSION_ENGINE = "accounts.auth.sessions"
 PIXIAN_API_URL = env.url("PIXIAN_API_URL", "embedded", "https", "http")
 PIXIAN_EMBEDDED = PIXIAN_API_URL == "embedded"
 PIXIAN_SOCKET = None
-PIXIAN_API_ID = env.text("PIXIAN_API_ID")
-PIXIAN_API_SECRET = env.text("PIXIAN_API_SECRET")
+PIXIAN_API_ID = env.identifier("PIXIAN_API_ID")
+PIXIAN_API_SECRET = env.secret("PIXIAN_API_SECRET")
 if PIXIAN_EMBEDDED:
     with improperly_configured():
         PIXIAN_SOCKET = engine_config.socket
@@ -79,11 +83,19 @@ FIRST_TEAM_MICROCREDITS = env.microcredits("FIRST_TEAM_CREDITS", "10000" if PIXI
 CHARGE_ALARM_FACTOR = env.integer("CHARGE_ALARM_FACTOR", 10, low=1, high=1_000_000)
 """A charge above so many times its hold, and above one credit, isn't believed: a person looks first."""
 
+SECOND_REVIEW_MICROCREDITS = env.microcredits("SECOND_REVIEW_CREDITS", "1000")
+"""A correction, refund or write-off above it waits for a second person; 0 for never."""
+
 PIXIAN_TIMEOUT = env.integer("PIXIAN_TIMEOUT", 200, low=1)
 """Seconds without a byte, after which a call is in doubt. Pixian asks for 180 at least."""
 
 CALLS_IN_FLIGHT = env.integer("CALLS_IN_FLIGHT", 100, low=1)
 """The ramp's ceiling over all workers. Pixian wants to be asked before more than 100."""
+
+CALLS_AT_START = env.integer(
+    "CALLS_AT_START", min(ramp_up.START, CALLS_IN_FLIGHT), low=1, high=CALLS_IN_FLIGHT
+)
+"""Where the ramp starts. Pixian wants to be asked before more than 5."""
 
 WORKER_THREADS = env.integer("WORKER_THREADS", 2, low=1)
 CELERY_BROKER_URL = env.url("CELERY_BROKER_URL", "", "redis", "rediss", "amqp", "amqps")
@@ -127,6 +139,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "csp",
     "django_htmx",
     "storages",
@@ -136,6 +150,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "pixian_web.metrics.MetricsMiddleware",
+    "pixian_web.middleware.RequestIdMiddleware",
+    "pixian_web.middleware.ProbeMiddleware",
     "pixian_web.connections.GiveBackMiddleware",
     "jobs.api.slashes.one_slash",
     "pixian_web.middleware.HiddenSchemeMiddleware",
@@ -225,13 +242,32 @@ FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_HANDLERS = ["jobs.intake.upload_handler.BoundedUploadHandler"]
 
+S3_BUCKET = env.matching("S3_BUCKET", r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?", "a bucket's name")
+"""If set, the pictures are in this bucket; MEDIA_ROOT then only holds what is on its way there."""
+S3_LINK_SECONDS = env.integer("S3_LINK_SECONDS", 60, high=7 * 24 * 60 * 60)
+"""The lifetime of a download's link into the bucket; 0 sends downloads through the site instead."""
+_s3_options = {
+    "bucket_name": S3_BUCKET,
+    "location": env.matching("S3_PREFIX", r"(\w[\w.-]*(/\w[\w.-]*)*)?", "a folder such as pictures/shop"),
+    "endpoint_url": env.url("S3_ENDPOINT_URL", "", "https", "http") or None,
+    "region_name": env.matching("S3_REGION", r"[\w-]+", "a region such as eu-west-3", default="us-east-1"),
+    "access_key": env.identifier("S3_ACCESS_KEY") or None,
+    "secret_key": env.secret("S3_SECRET_KEY") or None,
+    "checksums": env.matching("S3_CHECKSUMS", "when_supported|when_required", default="when_required"),
+    "querystring_expire": S3_LINK_SECONDS,
+}
+if bool(_s3_options["access_key"]) != bool(_s3_options["secret_key"]):
+    raise ImproperlyConfigured("S3_ACCESS_KEY and S3_SECRET_KEY are needed together, or neither")
+
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "files": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "s3": {"BACKEND": "jobs.storage.s3.S3Storage", "OPTIONS": _s3_options},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+STORAGES["default"] = STORAGES["s3" if S3_BUCKET else "files"]
 
 VERIFY_EVERY_DAYS = env.integer("VERIFY_EVERY_DAYS", 30)
 """The nightly verification reads each stored result again no sooner than after so many days."""
@@ -292,6 +328,26 @@ MFA_TOTP_ISSUER = f"Pixian Web ({_public.host})"
 # Invited users, and those that an operator created, never confirmed an address; without mail no user can.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 
+# Who comes in through an identity provider --------------------------------------------------------
+
+OIDC_ISSUER = oidc.issuer(env.url("OIDC_ISSUER", "", "https", "http"))
+OIDC_NAME = env.text("OIDC_NAME") or OIDC_ISSUER.partition("://")[2].partition("/")[0]
+OIDC_TEAM = env.matching("OIDC_TEAM", r"[-\w]*", "a team's name in its address, as shop in /t/shop/")
+OIDC_ROLE = env.matching("OIDC_ROLE", oidc.ROLES, default="member")
+OIDC_GROUPS = oidc.groups(env.text("OIDC_GROUPS"))
+OIDC_GROUPS_CLAIM = env.text("OIDC_GROUPS_CLAIM", "groups")
+OIDC_TRUST_EMAIL = env.boolean("OIDC_TRUST_EMAIL", default=False)
+"""True if an address that the provider has verified may open the account that has it here."""
+SOCIALACCOUNT_PROVIDERS = oidc.providers(
+    OIDC_ISSUER,
+    env.identifier("OIDC_CLIENT_ID"),
+    env.secret("OIDC_CLIENT_SECRET"),
+    env.text("OIDC_SCOPES", "openid profile email").split(),
+    mapped=bool(OIDC_TEAM or OIDC_GROUPS),
+)
+SOCIALACCOUNT_ADAPTER = "accounts.identity_provider.accounts.OidcAccountAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True  # see the adapter
+
 # Mails --------------------------------------------------------------------------------------------
 
 _mail = env.email("EMAIL_URL", "consolemail://")
@@ -334,33 +390,15 @@ USE_TZ = True
 
 # Logs ---------------------------------------------------------------------------------------------
 
-_shared_processors: list[structlog.typing.Processor] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    logs.stamp,
-]
-structlog.configure(
-    processors=[*_shared_processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    wrapper_class=structlog.stdlib.BoundLogger,
-    cache_logger_on_first_use=True,
-)
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "plain": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            # A plain traceback, since richer ones print local variables, and secrets with them.
-            "processor": structlog.dev.ConsoleRenderer(
-                colors=False, exception_formatter=structlog.dev.plain_traceback
-            ),
-            "foreign_pre_chain": _shared_processors,
-        },
-    },
-    "filters": {"tokens_hidden": {"()": "accounts.auth.log_redaction.TokensHidden"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {name: {"level": LOG_LEVEL} for name in ("accounts", "jobs", "pixian_web")}
-    | {name: {"filters": ["tokens_hidden"]} for name in ("django.request", "django.security.csrf")},
-}
+LOG_FORMAT = env.matching("LOG_FORMAT", f"{logs.TEXT}|{logs.JSON}", default=logs.TEXT)
+LOG_FILE = env.text("LOG_FILE")
+logs.configure()
+LOGGING = logs.configuration(LOG_LEVEL, LOG_FORMAT, Path(LOG_FILE) if LOG_FILE else None)
+
+# Metrics ------------------------------------------------------------------------------------------
+
+METRICS_TOKEN = env.secret("METRICS_TOKEN")
+"""The bearer token of /metrics, which isn't there without one."""
+if METRICS_TOKEN and len(METRICS_TOKEN) < LEAST_TOKEN:
+    raise ImproperlyConfigured(f"METRICS_TOKEN must have {LEAST_TOKEN} characters or more")
+METRICS_DIR = DATA_DIR / "metrics"

@@ -13,6 +13,7 @@ from django.db import close_old_connections
 
 from jobs.calls.upstream import Upstream, connect
 from jobs.connections import DATABASE_AWAY
+from jobs.metrics import files
 from jobs.queue import claims
 from jobs.storage import leftovers
 from jobs.worker import background, periodic
@@ -120,6 +121,7 @@ def _upstream() -> Upstream:
 def _pool() -> WorkerPool:
     """Return the pool of this process, with a heartbeat until ``shut_down``."""
     leftovers.sweep()
+    files.share()
     pool = WorkerPool(_upstream(), app.conf.worker_concurrency, stopping)
     until_shutdown.enter_context(pool.beating())  # which would end at once if nothing referred to it
     return pool

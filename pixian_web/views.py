@@ -6,20 +6,25 @@ import structlog
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
+from accounts import request_id
+from accounts.teams.permissions import staff_only
 from accounts.templatetags.teams import THEME_COOKIE, known_theme
+from jobs.storage.files import StorageUnavailableError
 from jobs.storage.spool import FULL
-from pixian_web import health, liveness
+from pixian_web import health, readiness
 
 log = structlog.get_logger(__name__)
 
-FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR, UNAVAILABLE, INSUFFICIENT_STORAGE = 403, 429, 500, 503, 507
+OK, FORBIDDEN, TOO_MANY_REQUESTS = 200, 403, 429
+SERVER_ERROR, UNAVAILABLE, INSUFFICIENT_STORAGE = 500, 503, 507
 RETRY_AFTER_SECONDS = 10
 YEAR_SECONDS = 365 * 24 * 60 * 60
 LONGEST_LIMIT_MINUTES = 5
@@ -29,22 +34,43 @@ LONGEST_LIMIT_MINUTES = 5
 @login_not_required
 @require_safe
 def healthz(_request: HttpRequest) -> HttpResponse:
-    """Return 200 if this process and its database respond, else 503.
+    """Return 200: this process answers. It asks nobody, so that no restart is caused by a part elsewhere."""
+    return HttpResponse("ok\n", content_type="text/plain")
 
-    Load balancers probe this page; details are for staff only.
+
+@never_cache
+@login_not_required
+@require_safe
+def readyz(_request: HttpRequest) -> JsonResponse:
+    """Return each part of the instance with true or false, as 200 if all are fine, else 503.
+
+    Strangers may ask, so it doesn't say why; the log and the health page do.
     """
-    if liveness.database_answers():
-        return HttpResponse("ok\n", content_type="text/plain")
-    return HttpResponse("not ok\n", status=UNAVAILABLE, content_type="text/plain")
+    parts = readiness.parts()
+    is_ready = all(parts.values())
+    return JsonResponse({"ready": is_ready, "parts": parts}, status=OK if is_ready else UNAVAILABLE)
 
 
+@staff_only
 @require_GET
 def health_page(request: HttpRequest) -> HttpResponse:
     """Show staff each part of the instance and what is wrong with it."""
-    if not getattr(request.user, "is_staff", False):
-        raise Http404
-    checks = health.checks()
-    return render(request, "health.html", {"checks": checks, "healthy": all(c.fine for c in checks)})
+    return _health(request, health.checks())
+
+
+@staff_only
+@require_GET
+def upstream_health(request: HttpRequest) -> HttpResponse:
+    """Ask the upstream: for the row that the page fetches, or without a script for the whole page."""
+    asked = health.upstream()
+    if request.headers.get("HX-Request"):
+        return render(request, "staff/_asked.html", {"check": asked})
+    return _health(request, [asked, *(check for check in health.checks() if check.fine is not None)])
+
+
+def _health(request: HttpRequest, checks: list[health.Check]) -> HttpResponse:
+    healthy = all(check.fine is not False for check in checks)
+    return render(request, "health.html", {"checks": checks, "healthy": healthy})
 
 
 @login_not_required
@@ -100,7 +126,8 @@ def broken(request: HttpRequest) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return HttpResponse(meaning, status=status, content_type="text/plain; charset=utf-8")
     # Without the request's context: it would load the user from a database that may be down.
-    page = render_to_string("500.html", {"heading": heading, "meaning": meaning})
+    said = {"heading": heading, "meaning": meaning, "request_id": request_id.current()}
+    page = render_to_string("500.html", said)
     response = HttpResponse(page, status=status)
     if status == UNAVAILABLE:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -116,6 +143,13 @@ def _what_broke(error: BaseException | None) -> tuple[int, str, str]:
             "person who runs this site."
         )
         return INSUFFICIENT_STORAGE, _("The disk is full"), text
+    if isinstance(error, StorageUnavailableError):
+        log.error("the storage can't be used", error=str(error))
+        text = _(
+            "The storage of the pictures isn't responding. Try again in a minute; what was accepted before "
+            "is safe."
+        )
+        return UNAVAILABLE, _("Temporarily unavailable"), text
     if isinstance(error, OperationalError | InterfaceError):
         log.error("the database isn't responding", error=str(error).strip())
         text = _("The database isn't responding. Try again in a minute; what was accepted before is safe.")

@@ -20,7 +20,7 @@ ALL_SCOPES = tuple(Scope)
 
 # In plain SQL, since every call asks this, and building the query would cost more than running it.
 FIND = """
-SELECT api_key.*, team.name AS team_name, team.slug AS team_slug,
+SELECT api_key.*, team.name AS team_name, team.slug AS team_slug, team.storage_full AS team_storage_full,
     owner.is_active AS owner_is_active, owner.email AS owner_email,
     (SELECT role FROM accounts_membership WHERE team_id = api_key.team_id AND user_id = api_key.owner_id)
     AS owners_role
@@ -29,7 +29,7 @@ JOIN accounts_team team ON team.id = api_key.team_id JOIN accounts_user owner ON
 WHERE api_key.api_id = %s
 """
 # What FIND reads of the two, in the order of their models' fields; the rest is read when it is asked for.
-TEAM, OWNER = ["id", "name", "slug"], ["id", "is_active", "email"]
+TEAM, OWNER = ["id", "name", "slug", "storage_full"], ["id", "is_active", "email"]
 
 
 class KeyRefusedError(Exception):
@@ -84,7 +84,11 @@ def find(api_id: str, secret: str) -> ApiKey:
     if not right:
         raise SecretWrongError(api_id)
     row = vars(key)
-    key.team = Team.from_db(key._state.db, TEAM, [key.team_id, row["team_name"], row["team_slug"]])
+    key.team = Team.from_db(
+        key._state.db,
+        TEAM,
+        [key.team_id, row["team_name"], row["team_slug"], bool(row["team_storage_full"])],
+    )
     key.owner = User.from_db(
         key._state.db, OWNER, [key.owner_id, bool(row["owner_is_active"]), row["owner_email"]]
     )

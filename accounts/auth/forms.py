@@ -11,6 +11,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.webauthn import forms as webauthn
+from allauth.socialaccount.models import SocialAccount
 from django.http import HttpRequest
 
 from accounts.auth.email_addresses import is_confirmed
@@ -60,12 +61,14 @@ class AskForPasswordForm(ResetPasswordForm):  # type: ignore[misc]
 
 class NewPasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]
     def save(self) -> None:
-        """Set the password, and delete the passkeys of an account whose address isn't confirmed.
+        """Set the password, and drop the other ways into an account whose address isn't confirmed.
 
-        They may belong to a stranger who claimed the address first, and a passkey signs in by itself.
+        A passkey, or an account at the identity provider, may belong to a stranger who claimed the address
+        first, and each signs in by itself.
         """
         super().save()
         if not is_confirmed(self.user):
+            SocialAccount.objects.filter(user=self.user).delete()
             Authenticator.objects.filter(user=self.user, type=Authenticator.Type.WEBAUTHN).delete()
 
 

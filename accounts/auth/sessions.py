@@ -8,8 +8,9 @@ import hashlib
 from typing import Any
 
 from django.contrib.sessions.backends import db
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.auth.encryption import DecryptionError, decrypt, encrypt
@@ -34,6 +35,15 @@ class SessionStore(db.SessionStore):
         row = super().create_model_instance(data)
         row.session_key = _hashed(row.session_key)
         return row
+
+    def save(self, must_create: bool = False) -> None:  # noqa: FBT001, FBT002 - as Django's
+        try:
+            super().save(must_create)
+        except UpdateError as error:
+            # Django takes any failure for a session that was deleted meanwhile, and then answers 400.
+            if isinstance(error.__context__, OperationalError):
+                raise error.__context__ from None
+            raise
 
     def delete(self, session_key: str | None = None) -> None:
         if key := session_key or self.session_key:

@@ -47,7 +47,7 @@ class AskForm(forms.Form):
 
 
 class DecideForm(forms.Form):
-    """The answer of staff to a request: any amount granted, or a reason why not."""
+    """The answer to a request: any amount granted, within the team's pool or beyond, or a reason why not."""
 
     credits = CreditsField(label=gettext_lazy("Credits"), required=False, min_value=MICROCREDIT)
     answer = forms.CharField(
@@ -57,9 +57,10 @@ class DecideForm(forms.Form):
         help_text=gettext_lazy("Needed if you decline; the person who asked reads it."),
     )
 
-    def __init__(self, *args: Any, declines: bool = False, **options: Any) -> None:
+    def __init__(self, *args: Any, declines: bool = False, from_pool: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
         self.declines = declines
+        self.from_pool = from_pool
 
     def clean(self) -> None:
         """Ask for an amount if credits are granted, and for a reason if not."""
@@ -72,4 +73,7 @@ class DecideForm(forms.Form):
 
     @property
     def made(self) -> Decision:
-        return Decision(0 if self.declines else self.cleaned_data["credits"], self.cleaned_data["answer"])
+        answer = self.cleaned_data["answer"]
+        if self.declines:
+            return Decision(0, answer)
+        return Decision(self.cleaned_data["credits"], answer, from_pool=self.from_pool)

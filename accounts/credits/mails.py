@@ -1,13 +1,13 @@
 """Email requests for credits to those who can help, and the answers to those who asked."""
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import Q
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts import mail
-from accounts.models import CreditRequest, Role, User
+from accounts.models import CreditRequest, Role
 
 
 def tell_who_can_help(asked: CreditRequest) -> bool:
@@ -20,20 +20,13 @@ def tell_the_asker(asked: CreditRequest) -> bool:
     """Email what became of the request."""
     said = _("No credits for %(team)s") if asked.is_declined else _("Credits for %(team)s")
     body = _body("accounts/credit_request_decided.txt", asked)
-    return mail.send(said % {"team": _one_line(asked)}, body, _reached(Q(pk=asked.asked_by_id)))
+    return mail.send(said % {"team": _one_line(asked)}, body, mail.reached(Q(pk=asked.asked_by_id)))
 
 
 def _who_can_help(asked: CreditRequest) -> list[str]:
     manages = Q(memberships__team=asked.team, memberships__role__gte=Role.MANAGER)
     others = (manages | Q(is_staff=True)) & ~Q(pk=asked.asked_by_id)
-    return _reached(others)
-
-
-def _reached(people: Q) -> list[str]:
-    """Return the addresses of people who can sign in, each confirmed as theirs: others get no mail."""
-    confirmed = Q(emailaddress__verified=True, emailaddress__email=F("email"))
-    users = User.objects.filter(people, confirmed, is_active=True)
-    return list(users.order_by("email").values_list("email", flat=True).distinct())
+    return mail.reached(others)
 
 
 def _body(template: str, asked: CreditRequest) -> str:

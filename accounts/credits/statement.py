@@ -1,81 +1,99 @@
-"""Tell the team's newest transfers in plain words, as changes of what is available."""
+"""Tell a team's transfers in plain words, as changes of what is available."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from accounts.ledger import operations as ledger
 from accounts.ledger.money import display
-from accounts.models import LedgerAccount, Team, Transfer
+from accounts.models import ApiKey, LedgerAccount, Team, Transfer, User
 
 Account, Kind = LedgerAccount.Kind, Transfer.Kind
-PICTURE = re.compile(r"job:([0-9]+):[0-9]+")
+PICTURE = re.compile(r"job:([0-9]{1,18}):[0-9]+")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A transfer as the page shows it. change: of what is available, in micro-credits; 0 for none.
+    """A transfer as the page shows it. All amounts are in micro-credits.
 
-    picture: the key of the job that it is for, if any.
+    person: who spends, or else who made the entry. decided_by: who ended the hold, if a person had to.
+    picture: the key of the job that it is for, if any. change: of what is available; 0 for none. available:
+    what there was after it.
     """
 
+    pk: int
     at: datetime
-    who: str
+    person: User | None
+    key: ApiKey | None
     text: str
     memo: str
-    change: int
+    decided_by: User | None
     picture: int | None
+    change: int
+    available: int
+
+    @property
+    def who(self) -> str:
+        """The key that spends, or else the person."""
+        return self.key.name if self.key else str(self.person or "")
 
 
 def newest(team: Team, count: int) -> list[Line]:
     """Return the newest transfers as lines, the newest first."""
-    rows = Transfer.objects.filter(pk__in=_newest_keys(team, count)).order_by("-pk")
-    related = rows.select_related("debit", "credit", "actor", "api_key", "hold__actor", "hold__api_key")
-    return [_line(row) for row in related]
+    return lines(with_names(ledger.transfers(team))[:count])
+
+
+def lines(rows: Iterable[Transfer]) -> list[Line]:
+    """Return transfers as lines; they should come ``with_names``."""
+    return [_line(row) for row in rows]
+
+
+def with_names(rows: QuerySet[Transfer]) -> QuerySet[Transfer]:
+    """Read all that a line, or an export, says of a transfer in the same query."""
+    return rows.select_related("debit", "credit", "actor", "spender", "api_key")
 
 
 def last_grant(team: Team) -> int:
     """Return the micro-credits of the team's newest grant; 0 if it never got one."""
-    accounts = team.ledger_accounts.values("pk")
-    grants = Transfer.objects.filter(credit__in=accounts, kind=Kind.GRANT).order_by("-pk")
+    grants = ledger.transfers(team).filter(kind=Kind.GRANT)
     return grants.values_list("amount_microcredits", flat=True).first() or 0
 
 
-def _newest_keys(team: Team, count: int) -> list[int]:
-    """Merge each account's newest debits and credits, which an index has in order.
-
-    For all of them at once the database might read every transfer there is.
-    """
-    keys = set[int]()
-    for account in _accounts(team):
-        for side in ("debit", "credit"):
-            listed = Transfer.objects.filter(**{side: account}).order_by("-pk")
-            keys.update(listed.values_list("pk", flat=True)[:count])
-    return sorted(keys, reverse=True)[:count]
+def change(row: Transfer) -> int:
+    """Return by how many micro-credits a transfer changed what is available."""
+    if row.credit.kind == Account.AVAILABLE:
+        return row.amount_microcredits
+    return -row.amount_microcredits if row.debit.kind == Account.AVAILABLE else 0
 
 
-def _accounts(team: Team) -> list[int]:
-    return list(team.ledger_accounts.values_list("pk", flat=True))
+def picture(row: Transfer) -> int | None:
+    """Return the key of the job that a transfer is for, if it is for one."""
+    named = PICTURE.fullmatch(row.reference)
+    return int(named[1]) if named else None
 
 
 def _line(row: Transfer) -> Line:
-    begun = row.hold or row  # the hold names the spender, and its resolutions don't
-    who = begun.api_key.name if begun.api_key else str(row.actor or begun.actor or "")
-    named = PICTURE.fullmatch(row.reference)
-    memo = "" if _is_automatic(row) else row.memo
-    return Line(row.created_at, who, _text(row), memo, _change(row), int(named[1]) if named else None)
+    return Line(
+        pk=row.pk,
+        at=row.created_at,
+        person=row.spender or row.actor,
+        key=row.api_key,
+        text=_text(row),
+        memo="" if _is_automatic(row) else row.memo,
+        decided_by=row.actor if row.hold_id else None,
+        picture=picture(row),
+        change=change(row),
+        available=row.available_microcredits,
+    )
 
 
 def _is_automatic(row: Transfer) -> bool:
     """Tell if the memo is the program's own, which the text says in the reader's language."""
     return row.idempotency_key.startswith(("opening:", "covers:"))
-
-
-def _change(row: Transfer) -> int:
-    if row.credit.kind == Account.AVAILABLE:
-        return row.amount_microcredits
-    return -row.amount_microcredits if row.debit.kind == Account.AVAILABLE else 0
 
 
 def _text(row: Transfer) -> str:

@@ -34,9 +34,10 @@ LEFT JOIN accounts_allowanceuse current
 WHERE allowance.team_id = %s AND (member.user_id = %s OR allowance.api_key_id = %s) ORDER BY allowance.id
 """
 COUNT = "UPDATE accounts_allowanceuse SET used_microcredits = used_microcredits + %s WHERE id IN ({uses})"
-WITHIN_LIMIT = (
-    "used_microcredits + %s <= (SELECT limit_microcredits FROM accounts_allowance WHERE id = allowance_id)"
-)
+WITHIN_LIMIT = """
+used_microcredits + %s <= raised_microcredits
+    + (SELECT limit_microcredits FROM accounts_allowance WHERE id = allowance_id)
+"""
 NOT_NEGATIVE = "used_microcredits + %s >= 0"
 
 
@@ -46,6 +47,7 @@ class AllowanceUsedUpError(LedgerError):
     def __init__(self, use: AllowanceUse, asked: int) -> None:
         super().__init__(f"{asked} micro-credits asked, {use.used_microcredits} of {use.allowance} used")
         self.allowance = use.allowance
+        self.limit_microcredits = use.allowance.limit_microcredits + use.raised_microcredits
         self.used_microcredits = use.used_microcredits
         self.asked_microcredits = asked
         self.renews_at = use.renews_at
@@ -53,15 +55,16 @@ class AllowanceUsedUpError(LedgerError):
 
 @dataclass(frozen=True)
 class Standing:
-    """An allowance and its use in the present period, in micro-credits."""
+    """An allowance and its use in the present period, in micro-credits. raised: granted for this period."""
 
     allowance: Allowance
     used: int
     renews_at: datetime
+    raised: int = 0
 
     @property
     def limit(self) -> int:
-        return self.allowance.limit_microcredits
+        return self.allowance.limit_microcredits + self.raised
 
     @property
     def left(self) -> int:
@@ -96,8 +99,24 @@ def member_standings(team: Team) -> dict[int, Standing]:
     return {each.allowance.member_id or 0: each for each in standings}
 
 
+def standings_of(members: Iterable[Membership]) -> dict[int, Standing]:
+    """Return the standings of these members' allowances, by membership id."""
+    standings = _standings(Allowance.objects.filter(member__in=[member.pk for member in members]))
+    return {each.allowance.member_id or 0: each for each in standings}
+
+
+def visible_standings(team: Team, user: User, *, all_of_team: bool) -> list[Standing]:
+    """Return the standings of the user and their keys, or of all of the team's, the most used first."""
+    whose = Q() if all_of_team else Q(member__user=user) | Q(api_key__owner=user)
+    bounds = team.allowances.filter(whose).select_related("member__user", "api_key").order_by("pk")
+    return sorted(_standings(bounds), key=lambda each: -each.percent)
+
+
 def grant(spender: Membership | ApiKey, *, limit: int, period: str, warn_percent: int = 80) -> Allowance:
-    """Set or change an allowance, in micro-credits. What was spent in the present period counts."""
+    """Set or change an allowance, in micro-credits. What was spent in the present period counts.
+
+    What it was raised by stays as long as the period does.
+    """
     with posting.locked(spender.team_id):
         allowance, _ = Allowance.objects.update_or_create(
             **_named(spender),
@@ -108,10 +127,23 @@ def grant(spender: Membership | ApiKey, *, limit: int, period: str, warn_percent
                 "warn_percent": warn_percent,
             },
         )
+        now = timezone.now()
+        starts_at, renews_at = periods.around(period, now)
+        raised = allowance.uses.filter(starts_at=starts_at, renews_at=renews_at)
+        kept = raised.values_list("raised_microcredits", flat=True).first() or 0
         # The period may have changed, and then the old uses count by the wrong dates.
         allowance.uses.all().delete()
-        _open(allowance, timezone.now())
+        _open(allowance, now, raised=kept)
     return allowance
+
+
+def extend(allowance: Allowance, amount: int) -> Standing:
+    """Let more be spent until the allowance renews, in micro-credits. The team's accounts must be locked."""
+    now = timezone.now()
+    use = allowance.uses.filter(starts_at__lte=now, renews_at__gt=now).first() or _open(allowance, now)
+    use.raised_microcredits += amount
+    use.save(update_fields=["raised_microcredits"])
+    return _standing(allowance, use)
 
 
 def lift(spender: Membership | ApiKey) -> None:
@@ -145,7 +177,7 @@ def count_ending(held: Transfer, team_id: int, booked: int) -> None:
 
 def recompute_use(allowance: Allowance, starts_at: datetime, renews_at: datetime) -> int:
     """Recompute the use of a period from the ledger."""
-    made = Q(debit__team=allowance.team_id, created_at__gte=starts_at, created_at__lt=renews_at)
+    made = Q(team=allowance.team_id, created_at__gte=starts_at, created_at__lt=renews_at)
     holds = Transfer.objects.filter(made & _theirs(allowance), kind=Kind.HOLD)
     still_open = holds.exclude(resolutions__isnull=False)
     booked = Transfer.objects.filter(hold__in=holds, kind__in=Transfer.BOOKINGS)
@@ -192,11 +224,15 @@ def _standings(allowances: Iterable[Allowance]) -> list[Standing]:
     current = AllowanceUse.objects.filter(allowance__in=bounds, starts_at__lte=now, renews_at__gt=now)
     uses = {use.allowance_id: use for use in current}
     return [
-        Standing(allowance, use.used_microcredits, use.renews_at)
+        _standing(allowance, use)
         if (use := uses.get(allowance.pk))
         else Standing(allowance, 0, periods.around(allowance.period, now)[1])
         for allowance in bounds
     ]
+
+
+def _standing(allowance: Allowance, use: AllowanceUse) -> Standing:
+    return Standing(allowance, use.used_microcredits, use.renews_at, use.raised_microcredits)
 
 
 def _named(spender: Membership | ApiKey) -> dict[str, Any]:
@@ -204,10 +240,12 @@ def _named(spender: Membership | ApiKey) -> dict[str, Any]:
 
 
 def _theirs(allowance: Allowance) -> Q:
-    return Q(api_key=allowance.api_key_id) if allowance.member is None else Q(actor=allowance.member.user_id)
+    return (
+        Q(api_key=allowance.api_key_id) if allowance.member is None else Q(spender=allowance.member.user_id)
+    )
 
 
-def _open(allowance: Allowance, now: datetime, *, uncounted: int = 0) -> AllowanceUse:
+def _open(allowance: Allowance, now: datetime, *, uncounted: int = 0, raised: int = 0) -> AllowanceUse:
     """Begin a period. If the allowance is new, holds may have been made in the period before.
 
     uncounted: of a hold that is written by now, and will be counted next.
@@ -218,6 +256,7 @@ def _open(allowance: Allowance, now: datetime, *, uncounted: int = 0) -> Allowan
         starts_at=starts_at,
         renews_at=renews_at,
         used_microcredits=recompute_use(allowance, starts_at, renews_at) - uncounted,
+        raised_microcredits=raised,
     )
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "MICROCREDITS",
     "display",
     "exact",
+    "for_plural",
     "rounded_up",
     "to_credits",
     "to_microcredits",
@@ -42,6 +43,16 @@ def display(microcredits: int) -> str:
     amount = to_credits(microcredits)
     decimals = 2 if abs(amount) >= 1 or not amount else min(2 - amount.adjusted(), DECIMALS)
     return number_format(_plain(round(amount, decimals)), force_grouping=True)
+
+
+def for_plural(microcredits: int) -> int:
+    """Return the count by which ``ngettext`` says *1 credit*, *0.5 credits*, and in French *1,5 crédit*.
+
+    A fraction would be cut down to a whole number, and *1.5* in English needs the plural.
+    """
+    amount = abs(microcredits)
+    amount = round(amount, -4 if amount >= MICROCREDITS else -3)  # as ``display`` shows it
+    return amount // MICROCREDITS if amount == MICROCREDITS or amount >= 2 * MICROCREDITS else 0
 
 
 def rounded_up(microcredits: int) -> int:

@@ -14,8 +14,9 @@ Each function is a transaction of its own, or part of the caller's.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.ledger import allowances, posting
@@ -71,7 +72,7 @@ def balances(team: Team) -> Balances:
 
 def transfers(team: Team) -> QuerySet[Transfer]:
     """Return the team's transfers, newest first."""
-    return Transfer.objects.filter(Q(debit__team=team) | Q(credit__team=team)).order_by("-pk")
+    return Transfer.objects.filter(team=team).order_by("-pk")
 
 
 def grant(team: Team, amount: int, *, key: str, actor: User | None = None, memo: str = "") -> None:
@@ -105,16 +106,15 @@ def hold(
         return held
 
 
-def settle(held: Transfer, charged: int, *, actor: User | None = None, memo: str = "") -> None:
-    """End a hold by what was charged; raise AlreadyResolvedError if it has ended before.
+def settle(held: Transfer, charged: int, *, actor: User | None = None, memo: str = "") -> datetime:
+    """End a hold by what was charged, and return when; raise AlreadyResolvedError if it has ended before.
 
     If less than the hold was charged, the rest is released. If more was charged, the excess is an overage: it
     is paid out of what the team has available, and the rest is owed until the next grant. A charge of zero is
     a release.
     """
     if charged == 0:
-        release(held, actor=actor, memo=memo)
-        return
+        return release(held, actor=actor, memo=memo)
     booked = min(charged, held.amount_microcredits)
     rest, excess = held.amount_microcredits - booked, charged - booked
     with posting.locked_for(held) as books:
@@ -125,32 +125,45 @@ def settle(held: Transfer, charged: int, *, actor: User | None = None, memo: str
             Leg(OWED, SPENT, excess, Kind.OVERAGE, f"overage:{held.pk}", Resolution.EXCESS, memo),
             Leg(AVAILABLE, OWED, covered, Kind.ADJUST, f"covers:{held.pk}", memo="covers an overage"),
         ]
-        books.post(legs, held=held, actor=actor)
+        first, *_ = books.post(legs, held=held, actor=actor)
         if books.has_allowances:
             allowances.count_ending(held, books.team_id, charged)
+        return first.created_at
 
 
-def release(held: Transfer, *, actor: User | None = None, memo: str = "") -> None:
-    """End a hold by giving it back; raise AlreadyResolvedError if it has ended before."""
+def release(held: Transfer, *, actor: User | None = None, memo: str = "") -> datetime:
+    """End a hold by giving it back, and return when; raise AlreadyResolvedError if it has ended before."""
     amount, key = held.amount_microcredits, f"release:{held.pk}"
     with posting.locked_for(held) as books:
         leg = Leg(HELD, AVAILABLE, amount, Kind.RELEASE, key, Resolution.CLOSE, memo)
-        books.post([leg], held=held, actor=actor)
+        (closing,) = books.post([leg], held=held, actor=actor)
         if books.has_allowances:
             allowances.count_ending(held, books.team_id, 0)
+        return closing.created_at
 
 
-def adjust(team: Team, amount: int, *, key: str, actor: User, memo: str) -> None:
+def refund(team: Team, amount: int, *, key: str, reference: str, actor: User, memo: str) -> None:
+    """Give a team credits back for a call that was charged, at the expense of whoever runs the site.
+
+    What was spent stays as the upstream charged it. What the team owes is covered first.
+    """
+    with posting.locked(team.pk) as books:
+        legs = _incoming(books, amount, Kind.REFUND, key, memo)
+        books.post(legs, reference=reference, actor=actor)
+
+
+def adjust(team: Team, amount: int, *, key: str, actor: User, memo: str, reference: str = "") -> None:
     """Correct what the team has, up or (``amount`` below zero) down, with an author and a reason.
 
-    What the team owes is covered first. Raise InsufficientCreditsError if less is available than is taken.
+    reference: the call that it is for, if any. What the team owes is covered first. Raise
+    InsufficientCreditsError if less is available than is taken.
     """
     with posting.locked(team.pk) as books:
         if amount > 0:
             legs = _incoming(books, amount, Kind.ADJUST, key, memo)
         else:
             legs = [Leg(AVAILABLE, ISSUED, -amount, Kind.ADJUST, key, memo=memo)]
-        books.post(legs, actor=actor)
+        books.post(legs, reference=reference, actor=actor)
 
 
 def _incoming(books: Books, amount: int, kind: Transfer.Kind, key: str, memo: str) -> list[Leg]:

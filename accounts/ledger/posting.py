@@ -122,11 +122,19 @@ class Books:
         """Return how many micro-credits an account holds, or owes, as a positive number."""
         return abs(self.accounts[kind].balance)
 
-    def post(self, legs: Iterable[Leg], *, held: Transfer | None = None, actor: User | None = None) -> None:
+    def post(
+        self,
+        legs: Iterable[Leg],
+        *,
+        held: Transfer | None = None,
+        reference: str = "",
+        actor: User | None = None,
+    ) -> list[Transfer]:
         """Write the transfers, and move the balances by them; raise what ``write`` and ``move`` raise."""
         legs = [*legs]
-        self.write(legs, held=held, actor=actor)
+        transfers = self.write(legs, held=held, reference=reference, actor=actor)
         self.move(legs)
+        return transfers
 
     def write(
         self,
@@ -146,26 +154,42 @@ class Books:
         legs = [leg for leg in legs if leg.amount]
         if Account.ISSUED in chain(*(leg[:2] for leg in legs)):
             self.accounts[Account.ISSUED] = issued()
+        common = {
+            "reference": held.reference if held else reference,
+            "actor": actor,
+            "api_key_id": held.api_key_id if held else api_key.pk if api_key else None,
+            "created_at": at or timezone.now(),
+        }
         transfers = [
-            Transfer(
-                debit_id=self.accounts[leg.debit].pk,
-                credit_id=self.accounts[leg.credit].pk,
-                amount_microcredits=leg.amount,
-                kind=leg.kind,
-                idempotency_key=leg.key,
-                hold_id=held.pk if held and leg.resolution else None,
-                resolution=leg.resolution,
-                reference=held.reference if held else reference,
-                actor=actor,
-                api_key=api_key,
-                memo=leg.memo,
-                created_at=at or timezone.now(),
-            )
-            for leg in legs
+            self._transfer(leg, held, available_microcredits=available, **common)
+            for leg, available in zip(legs, self._available_after(legs), strict=True)
         ]
         if transfers:
             self._insert(transfers, held)
         return transfers
+
+    def _transfer(self, leg: Leg, held: Transfer | None, **common: Any) -> Transfer:
+        by_holder = held.actor_id if held else common["actor"] and common["actor"].pk
+        return Transfer(
+            debit_id=self.accounts[leg.debit].pk,
+            credit_id=self.accounts[leg.credit].pk,
+            amount_microcredits=leg.amount,
+            kind=leg.kind,
+            idempotency_key=leg.key,
+            hold_id=held.pk if held and leg.resolution else None,
+            resolution=leg.resolution,
+            memo=leg.memo,
+            team_id=self.team_id,
+            spender_id=by_holder if held or leg.kind == Transfer.Kind.HOLD else None,
+            **common,
+        )
+
+    def _available_after(self, legs: Iterable[Leg]) -> Iterator[int]:
+        """Yield what the team has available after each of the transfers, if ``move`` succeeds then."""
+        balance = self.accounts[Account.AVAILABLE].balance
+        for leg in legs:
+            balance += leg.amount * ((leg.credit == Account.AVAILABLE) - (leg.debit == Account.AVAILABLE))
+            yield balance
 
     def _insert(self, transfers: list[Transfer], held: Transfer | None) -> None:
         values = [value for transfer in transfers for value in _values(transfer)]

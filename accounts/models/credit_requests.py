@@ -27,7 +27,8 @@ class CreditRequest(models.Model):
     """A member's request for credits, until staff grant some or decline.
 
     batch: the id of the batch that waits for them; not a foreign key, since batches are another app's.
-    granted_microcredits: 0 if it was declined, and then ``answer`` says why.
+    granted_microcredits: 0 if it was declined, and then ``answer`` says why. from_pool: a manager granted
+    them, as more of the pool for the one who asked, until their allowance renews.
     """
 
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="credit_requests")
@@ -40,6 +41,7 @@ class CreditRequest(models.Model):
     decided_at = models.DateTimeField(null=True)
     decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="decided_requests")
     granted_microcredits = models.BigIntegerField(null=True)
+    from_pool = models.BooleanField(default=False)
     answer = models.CharField(_("answer"), max_length=MAX_NOTE, blank=True)
 
     objects = CreditRequestQuerySet.as_manager()

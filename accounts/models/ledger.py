@@ -52,7 +52,9 @@ class LedgerAccount(models.Model):
 class Transfer(models.Model):
     """Record that credits moved from ``debit`` to ``credit``.
 
-    The database refuses to change or delete a row (``accounts.ledger.triggers``).
+    The database refuses to change or delete a row (``accounts.ledger.triggers``). The columns from ``team``
+    to ``available_microcredits`` follow from others, and let a statement be filtered and paged by an index:
+    spender is who made the hold, for the hold and all that ends it. ``manage.py verify`` recomputes them.
     """
 
     class Kind(models.TextChoices):
@@ -76,24 +78,43 @@ class Transfer(models.Model):
         REMAINDER = "remainder"
         EXCESS = "excess"
 
-    debit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="debits")
-    credit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="credits")
+    debit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="debits", db_index=False)
+    credit = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="credits", db_index=False
+    )
     amount_microcredits = models.BigIntegerField()
     kind = models.CharField(max_length=7, choices=Kind)
     idempotency_key = models.CharField(max_length=120, unique=True)
-    hold = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="resolutions")
+    hold = models.ForeignKey(  # found by ``transfer_resolves_once``
+        "self", on_delete=models.PROTECT, null=True, related_name="resolutions", db_index=False
+    )
     resolution = models.CharField(max_length=9, choices=Resolution, blank=True)
     reference = models.CharField(max_length=80, blank=True)  # the call that it is for, as the caller names it
     actor = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="transfers")
-    # The key, if a program spends on behalf of the actor.
-    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="transfers")
+    # The key, if a program spends on behalf of the spender.
+    api_key = models.ForeignKey(
+        ApiKey, on_delete=models.PROTECT, null=True, related_name="transfers", db_index=False
+    )
     memo = models.CharField(max_length=400, blank=True)
-    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="transfers", db_index=False)
+    spender = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    available_microcredits = models.BigIntegerField()  # of the team, once this transfer was made
+    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         indexes = (
             models.Index(fields=["hold"], condition=Q(kind="overage"), name="transfer_overages"),
-            models.Index(fields=["credit", "-id"], condition=Q(kind="grant"), name="transfer_grants"),
+            models.Index(fields=["team", "-id"], name="transfer_statement"),
+            models.Index(fields=["team", "kind", "-id"], name="transfer_by_kind"),
+            models.Index(fields=["team", "created_at"], name="transfer_by_day"),
+            models.Index(
+                fields=["spender", "team", "-id"],
+                condition=Q(spender__isnull=False),
+                name="transfer_by_spender",
+            ),
+            models.Index(
+                fields=["api_key", "-id"], condition=Q(api_key__isnull=False), name="transfer_by_key"
+            ),
         )
         constraints = (
             models.CheckConstraint(condition=Q(amount_microcredits__gt=0), name="transfer_positive"),

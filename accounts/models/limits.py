@@ -48,19 +48,24 @@ class AllowanceUse(models.Model):
     """Count what is used of an allowance in one of its periods.
 
     That is the holds made in the period that are still open, and what was booked for those that have ended.
-    It is a roll-up of the ledger, which ``manage.py verify`` recomputes.
+    It is a roll-up of the ledger, which ``manage.py verify`` recomputes. raised_microcredits: what a manager
+    granted beyond the limit, for this period only.
     """
 
     allowance = models.ForeignKey(Allowance, on_delete=models.CASCADE, related_name="uses")
     starts_at = models.DateTimeField()
     renews_at = models.DateTimeField()
     used_microcredits = models.BigIntegerField(default=0)
+    raised_microcredits = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["allowance", "starts_at"], name="allowance_use_once"),
             models.CheckConstraint(condition=Q(renews_at__gt=F("starts_at")), name="allowance_use_lasts"),
             models.CheckConstraint(condition=Q(used_microcredits__gte=0), name="allowance_use_not_negative"),
+            models.CheckConstraint(
+                condition=Q(raised_microcredits__gte=0), name="allowance_use_never_lowered"
+            ),
         )
 
     def __str__(self) -> str:

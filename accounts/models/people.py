@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from secrets import token_hex
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
@@ -10,12 +11,22 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 
 def normalize_address(email: str) -> str:
     """Return the one spelling of an address: in lower case, without full-width and other look-alike forms."""
     return unicodedata.normalize("NFKC", email.strip()).lower()
+
+
+NOWHERE = "@people.invalid"
+"""The domain of deleted accounts, which no mail reaches (RFC 2606)."""
+
+
+def deleted_address(pk: int) -> str:
+    """Return what replaces the address of a deleted account; nobody can have taken it before."""
+    return f"deleted-{pk}-{token_hex(4)}{NOWHERE}"
 
 
 class UserManager(BaseUserManager["User"]):
@@ -50,7 +61,12 @@ class User(AbstractUser):
         constraints = (models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_lower"),)
 
     def __str__(self) -> str:
-        return self.email
+        return gettext("Person %(number)s") % {"number": self.pk} if self.is_deleted else self.email
+
+    @property
+    def is_deleted(self) -> bool:
+        """True if the account was deleted: its books stay, under a number in place of its address."""
+        return self.email.endswith(NOWHERE) and self.email.startswith(f"deleted-{self.pk}-")
 
     def clean(self) -> None:
         super().clean()
@@ -62,10 +78,27 @@ class User(AbstractUser):
 
 
 class Team(models.Model):
+    """People who share credits and pictures.
+
+    keep_days: pictures older than this are erased; None keeps them. keep_from: until then none is erased,
+    so that a shorter time can be taken back. deleted_at: its pictures go, its books stay. quota_bytes: what
+    its files may take up; None is no bound. storage_full: they did when they were measured last.
+    """
+
     name = models.CharField(_("name"), max_length=80)
     slug = models.SlugField(unique=True)
     members = models.ManyToManyField(User, through="Membership", related_name="teams")
     created_at = models.DateTimeField(auto_now_add=True)
+    keep_days = models.PositiveIntegerField(null=True, editable=False)
+    keep_from = models.DateTimeField(null=True, editable=False)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+    quota_bytes = models.PositiveBigIntegerField(null=True, editable=False)
+    storage_full = models.BooleanField(default=False, db_default=False, editable=False)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Q(keep_days=None) | Q(keep_days__gte=1), name="team_keeps_days"),
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -81,9 +114,15 @@ class Role(models.IntegerChoices):
 
 
 class Membership(models.Model):
+    """A user's place in a team.
+
+    from_provider: the identity provider's groups made it and keep its role; no person has changed it.
+    """
+
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
     role = models.PositiveSmallIntegerField(_("role"), choices=Role.choices, default=Role.MEMBER)
+    from_provider = models.BooleanField(_("kept by the identity provider"), default=False, db_default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -20,6 +20,9 @@ from accounts.models import Invitation, Membership, Role, Team, User, normalize_
 from accounts.rate_limits import Bound
 
 LIFETIME = timedelta(days=7)
+KEPT_AFTER = timedelta(days=30)
+"""After its end an invitation still shows whom to invite again; then the address is deleted."""
+
 TOKEN_BYTES = 32
 PER_MINUTE = 20
 """For one user: invitations are emails to strangers."""
@@ -104,6 +107,11 @@ def withdraw(team: Team, sender: User, role: int = 0) -> int:
     """Revoke invitations that their sender may no longer send with ``role``; 0 means they left the team."""
     theirs = team.invitations.filter(invited_by=sender)
     return theirs.exclude(role__in=roles(role)).delete()[0]
+
+
+def purge() -> int:
+    """Delete the invitations that expired long ago, and return how many those were."""
+    return Invitation.objects.filter(expires_at__lt=timezone.now() - KEPT_AFTER).delete()[0]
 
 
 def _use_up(invitation: Invitation) -> None:

@@ -62,10 +62,13 @@ def is_last_owner(member: Membership) -> bool:
 
 
 @transaction.atomic
-def change_role(member: Membership, role: Role) -> None:
-    """Give the member another role. Raises LastOwnerError or ChangedError."""
+def change_role(member: Membership, role: Role, *, from_provider: bool = False) -> None:
+    """Give the member another role. Raises LastOwnerError or ChangedError.
+
+    Once a person has changed it, the identity provider no longer does (``from_provider``).
+    """
     _lock(member.team_id)
-    _become(member, role)
+    _become(member, role, from_provider=from_provider)
     _keep_owned(member)
 
 
@@ -106,8 +109,8 @@ def _lock(team_id: int) -> None:
     Team.objects.select_for_update(no_key=True).get(pk=team_id)
 
 
-def _become(member: Membership, role: Role) -> None:
-    if not _as_seen(member).update(role=role):
+def _become(member: Membership, role: Role, *, from_provider: bool = False) -> None:
+    if not _as_seen(member).update(role=role, from_provider=from_provider):
         raise ChangedError(str(member))
     invitations.withdraw(member.team, member.user, role)  # those that the new role doesn't allow
 

@@ -1,11 +1,18 @@
 """Check that a user belongs to a team: the first line of every view of a team."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 
 from accounts.models import Membership, Role, Team, User
+
+P = ParamSpec("P")
 
 LAST_TEAM = "team"
 """The session's key for the slug of the team that was entered last; signing in leads there."""
@@ -30,12 +37,14 @@ def enter(request: HttpRequest, team_slug: str, at_least: Role = Role.VIEWER) ->
     return membership
 
 
-def enter_or_staff(request: HttpRequest, team_slug: str) -> tuple[Team, Membership | None]:
-    """Return the team, and the user's membership, which staff needn't have; raise Http404 for outsiders."""
+def enter_or_staff(
+    request: HttpRequest, team_slug: str, at_least: Role = Role.VIEWER
+) -> tuple[Team, Membership | None]:
+    """Return the team, and the user's membership, which staff needn't have; raise what ``enter`` raises."""
     if getattr(request.user, "is_staff", False):
         team = get_object_or_404(Team, slug=team_slug)
         return team, team.memberships.filter(user=request.user.pk).select_related("user").first()
-    member = enter(request, team_slug)
+    member = enter(request, team_slug, at_least)
     return member.team, member
 
 
@@ -45,6 +54,24 @@ def enter_as_staff(request: HttpRequest, team_slug: str) -> Team:
     if not getattr(request.user, "is_staff", False):
         raise PermissionDenied(_("Only the people who run this site may do this."))
     return team
+
+
+def staff_only(view: Callable[P, HttpResponseBase]) -> Callable[P, HttpResponseBase]:
+    """Show a view to staff alone; everyone else learns nothing, not even that it exists."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        (request, *_others) = args
+        if not getattr(getattr(request, "user", None), "is_staff", False):
+            raise Http404
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def may_spend(team_id: int, user_id: int) -> bool:
+    """Return True if the user is a member of the team who may spend, and not only look."""
+    return Membership.objects.filter(team=team_id, user=user_id, role__gte=Role.MEMBER).exists()
 
 
 def may_decide(user: User, team: Team) -> bool:

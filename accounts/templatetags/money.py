@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django import template
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 from accounts.credits import statement
@@ -32,6 +33,24 @@ def credits(microcredits: int | None) -> str:
 def exact(microcredits: int | None) -> str:
     """Return the same amount in full, for a tooltip."""
     return "" if microcredits is None else money.exact(microcredits)
+
+
+@register.filter
+def signed_exact(microcredits: int) -> str:
+    """Return the amount in full with its sign: ``+1.250003`` or ``−1.250003``."""
+    return f"{'+' if microcredits > 0 else MINUS}{money.exact(abs(microcredits))}"
+
+
+@register.filter
+def number(count: int) -> str:
+    """Return a whole number in the reader's notation: ``25,674``."""
+    return number_format(count, force_grouping=True)
+
+
+@register.filter
+def for_plural(microcredits: int) -> int:
+    """Return the count that chooses between *credit* and *credits*, for ``blocktranslate count``."""
+    return money.for_plural(microcredits)
 
 
 @register.simple_tag

@@ -1,9 +1,12 @@
 """Tell the login pages about the site, and render their fields."""
 
+from allauth.socialaccount.models import SocialAccount
 from django import template
 from django.conf import settings
 from django.forms import BoundField
 from django.utils.safestring import SafeString
+
+from accounts.models import User
 
 register = template.Library()
 
@@ -22,6 +25,18 @@ def signup_open() -> bool:
 @register.simple_tag
 def public_url() -> str:
     return str(settings.PUBLIC_URL)
+
+
+@register.simple_tag
+def identity_provider() -> str:
+    """Return the name of the provider that people can sign in through; empty if there is none."""
+    return str(settings.OIDC_NAME)
+
+
+@register.filter
+def is_connected(user: User) -> bool:
+    """Return True if the user can sign in through the identity provider."""
+    return bool(SocialAccount.objects.filter(user=user, provider=settings.OIDC_ISSUER).exists())
 
 
 @register.filter

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from accounts.credits import requests
 from accounts.models import Membership, Role, Team, User
 
 register = template.Library()
@@ -22,7 +23,7 @@ def teams_of(user: User | AnonymousUser) -> QuerySet[Team]:
 
 
 @register.simple_tag
-def membership_of(user: User | AnonymousUser, team: Team) -> Membership | None:
+def membership_of(user: User | AnonymousUser, team: Team | None) -> Membership | None:
     """Return the reader's membership in the team; None for staff who look at another team's credits."""
     return Membership.objects.filter(team=team, user=user.pk).first()
 
@@ -34,9 +35,13 @@ def spends(membership: Membership | None) -> bool:
 
 
 @register.simple_tag
-def open_requests(user: User | AnonymousUser, team: Team) -> int:
+def open_requests(user: User | AnonymousUser, team: Team, member: Membership | None) -> int:
     """Return how many requests for credits wait for the reader's decision."""
-    return team.credit_requests.waiting().count() if getattr(user, "is_staff", False) else 0
+    if getattr(user, "is_staff", False):
+        return team.credit_requests.waiting().count()
+    if member is None or member.role < Role.MANAGER:
+        return 0
+    return requests.within_pool(team, member).count()
 
 
 @register.simple_tag

@@ -16,6 +16,7 @@ from conftest import World
 pytestmark = pytest.mark.both_databases
 
 BOOKS = ["ledgeraccount", "transfer"]
+WRITTEN_ELSEWHERE = ["allowanceuse", "adjustment", "creditrequest"]
 NO_MEMBERSHIPS = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
 PASSWORD = "a rather long sentence"
 
@@ -90,6 +91,12 @@ def test_nor_are_they_by_an_action_on_the_list(admin: Client, model: str) -> Non
     assert books() == before
 
 
+@pytest.mark.parametrize("model", WRITTEN_ELSEWHERE)
+def test_other_money_is_only_read_there(admin: Client, model: str) -> None:
+    assert admin.get(address(model, "changelist")).status_code == 200
+    assert admin.get(address(model, "add")).status_code == 403
+
+
 def test_an_invitation_can_be_seen_and_revoked_there_but_not_made(admin: Client, world: World) -> None:
     row = invitations.invite(world.team, "dora@example.org", Role.MEMBER, world.alice).invitation
     assert "dora@example.org" in admin.get(address("invitation", "changelist")).content.decode()
@@ -129,6 +136,47 @@ def test_a_user_is_put_into_a_team_with_a_role(admin: Client, world: World) -> N
     assert add(admin, "dora@example.org", **membership, **{"memberships-TOTAL_FORMS": 1}) == 302
     assert Membership.objects.get(user__email="dora@example.org").role == Role.VIEWER
     assert world.team.memberships.count() == 4
+
+
+def test_only_the_newest_memberships_are_on_a_page(
+    admin: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of a large team is found in the list of memberships, and stays as it is."""
+    monkeypatch.setattr("accounts.admin.MAX_MEMBERSHIPS", 2)
+    page = admin.get(address("team", "change", world.team.pk))
+    formset = page.context["inline_admin_formsets"][0].formset
+    shown = [form.instance for form in formset.initial_forms]
+    assert {member.user for member in shown} == {world.bob, world.vera}
+    answers = {
+        "name": "Borealis",
+        "slug": "aurora",
+        "memberships-TOTAL_FORMS": "2",
+        "memberships-INITIAL_FORMS": "2",
+    }
+    for number, member in enumerate(shown):
+        answers |= {
+            f"memberships-{number}-id": str(member.pk),
+            f"memberships-{number}-team": str(world.team.pk),
+            f"memberships-{number}-user": str(member.user_id),
+            f"memberships-{number}-role": str(Role.VIEWER.value),
+        }
+    assert admin.post(address("team", "change", world.team.pk), answers).status_code == 302
+    assert sorted(world.team.memberships.values_list("role", flat=True)) == [1, 1, 4]
+    listed = admin.get(address("membership", "changelist"), {"team__id__exact": world.team.pk})
+    assert "alice@example.org" in listed.content.decode()
+
+
+@pytest.mark.parametrize("spends", [True, False])
+def test_a_user_who_spent_is_not_deleted(admin: Client, world: World, spends: bool) -> None:
+    """Django would load all that refers to the user, which may be a million rows, only to refuse it."""
+    if spends:
+        ledger.hold(world.team, CREDIT, key="h", reference="job:1:1", actor=world.vera)
+    deleted = admin.post(address("user", "delete", world.vera.pk), {"post": "yes"})
+    assert deleted.status_code == (403 if spends else 302)
+    assert User.objects.filter(pk=world.vera.pk).exists() is spends
+    answers = {"action": "delete_selected", "_selected_action": [str(world.bob.pk)], "post": "yes"}
+    admin.post(address("user", "changelist"), answers)
+    assert User.objects.filter(pk=world.bob.pk).exists()
 
 
 def test_a_team_with_books_is_not_deleted(admin: Client, world: World) -> None:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.api_keys import keys
 from accounts.api_keys.forms import KeyForm
+from accounts.credits import limits
 from accounts.ledger import allowances
 from accounts.ledger.allowances import Standing
 from accounts.models import ApiKey, Membership, Role, Scope
@@ -70,7 +71,7 @@ def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
 def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team, Role.MANAGER)
     key = _key(member, pk)
-    allowances.lift(key)
+    limits.lift(key, member.user)
     messages.success(request, _("The key %(name)s no longer has an allowance of its own.") % vars(key))
     return redirect("keys", team=team)
 

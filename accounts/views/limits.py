@@ -1,6 +1,6 @@
 """Set, change and remove a member's allowance."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -10,10 +10,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.credits import limits
 from accounts.ledger import allowances
 from accounts.ledger.allowances import Standing
 from accounts.ledger.money import to_credits
-from accounts.models import ApiKey, Membership, Role
+from accounts.models import ApiKey, Membership, Role, User
 from accounts.teams.forms import AllowanceForm
 from accounts.teams.permissions import enter
 from accounts.views.members import get_member
@@ -41,8 +42,12 @@ def edit_allowance(
     form = AllowanceForm(typed, initial=_of(standing) if standing else usual | request.GET.dict())
     if form.is_valid():
         chosen = form.cleaned_data
-        allowances.grant(
-            spender, limit=chosen["credits"], period=chosen["period"], warn_percent=chosen["warn_percent"]
+        limits.grant(
+            spender,
+            cast("User", request.user),
+            limit=chosen["credits"],
+            period=chosen["period"],
+            warn_percent=chosen["warn_percent"],
         )
         messages.success(request, _("The allowance for %(who)s is set.") % {"who": name})
         return redirect(leads_to, team=spender.team.slug)
@@ -55,7 +60,7 @@ def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     """Leads back to the form, which holds what was lifted: setting it again is a press of its button."""
     other = _limited(request, team, pk)
     standing = allowances.member_standings(other.team).get(other.pk)
-    allowances.lift(other)
+    limits.lift(other, cast("User", request.user))
     said = _("%(who)s no longer has an allowance. If that was a mistake, set it again here.")
     messages.success(request, said % {"who": other.user})
     before = QueryDict(mutable=True)

@@ -1,18 +1,14 @@
 """An experiment as a test plays it: in a process of its own, by its command line, judged by its last line."""
 
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import pytest
 
 from chaos import servers
-from chaos.environment import TEMPLATES
 from conftest import ROOT
 
 DATABASES = (
@@ -50,20 +46,16 @@ Play = Callable[..., Played]
 
 
 @pytest.fixture
-def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
+def play() -> Play:
     """Play an experiment; all of one test run share the migrated databases they begin with."""
-    run = tmp_path_factory.getbasetemp()
-    templates = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "chaos-templates"
-    return partial(played, templates)
+    return played
 
 
-def played(templates: Path, name: str, *arguments: object, seconds: float = 240) -> Played:
+def played(name: str, *arguments: object, seconds: float = 240) -> Played:
     """Play the experiment, and terminate it if it takes longer."""
     command = [sys.executable, "-m", "chaos", name, *map(str, arguments)]
-    pipe, environment = subprocess.PIPE, os.environ | {TEMPLATES: str(templates)}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True
-    ) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
         try:
             output, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:

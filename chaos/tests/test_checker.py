@@ -16,7 +16,7 @@ from chaos.checker import failures
 from chaos.upstream import Log, result_for
 from conftest import World, small_png
 from jobs.calls.upstream import Upstream
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Job, Rendition
 from jobs.queue import claims
 from jobs.worker.run import process
 from pixian.client.backoff import Backoff
@@ -43,6 +43,17 @@ def log(world: World, server: upstream.Server) -> Log:
 
 
 def test_what_went_well_is_found_well(log: Log) -> None:
+    assert failures(log) == []
+
+
+def test_what_is_made_of_pictures_is_no_stray(log: Log) -> None:
+    """Renditions have rows of their own; previews are named after what they show."""
+    job = Job.objects.get()
+    name, content = f"{job.source.name}.rendition.png", small_png()
+    facts = {"style": {}, "sha256": sha256(content).hexdigest(), "bytes": len(content)}
+    Rendition.objects.create(job=job, style_sha256="0" * 64, state="made", file=name, **facts)
+    for made in (name, f"{job.source.name}.tile.webp", f"{job.result.name}.page.webp"):
+        Path(default_storage.path(made)).write_bytes(content)
     assert failures(log) == []
 
 

@@ -8,9 +8,9 @@ from chaos.tests.played import DATABASES, Play
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", DATABASES)
 def test_a_crash_at_any_point_loses_and_doubles_nothing(play: Play, database: str) -> None:
-    crash = play("crash", "--database", database, "--every", 24, "--chains", 1)
+    crash = play("crash", "--database", database, "--every", 60, "--chains", 1)
     assert (crash["failures"], crash["missed"]) == (0, 0), crash.output
-    assert crash["cases"] > 60
+    assert crash["cases"] > 25
     assert crash["control"] > 0, "booking before storing wasn't noticed"
     assert crash.code == 0
 
@@ -18,7 +18,7 @@ def test_a_crash_at_any_point_loses_and_doubles_nothing(play: Play, database: st
 @pytest.mark.timeout(300)
 def test_a_worker_that_wakes_up_too_late_changes_nothing(play: Play) -> None:
     """On SQLite alone; ``make soak`` does it on PostgreSQL too, and E5 freezes workers there."""
-    freeze = play("crash", "--freeze", "--every", 90)
+    freeze = play("crash", "--freeze", "--every", 120)
     assert (freeze["failures"], freeze["missed"]) == (0, 0), freeze.output
-    assert freeze["cases"] > 8
+    assert freeze["cases"] > 4
     assert freeze.code == 0

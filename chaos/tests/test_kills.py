@@ -1,4 +1,4 @@
-"""E2 in its short form: 150 kills, some amid programs' calls, and twenty of Celery's processes."""
+"""E2 in its short form: 100 kills, some amid programs' calls, and twenty of Celery's processes."""
 
 import pytest
 
@@ -11,9 +11,9 @@ LACKS = servers.postgres_lacks() or servers.redis_lacks()
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", DATABASES)
 def test_kills_at_random_lose_and_double_nothing(play: Play, database: str) -> None:
-    kills = play("kills", "--database", database, "--kills", 150, "--scale", 0.05)
+    kills = play("kills", "--database", database, "--kills", 100, "--scale", 0.05)
     assert kills["failures"] == 0, kills.output
-    assert kills["jobs"] > 60
+    assert kills["jobs"] > 40
     assert kills["control"] > 0, "a second charge wasn't noticed"
     assert kills.code == 0
 

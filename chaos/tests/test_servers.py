@@ -12,7 +12,17 @@ import pytest
 from redis import Redis
 
 from chaos import servers
-from chaos.servers import NotStartedError, Postgres, postgres, postgres_lacks, redis, redis_lacks
+from chaos.process import children
+from chaos.servers import (
+    NotStartedError,
+    Postgres,
+    postgres,
+    postgres_lacks,
+    redis,
+    redis_lacks,
+    swift,
+    swift_lacks,
+)
 from chaos.waiting import wait_for
 from conftest import ROOT
 
@@ -84,7 +94,7 @@ def test_settings_are_given(can_postgres: None) -> None:
 def test_no_process_and_no_file_is_left_of_postgres(can_postgres: None) -> None:
     with postgres() as server:
         assert server.process
-        pids = [server.process.pid, *servers._children(server.process.pid)]
+        pids = [server.process.pid, *children(server.process.pid)]
         assert len(pids) > 3
     assert not any(map(servers._lives, pids))
     assert not server.folder.exists()
@@ -112,6 +122,15 @@ def test_no_process_and_no_file_is_left_of_redis(can_redis: None) -> None:
     assert not server.folder.exists()
 
 
+def test_no_process_and_no_file_is_left_of_swift() -> None:
+    if lacks := swift_lacks():
+        pytest.skip(f"LEFT OUT: {lacks}")
+    with swift() as server:
+        assert server.process
+    assert server.process.poll() is not None
+    assert not server.folder.exists()
+
+
 KILLED = """
 import os, signal
 from chaos.servers import postgres, redis
@@ -134,7 +153,9 @@ def test_without_programs_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(servers, "DEBIAN", tmp_path)
     assert "neither on PATH" in (postgres_lacks() or "")
+    monkeypatch.setattr(servers, "SWIFT_PYTHON", tmp_path / "bin/python")
     assert "redis-server" in (redis_lacks() or "")
+    assert "make servers" in (swift_lacks() or "")
     with pytest.raises(NotStartedError, match="PATH"), postgres():
         raise AssertionError("it came up")
     with pytest.raises(NotStartedError, match="PATH"), redis():

@@ -1,4 +1,4 @@
-"""Show jobs, attempts and the upstream account in Django's admin, and let staff decide calls in doubt.
+"""Show jobs, attempts and the upstream account in Django's admin; calls are decided on the review page.
 
 Only ``jobs.queue.claims`` and ``jobs.calls.attempts`` change states.
 """
@@ -6,36 +6,40 @@ Only ``jobs.queue.claims`` and ``jobs.calls.attempts`` change states.
 from typing import Any, ClassVar, cast
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 
 from accounts.fields import CreditsField
 from accounts.ledger.money import to_credits
-from accounts.long_tables import LongTableAdmin, Window, never
+from accounts.long_tables import ByTeam, Window, is_key, never
 from accounts.models import User
-from jobs.admin.review_action import AcknowledgeForm, DecideForm, DecisionPage
-from jobs.audit import review
+from jobs.admin.records import ReadOnlyAdmin
+from jobs.audit import purchases
 from jobs.audit.reconcile import held, verdict
-from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification
+from jobs.calls import accounts
+from jobs.models import (
+    Attempt,
+    BalanceSnapshot,
+    Job,
+    Price,
+    Purchase,
+    UpstreamAccount,
+    Verification,
+)
 from jobs.models.attempt import AttemptQuerySet
+from jobs.models.verdicts import DOUBTS, Verdict
 
-MAX_KEY_LENGTH = 19
+FOR_REVIEW = (*DOUBTS, Verdict.MISMATCH, Verdict.OVERAGE)
 
 
 def in_credits(microcredits: int | None) -> str:
     return "–" if microcredits is None else str(to_credits(microcredits))
-
-
-def is_key(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < MAX_KEY_LENGTH
-
-
-class ReadOnlyAdmin(LongTableAdmin):
-    has_add_permission = has_change_permission = has_delete_permission = never
 
 
 class AttemptInline(admin.TabularInline):
@@ -50,8 +54,9 @@ class AttemptInline(admin.TabularInline):
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin):
     list_display = ("id", "team", "name", "state", "reason", "credits", "who", "created_at", "worker")
-    list_filter = (Window, "state", "reason", "origin", "test", "team")
+    list_filter = (Window, ByTeam, "state", "reason", "origin", "test")
     list_select_related = ("team", "created_by", "api_key")
+    with_team = frozenset[str]()
     search_fields = ("name", "request_id", "source_sha256")
     inlines = (AttemptInline,)
 
@@ -91,18 +96,35 @@ class Status(admin.SimpleListFilter):
         return attempts.filter(status__range=chosen) if chosen else attempts
 
 
+class AttemptList(ChangeList):
+    """Compute verdicts for the rows of the page alone; their joins would slow down the count and searches."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        keys = list(self.result_list.values_list("pk", flat=True))
+        related = Attempt.objects.with_verdict().select_related("job__team", "hold")
+        found = related.in_bulk(keys)
+        self.result_list: Any = [found[key] for key in keys if key in found]
+
+
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyAdmin):
     list_display = (
         *("job", "number", "state", "sent_at", "status", "held", "header", "charged", "verdict", "why"),
+        "page",
     )
     list_filter = (ForReview, Window, "state", "doubt", Status)
-    list_select_related = ("job", "hold")
+    readonly_fields = ("page",)
     search_fields = ("job__name", "job__id")
-    actions = ("decide", "acknowledge")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
-        return cast("AttemptQuerySet", super().get_queryset(request)).with_verdict()
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+        return AttemptList
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Attempt | None:
+        attempt: Attempt | None = super().get_object(request, object_id, from_field)
+        return attempt and Attempt.objects.with_verdict().get(pk=attempt.pk)
 
     def exactly(self, text: str) -> Q | None:
         return Q(job=int(text)) if is_key(text) else None
@@ -134,24 +156,14 @@ class AttemptAdmin(ReadOnlyAdmin):
     def verdict(self, attempt: Attempt) -> str:
         return str(verdict(attempt).label)
 
-    def has_decide_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("jobs.change_attempt")
-
-    @admin.action(description="Decide what calls in doubt were charged", permissions=["decide"])
-    def decide(self, request: HttpRequest, chosen: QuerySet[Attempt]) -> HttpResponse | None:
-        def book(attempt: Attempt, form: DecideForm) -> None:
-            review.resolve(attempt, form.charged, cast("User", request.user), form.cleaned_data["reason"])
-
-        in_doubt = chosen.filter(state=Attempt.State.IN_DOUBT)
-        return DecisionPage(self, request, "decide", DecideForm, book).show(in_doubt)
-
-    @admin.action(description="Acknowledge overages", permissions=["decide"])
-    def acknowledge(self, request: HttpRequest, chosen: QuerySet[Attempt]) -> HttpResponse | None:
-        def note(attempt: Attempt, form: AcknowledgeForm) -> None:
-            review.acknowledge(attempt, cast("User", request.user), form.cleaned_data["reason"])
-
-        waiting = cast("AttemptQuerySet", chosen).for_review().exclude(state=Attempt.State.IN_DOUBT)
-        return DecisionPage(self, request, "acknowledge", AcknowledgeForm, note).show(waiting)
+    @admin.display(description="page")
+    def page(self, attempt: Attempt) -> str:
+        """Lead to the team's review for what a person has to look at, and to the picture for the rest."""
+        team = attempt.job.team.slug
+        if verdict(attempt) in FOR_REVIEW:
+            address = reverse("review", args=[team])
+            return format_html('<a href="{}?case=attempt-{}">review</a>', address, attempt.pk)
+        return format_html('<a href="{}">picture</a>', reverse("job", args=[team, attempt.job_id]))
 
 
 class PurchaseForm(forms.ModelForm):
@@ -175,9 +187,9 @@ class PurchaseAdmin(admin.ModelAdmin):
 
     has_change_permission = has_delete_permission = never
     form = PurchaseForm
-    list_display = ("bought_at", "credits", "note", "upstream", "entered_by", "entered_at")
-    list_filter = ("upstream",)
-    list_select_related = ("entered_by",)
+    list_display = ("bought_at", "credits", "note", "account", "entered_by", "entered_at")
+    list_filter = ("account",)
+    list_select_related = ("account", "entered_by")
 
     def get_fields(self, _request: HttpRequest, purchase: Purchase | None = None) -> tuple[str, ...]:
         return self.list_display if purchase else PurchaseForm.Meta.fields
@@ -186,17 +198,19 @@ class PurchaseAdmin(admin.ModelAdmin):
     def credits(self, purchase: Purchase) -> str:
         return in_credits(purchase.microcredits)
 
-    def save_model(self, request: HttpRequest, purchase: Purchase, form: Any, change: bool) -> None:  # noqa: FBT001
-        purchase.upstream = settings.PIXIAN_API_URL
-        purchase.entered_by = cast("User", request.user)
-        super().save_model(request, purchase, form, change)
+    def save_model(self, request: HttpRequest, purchase: Purchase, _form: Any, _change: bool) -> None:  # noqa: FBT001
+        account = UpstreamAccount.objects.get(pk=accounts.current_id())
+        user = cast("User", request.user)
+        purchase.pk = purchases.enter(
+            account, purchase.bought_at, purchase.microcredits, purchase.note, user, purchase.token
+        ).pk
 
 
 @admin.register(BalanceSnapshot)
 class BalanceSnapshotAdmin(ReadOnlyAdmin):
-    list_display = ("came_at", "credits", "upstream")
-    list_filter = ("upstream",)
-    ordering = ("-came_at",)
+    list_display = ("came_at", "credits", "account")
+    list_filter = (Window, "account")
+    list_select_related = ("account",)
 
     @admin.display(description="credits", ordering="microcredits")
     def credits(self, snapshot: BalanceSnapshot) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import structlog
 from django.http import HttpRequest
 
+from accounts import request_id
 from accounts.ledger.money import to_credits
 from accounts.models import ApiKey
 from jobs.models import Attempt, Job
@@ -29,20 +30,22 @@ class CallLine:
     job: Job | None = None
     attempt: Attempt | None = None
     began: float = field(default_factory=time.monotonic)
+    request_id: str = field(default_factory=request_id.current)
 
     def write(self, status: int) -> None:
         """Log the line. Called once the response is sent: only then is the charge known."""
         charged = self.attempt.known_microcredits if self.attempt else None
-        log.info(
-            "call",
-            call=self.name,
-            status=status,
-            team=self.key and self.key.team.slug,
-            key=self.key and self.key.api_id[:KEY_PREFIX],
-            job=self.job and self.job.pk,
-            charged=None if charged is None else str(to_credits(charged)),
-            seconds=round(time.monotonic() - self.began, 3),
-        )
+        with request_id.working_for(self.request_id):  # the request's middleware is through
+            log.info(
+                "call",
+                call=self.name,
+                status=status,
+                team=self.key and self.key.team.slug,
+                key=self.key and self.key.api_id[:KEY_PREFIX],
+                job=self.job and self.job.pk,
+                charged=None if charged is None else str(to_credits(charged)),
+                seconds=round(time.monotonic() - self.began, 3),
+            )
 
 
 _line: ContextVar[CallLine | None] = ContextVar("line", default=None)

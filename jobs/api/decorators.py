@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from jobs.api import call_log
 from jobs.calls import responses
-from jobs.storage import spool
+from jobs.storage import files, spool
 from pixian.protocol.errors import ApiError, Refused, ServerFailed
 from pixian.server import cors
 
@@ -84,6 +84,8 @@ def _respond(request: WSGIRequest, view: View, method: str, to_response: ErrorRe
 def _server_error(error: Exception) -> ApiError:
     if isinstance(error, OSError) and error.errno in spool.FULL:
         return responses.disk_full()
+    if isinstance(error, files.StorageUnavailableError):
+        return responses.storage_away()
     return ServerFailed(500, 500, "The server failed. What was charged is in the books.")
 
 

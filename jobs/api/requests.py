@@ -28,7 +28,7 @@ from jobs.calls import responses
 from jobs.calls.streaming import StreamedCall
 from jobs.calls.upstream import Upstream, connect
 from jobs.connections import give_back
-from jobs.intake.submit import RequestReusedError, Upload, submit_and_claim
+from jobs.intake.submit import RequestReusedError, StorageFullError, Upload, submit_and_claim
 from jobs.models import Attempt, Job
 from jobs.queue.claims import CallLimitError
 from jobs.queue.heartbeat import process_name
@@ -146,6 +146,9 @@ def _submit(key: ApiKey, upload: Upload, until: float) -> tuple[Job, Attempt | N
         raise SlowDown(429, Code.SLOW_DOWN, message, retry_after=responses.RETRY_SOON) from error
     except RequestReusedError as error:
         raise Refused(409, Code.CONFLICT, "This Idempotency-Key came with another request before.") from error
+    except StorageFullError as error:
+        message = "The team's storage is full. Nothing was sent or charged; delete pictures, or ask for more."
+        raise Refused(402, Code.ALLOWANCE_USED_UP, message) from error
     except LedgerError as error:
         raise payment_required(error) from error
 
@@ -169,7 +172,7 @@ def payment_required(error: LedgerError) -> Refused:
 def _allowance_message(error: AllowanceUsedUpError) -> str:
     allowance = error.allowance
     whose = "API key" if allowance.api_key_id else "member"
-    used, limit = to_credits(error.used_microcredits), to_credits(allowance.limit_microcredits)
+    used, limit = to_credits(error.used_microcredits), to_credits(error.limit_microcredits)
     return (
         f"The allowance of this {whose} is too small: {used} of {limit} credits are used this "
         f"{allowance.period}, and this call may cost {to_credits(error.asked_microcredits)}. "
@@ -195,6 +198,8 @@ def _wait_for_first_request(job: Job) -> None:
         job.refresh_from_db()
     if error := responses.of(job):
         raise error
+    if job.erased_at:
+        raise result_gone()
 
 
 def _still_under_way() -> ApiError:

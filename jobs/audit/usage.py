@@ -1,15 +1,20 @@
-"""Sum what was spent, by day, member, key or origin; the database adds up the ledger."""
+"""Sum what a team spent and saved by day, person, key, origin, batch or preset, from the roll-up of its days.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+A roll-up has one row for a day's calls of one person, key and batch, so a sum reads few rows, however many
+jobs there are.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
 from enum import StrEnum
+from itertools import groupby
 from typing import Any
 
-from django.db.models import Count, F, QuerySet, Sum
-from django.db.models.functions import Coalesce, TruncDate
+from django.db.models import F, QuerySet, Sum
 
-from accounts.models import Team, Transfer
-from jobs.search import pagination
+from accounts.models import ApiKey, Team, User
+from jobs.models import Batch, UsageDay
 from jobs.search.date_range import DateRange
 
 
@@ -22,49 +27,134 @@ class By(StrEnum):
     ORIGIN = "origin"
 
 
-GROUPINGS: dict[By, dict[str, Any]] = {
-    By.DAY: {"group": TruncDate("created_at")},
-    # The hold names who spent. A booking's actor may be the person who decided a call in doubt.
-    By.MEMBER: {"group": F("hold__actor__email")},
-    By.KEY: {"group": F("hold__api_key__api_id"), "name": F("hold__api_key__name")},
-    By.ORIGIN: {"group": F("hold__attempt__job__origin")},
+COLUMNS = {
+    By.DAY: "day",
+    By.MEMBER: "spender",  # who made the hold; who decided a call in doubt has spent nothing
+    By.KEY: "api_key",
+    By.ORIGIN: "origin",
+}
+NAMES: dict[By, QuerySet[Any, Any]] = {
+    By.MEMBER: User.objects.values_list("pk", "email"),
+    By.KEY: ApiKey.objects.values_list("pk", "api_id", "name"),
 }
 
 
 @dataclass(frozen=True)
-class GroupUsage:
-    """The spending of one group: a date, an email address, a key's Id (None: no key) or an origin.
+class Usage:
+    """Counts of some rows. booked, saved: in micro-credits; calls: that were charged."""
 
-    ``jobs`` counts those that were charged for; ``name`` is the key's.
+    calls: int = 0
+    pixels: int = 0
+    booked: int = 0
+    duplicates: int = 0
+    saved: int = 0
+    renditions: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*(getattr(self, name) + getattr(other, name) for name in COUNTS))
+
+    def __sub__(self, other: "Usage") -> "Usage":
+        return Usage(*(getattr(self, name) - getattr(other, name) for name in COUNTS))
+
+    @property
+    def booked_per_call(self) -> int | None:
+        """The micro-credits of an average call; None without one."""
+        return self.booked // self.calls if self.calls else None
+
+    @property
+    def pixels_per_call(self) -> int | None:
+        return self.pixels // self.calls if self.calls else None
+
+
+@dataclass(frozen=True)
+class GroupUsage:
+    """Name a group by a date, an address, a key's or batch's id (None: without one), an origin or presets.
+
+    name: of the key or the batch.
     """
 
     group: Any
-    microcredits: int
-    jobs: int
+    usage: Usage
     name: str | None = None
 
 
-def bookings(team: Team, span: DateRange) -> QuerySet[Transfer]:
-    """Return the team's settled charges and overages that were booked on these days."""
-    transfers = Transfer.objects.all()
-    days = pagination.in_days(transfers, transfers, span)
-    return days.filter(kind__in=Transfer.BOOKINGS, credit__team=team)
+COUNTS = tuple(field.name for field in fields(Usage))
+_SUMS: dict[str, Any] = {f"sum_{name}": Sum(name) for name in COUNTS}
 
 
 def by_group(team: Team, span: DateRange, by: By) -> list[GroupUsage]:
     """Return the usage of each group, ordered by group."""
-    grouped = bookings(team, span).values(**GROUPINGS[by])
-    rows: Iterable[Any] = grouped.annotate(**_SUMS).order_by(*GROUPINGS[by])
-    return [GroupUsage(**row | {"microcredits": int(row["microcredits"])}) for row in rows]
+    groups = list(_grouped(rows(team, span), COLUMNS[by], "group"))
+    return sorted(_named(groups, NAMES[by]), key=lambda each: each.group or "") if by in NAMES else groups
 
 
-def total(team: Team, span: DateRange) -> GroupUsage:
-    """Return the total usage; a job that was charged for on two days counts once."""
-    row = bookings(team, span).aggregate(**_SUMS)
-    return GroupUsage(None, int(row["microcredits"]), row["jobs"])
+def by_batch(team: Team, span: DateRange, limit: int) -> list[GroupUsage]:
+    """Return the usage of the batches that cost most, and of the calls outside of one."""
+    order = ("-sum_booked", "-sum_duplicates", "-sum_renditions", "group")
+    groups = list(_grouped(rows(team, span), "batch", *order, limit=limit))
+    return _named(groups, Batch.objects.values_list("pk", "pk", "name"))
 
 
-_SUMS: dict[str, Any] = {
-    "microcredits": Coalesce(Sum("amount_microcredits"), 0),
-    "jobs": Count("hold__attempt__job", distinct=True),
-}
+def by_preset(team: Team, span: DateRange) -> list[GroupUsage]:
+    """Return the usage by what its batches become now: a tuple of names for each, "" for one without.
+
+    A batch that becomes several files at once is one group, so that the groups add up to the total.
+    """
+    usages: dict[tuple[str, ...] | None, Usage] = {}
+    for row in _grouped(rows(team, span), "batch__outputs"):
+        names = None if row.group is None else tuple(output["name"] for output in row.group)
+        usages[names] = usages.get(names, Usage()) + row.usage
+    return [GroupUsage(names, usage) for names, usage in sorted(usages.items(), key=_dearest_first)]
+
+
+def total(groups: Iterable[GroupUsage]) -> Usage:
+    """Return the sum of groups that part the whole usage."""
+    return sum((group.usage for group in groups), Usage())
+
+
+def each_day(groups: Iterable[GroupUsage], since: date, until: date) -> Iterator[GroupUsage]:
+    """Yield each day of the range, those without usage too."""
+    usages = {group.group: group.usage for group in groups}
+    for days in range((until - since).days + 1):
+        day = since + timedelta(days=days)
+        yield GroupUsage(day, usages.get(day, Usage()))
+
+
+def each_month(days: Iterable[GroupUsage]) -> Iterator[GroupUsage]:
+    """Sum up days, which are in their order, by month; a month's group is the first of its days."""
+    for _month, of_month in groupby(days, key=lambda each: (each.group.year, each.group.month)):
+        listed = list(of_month)
+        yield GroupUsage(listed[0].group, total(listed))
+
+
+def rows(team: Team, span: DateRange) -> QuerySet[UsageDay]:
+    """Return the team's rows of these days."""
+    found = UsageDay.objects.filter(team=team)
+    if span.since:
+        found = found.filter(day__gte=span.since)
+    return found.filter(day__lte=span.until) if span.until else found
+
+
+def _grouped(
+    days: QuerySet[UsageDay], column: str, *order: str, limit: int | None = None
+) -> Iterator[GroupUsage]:
+    found: Iterable[Any] = days.values(group=F(column)).annotate(**_SUMS).order_by(*order)[:limit]
+    for row in found:
+        # PostgreSQL adds up large integers to decimals.
+        yield GroupUsage(row["group"], Usage(*(int(row[f"sum_{name}"]) for name in COUNTS)))
+
+
+def _named(groups: Iterable[GroupUsage], names: QuerySet[Any, Any]) -> list[GroupUsage]:
+    """Return the groups by keys with what these are called.
+
+    Grouped by a name, all rows of the roll-up would be joined with it first.
+    """
+    groups = list(groups)
+    found = {pk: called for pk, *called in names.filter(pk__in=[each.group for each in groups if each.group])}
+    named = ((each.usage, *found.get(each.group, [None])) for each in groups)
+    return [GroupUsage(group, usage, *name) for usage, group, *name in named]
+
+
+def _dearest_first(entry: tuple[tuple[str, ...] | None, Usage]) -> tuple[int, int, tuple[str, ...]]:
+    names, usage = entry
+    return -usage.booked, -usage.duplicates, names or ()

@@ -7,10 +7,12 @@ A batch's row is locked before its jobs' rows, and those before the ledger's, by
 import time
 from collections.abc import Iterator, Sequence
 
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.ledger.operations import LedgerError, balances
 from accounts.models import Team
+from accounts.teams.permissions import may_spend
 from jobs.calls import attempts
 from jobs.models import Attempt, Batch, BatchFile, Job
 from jobs.queue import claims, notify
@@ -32,6 +34,20 @@ def pause(batch: Batch) -> None:
         batch.paused_at = timezone.now()
         batch.save(update_fields=["paused_at", "updated_at"])
         claims.pause(batch.pk)
+
+
+def pause_all() -> int:
+    """Pause each batch some of whose pictures would begin by themselves; return how many were.
+
+    That is also if they wait for credits or are still to be fetched, or if their worker died before the call.
+    """
+    jobs = claims.would_begin(Job.objects.all()) | Job.objects.kept()
+    to_fetch = BatchFile.objects.filter(fetch_after__isnull=False)
+    begins = Q(pk__in=jobs.values("batch")) | Q(pk__in=to_fetch.values("batch"))
+    batches = Batch.objects.filter(begins, paused_at=None)
+    for batch in batches:
+        pause(batch)
+    return len(batches)
 
 
 def resume(batch: Batch) -> None:
@@ -79,11 +95,12 @@ def start_kept(stop: Stop = keep_going, *, team: Team | None = None) -> int:
     """Queue the kept pictures that credits can be held for now, each person's in order; return how many.
 
     A person's first picture without credits ends their turn, so that a small one doesn't overtake a large
-    one for ever. Other people of the team may have an allowance of their own left.
+    one for ever. Other people of the team may have an allowance of their own left. Who has left the team, or
+    may only look by now, spends nothing.
     """
     kept = Job.objects.kept() if team is None else Job.objects.kept().filter(team=team)
     waiting = kept.order_by().values_list("team", "created_by").distinct()
-    return sum(_start_those_of(team_id, user_id, stop) for team_id, user_id in waiting)
+    return sum(_start_those_of(*those, stop) for those in waiting if may_spend(*those))
 
 
 def _start_those_of(team_id: int, user_id: int, stop: Stop) -> int:

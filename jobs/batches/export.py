@@ -62,7 +62,7 @@ class Entry:
     @property
     def is_wanted(self) -> bool:
         """True if the download has a file for it, or should."""
-        return self.job.state == Job.State.DONE and not self.problem
+        return self.job.state == Job.State.DONE and self.job.has_result and not self.problem
 
     def line(self, row: Rendition | None) -> Line:
         """Return its line in the manifest, without what isn't known yet."""
@@ -141,7 +141,7 @@ def _output(stored: Mapping[str, Any]) -> Output:
 
 def _renditions(jobs: Sequence[Job], selection: Selection, style: Style) -> dict[int, Rendition]:
     """Return what is made in this style, and what couldn't be made a short while ago."""
-    keys = [job.pk for job in jobs if job in selection and job.state == Job.State.DONE]
+    keys = [job.pk for job in jobs if job in selection and job.state == Job.State.DONE and job.has_result]
     failed = Rendition.objects.filter(
         job__in=keys,
         style_sha256=style.sha256,
@@ -158,4 +158,6 @@ def _entry(job: Job, output: Output, name: str, row: Rendition | None, *, is_fir
 
 
 def _reason(job: Job) -> str:
+    if job.erased_at:
+        return translation.gettext(render.ERASED)
     return str(job.get_reason_display()) if job.reason and job.state != Job.State.DONE else ""

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from accounts.ledger.money import display, rounded_up
+from accounts.ledger.money import display, for_plural, rounded_up
 from jobs.batches.progress import Progress
 from jobs.models import Attempt, BatchFile, Job
 
@@ -50,6 +50,8 @@ class Group:
 
 def groups(progress: Progress) -> list[Group]:
     """Return the groups that have members, in the order in which they want to be settled."""
+    if progress.batch.erased_at:
+        return []
     return [group for find in FINDERS for group in find(progress)]
 
 
@@ -57,17 +59,26 @@ def _kept(progress: Progress) -> Iterator[Group]:
     if not (count := progress.states[State.KEPT]):
         return
     money = progress.money
-    lacking = display(rounded_up(money.lacking))
+    lacking = rounded_up(money.lacking)
     title = ngettext("%(count)s waits for credits", "%(count)s wait for credits", count) % {"count": count}
     action = None
     if progress.batch.paused_at:
-        text = _("They may cost up to %(credits)s credits, and start once the batch is resumed.")
+        text = ngettext(
+            "They may cost up to %(credits)s credit, and start once the batch is resumed.",
+            "They may cost up to %(credits)s credits, and start once the batch is resumed.",
+            for_plural(money.needed),
+        )
         text %= {"credits": display(money.needed)}
-    elif money.lacking:
-        text = _("%(credits)s credits more are needed; they start by themselves once there are enough.")
-        text %= {"credits": lacking}
-        label = _("Ask for %(credits)s credits") % {"credits": lacking}
-        action = Action("ask", label, {"credits": lacking})
+    elif lacking:
+        values = {"credits": display(lacking)}
+        text = ngettext(
+            "%(credits)s credit more is needed; they start by themselves once there are enough.",
+            "%(credits)s credits more are needed; they start by themselves once there are enough.",
+            for_plural(lacking),
+        )
+        text %= values
+        label = ngettext("Ask for %(credits)s credit", "Ask for %(credits)s credits", for_plural(lacking))
+        action = Action("ask", label % values, values)
     else:
         text = _(
             "They start by themselves, in order: in a moment, or once the allowance of their owner renews."
@@ -80,8 +91,13 @@ def _paused(progress: Progress) -> Iterator[Group]:
         return
     count = progress.states[State.PAUSED]
     title = ngettext("%(count)s paused", "%(count)s paused", count) % {"count": count}
-    text = _("Nothing new begins. What is being cut out is finished, and %(credits)s credits stay held.")
-    text %= {"credits": display(progress.money.held)}
+    held = progress.money.held
+    text = ngettext(
+        "Nothing new begins. What is being cut out is finished, and %(credits)s credit stays held.",
+        "Nothing new begins. What is being cut out is finished, and %(credits)s credits stay held.",
+        for_plural(held),
+    )
+    text %= {"credits": display(held)}
     action = Action("resume", _("Resume"), {"action": "resume"})
     yield Group("paused", count, title, text, "wait", action, _jobs(progress, State.PAUSED))
 
@@ -143,7 +159,11 @@ def _failed(progress: Progress) -> Iterator[Group]:
         if reason
     }
     text = str(reasons.pop()) if len(reasons) == 1 else _("Each picture says why.")
-    label = _("Retry · up to %(credits)s credits") % {"credits": display(progress.estimates[State.FAILED])}
+    most = progress.estimates[State.FAILED]
+    label = ngettext(
+        "Retry · up to %(credits)s credit", "Retry · up to %(credits)s credits", for_plural(most)
+    )
+    label %= {"credits": display(most)}
     action = Action("retry", label, {"action": "retry", "state": State.FAILED.value})
     yield Group("failed", count, title, text, "fail", action, _jobs(progress, State.FAILED))
 
@@ -154,10 +174,15 @@ def _in_doubt(progress: Progress) -> Iterator[Group]:
     title = ngettext("%(count)s in doubt", "%(count)s in doubt", count) % {"count": count}
     waiting = Attempt.objects.filter(job__batch=progress.batch, job__state=State.IN_DOUBT)
     holds = waiting.filter(state=Attempt.State.IN_DOUBT).values_list("hold__amount_microcredits", flat=True)
-    text = _(
+    held = sum(filter(None, holds))
+    text = ngettext(
+        "Nobody knows if these calls were charged. %(credits)s credit stays held until the account's "
+        "balance or a manager decides; nothing is sent again by itself.",
         "Nobody knows if these calls were charged. %(credits)s credits stay held until the account's "
-        "balance or a manager decides; nothing is sent again by itself."
-    ) % {"credits": display(sum(filter(None, holds)))}
+        "balance or a manager decides; nothing is sent again by itself.",
+        for_plural(held),
+    )
+    text %= {"credits": display(held)}
     yield Group("in_doubt", count, title, text, "doubt", None, _jobs(progress, State.IN_DOUBT))
 
 

@@ -13,7 +13,7 @@ def decide(batch: Batch, only: Sequence[int], proof: str, user: User) -> int:
 
     Those that aren't done are left out: there is nothing to decide on yet.
     """
-    done = batch.jobs.filter(pk__in=only, state=Job.State.DONE)
+    done = batch.jobs.filter(pk__in=only, state=Job.State.DONE, erased_at=None)
     now = timezone.now()
     who, when = (user, now) if proof else (None, None)
     return done.update(proof=proof, proofed_by=who, proofed_at=when, updated_at=now)

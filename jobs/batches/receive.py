@@ -12,7 +12,7 @@ from accounts.models import Team, User
 from jobs.batches.register import record_problem
 from jobs.intake import full_disk
 from jobs.intake.forms import UploadForm, UploadRefusedError
-from jobs.intake.submit import RequestReusedError, Upload, submit
+from jobs.intake.submit import RequestReusedError, StorageFullError, Upload, submit
 from jobs.models import BatchFile, Job
 from jobs.storage import files
 from pixian.protocol.options import Options
@@ -51,7 +51,10 @@ def submit_test(team: Team, user: User, request_id: UUID, picture: TemporaryUplo
     """Submit a picture as a free test, whose result has a watermark; raise UploadRefusedError."""
     form = UploadForm({"request_id": request_id})
     with full_disk.refusing(), closing(form.upload(picture, team.pk)) as upload:
-        return submit(team, user, replace(upload, options=TEST, test=True))
+        try:
+            return submit(team, user, replace(upload, options=TEST, test=True))
+        except StorageFullError as error:
+            raise _storage_full() from error
 
 
 def _check_unchanged(file: BatchFile, picture: TemporaryUploadedFile) -> None:
@@ -82,6 +85,16 @@ def _submit(file: BatchFile, user: User, upload: Upload) -> Job:
             "upload this one again."
         )
         raise UploadRefusedError(message, HTTPStatus.CONFLICT) from error
+    except StorageFullError as error:
+        raise _storage_full() from error
+
+
+def _storage_full() -> UploadRefusedError:
+    message = _(
+        "The team's storage is full, so nothing was stored and no credits were held. Delete pictures, or ask "
+        "the people who run this site for more."
+    )
+    return UploadRefusedError(message, HTTPStatus.INSUFFICIENT_STORAGE)
 
 
 def _forget_problem(file: BatchFile) -> None:

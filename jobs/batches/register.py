@@ -102,11 +102,13 @@ def register(batch: Batch, listings: Iterable[Listing]) -> None:
     A number that another file has, because two people add to the batch at once, becomes the next free one.
     """
     with claims.writing():
-        Batch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+        erased_at = Batch.objects.select_for_update(no_key=True).get(pk=batch.pk).erased_at
         taken = dict(batch.files.values_list("request_id", "number"))
         new = {each.request_id: each for each in listings if each.request_id not in taken}
         if len(taken) + len(new) > MAX_FILES:
             raise TooManyFilesError(f"{len(taken)} + {len(new)}")
+        if erased_at and new:  # it gets pictures again
+            Batch.objects.filter(pk=batch.pk).update(erased_at=None)
         numbers = _numbers(list(new.values()), set(taken.values()))
         BatchFile.objects.bulk_create(
             each.row(batch, number) for each, number in zip(new.values(), numbers, strict=True)

@@ -1,10 +1,12 @@
 """Offer the cut-outs that a team already has: the same picture costs nothing a second time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from accounts.models import Team, User
+from jobs import plain_sql, usage_days
 from jobs.batches import register
+from jobs.events import outbox
 from jobs.models import Batch, BatchFile, Job
 from jobs.queue import claims
 from jobs.renditions import apply
@@ -21,8 +23,9 @@ def earlier(team: Team, sha256s: Collection[str]) -> dict[str, Job]:
     """Return the latest job with a master for each of these pictures that the team has cut out."""
     done = Job.objects.filter(
         team=team, source_sha256__in=sha256s, state=Job.State.DONE, test=False, origin=Job.Origin.BROWSER
-    )
-    return {job.source_sha256: job for job in done.order_by("pk") if _has_master(job)}
+    ).filter(erased_at=None)
+    newest_last = done.select_related("reused_from").order_by("pk")
+    return {job.source_sha256: job for job in newest_last if _has_master(job)}
 
 
 def use_again(batch: Batch, user: User, request_ids: Sequence[UUID]) -> list[UUID]:
@@ -32,13 +35,33 @@ def use_again(batch: Batch, user: User, request_ids: Sequence[UUID]) -> list[UUI
     """
     files = list(register.missing(batch).filter(request_id__in=request_ids).exclude(sha256=""))
     known = earlier(batch.team, {file.sha256 for file in files})
-    jobs = [_job(file, batch, user, known[file.sha256]) for file in files if file.sha256 in known]
     with claims.writing():
-        Job.objects.bulk_create(jobs, ignore_conflicts=True)
+        claims.reopen(batch.pk)
+        there = _still_there(known.values())
+        known = {sha256: job for sha256, job in known.items() if job.pk in there}
+        jobs = [_job(file, batch, user, known[file.sha256]) for file in files if file.sha256 in known]
+        # One by one, since only those that weren't uploaded in the same moment are counted.
+        new = [job for job in jobs if plain_sql.insert_if_new(job)]
+        usage_days.count_reuses(new)
+        if outbox.is_heard(batch.team_id):
+            for job in new:
+                outbox.job_finished(job, Job.State.DONE, "")
     if batch.outputs:
         for job in Job.objects.filter(batch=batch, request_id__in=[job.request_id for job in jobs]):
             apply.follow(job)
     return register.uploaded(batch, request_ids)
+
+
+def _still_there(jobs: Iterable[Job]) -> set[int]:
+    """Return the keys of those that nobody has erased, or can erase before this transaction ends.
+
+    The rows that ``jobs.retention.erase`` locks first are locked, and read again in a statement after that.
+    """
+    jobs = list(jobs)
+    roots = Job.objects.filter(pk__in={job.reused_from_id or job.pk for job in jobs}).order_by("pk")
+    list(roots.select_for_update(no_key=True).values_list("pk", flat=True))
+    there = Job.objects.filter(pk__in=[job.pk for job in jobs], erased_at=None)
+    return set(there.values_list("pk", flat=True))
 
 
 def _has_master(job: Job) -> bool:
@@ -59,6 +82,6 @@ def _job(file: BatchFile, batch: Batch, user: User, source: Job) -> Job:
         folder=file.folder,
         state=Job.State.DONE,
         estimated_microcredits=0,
-        reused_from_id=source.reused_from_id or source.pk,
+        reused_from=source.reused_from or source,
         **{name: getattr(source, name) for name in COPIED},
     )

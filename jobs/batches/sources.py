@@ -24,7 +24,7 @@ from django.db.models import F
 from django.utils import timezone, translation
 from django.utils.translation import gettext_noop
 
-from accounts.models import Membership, Role
+from accounts.teams.permissions import may_spend
 from jobs.batches import register
 from jobs.batches.receive import receive
 from jobs.batches.register import Listing, record_problem
@@ -181,7 +181,7 @@ def _settle(fetched: Fetched) -> None:
     if not BatchFile.objects.missing().filter(pk=file.pk).exists():
         # It was removed meanwhile, or an earlier try was cut off after its job was made.
         BatchFile.objects.filter(pk=file.pk).update(fetch_after=None)
-    elif not _may_spend(file.batch):
+    elif not may_spend(file.batch.team_id, file.batch.created_by_id):
         record_problem(file, Problem.FORBIDDEN, NOT_A_MEMBER)
     elif fetched.error:
         _note_failure(file, fetched.error)
@@ -197,11 +197,6 @@ def _submit(file: BatchFile, picture: TemporaryUploadedFile) -> None:
         if not file.problem:  # the fault is ours, so it isn't a try of theirs
             log.warning("a fetched picture is put off", file=file.pk, error=error.message)
             _try_again(file, LATER, fetches=file.fetches - 1)
-
-
-def _may_spend(batch: Batch) -> bool:
-    members = Membership.objects.filter(team=batch.team, user=batch.created_by, role__gte=Role.MEMBER)
-    return members.exists()
 
 
 def _note_failure(file: BatchFile, error: Refused) -> None:

@@ -16,10 +16,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.ledger import operations as ledger
-from accounts.models import User
-from jobs import plain_sql
-from jobs.calls import evidence, prices, pricing
-from jobs.models import Attempt, Job
+from accounts.models import Transfer, User
+from jobs import plain_sql, usage_days
+from jobs.calls import accounts, evidence, prices, pricing
+from jobs.events import outbox
+from jobs.models import Attempt, BalancePeriod, Job
 from jobs.queue import claims
 from pixian.client.client import Answer
 from pixian.protocol.credits import MAX_MICROCREDITS
@@ -42,12 +43,12 @@ def estimate(pixels: int) -> int:
 
     By what the upstream has charged so far, and never below the floor of the settings.
     """
-    return _ceiling(pixels, prices.kept(_account()))
+    return _ceiling(pixels, prices.kept(accounts.named()))
 
 
 def estimates(pictures: Iterable[int]) -> list[int]:
     """Return what ``estimate`` returns for each of these numbers of pixels."""
-    by_band = prices.kept(_account())
+    by_band = prices.kept(accounts.named())
     return [_ceiling(pixels, by_band) for pixels in pictures]
 
 
@@ -59,7 +60,7 @@ def _ceiling(pixels: int, by_band: Mapping[int, int]) -> int:
 
 def usual_rate() -> int | None:
     """Return the median micro-credits per megapixel of recent calls; None if this account has made none."""
-    if not prices.kept(_account()):
+    if not prices.kept(accounts.named()):
         return None
     booked = Attempt.objects.filter(state=State.BOOKED, test=False, charged_microcredits__isnull=False)
     recent = booked.order_by("-pk").values_list("charged_microcredits", "job__width", "job__height")
@@ -75,7 +76,7 @@ def prepare_first(job: Job, actor: User) -> Attempt:
 def prepare(job: Job, actor: User) -> Attempt:
     """Prepare the next call of a job with its own hold; raises what ``ledger.hold`` raises."""
     # Read anew, since the call before may have taught a price in this transaction.
-    by_band = prices.read(_account())
+    by_band = prices.read(accounts.named())
     ceiling = max(job.estimated_microcredits, _ceiling(job.priced_pixels, by_band))
     return _prepare(job, actor, job.attempts.count() + 1, ceiling)
 
@@ -114,6 +115,7 @@ def send(attempt: Attempt) -> None:
         State.SENT,
         sent_at=timezone.now(),
         sends=attempt.sends + 1,
+        account_id=accounts.current_id(),
         answered_at=None,
         status=None,
         headers=[],
@@ -154,6 +156,9 @@ def note_late_answer(attempt: Attempt, answer: Answer) -> None:
         return
     columns["doubt"] = columns["doubt"] or Doubt.LATE
     Attempt.objects.filter(pk=row.pk).update(**columns)
+    BalancePeriod.objects.outdate_for(row)
+    if row.reviewed_at:
+        outbox.review_needed(row, Doubt.LATE)
     log.error(
         "an answer came after its call had been given up; it is kept, and nothing was booked",
         attempt=str(row),
@@ -179,7 +184,10 @@ def book(attempt: Attempt, error: ApiError | None = None) -> None:
         raise WrongStateError(f"{attempt} names no charge")
     _move(attempt, State.ANSWERED, State.BOOKED, ended_at=timezone.now(), **_error_columns(error))
     if attempt.hold:
-        ledger.settle(attempt.hold, attempt.charged_microcredits)
+        at = ledger.settle(attempt.hold, attempt.charged_microcredits)
+        usage_days.count_call(attempt, attempt.charged_microcredits, at)
+        if attempt.charged_microcredits > attempt.hold.amount_microcredits:
+            outbox.review_needed(attempt, Transfer.Kind.OVERAGE)
         _learn(attempt.job, attempt.charged_microcredits, attempt.hold.amount_microcredits)
 
 
@@ -195,6 +203,7 @@ def mark_in_doubt(attempt: Attempt, error: ApiError | None = None) -> None:
     expected = State.SENT if attempt.status is None else State.ANSWERED
     doubt = attempt.doubt or (Doubt.UNANSWERED if attempt.status is None else Doubt.NO_CHARGE)
     _move(attempt, expected, State.IN_DOUBT, doubt=doubt, **_error_columns(error))
+    outbox.review_needed(attempt, doubt)
     if doubt == Doubt.IMPLAUSIBLE:
         log.error(
             "a charge can't be right; nothing is booked until a person has looked",
@@ -216,6 +225,7 @@ def note_failure(attempt: Attempt, why: str) -> int:
 def give_up(attempt: Attempt) -> None:
     """Leave an attempt that can't be booked to a person, with its hold and all that its answer said."""
     _move(attempt, attempt.state, State.IN_DOUBT, doubt=Doubt.UNBOOKED)
+    outbox.review_needed(attempt, Doubt.UNBOOKED)
 
 
 def resolve(attempt: Attempt, charged: int, actor: User, why: str) -> None:
@@ -223,11 +233,18 @@ def resolve(attempt: Attempt, charged: int, actor: User, why: str) -> None:
     if not Attempt.objects.filter(pk=attempt.pk, status=attempt.status).exists():
         raise WrongStateError(f"{attempt} was answered after all, which the person who decided hasn't seen")
     now = timezone.now()
-    review = {"reviewed_by": actor, "reviewed_at": now, "review_note": why, "resolved_microcredits": charged}
+    review = {
+        "reviewed_by": actor,
+        "reviewed_at": now,
+        "review_note": why,
+        "resolved_microcredits": charged,
+        "put_off_at": None,
+    }
     state = State.BOOKED if charged else State.RELEASED
     _move(attempt, State.IN_DOUBT, state, ended_at=now, **review)
     if attempt.hold:
-        ledger.settle(attempt.hold, charged, actor=actor, memo=why)
+        at = ledger.settle(attempt.hold, charged, actor=actor, memo=why)
+        usage_days.count_call(attempt, charged, at)
 
 
 def _move(attempt: Attempt, expected: str, state: str, **changes: Any) -> None:
@@ -256,11 +273,6 @@ _EXPECTED: dict[str, tuple[str, ...]] = {
 }
 
 
-def _account() -> prices.Account:
-    """Return the account that pays."""
-    return settings.PIXIAN_API_URL, settings.PIXIAN_API_ID
-
-
 def _floor() -> int:
     """Return the micro-credits that are held for a megapixel at least."""
     floor: int = settings.HOLD_MICROCREDITS_PER_MEGAPIXEL
@@ -271,7 +283,7 @@ def _learn(job: Job, charged: int, held: int) -> None:
     pixels = job.width * job.height
     rate = pricing.rate(pricing.taught(charged, held), pixels)
     # Cut to what the column holds: a single pixel's charge is a million times as much per megapixel.
-    prices.learn(_account(), pricing.band(pixels), min(rate, MAX_MICROCREDITS), _floor())
+    prices.learn(accounts.named(), pricing.band(pixels), min(rate, MAX_MICROCREDITS), _floor())
 
 
 def _error_columns(error: ApiError | None) -> dict[str, Any]:

@@ -9,12 +9,18 @@ from enum import Enum, auto
 
 from jobs.models import Job
 from jobs.storage.disk_space import InsufficientStorageError
-from jobs.storage.files import NotStoredError, SourceLostError
+from jobs.storage.files import NotStoredError, SourceLostError, StorageUnavailableError
 from pixian.protocol import errors
 
 Reason = Job.Reason
 
-FAILURES = (errors.PixianError, InsufficientStorageError, NotStoredError, SourceLostError)
+FAILURES = (
+    errors.PixianError,
+    InsufficientStorageError,
+    NotStoredError,
+    SourceLostError,
+    StorageUnavailableError,
+)
 """The errors that ``decide`` knows."""
 
 
@@ -83,6 +89,7 @@ _BY_TYPE: dict[type[Exception], Decision] = {
     errors.AccountRefused: Decision(Hold.KEEP, Next.AWAIT_OPERATOR, Reason.ACCOUNT),
     errors.Misdirected: Decision(Hold.KEEP, Next.AWAIT_OPERATOR, Reason.NOT_PIXIAN),
     InsufficientStorageError: Decision(Hold.KEEP, Next.AWAIT_OPERATOR, Reason.DISK_FULL),
+    StorageUnavailableError: Decision(Hold.KEEP, Next.AWAIT_OPERATOR, Reason.STORAGE),
     NotStoredError: Decision(Hold.KEEP, Next.AWAIT_ROOM, Reason.RESULT_WAITS),
     SourceLostError: Decision(Hold.RELEASE, Next.FAIL, Reason.SOURCE_LOST),
 }

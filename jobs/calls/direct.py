@@ -7,6 +7,7 @@ the call goes again, or the program gets the error.
 import time
 from collections.abc import Callable
 
+from jobs import metrics
 from jobs.calls import attempts, outcomes, responses
 from jobs.calls.decisions import FAILURES, Decision, Hold, Next
 from jobs.calls.execute import Listener, execute
@@ -24,6 +25,7 @@ RESPONSES: dict[Reason, Callable[[], ApiError]] = {
     Reason.NOT_PIXIAN: responses.out_of_order,
     Reason.UNREACHABLE: responses.unreachable,
     Reason.DISK_FULL: responses.disk_full,
+    Reason.STORAGE: responses.storage_away,
     Reason.SOURCE_LOST: responses.out_of_order,
 }
 
@@ -44,6 +46,7 @@ def call(job: Job, attempt: Attempt, upstream: Upstream, until: float, listener:
                 return _respond(job, attempt, decision, error, upstream)
             out_of_time += isinstance(error, OutOfTime)
             seconds = _pause(error, backoff)
+            metrics.count_wait(job.origin, seconds)
             if out_of_time > MAX_OUT_OF_TIME or time.monotonic() + seconds > until:
                 later = type(error)(error.status, error.code, error.message, retry_after=seconds or None)
                 return _pass_on(job, attempt, later)

@@ -16,6 +16,7 @@ import structlog
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import close_old_connections
 
+from jobs import metrics
 from jobs.calls import attempts, decisions, evidence, outcomes
 from jobs.calls.upstream import Upstream
 from jobs.connections import DATABASE_AWAY, give_back
@@ -56,14 +57,14 @@ def execute(job: Job, attempt: Attempt, upstream: Upstream, listener: Listener =
     with files.open_source(job) as picture, disk_space.preallocate(job, attempt.number) as body:
         commit_with_retry(_send, _is_sent, job, attempt)
         call = upstream.client.remove_background(cast("BinaryIO", picture), job.name, job.options)
-        with call as answer:
+        with metrics.timing_call(), call as answer:
             _record(job, attempt, answer)
             if answer.status != OK:
                 raise answer.error()
             disk_space.make_room(body, spool.body_length(attempt), files.MAX_RESULT_BYTES)
             listener.on_headers(answer, body)
             files.fill(body, answer.stream(), listener.on_progress)
-            store_result(job, attempt, body, upstream)
+        store_result(job, attempt, body, upstream)
 
 
 def _send(_job: Job, attempt: Attempt) -> None:
@@ -142,6 +143,7 @@ def book_result(job: Job, attempt: Attempt, name: str, digest: str, size: int) -
     with outcomes.counting_failures(job, attempt), claims.writing():
         claims.finish(job, name=name, sha256=digest, size=size)  # first, since it looks at the fence
         outcomes.resolve_hold(attempt, hold)
+    metrics.count_result(job.origin)
 
 
 def _is_booked(job: Job, *_: object) -> bool:

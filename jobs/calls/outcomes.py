@@ -84,6 +84,8 @@ def report(decision: Decision, error: Exception, upstream: Upstream) -> None:
             log.warning("the upstream can't be reached", error=str(error))
         case Reason.DISK_FULL:
             log.error("no room for a result", error=str(error))
+        case Reason.STORAGE:
+            log.error("the storage can't be used", error=str(error))
         case Reason.SOURCE_LOST:
             log.error("a source is gone from the storage", error=str(error))
 
@@ -102,7 +104,7 @@ def wait_for_room(job: Job, why: str) -> None:
     with claims.owned(job):
         claims.postpone(job, ROOM_WAIT_SECONDS, Reason.RESULT_WAITS)
     # Logged only now: another worker may have stored the body that this one no longer finds.
-    log.error("a paid result waits for room on the disk", job=job.pk, error=why)
+    log.error("a paid result waits to be stored", job=job.pk, error=why)
 
 
 def fail_without_charge(

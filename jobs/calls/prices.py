@@ -9,22 +9,20 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
+from jobs.calls.accounts import Named
 from jobs.models import Price
 
 KEPT_SECONDS = 1.0
 
-Account = tuple[str, str]
-"""The upstream's address and the API Id there: another one may have other prices."""
-
-_kept: dict[Account, tuple[Mapping[int, int], float]] = {}
+_kept: dict[Named, tuple[Mapping[int, int], float]] = {}
 
 
-def read(account: Account) -> Mapping[int, int]:
+def read(account: Named) -> Mapping[int, int]:
     """Return the account's highest charge per megapixel of each band that has any, in micro-credits."""
     return dict(Price.objects.of(*account).values_list("band", "microcredits_per_megapixel"))
 
 
-def kept(account: Account) -> Mapping[int, int]:
+def kept(account: Named) -> Mapping[int, int]:
     """Return what ``read`` does, up to a second old. Not for a transaction that has learned a price."""
     prices, until = _kept.get(account, ({}, 0.0))
     now = time.monotonic()
@@ -34,7 +32,7 @@ def kept(account: Account) -> Mapping[int, int]:
     return prices
 
 
-def learn(account: Account, band: int, rate: int, floor: int) -> None:
+def learn(account: Named, band: int, rate: int, floor: int) -> None:
     """Let a charge's rate change the band's price (``Price.hear``).
 
     floor: what is held anyway. Up to it a price never falls, so a lower charge changes nothing, whatever

@@ -55,7 +55,12 @@ def of(job: Job) -> ApiError | None:
     if job.reason == Reason.NOT_BOOKED:
         return unknown()
     if job.reason == Reason.RESULT_LOST:
-        return ServerFailed(502, 502, "The result was charged, but got lost on its way here.")
+        return ServerFailed(
+            502,
+            502,
+            "The result was charged, but got lost on its way here. It isn't called for again under this "
+            "Idempotency-Key; with another one, or none, the request is a new call.",
+        )
     if job.reason == Reason.NOT_A_PICTURE:
         return ServerFailed(502, 502, attempt.error_message)
     if attempt.status and attempt.status != OK:
@@ -82,10 +87,17 @@ def disk_full() -> ApiError:
     )
 
 
+def storage_away() -> ApiError:
+    """Return the response if files can't be read or stored; nothing is sent upstream then."""
+    return _busy(
+        "The storage behind this service doesn't answer. What was charged before is safe.", RETRY_LATER
+    )
+
+
 def result_waits() -> ApiError:
     return _busy(
-        "The result was charged and is safe, but the disk of this service is full. The same Idempotency-Key "
-        "gets it once there is room; a request without one is a new call.",
+        "The result was charged and is safe, but this service can't store it at the moment. The same "
+        "Idempotency-Key gets it once that is done; a request without one is a new call.",
         RETRY_LATER,
     )
 

@@ -15,11 +15,13 @@ from functools import cache
 import structlog
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import close_old_connections
+from structlog.contextvars import bound_contextvars
 
+from accounts import request_id
 from jobs.calls import direct, responses
 from jobs.calls.execute import Listener
 from jobs.calls.upstream import Upstream
-from jobs.connections import give_back
+from jobs.connections import DATABASE_AWAY, give_back
 from jobs.models import Attempt, Job
 from jobs.queue import claims, concurrency
 from jobs.queue.heartbeat import Heartbeat
@@ -107,10 +109,15 @@ class StreamedCall(Listener):
     def _run(self) -> None:
         error: errors.ApiError | None = responses.unknown()
         try:
-            with leases().held(self._job):
+            of_call = bound_contextvars(job=self._job.pk, attempt=f"{self._job.pk}/{self._attempt.number}")
+            named = request_id.working_for(self._attempt.http_request_id)
+            with named, of_call, leases().held(self._job):
                 error = direct.call(self._job, self._attempt, self._upstream, self._until, self)
         except claims.LostLeaseError:
             log.warning("lease lost, a worker has the job", job=self._job.pk)
+        except DATABASE_AWAY as away:
+            # As below; whoever reads the log knows that the database was away.
+            log.warning("the database doesn't answer", job=self._job.pk, error=str(away).strip())
         except Exception:
             # The lease runs out, and a worker brings the job to its end by what its rows say.
             log.exception("a program's call failed in an unexpected way", job=self._job.pk)

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import structlog
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import DataError, IntegrityError, transaction
@@ -23,6 +24,8 @@ from jobs.queue.claims import CallLimitError
 from jobs.storage import files
 from pixian.imaging.decode import Header
 
+log = structlog.get_logger(__name__)
+
 REMEMBERED = timedelta(hours=24)
 """An idempotency key may stand for another request afterwards."""
 
@@ -33,6 +36,10 @@ lost; the client then repeats its request and gets that job."""
 
 class RequestReusedError(Exception):
     """The request's id came before, with another picture or other options."""
+
+
+class StorageFullError(Exception):
+    """The team stores as much as it may. Nothing was stored."""
 
 
 class NotFailedError(Exception):
@@ -79,7 +86,8 @@ def submit(team: Team, user: User, upload: Upload, *, keep: bool = False) -> Job
     """Return the queued job, its credits held, or the first job if the request is a repeat.
 
     keep: store a picture that there are no credits for; ``jobs.batches.control`` starts it once there are.
-    Otherwise raises what ``ledger.hold`` raises. Raises RequestReusedError; nothing is stored then.
+    Otherwise raises what ``ledger.hold`` raises. Raises RequestReusedError and StorageFullError; nothing is
+    stored then.
     """
     job = _new_job(upload, team=team, created_by=user)
     try:
@@ -88,11 +96,12 @@ def submit(team: Team, user: User, upload: Upload, *, keep: bool = False) -> Job
                 _queue_or_keep(job, user)
             else:
                 _queue(job, user)
-    except IntegrityError:
+    except (IntegrityError, StorageFullError):
         # Asked only now, since hardly any browser repeats a request.
         if first := _find_first(job, upload):
             return first
         raise
+    log.info("submitted", job=job.pk, team=team.slug, state=job.state)
     return job
 
 
@@ -145,6 +154,7 @@ def _queue_or_keep(job: Job, user: User) -> None:
         job.pk = None
     job.state = Job.State.KEPT
     with claims.writing():
+        _lock_batch(job.batch_id)
         job.save(force_insert=True)
     return None
 
@@ -155,9 +165,12 @@ def _has_to_wait(job: Job, user: User) -> bool:
 
 
 def _lock_batch(batch_id: UUID | None) -> bool:
-    """Lock the batch's row, so that it can't be paused or resumed meanwhile, and tell if it is paused."""
-    batches = Batch.objects.select_for_update(no_key=True).values_list("paused_at", flat=True)
-    return batches.get(pk=str(batch_id)) is not None
+    """Lock the batch's row, so that it isn't paused or found finished meanwhile; tell if it is paused."""
+    batches = Batch.objects.select_for_update(no_key=True).values_list("paused_at", "finished_at")
+    paused_at, finished_at = batches.get(pk=str(batch_id))
+    if batch_id and finished_at:
+        claims.reopen(batch_id)
+    return paused_at is not None
 
 
 def _begin_when_free(job: Job, worker: str, until: float) -> Attempt:
@@ -203,6 +216,7 @@ def _new_job(upload: Upload, **owners: Any) -> Job:
     job.source.name = files.new_source_name(job.team.slug, header.format.lower())
     if upload.original:
         job.original.name = files.original_name(job, upload.original_ending)
+        job.original_bytes = upload.original.size
     job.estimated_microcredits = 0 if job.test else attempts.estimate(job.priced_pixels)
     return job
 
@@ -214,12 +228,15 @@ def _stored_source(job: Job, upload: Upload) -> Iterator[None]:
     What it was made from is stored beside it. The files come first, so that no row is ever without its files.
     A crash in between leaves files that no row names, which ``storage.quarantine`` finds.
     """
+    if job.team.storage_full:
+        raise StorageFullError(job.team.slug)
     names = _put_files(job, upload)
     try:
         yield
     except NOTHING_WRITTEN:
         for name in names:
-            default_storage.delete(name)
+            with suppress(files.StorageUnavailableError):  # the user shall learn why there is no job
+                default_storage.delete(name)
         raise
 
 

@@ -8,7 +8,9 @@ from django.db import models
 from django.db.models import Func, Q
 from django.utils.translation import gettext_lazy as _
 
+from accounts import request_id
 from accounts.models import Transfer, User
+from jobs.models.upstream_account import UpstreamAccount
 from jobs.models.verdicts import COLUMNS, CONTRADICTED, ending
 from pixian.protocol.credits import is_finer
 
@@ -17,6 +19,10 @@ _ENDED = [Func(template="'booked'"), Func(template="'released'")]
 
 
 class AttemptQuerySet(models.QuerySet["Attempt"]):
+    def in_doubt(self) -> Self:
+        """Select the attempts of which nobody knows yet what they cost."""
+        return self.filter(state=Attempt.State.IN_DOUBT).exclude(state__in=_ENDED)
+
     def for_review(self) -> Self:
         """Select the attempts that a person has to look at.
 
@@ -24,12 +30,16 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         has looked at that yet.
         """
         # As a union of searches that an index answers each; joined by OR they'd read every attempt.
-        in_doubt = Attempt.objects.filter(state=Attempt.State.IN_DOUBT).exclude(state__in=_ENDED)
+        in_doubt = Attempt.objects.in_doubt()
         over = Transfer.objects.filter(kind=Func(template="'overage'"))
         above = Attempt.objects.filter(hold__in=over.values("hold"), reviewed_at=None)
         contradicted = Attempt.objects.filter(CONTRADICTED)
         waiting = in_doubt.values("pk").union(above.values("pk"), contradicted.values("pk"))
         return self.filter(pk__in=waiting)
+
+    def of_account(self, account_id: int) -> Self:
+        """Select what was sent to an account, and what was sent before accounts were recorded."""
+        return self.filter(Q(account=account_id) | Q(account=None))
 
     def with_verdict(self) -> Self:
         """Add the columns ``known``, ``held`` and ``booked``, in micro-credits, and ``verdict``."""
@@ -68,6 +78,12 @@ class Attempt(models.Model):
     # None for a test, which is free
     hold = models.OneToOneField(Transfer, on_delete=models.PROTECT, null=True, related_name="attempt")
     test = models.BooleanField(default=False)
+    # Where it was sent; None before that, and for calls from before this was recorded.
+    account = models.ForeignKey(UpstreamAccount, on_delete=models.PROTECT, null=True, db_index=False)
+    # Of the HTTP request that prepared it, for the log; None if that was none, as for a command.
+    http_request_id = models.CharField(  # noqa: DJ001 - null adds the column to a long table without a rewrite
+        max_length=request_id.MAX_LENGTH, null=True, default=request_id.current_or_none
+    )
 
     prepared_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
@@ -90,6 +106,7 @@ class Attempt(models.Model):
     reviewed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="reviews")
     reviewed_at = models.DateTimeField(null=True)
     review_note = models.CharField(max_length=400, blank=True)
+    put_off_at = models.DateTimeField(null=True)  # since when a person waits for the balance to decide
 
     # Only after ``with_verdict``; see ``jobs.models.verdicts``.
     held: int
@@ -118,6 +135,7 @@ class Attempt(models.Model):
             ),
             models.Index(fields=["sent_at"], name="attempt_in_time"),
             models.Index(fields=["reviewed_at"], condition=Q(doubt="late"), name="attempt_late"),
+            models.Index(fields=["-job"], condition=Q(state="released"), name="attempt_released"),
         )
 
     def __str__(self) -> str:

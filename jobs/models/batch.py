@@ -29,11 +29,16 @@ class Batch(models.Model):
     outputs = models.JSONField(default=list)
     file_names = models.JSONField(default=dict)
     paused_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)  # when all its pictures were seen to have ended
+    erased_at = models.DateTimeField(null=True)  # its pictures are erased, and its name is a number
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        indexes = (models.Index(fields=["team", "-created_at"], name="batch_recent"),)
+        indexes = (
+            models.Index(fields=["team", "-created_at"], name="batch_recent"),
+            models.Index(fields=["created_at"], condition=Q(finished_at=None), name="batch_not_finished"),
+        )
 
     def __str__(self) -> str:
         return self.name

@@ -23,6 +23,7 @@ class Rendition(models.Model):
     style = models.JSONField(default=dict)
     state = models.CharField(max_length=6, choices=State, default=State.WANTED)
     due_at = models.DateTimeField(null=True)
+    takes = models.PositiveSmallIntegerField(default=0)  # how often a worker began to make it
     problem = models.CharField(max_length=400, blank=True)
 
     file = models.FileField(max_length=200, blank=True)

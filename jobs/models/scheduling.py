@@ -22,12 +22,16 @@ class Turn(models.Model):
 class Ramp(models.Model):
     """One row, which every claim locks: since when calls have been made without a long break.
 
-    From it follows how many may be in flight over all workers (``pixian.client.ramp_up``).
+    From it follows how many may be in flight over all workers (``pixian.client.ramp_up``). stopped_at: since
+    when no call may begin at all, until a person starts them again. started_at: when a person last did.
     """
 
     began_at = models.DateTimeField(default=timezone.now)
     claimed_at = models.DateTimeField(default=timezone.now)
     program_waited_at = models.DateTimeField(null=True)  # when one last said that it waits for a call
+    stopped_at = models.DateTimeField(null=True)
+    stopped_why = models.CharField(max_length=400, blank=True)
+    started_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"since {self.began_at}"

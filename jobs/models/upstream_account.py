@@ -1,13 +1,41 @@
-"""Record what is known about the upstream account: prices, balances over time, purchases."""
+"""Record what is known about the upstream account: prices, balances over time, purchases.
+
+Each account that was ever used is a book of its own: its calls, balances and purchases are compared with each
+other, and never with another's.
+"""
 
 from typing import ClassVar, Self
+from uuid import uuid4
 
+from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+
+
+class UpstreamAccountQuerySet(models.QuerySet["UpstreamAccount"]):
+    def of_settings(self) -> "UpstreamAccount | None":
+        """Return the account of the settings; None if it was never used."""
+        return self.filter(upstream=settings.PIXIAN_API_URL, api_id=settings.PIXIAN_API_ID).first()
+
+
+class UpstreamAccount(models.Model):
+    """An account that calls were sent to: the upstream's address, and the API Id there."""
+
+    upstream = models.CharField(max_length=200)
+    api_id = models.CharField(max_length=200, blank=True)
+    first_used_at = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[UpstreamAccountQuerySet] = UpstreamAccountQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["upstream", "api_id"], name="upstream_account_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.upstream} ({self.api_id})" if self.api_id else self.upstream
 
 
 class PriceQuerySet(models.QuerySet["Price"]):
@@ -85,7 +113,7 @@ class Price(models.Model):
 class BalanceSnapshot(models.Model):
     """A response of the account endpoint. The balance is of some moment between the two times."""
 
-    upstream = models.CharField(max_length=200)
+    account = models.ForeignKey(UpstreamAccount, on_delete=models.PROTECT, db_index=False)
     asked_at = models.DateTimeField()
     came_at = models.DateTimeField()
     microcredits = models.BigIntegerField()
@@ -93,10 +121,10 @@ class BalanceSnapshot(models.Model):
 
     class Meta:
         ordering = ("came_at",)
-        indexes = (models.Index(fields=["upstream", "came_at"], name="snapshot_in_order"),)
+        indexes = (models.Index(fields=["account", "came_at"], name="snapshot_in_order"),)
 
     def __str__(self) -> str:
-        return f"{self.upstream} {self.came_at}: {self.microcredits}"
+        return f"{self.account} {self.came_at}: {self.microcredits}"
 
 
 class Purchase(models.Model):
@@ -105,15 +133,17 @@ class Purchase(models.Model):
     Bought, given or expired. Entered by a person, and corrected by another entry.
     """
 
-    upstream = models.CharField(max_length=200)
+    account = models.ForeignKey(UpstreamAccount, on_delete=models.PROTECT, db_index=False)
     bought_at = models.DateTimeField(_("when"), default=timezone.now)
     microcredits = models.BigIntegerField()
     note = models.CharField(_("note"), max_length=400)
+    token = models.UUIDField(default=uuid4, unique=True)  # of the form, so that it is entered once
     entered_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="purchases")
     entered_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ("bought_at",)
+        indexes = (models.Index(fields=["account", "bought_at"], name="purchase_in_order"),)
         constraints = (models.CheckConstraint(condition=~Q(microcredits=0), name="purchase_of_something"),)
 
     def __str__(self) -> str:

@@ -16,11 +16,12 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from jobs import plain_sql
+from jobs.events import outbox
 from jobs.models import Attempt, Batch, Job, Ramp
 from jobs.queue import concurrency, scheduling
 
@@ -102,12 +103,16 @@ def _claim_next(worker: str, ramp: Ramp, now: datetime) -> Job | None:
 
 
 def reclaim(worker: str) -> Job | None:
-    """Claim a program's job that its web process left behind, or return None.
+    """Claim a job that its process left behind and that ends without a call, or return None.
 
-    Ending it makes no call, so it needs no free one, and a web process can do it even if no worker runs.
+    That is a program's job, whose client has gone. While calls are stopped it is any job whose call was made,
+    since no worker claims one then. It needs no free call, and a web process can end it without a worker.
     """
     now = timezone.now()
-    left = Job.objects.claimable(now).filter(state=State.RUNNING).exclude(origin=Job.Origin.BROWSER)
+    ends = ~Q(origin=Job.Origin.BROWSER)
+    if Ramp.objects.filter(stopped_at__isnull=False).exists():
+        ends |= Q(_call_is_made())
+    left = Job.objects.claimable(now).filter(ends, state=State.RUNNING)
     if not left.exists():
         return None
     with writing():
@@ -138,6 +143,13 @@ def heartbeat(job_pk: int, fence: int) -> bool:
     lease_until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
     owned_jobs = Job.objects.filter(pk=job_pk, fence=fence, state=State.RUNNING)
     return bool(owned_jobs.update(lease_until=lease_until))
+
+
+def end_leases(process: str) -> int:
+    """End the leases of a process that is known to be dead; return how many those were."""
+    now = timezone.now()
+    of_process = Q(worker=process) | Q(worker__startswith=f"{process}:")
+    return Job.objects.in_flight(now).filter(of_process).update(lease_until=now - timedelta(microseconds=1))
 
 
 def check_owned(job: Job) -> None:
@@ -218,7 +230,7 @@ def mark_in_doubt(job: Job, reason: Reason) -> None:
 
 def requeue(job: Job, *, paused: bool = False) -> bool:
     """Queue a failed job once more, or pause it; False if it isn't failed any more."""
-    failed = Job.objects.filter(pk=job.pk, state=State.FAILED)
+    failed = Job.objects.filter(pk=job.pk, state=State.FAILED, erased_at=None)
     now, state = timezone.now(), State.PAUSED if paused else State.QUEUED
     return bool(failed.update(state=state, reason="", run_after=now, updated_at=now))
 
@@ -228,13 +240,19 @@ def unsent(jobs: QuerySet[Job]) -> QuerySet[Job]:
 
     A job whose paid result waits for room on the disk is queued too, but its call is made.
     """
-    made = Attempt.objects.filter(job=OuterRef("pk"), state__in=CALL_MADE)
-    return jobs.filter(~Exists(made), state__in=UNSENT)
+    return jobs.filter(~_call_is_made(), state__in=UNSENT)
+
+
+def would_begin(jobs: QuerySet[Job]) -> QuerySet[Job]:
+    """Select those whose call a worker would make: queued ones, and those whose worker died before it."""
+    left_behind = Q(state=State.RUNNING, lease_until__lt=timezone.now())
+    return jobs.filter(Q(state=State.QUEUED) | left_behind, ~_call_is_made())
 
 
 def pause(batch: UUID) -> int:
     """Let no worker claim the batch's waiting jobs; their holds stay. Return how many they are."""
-    return _move_all(unsent(Job.objects.filter(batch=batch)).filter(state=State.QUEUED), state=State.PAUSED)
+    waiting = would_begin(Job.objects.filter(batch=batch))
+    return _move_all(waiting, state=State.PAUSED, lease_until=None)
 
 
 def resume(batch: UUID) -> int:
@@ -253,14 +271,18 @@ def begin(job: Job) -> bool:
 
 def cancel(job: Job) -> bool:
     """End a job whose call wasn't sent; False if it has begun or ended meanwhile."""
-    unsent = Job.objects.filter(pk=job.pk, state__in=UNSENT)
-    return bool(unsent.update(state=State.CANCELLED, reason="", updated_at=timezone.now()))
+    return _end(job, {"state": State.CANCELLED, "reason": ""}, UNSENT)
 
 
 def keep_again(jobs: QuerySet[Job]) -> int:
     """Let failed or cancelled jobs of a batch wait for credits, to be started from there."""
-    ended = jobs.filter(state__in=[State.FAILED, State.CANCELLED], batch__isnull=False)
+    ended = jobs.filter(state__in=[State.FAILED, State.CANCELLED], batch__isnull=False, erased_at=None)
+    reopen(*ended.order_by("batch").values_list("batch", flat=True).distinct())
     return _move_all(ended, state=State.KEPT, reason="")
+
+
+def _call_is_made() -> Exists:
+    return Exists(Attempt.objects.filter(job=OuterRef("pk"), state__in=CALL_MADE))
 
 
 def _move_all(jobs: QuerySet[Job], **changes: Any) -> int:
@@ -272,6 +294,18 @@ def _move_all(jobs: QuerySet[Job], **changes: Any) -> int:
     return Job.objects.filter(pk__in=locked).update(updated_at=timezone.now(), **changes)
 
 
+def reopen(*batches: UUID) -> None:
+    """Let batches that get work again be found finished once more when it has ended.
+
+    It locks their rows, before their jobs' as in ``jobs.batches.control``, so that none is found finished
+    before the work is there.
+    """
+    rows = Batch.objects.select_for_update(no_key=True).filter(pk__in=batches).order_by("pk")
+    finished = [pk for pk, finished_at in rows.values_list("pk", "finished_at") if finished_at]
+    if finished:
+        Batch.objects.filter(pk__in=finished).update(finished_at=None)
+
+
 def forget_request(job: Job) -> None:
     """Let the same request be a new one from now on: nothing came of this one, and nothing was charged."""
     _change(job, request_id=uuid4())
@@ -280,23 +314,39 @@ def forget_request(job: Job) -> None:
 def resolve(job: Job, *, charged: bool, result: dict[str, Any] | None = None) -> None:
     """End a job in doubt, now that its cost is known; from now on it can be tried again.
 
-    A job that has its result stays done. result: the columns of a result that was stored and not booked.
+    A job that has its result stays done. A program's request that wasn't charged is forgotten, so the program
+    may send it again under the same key; until this commits, it is told that the call is in doubt.
+    result: the columns of a result that was stored and not booked.
     """
-    in_doubt = Job.objects.filter(pk=job.pk, state=State.IN_DOUBT)
     if result:
-        in_doubt.update(state=State.DONE, reason="", updated_at=timezone.now(), **result)
-        return
-    reason = Reason.RESULT_LOST if charged else Reason.NOT_CHARGED
-    in_doubt.update(state=State.FAILED, reason=reason, updated_at=timezone.now())
+        changes = {"state": State.DONE, "reason": "", **result}
+    else:
+        changes = {"state": State.FAILED, "reason": Reason.RESULT_LOST if charged else Reason.NOT_CHARGED}
+    if _end(job, changes, (State.IN_DOUBT,)) and job.is_direct and changes["reason"] == Reason.NOT_CHARGED:
+        forget_request(job)
+
+
+def _end(job: Job, changes: dict[str, Any], expected: Sequence[State]) -> bool:
+    """End a job that no worker has in hand; False if it isn't in one of the expected states any more."""
+    where = f"id = %s AND state IN ({', '.join(['%s'] * len(expected))})"
+    return _change_and_tell(job, changes | {"updated_at": timezone.now()}, where, [job.pk, *expected])
 
 
 def _release(job: Job, state: State, reason: Reason | None, **changes: Any) -> None:
     changes |= {"state": state, "reason": reason or "", "lease_until": None, "updated_at": timezone.now()}
     owned = "id = %s AND fence = %s AND state = 'running'"
-    if not plain_sql.update(Job, changes, owned, [job.pk, job.fence]):
+    if not _change_and_tell(job, changes, owned, [job.pk, job.fence]):
         raise LostLeaseError(str(job.pk))
     for name, value in changes.items():
         setattr(job, name, value)
+
+
+def _change_and_tell(job: Job, changes: dict[str, Any], where: str, params: Sequence[Any]) -> bool:
+    """Change the job if it is as expected, and write the event if that ends it and someone listens."""
+    heard = plain_sql.update_one(Job, changes, where, params, returning=outbox.HEARD)
+    if heard and changes["state"] in Job.FINISHED:
+        outbox.job_finished(job, changes["state"], changes["reason"])
+    return heard is not None
 
 
 def _running(worker: str, fence: int, now: datetime) -> dict[str, Any]:

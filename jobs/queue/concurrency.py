@@ -45,6 +45,10 @@ class CallLimitError(Exception):
     """Enough calls are in flight."""
 
 
+class CallsStoppedError(CallLimitError):
+    """No call may begin until a person starts them again (``jobs.queue.stopping``)."""
+
+
 def free_calls() -> int:
     """Return how many calls may begin now; zero or below if enough are in flight."""
     now = timezone.now()
@@ -60,7 +64,7 @@ def locked() -> Ramp:
 def admit() -> bool:
     """Begin a program's call, which counts as the last of those in flight; False if there are enough.
 
-    The ramp's row stays locked to the end of the transaction.
+    Raises CallsStoppedError. The ramp's row stays locked to the end of the transaction.
     """
     # A statement that waits for a lock counts what there was before the wait, so the count is another one.
     # SQLite has locked the whole file by then.
@@ -68,6 +72,7 @@ def admit() -> bool:
         locked()
     now = timezone.now()
     ramp, in_flight = _counted(now) or (locked(), Job.objects.in_flight(now).count())
+    _check_not_stopped(ramp)
     free = limit(ramp, now) - in_flight
     if not _leaves_one_to_workers(free, now):
         return False
@@ -104,9 +109,13 @@ def program_waits(ramp: Ramp, now: datetime) -> bool:
 
 
 def seems_free(trying: int) -> bool:
-    """Tell if a program's call is worth its write lock while so many others of this process try too."""
+    """Tell if a program's call is worth its write lock while so many others of this process try too.
+
+    Raises CallsStoppedError.
+    """
     now = timezone.now()
     ramp, in_flight = _counted(now) or (Ramp(), 0)
+    _check_not_stopped(ramp)
     return _leaves_one_to_workers(limit(ramp, now) - in_flight - trying - 1, now)
 
 
@@ -139,10 +148,19 @@ def _free(ramp: Ramp, now: datetime) -> int:
     return limit(ramp, now) - Job.objects.in_flight(now).count()
 
 
+def _check_not_stopped(ramp: Ramp) -> None:
+    """Raise CallsStoppedError at once, so that no program waits for what only a person can change."""
+    if ramp.stopped_at:
+        raise CallsStoppedError
+
+
 def limit(ramp: Ramp, now: datetime) -> int:
     """Return how many calls may be in flight."""
+    if ramp.stopped_at:
+        return 0
     _restart_after_break(ramp, now)
-    return allowed((now - ramp.began_at).total_seconds(), settings.CALLS_IN_FLIGHT)
+    seconds = (now - ramp.began_at).total_seconds()
+    return allowed(seconds, settings.CALLS_AT_START, settings.CALLS_IN_FLIGHT)
 
 
 def _restart_after_break(ramp: Ramp, now: datetime) -> None:

@@ -1,10 +1,12 @@
 """Renew the leases of the jobs that a process has in hand."""
 
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 
 import structlog
 from django.conf import settings
@@ -87,4 +89,11 @@ class Heartbeat:
 
 
 def process_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Return a name that no other process has or had, also where each container's process has the id 1."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_token(os.getpid())}"
+
+
+@cache
+def _token(_pid: int) -> str:
+    """Return some random digits; others after a fork."""
+    return secrets.token_hex(3)

@@ -1,5 +1,6 @@
 """Register the worker and web processes that are at work."""
 
+import socket
 from datetime import timedelta
 
 from django.conf import settings
@@ -31,3 +32,11 @@ def at_work(kind: Kind = Kind.WORKER) -> QuerySet[WorkerHeartbeat]:
     """Return the processes that have renewed their leases in time."""
     since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
     return WorkerHeartbeat.objects.filter(kind=kind, seen_at__gte=since).order_by("worker")
+
+
+def other_machines() -> QuerySet[WorkerHeartbeat]:
+    """Return the processes of other machines that have been at work lately, killed ones too."""
+    since = timezone.now() - KEPT
+    return WorkerHeartbeat.objects.filter(seen_at__gte=since).exclude(
+        worker__startswith=f"{socket.gethostname()}:"
+    )

@@ -63,13 +63,13 @@ def apply(batch: Batch, outputs: Sequence[Output]) -> int:
     of_batch = Rendition.objects.filter(job__batch=batch)
     styles = [output.style.sha256 for output in outputs]
     of_batch.filter(state=Rendition.State.WANTED).exclude(style_sha256__in=styles).delete()
-    done = batch.jobs.filter(state=Job.State.DONE).order_by("number", "pk")
+    done = batch.jobs.filter(state=Job.State.DONE, erased_at=None).order_by("number", "pk")
     return _want(done, [output.style for output in outputs])
 
 
 def follow(job: Job) -> None:
     """Let a picture that is done now get what its batch wants."""
-    if job.batch_id is None or job.state != Job.State.DONE:
+    if job.batch_id is None or job.state != Job.State.DONE or job.erased_at:
         return
     batch = Batch.objects.only("outputs").get(pk=job.batch_id)
     if batch.outputs:
@@ -90,7 +90,7 @@ def _want(done: "QuerySet[Job]", styles: Iterable[Style]) -> int:
         Rendition.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE, ignore_conflicts=True)
     shown = Rendition.objects.filter(job__in=done.order_by(), style_sha256__in=[s.sha256 for s in styles])
     failed = shown.filter(state=Rendition.State.FAILED)
-    failed.update(state=Rendition.State.WANTED, problem="", due_at=timezone.now())
+    failed.update(state=Rendition.State.WANTED, problem="", due_at=timezone.now(), takes=0)
     return shown.filter(state=Rendition.State.WANTED).count()
 
 

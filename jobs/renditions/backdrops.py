@@ -36,8 +36,10 @@ def store(team: Team, user: User, file: TemporaryUploadedFile, header: Header, n
         with transaction.atomic():
             return Backdrop.objects.create(team=team, sha256=digest, **columns)
     except IntegrityError:  # the same picture came twice at once, and was stored twice
-        default_storage.delete(stored)
-        return Backdrop.objects.get(team=team, sha256=digest)
+        known = Backdrop.objects.get(team=team, sha256=digest)
+        if stored != known.file.name:  # a bucket has one file by each name
+            default_storage.delete(stored)
+        return known
 
 
 def delete(backdrop: Backdrop) -> None:

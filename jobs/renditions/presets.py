@@ -61,7 +61,7 @@ def style_of(preset: Preset) -> Style | None:
 
 def sample_of(team: Team) -> Job | None:
     """Return the team's latest cut-out, on which presets are shown."""
-    return Job.objects.filter(team=team, state=Job.State.DONE).order_by("-pk").first()
+    return Job.objects.filter(team=team, state=Job.State.DONE, erased_at=None).order_by("-created_at").first()
 
 
 def save_preset(preset: Preset, name: str, style: Style, *, locked: bool) -> None:

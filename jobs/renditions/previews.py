@@ -72,5 +72,5 @@ def _small(whole: WorkingCopy, size: Size) -> Small:
 
 def _encode(image: Image.Image, profile: bytes | None) -> bytes:
     webp = io.BytesIO()
-    image.save(webp, "WEBP", quality=QUALITY, method=3, icc_profile=profile or b"")
+    image.save(webp, "WEBP", quality=QUALITY, method=2, icc_profile=profile or b"")
     return webp.getvalue()

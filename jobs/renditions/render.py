@@ -24,6 +24,7 @@ MASTER_BYTES, RESULT_BYTES = 10, 9
 """For a pixel of the source with its cut-out, and of the composed picture with its encoding."""
 
 NOT_DONE = gettext_noop("The picture isn't cut out yet.")
+ERASED = gettext_noop("The picture was deleted.")
 NO_DELTA = gettext_noop("A delta PNG needs the cut-out in its full frame, which this picture doesn't have.")
 
 
@@ -64,8 +65,8 @@ def cached(jobs: Iterable[int], style: Style) -> dict[int, Rendition]:
 @contextmanager
 def _opened(job: Job, styles: Sequence[Style]) -> Iterator[Master]:
     """Reserve the memory for the costliest of the styles, and yield the master."""
-    if not job.result:
-        raise RenditionError(NOT_DONE)
+    if not job.has_result:
+        raise RenditionError(NOT_DONE if job.erased_at is None else ERASED)
     with DECODING.reserve(job.team_id, max(_bytes_needed(job, style) for style in styles)):
         yield Master(job)
 

@@ -7,8 +7,10 @@ from functools import partial
 
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db import transaction
 from django.utils import timezone
 
+from jobs import usage_days
 from jobs.models import Job, Rendition
 from jobs.renditions.style import Style
 from jobs.storage import files
@@ -58,14 +60,18 @@ def record(job: Job, style: Style, made: Made) -> Rendition:
 
 
 def write(job: Job, style: Style, columns: dict[str, object]) -> Rendition:
-    """Make or change the row of this job and style; it isn't due any more."""
+    """Make or change the row of this job and style, which isn't due any more; count it if it is new."""
     columns = columns | {"due_at": None, "problem": "", "updated_at": timezone.now()}
-    # One statement instead of a read and a write: two processes may get here at once.
-    row = Rendition(job=job, style_sha256=style.sha256, **columns)
-    Rendition.objects.bulk_create(
-        [row], update_conflicts=True, unique_fields=["job", "style_sha256"], update_fields=list(columns)
-    )
-    return Rendition.objects.get(job=job, style_sha256=style.sha256)
+    rows = Rendition.objects.filter(job=job, style_sha256=style.sha256)
+    with transaction.atomic():
+        # Two processes may get here at once: the second one waits for the first one's row, and then finds
+        # that it has a hash.
+        Rendition.objects.bulk_create([Rendition(job=job, style_sha256=style.sha256)], ignore_conflicts=True)
+        if rows.filter(sha256="").update(**columns):
+            usage_days.count_rendition(job)
+        else:
+            rows.update(**columns)
+    return rows.get()
 
 
 def want_again(row: Rendition) -> None:

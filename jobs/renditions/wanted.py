@@ -1,7 +1,8 @@
 """Make the renditions that batches want, in the background and at 0 credits.
 
 A row in state *wanted* is claimed by moving its ``due_at`` ahead, which is its lease: if the process dies,
-another one makes it afterwards. The file is stored before its row says *made*, and the same style always
+another one makes it afterwards. A rendition that nobody came to the end of in MAX_TAKES takes is given up:
+perhaps it is what kills them. The file is stored before its row says *made*, and the same style always
 makes the same file, so two processes at one rendition do no harm.
 """
 
@@ -10,7 +11,7 @@ from datetime import timedelta
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Func
+from django.db.models import F, Func
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 LEASE = timedelta(minutes=2)
 RETRY = timedelta(seconds=30)  # after a full disk, or too many pictures at once
+MAX_TAKES = 5
 OF_ONE_JOB = 8
 """Renditions of one picture that are made together: reading the master is most of the work."""
 
@@ -60,13 +62,15 @@ def claim() -> list[Rendition]:
         if first is None:
             return []
         rows = list(due.filter(job=first.job_id)[:OF_ONE_JOB])
-        Rendition.objects.filter(pk__in=[row.pk for row in rows]).update(due_at=now + LEASE)
+        taken = Rendition.objects.filter(pk__in=[row.pk for row in rows])
+        taken.update(due_at=now + LEASE, takes=F("takes") + 1)
     return rows
 
 
 def _make(rows: Sequence[Rendition]) -> bool:
     """Make renditions of one picture; return False if this isn't the time for it."""
-    left = {row.pk: row for row in rows}
+    left = {row.pk: row for row in rows if row.takes < MAX_TAKES}
+    _fail([row for row in rows if row.pk not in left], UNEXPECTED)
     try:
         styles = _styles(left)
         job = Job.objects.select_related("team", "reused_from").get(pk=rows[0].job_id)
@@ -78,7 +82,8 @@ def _make(rows: Sequence[Rendition]) -> bool:
         _fail(left.values(), error.message)
     except (ServerFailed, OSError) as error:
         log.warning("renditions have to wait", job=rows[0].job_id, error=str(error))
-        Rendition.objects.filter(pk__in=left, state=State.WANTED).update(due_at=timezone.now() + RETRY)
+        waiting = Rendition.objects.filter(pk__in=left, state=State.WANTED)
+        waiting.update(due_at=timezone.now() + RETRY, takes=0)
         return False
     except Job.DoesNotExist:
         log.info("a picture was deleted before it was restyled", job=rows[0].job_id)

@@ -8,12 +8,15 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
+from accounts.long_tables import is_key
 from jobs.search.date_range import DateRange
 
 Row = TypeVar("Row", bound=Model)
 
 MAX_SCANNED = 20_000
 """Rows that one page may scan. Otherwise a search without matches would read every row there ever was."""
+
+MAX_KEY = 2**63 - 1
 
 SLACK = 1_000
 """Keys rise with the time of creation, except for rows written at the same time; those are fewer."""
@@ -25,6 +28,11 @@ class Page(Generic[Row]):
 
     rows: list[Row]
     older: int | None
+
+
+def key_of(text: str) -> int | None:
+    """Return the key that an address names; None for none, or for what can't be one."""
+    return int(text) if is_key(text) else None
 
 
 def page(rows: QuerySet[Row], before: int | None, size: int) -> Page[Row]:
@@ -55,11 +63,22 @@ def in_days(rows: QuerySet[Row], dated: QuerySet[Any], span: DateRange) -> Query
     Rows are read in the order of their keys, so the range is also expressed as a bound on keys. ``dated`` is
     the queryset to find that bound in: one whose first and last row an index on ``created_at`` finds.
     """
+    low, high = keys_of_days(dated, span)
+    if low is not None:
+        rows = rows.filter(pk__gte=low)
+    if high is not None:
+        rows = rows.filter(pk__lte=high)
+    return rows.filter(span.contains("created_at"))
+
+
+def keys_of_days(dated: QuerySet[Any], span: DateRange) -> tuple[int | None, int | None]:
+    """Return the lowest and highest key that a row of these days may have; None leaves that end open."""
     keys = dated.values_list("pk", flat=True)
+    low = high = None
     if span.begin:
         first = keys.filter(created_at__gte=span.begin).order_by("created_at").first()
-        rows = rows.filter(pk__gte=first - SLACK) if first else rows.none()
+        low = MAX_KEY if first is None else first - SLACK
     if span.end:
         last = keys.filter(created_at__lt=span.end).order_by("-created_at").first()
-        rows = rows.filter(pk__lte=last + SLACK) if last else rows.none()
-    return rows.filter(span.contains("created_at"))
+        high = 0 if last is None else last + SLACK
+    return low, high

@@ -30,6 +30,10 @@ class NotStoredError(Exception):
     """A paid result is complete and safe in the spool, but can't be moved to the storage now."""
 
 
+class StorageUnavailableError(OSError):
+    """The storage doesn't answer, or refuses us. It says nothing about a file; nothing was sent."""
+
+
 class SourceLostError(Exception):
     """The source is missing from the storage. Nothing was sent."""
 
@@ -54,11 +58,18 @@ def result_name(job: Job, attempt_number: int) -> str:
 
 
 def open_source(job: Job) -> "File[bytes]":
-    """Open the source for reading; raise SourceLostError if it is missing."""
+    """Open the source for reading; raise SourceLostError if it is missing.
+
+    Raises StorageUnavailableError, and InsufficientStorageError if there is no room to fetch it to.
+    """
     try:
         return cast("File[bytes]", job.source.open("rb"))
     except FileNotFoundError as error:
         raise SourceLostError(str(error)) from error
+    except OSError as error:
+        if error.errno in spool.FULL:
+            raise disk_space.InsufficientStorageError(str(error)) from error
+        raise
 
 
 def fill(
@@ -131,7 +142,7 @@ def put(name: str, file: TemporaryUploadedFile) -> str:
     with _on_storage_volume(file) as near:
         stored = default_storage.save(name, near)
     if root := spool.root():
-        _sync_folder((root / stored).parent)
+        sync_folder((root / stored).parent)
     return stored
 
 
@@ -160,13 +171,29 @@ def _on_storage_volume(file: TemporaryUploadedFile) -> Iterator[TemporaryUploade
 def sha256(file: "File[bytes]") -> str:
     """Return the hex digest of a temporary or stored file."""
     file.seek(0)
+    return sha256_of(file.chunks())
+
+
+def sha256_of(chunks: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
-    for chunk in file.chunks():
+    for chunk in chunks:
         digest.update(chunk)
     return digest.hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
+def stored_chunks(name: str) -> Iterator[bytes]:
+    """Read a stored file piece by piece; raise FileNotFoundError if it is missing.
+
+    A bucket's file is read while it arrives; opening it would fetch all of it first.
+    """
+    if read := getattr(default_storage, "read_chunks", None):
+        yield from read(name)
+    else:
+        with default_storage.open(name) as file:
+            yield from file.chunks(CHUNK_BYTES)
+
+
+def sync_folder(folder: Path) -> None:
     # A rename survives a power cut only once the folder that records it is on the disk.
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -7,12 +7,13 @@ one that a crash left behind.
 from itertools import islice
 from uuid import UUID, uuid4
 
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.conf import settings
+from django.core.files.storage import Storage, default_storage
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.utils.translation import gettext as _
 
 from jobs.models import Instance, Job
-from jobs.storage import inventory
+from jobs.storage import files, inventory, spool
 
 NAME = ".instance"
 SAMPLE_FILES = 1000
@@ -25,7 +26,7 @@ class ForeignFilesError(Exception):
 
 def check() -> None:
     """Raise ForeignFilesError unless database and folder hold the same id."""
-    ours, theirs = _id_of_database(), _id_of_folder()
+    ours, theirs = id_of_database(), id_in(default_storage)
     if ours is None or ours != theirs:
         raise ForeignFilesError(_message(ours, theirs))
 
@@ -35,7 +36,7 @@ def establish() -> None:
 
     Raises ForeignFilesError if they don't belong together, or if each has an id of its own.
     """
-    ours, theirs = _id_of_database(), _id_of_folder()
+    ours, theirs = id_of_database(), id_in(default_storage)
     if ours is None or theirs is None:
         if not _belong_together():
             raise ForeignFilesError(_message(ours, theirs))
@@ -46,18 +47,18 @@ def establish() -> None:
 def adopt() -> None:
     """Claim the folder for this database, because an operator says so."""
     default_storage.delete(NAME)
-    _write(_ensure_id(_id_of_database()))
+    _write(_ensure_id(id_of_database()))
     check()
 
 
-def _id_of_database() -> UUID | None:
+def id_of_database() -> UUID | None:
     return Instance.objects.values_list("pk", flat=True).first()
 
 
-def _id_of_folder() -> UUID | str | None:
-    """Return the folder's id, or the file's text if that isn't a UUID."""
+def id_in(storage: Storage) -> UUID | str | None:
+    """Return the id that the storage holds, or the file's text if that isn't a UUID."""
     try:
-        with default_storage.open(NAME) as file:
+        with storage.open(NAME) as file:
             text = bytes(file.read()).decode(errors="replace").strip()
     except FileNotFoundError:
         return None
@@ -76,7 +77,10 @@ def _ensure_id(known: UUID | str | None) -> UUID:
 
 def _write(id_: UUID) -> None:
     if not default_storage.exists(NAME):
-        stored = default_storage.save(NAME, ContentFile(f"{id_}\n".encode()))
+        text = f"{id_}\n".encode()
+        with TemporaryUploadedFile(NAME, "text/plain", len(text), None) as file:  # nobody reads half of it
+            file.write(text)
+            stored = files.put(NAME, file)
         if stored != NAME:  # another process was faster, and Django chose another name
             default_storage.delete(stored)
 
@@ -90,7 +94,7 @@ def _belong_together() -> bool:
 
 
 def _message(ours: UUID | None, theirs: UUID | str | None) -> str:
-    folder = getattr(default_storage, "location", None) or _("the storage")
+    folder = spool.root() or settings.S3_BUCKET or _("the storage")
     text = _(
         "The files in %(folder)s don't belong to this database (%(theirs)s there, %(ours)s here), so none of "
         "them is moved or removed. Check that DATABASE_URL and DATA_DIR belong together; if they do, confirm "

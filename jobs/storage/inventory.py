@@ -1,15 +1,18 @@
 """List the stored files, and tell which of them the database refers to."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import chain
 from operator import or_
+from typing import Any
 
 from django.core.files.storage import default_storage
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 
 from jobs.models import Attempt, Backdrop, Job, Rendition
-from jobs.storage import files
+from jobs.storage import files, interruptible
+from jobs.storage.interruptible import Stop, unless_stopped
+from jobs.storage.name_set import NameSet
 
 NAMES_PER_QUERY = 300  # up to three values each; SQLite allows some 1,000 in a query
 PREVIEW = ".webp"
@@ -28,12 +31,16 @@ def stored_names(folder: str = "") -> Iterator[str]:
     Hidden files and ``lost+found`` are left out: the spool, the quarantine, the instance's id, and what a
     file system keeps for itself.
     """
+    # A bucket lists a thousand files at once, but each folder by itself, and each job has one.
+    if objects := getattr(default_storage, "objects", None):
+        yield from (row.name for row in objects() if _is_visible(row.name))
+        return
     try:
         folders, names = default_storage.listdir(folder)
     except FileNotFoundError:  # nothing was ever stored, or the folder was removed a moment ago
         return
     if not folder:
-        folders, names = _visible(folders), _visible(names)
+        folders, names = list(filter(_is_visible, folders)), list(filter(_is_visible, names))
     yield from (f"{folder}/{name}" if folder else name for name in names)
     for below in folders:
         yield from stored_names(f"{folder}/{below}" if folder else below)
@@ -50,14 +57,29 @@ def referenced(names: Iterable[str]) -> set[str]:
     return {name for name, original in originals.items() if name in in_rows or original in in_rows}
 
 
-def _names_in_rows(wanted: set[str]) -> Iterator[str]:
-    """Yield those of the names that a row has, perhaps several times."""
+def unreferenced(names: Iterable[str], stop: Stop = interruptible.keep_going) -> Iterator[str]:
+    """Yield those of the files that no row refers to; for millions of names, which needn't be in memory."""
+    columns = (rows.values_list(*columns) for rows, columns in _rows())
+    values = chain.from_iterable(row for table in columns for row in unless_stopped(stop, table.iterator()))
+    in_rows = NameSet(chain(unbooked_results(), filter(None, values)))
+    yield from in_rows.missing(in_rows.missing(names), key=original_name)
+
+
+def _rows() -> Iterator[tuple[QuerySet[Any], Sequence[str]]]:
+    """Yield the rows that name files, and their columns."""
     for model, columns in COLUMNS.items():
         rows = model._default_manager.order_by()
+        # What comes after a job is purged is nobody's.
+        yield rows.filter(purged_at=None) if model is Job else rows, columns
+
+
+def _names_in_rows(wanted: set[str]) -> Iterator[str]:
+    """Yield those of the names that a row has, perhaps several times."""
+    for rows, columns in _rows():
         # No column has an index, so each query reads every row: a few names are worth one, many aren't.
         if len(wanted) <= NAMES_PER_QUERY:
             conditions = (Q(**{f"{column}__in": wanted}) for column in columns)
-            rows = rows.filter(reduce(or_, conditions))
+            rows = rows.filter(reduce(or_, conditions))  # noqa: PLW2901
         names = chain.from_iterable(rows.values_list(*columns).iterator())
         yield from (name for name in names if name in wanted)
 
@@ -77,5 +99,5 @@ def original_name(name: str) -> str:
     return name.rsplit(".", 2)[0] if name.endswith(PREVIEW) else name
 
 
-def _visible(names: list[str]) -> list[str]:
-    return [name for name in names if not name.startswith(".") and name != "lost+found"]
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") and name != "lost+found"

@@ -1,6 +1,7 @@
 """Keep files that no row refers to in a folder beside the others, from which they can be put back.
 
-A file is moved by a rename to ``.quarantine/TIME/its/old/name``. Only an operator's command deletes it.
+A file is moved to ``.quarantine/TIME/its/old/name``: by a rename, or in a bucket by a copy that is confirmed
+before the file is deleted. Only an operator's command deletes it for good.
 """
 
 import os
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import structlog
 from django.core.files.storage import default_storage
@@ -26,33 +28,41 @@ _TIME = "%Y-%m-%dT%H-%M-%SZ"
 
 @dataclass(frozen=True)
 class QuarantinedFile:
-    """A file in quarantine. ``name`` is its old one; ``at`` is None if its folder's name gives no time."""
+    """A file in quarantine. ``name`` is its old one; ``at`` is None if its folder's name gives no time.
+
+    path: within the bucket, if there is one.
+    """
 
     path: Path
     name: str
     at: datetime | None
+    size: int = 0
 
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size
+
+def is_possible() -> bool:
+    """Return True if the storage can give a file another name."""
+    return spool.root() is not None or _bucket() is not None
 
 
 def contents() -> Iterator[QuarantinedFile]:
     """Yield all files in quarantine, the oldest first."""
+    if bucket := _bucket():
+        for row in bucket.objects(f"{NAME}/"):
+            run_name, _, name = row.name.removeprefix(f"{NAME}/").partition("/")
+            yield QuarantinedFile(Path(row.name), name, _time_of(run_name), row.size)
     root = spool.root()
     if root is None:
         return
     for run in sorted((root / NAME).glob("*")):
         for path in sorted(run.rglob("*")):
             if path.is_file():
-                yield QuarantinedFile(path, str(path.relative_to(run)), _time_of(run.name))
+                name, size = str(path.relative_to(run)), path.stat().st_size
+                yield QuarantinedFile(path, name, _time_of(run.name), size)
 
 
 def move(names: Iterable[str]) -> list[str]:
     """Move files to quarantine; return the names of those that stay there."""
     root, run = spool.root(), _new_run()
-    if root is None:
-        return []
     moved = {name: path for name in names if (path := _rename(root, name, run))}
     # From here on no process finds them under their old names. A row that was written in the meantime is seen
     # now, and its file goes back.
@@ -65,8 +75,7 @@ def move(names: Iterable[str]) -> list[str]:
 
 def set_aside(name: str) -> None:
     """Move a paid result that was stored for a job which doesn't take it any more."""
-    root = spool.root()
-    if root is not None and (moved := _rename(root, name, _new_run())):
+    if moved := _rename(spool.root(), name, _new_run()):
         log.warning("a paid result that its job doesn't have was moved to quarantine", to=str(moved))
 
 
@@ -100,7 +109,10 @@ def remove(older_than: timedelta) -> tuple[int, int]:
     for file in old:
         if file.name not in referenced or default_storage.exists(file.name):
             count, size = count + 1, size + file.size
-            file.path.unlink()
+            if bucket := _bucket():
+                bucket.delete(str(file.path))
+            else:
+                file.path.unlink()
     return count, size
 
 
@@ -116,9 +128,16 @@ def _time_of(run: str) -> datetime | None:
         return None
 
 
-def _rename(root: Path, name: str, run: str) -> Path | None:
-    """Return the file's new path, or None if another worker moved it first."""
-    if not (root / name).exists():
+def _bucket() -> Any:
+    """Return the storage if it is a bucket, whose files are renamed by itself."""
+    return default_storage if hasattr(default_storage, "move") else None
+
+
+def _rename(root: Path | None, name: str, run: str) -> Path | None:
+    """Return the file's new path, or None if another worker moved it first, or the storage can't."""
+    if bucket := _bucket():
+        return _rename_in(bucket, name, f"{NAME}/{run}/{name}")
+    if root is None or not (root / name).exists():
         return None
     target = root / NAME / run / name
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -129,8 +148,18 @@ def _rename(root: Path, name: str, run: str) -> Path | None:
     return target
 
 
+def _rename_in(bucket: Any, name: str, target: str) -> Path | None:
+    try:
+        bucket.move(name, target)
+    except (FileNotFoundError, FileExistsError):
+        return None
+    return Path(target)
+
+
 def _put_back(file: QuarantinedFile) -> bool:
     """Return True if the file has its old name again; never replace another file."""
+    if bucket := _bucket():
+        return _rename_in(bucket, str(file.path), file.name) is not None
     root = spool.root()
     if root is None:
         return False

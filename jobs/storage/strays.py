@@ -7,11 +7,11 @@ are few: more than ``MAX_FILES``, or than one in ``MAX_SHARE`` of all, aren't a 
 reported. One file always counts as few; otherwise a store of fewer than a hundred files could never be
 tidied.
 
-A storage that isn't a folder of ours (S3) has no rename, and a copy that is deleted afterwards could be lost
-in between: there, strays are only reported.
+In a bucket, a file is moved by a copy. Results in this machine's own spool can't be moved there, and are only
+reported, as are all strays of a storage without any such way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from jobs.storage import instance, interruptible, inventory, leftovers, quarantine, spool
 from jobs.storage.interruptible import Stop, unless_stopped
+from jobs.storage.name_set import NameSet
 
 log = structlog.get_logger(__name__)
 
@@ -39,9 +40,9 @@ class Report:
     total: int
 
 
-def find_strays(names: set[str]) -> Iterator[str]:
+def find_strays(names: Iterable[str], stop: Stop = interruptible.keep_going) -> Iterator[str]:
     """Yield those of the stored files that no row refers to, nor will."""
-    unreferenced = [name for name in sorted(names - inventory.referenced(names)) if _is_old(name)]
+    unreferenced = [name for name in sorted(inventory.unreferenced(names, stop)) if _is_old(name)]
     # Ask again: a row may have been written after the first query.
     referenced = inventory.referenced(unreferenced)
     yield from (name for name in unreferenced if name not in referenced)
@@ -53,10 +54,15 @@ def sweep(*, stop: Stop = interruptible.keep_going, limited: bool = True) -> Rep
     Raises ForeignFilesError if the files belong to another database, and StoppedError.
     """
     instance.check()
-    names = set(unless_stopped(stop, inventory.stored_names()))
-    strays = [*find_strays(names), *_unclaimed_results()]
+    names = NameSet()
+    listing = names.adding(unless_stopped(stop, inventory.stored_names()))
+    strays, unclaimed = list(find_strays(listing, stop)), list(_unclaimed_results())
+    if spool.root() is None and unclaimed:
+        log.error("results that no job waits for lie in this machine's spool", files=unclaimed)
+    else:
+        strays += unclaimed
     limit = min(MAX_FILES, max(1, len(names) // MAX_SHARE))
-    if spool.root() is None or (limited and len(strays) > limit):
+    if strays and (not quarantine.is_possible() or (limited and len(strays) > limit)):
         log.error("files that no row refers to were left in place", files=len(strays), of=len(names))
         return Report([], strays, len(names))
     return Report(quarantine.move(unless_stopped(stop, strays)), [], len(names))

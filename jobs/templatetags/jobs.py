@@ -38,3 +38,8 @@ def tone(job: Job) -> str:
 @register.filter
 def verdict_tone(verdict: Verdict) -> str:
     return TONE_OF_VERDICT[verdict]
+
+
+@register.filter
+def verdict_name(verdict: str) -> str:
+    return str(Verdict(verdict).label)

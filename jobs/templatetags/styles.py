@@ -15,7 +15,7 @@ register = template.Library()
 @register.simple_tag
 def restyle_choices(team: Team, batch: Batch) -> dict[str, Any]:
     """Return the team's presets and recipes, a form, and the batch's first picture to show them on."""
-    done = batch.jobs.filter(state=Job.State.DONE)
+    done = batch.jobs.filter(state=Job.State.DONE, erased_at=None)
     return {
         "rows": presets.rows_of(team),
         "recipes": Recipe.objects.filter(team=team).prefetch_related("presets"),

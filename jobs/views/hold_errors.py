@@ -3,8 +3,9 @@
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from accounts.ledger.money import display
+from accounts.ledger.money import display, for_plural
 from accounts.ledger.operations import (
     AllowanceUsedUpError,
     InsufficientCreditsError,
@@ -21,15 +22,20 @@ def message_for(error: LedgerError) -> str:
         case AllowanceUsedUpError():
             return _allowance_message(error)
         case InsufficientCreditsError():
-            message = _(
-                "This picture may cost %(asked)s credits, but only %(available)s are available. "
-                "Nothing was held."
-            )
             asked, available = error.asked_microcredits, error.available_microcredits
+            message = ngettext(
+                "This picture may cost %(asked)s credit, but only %(available)s are available. "
+                "Nothing was held.",
+                "This picture may cost %(asked)s credits, but only %(available)s are available. "
+                "Nothing was held.",
+                for_plural(asked),
+            )
             return message % {"asked": display(asked), "available": display(available)}
         case OwingError():
-            message = _(
-                "The team owes %(credits)s credits. New pictures are refused until they are paid off."
+            message = ngettext(
+                "The team owes %(credits)s credit. New pictures are refused until it is paid off.",
+                "The team owes %(credits)s credits. New pictures are refused until they are paid off.",
+                for_plural(error.owed_microcredits),
             )
             return message % {"credits": display(error.owed_microcredits)}
         case _:
@@ -37,18 +43,24 @@ def message_for(error: LedgerError) -> str:
 
 
 def _allowance_message(error: AllowanceUsedUpError) -> str:
-    allowance = error.allowance
+    allowance, count = error.allowance, for_plural(error.asked_microcredits)
     if allowance.api_key_id:
-        message = _(
+        message = ngettext(
+            "This picture may cost %(asked)s credit, but the API key's allowance has only "
+            "%(left)s left: %(used)s of %(limit)s per %(period)s are used. It renews on %(when)s.",
             "This picture may cost %(asked)s credits, but the API key's allowance has only "
-            "%(left)s left: %(used)s of %(limit)s per %(period)s are used. It renews on %(when)s."
+            "%(left)s left: %(used)s of %(limit)s per %(period)s are used. It renews on %(when)s.",
+            count,
         )
     else:
-        message = _(
+        message = ngettext(
+            "This picture may cost %(asked)s credit, but your allowance has only %(left)s left: "
+            "%(used)s of %(limit)s per %(period)s are used. It renews on %(when)s.",
             "This picture may cost %(asked)s credits, but your allowance has only %(left)s left: "
-            "%(used)s of %(limit)s per %(period)s are used. It renews on %(when)s."
+            "%(used)s of %(limit)s per %(period)s are used. It renews on %(when)s.",
+            count,
         )
-    limit, used = allowance.limit_microcredits, error.used_microcredits
+    limit, used = error.limit_microcredits, error.used_microcredits
     return message % {
         "asked": display(error.asked_microcredits),
         "left": display(max(0, limit - used)),

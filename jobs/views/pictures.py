@@ -14,6 +14,7 @@ from jobs.renditions.render import RenditionError
 from jobs.renditions.style import PLAIN
 from jobs.storage.spool import FULL
 from jobs.views import scripts
+from jobs.views.attachments import attachment
 from pixian.protocol.errors import Refused, ServerFailed
 
 # A job's source never changes, and each attempt's result has a name of its own.
@@ -24,7 +25,7 @@ IMMUTABLE = "private, max-age=31536000, immutable"
 def show(request: HttpRequest, team: str, pk: int, side: str, size: str) -> HttpResponseBase:
     """Serve a small WebP for a page."""
     job = _job(request, team, pk)
-    if side == Side.AFTER and not job.result:
+    if job.erased_at or (side == Side.AFTER and not job.result):
         raise Http404
     try:
         file = default_storage.open(preview(job, Side(side), Size(size)))
@@ -39,11 +40,12 @@ def show(request: HttpRequest, team: str, pk: int, side: str, size: str) -> Http
 def download(request: HttpRequest, team: str, pk: int) -> HttpResponseBase:
     """Serve the cut-out under the original's name: as it came, or as a PNG made from a delta PNG."""
     job = _job(request, team, pk)
-    if not job.result:
+    if not job.has_result:
         raise Http404
     try:
         row = render.make(job, PLAIN) if job.has_delta_master else None
-        file = (row.file if row else job.result).open()
+        content_type = row.content_type if row else job.result_type
+        return attachment(row.file if row else job.result, job.result_name, content_type)
     except (FileNotFoundError, RenditionError) as error:
         raise Http404 from error
     except ServerFailed as error:
@@ -52,8 +54,6 @@ def download(request: HttpRequest, team: str, pk: int) -> HttpResponseBase:
         if error.errno not in FULL:
             raise
         return scripts.disk_full()
-    content_type = row.content_type if row else job.result_type
-    return FileResponse(file, as_attachment=True, filename=job.result_name, content_type=content_type)
 
 
 def _job(request: HttpRequest, team: str, pk: int) -> Job:

@@ -1,4 +1,7 @@
-"""Do the work that costs no call, beside the calls: start what waited for credits, and restyle pictures.
+"""Do the work that costs no call, beside the calls.
+
+It frees the calls of processes that died, starts what waited for credits, restyles pictures, fetches
+addresses, finds batches finished, warns people and sends webhooks.
 
 Each kind of work has a thread of its own in each worker process, so that none waits for another.
 """
@@ -11,6 +14,8 @@ from django.db import close_old_connections, connection
 
 from jobs.batches import control, sources
 from jobs.connections import DATABASE_AWAY
+from jobs.events import alerts, finished, webhooks
+from jobs.queue import deaths
 from jobs.renditions import wanted
 from jobs.storage.interruptible import Stop
 
@@ -19,9 +24,13 @@ log = structlog.get_logger(__name__)
 PAUSE_SECONDS = 3
 
 KINDS: dict[str, Callable[[Stop], int]] = {
+    "deaths": lambda _stop: deaths.find(),
     "credits": control.start_kept,
     "renditions": wanted.make_wanted,
     "addresses": sources.fetch_due,
+    "batches": finished.finish_due,
+    "alerts": alerts.warn_due,
+    "webhooks": webhooks.send_due,
 }
 """Each does what there is to do and returns how much that was. Several processes may do it at once."""
 

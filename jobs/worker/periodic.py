@@ -1,21 +1,26 @@
 """Run the periodic tasks, each by one worker of all.
 
-The account's balance is recorded, the books are verified, and what has run out is purged: rate limits, and
-uploads that nobody finished.
+The account's balance is recorded, the books are verified, webhooks that fail are switched off, what teams
+don't keep any longer is erased, and what has run out is purged: rate limits, sessions, invitations, uploads
+that nobody finished, and old events.
 """
 
 from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
+from django.core.management import call_command
 from django.utils import timezone
 
 from accounts import rate_limits
+from accounts.teams import invitations
 from jobs.audit import balance_snapshots, verify
 from jobs.calls.upstream import Upstream
 from jobs.connections import DATABASE_AWAY
+from jobs.events import old_events, webhooks
 from jobs.intake import chunks
 from jobs.models import PeriodicTask
+from jobs.retention import due, quota
 from jobs.storage import instance, interruptible, strays
 from jobs.storage.interruptible import Stop, StoppedError
 from pixian.protocol.errors import PixianError
@@ -26,6 +31,7 @@ EVERY_SECONDS = 60
 BEAT = "beat"
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 def run_due(upstream: Upstream, stop: Stop = interruptible.keep_going) -> None:
@@ -64,11 +70,16 @@ def _claim(name: str, first: timedelta, every: timedelta) -> bool:
 
 
 def _record_balance(upstream: Upstream, _stop: Stop) -> None:
-    # While no call is in flight, so that each charge surely falls before or after it.
-    if balance_snapshots.is_quiet():
-        balance_snapshots.take(upstream)
-    else:
+    if balance_snapshots.should_wait():
         PeriodicTask.objects.filter(name="balance").update(due_at=timezone.now())
+    else:
+        balance_snapshots.take(upstream)
+
+
+def _purge_limits(_upstream: Upstream, stop: Stop) -> None:
+    """Purge all rate limits that are due; guesses from many addresses may leave more than one call takes."""
+    while rate_limits.purge() >= rate_limits.MOST_PURGED and not stop():
+        pass
 
 
 def _verify(_upstream: Upstream, stop: Stop) -> None:
@@ -91,8 +102,14 @@ def _quarantine(stop: Stop) -> None:
 
 
 TASKS: dict[str, tuple[timedelta, timedelta, Callable[[Upstream, Stop], object]]] = {
-    "balance": (timedelta(0), HOUR, _record_balance),
+    "balance": (timedelta(0), balance_snapshots.EVERY, _record_balance),
     "chunks": (HOUR, HOUR, lambda _upstream, stop: chunks.purge(stop)),
-    "purge": (HOUR, HOUR, lambda _upstream, _stop: rate_limits.purge()),
+    "events": (HOUR, HOUR, lambda _upstream, stop: old_events.purge(stop)),
+    "webhooks": (HOUR, HOUR, lambda _upstream, stop: webhooks.switch_off_failing(stop)),
+    "purge": (HOUR, HOUR, _purge_limits),
+    "sessions": (HOUR, HOUR, lambda _upstream, _stop: call_command("clearsessions")),
+    "invitations": (HOUR, DAY, lambda _upstream, _stop: invitations.purge()),
+    "retention": (MINUTE, 5 * MINUTE, lambda _upstream, stop: due.run(stop)),
+    "quota": (MINUTE, HOUR, lambda _upstream, _stop: quota.measure()),
     "verify": (DAY, DAY, _verify),
 }

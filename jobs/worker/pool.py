@@ -10,13 +10,14 @@ from contextlib import AbstractContextManager as Context
 import structlog
 from django.db import close_old_connections, connection
 
+from jobs.audit import restored
 from jobs.calls.upstream import Upstream
 from jobs.connections import DATABASE_AWAY
 from jobs.models import Job
-from jobs.queue import claims, workers
+from jobs.queue import claims, deaths, workers
 from jobs.queue.heartbeat import Heartbeat, process_name
 from jobs.renditions import apply
-from jobs.storage import leftovers
+from jobs.storage import files, leftovers
 from jobs.worker import background, periodic
 from jobs.worker.run import process
 from jobs.worker.shared_claims import SharedClaims
@@ -35,8 +36,7 @@ class WorkerPool:
         self._threads = threads
         self._stop = stop
         self._claims = SharedClaims(stop)
-        name = process_name()
-        self._leases = Heartbeat(lambda: workers.register(name, threads), lambda: workers.unregister(name))
+        self._leases = Heartbeat(self._beat, lambda: workers.unregister(process_name()))
 
     def run(self) -> None:
         """Start the threads; return when ``stop`` is set and each has finished its job."""
@@ -55,6 +55,8 @@ class WorkerPool:
 
     def beating(self) -> Context[None]:
         """Renew the leases meanwhile, also after ``stop``: the jobs in hand are finished."""
+        deaths.announce()
+        restored.check_at_start()
         return self._leases.beating()
 
     def run_once(self, backoff: Backoff, *, blocking: bool) -> float:
@@ -72,6 +74,10 @@ class WorkerPool:
         except DATABASE_AWAY as error:
             log.warning("the database doesn't answer", error=str(error).strip())
             return STEP_SECONDS
+        except files.StorageUnavailableError as error:
+            # Nothing is known of a paid result now. The job is taken up again once its lease has run out.
+            log.warning("the storage doesn't answer", error=str(error))
+            return STEP_SECONDS
         except Exception:
             # The lease runs out, and the job is taken up again from what its rows say.
             log.exception("a job failed in an unexpected way")
@@ -79,11 +85,14 @@ class WorkerPool:
         finally:
             close_old_connections()
 
+    def _beat(self) -> None:
+        workers.register(process_name(), self._threads)
+        restored.check()
+
     def _process(self, job: Job, backoff: Backoff) -> int:
         with self._leases.held(job):
             wait = process(job, self._upstream, backoff)
         apply.follow(job)
-        log.info("job", job=job.pk, team=job.team.slug, state=job.state, reason=job.reason or None)
         return wait
 
     def _work(self) -> None:

@@ -8,21 +8,28 @@ here.
 
 from datetime import timedelta
 
+import structlog
 from django.core.files.storage import default_storage
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
+from accounts import request_id
+from jobs import metrics
 from jobs.calls import attempts, outcomes
 from jobs.calls.decisions import FAILURES, Decision, Next
 from jobs.calls.execute import book_result, execute, store_result
 from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
 from jobs.models import Attempt, Job
+from jobs.queue import workers
 from jobs.queue.claims import Reason
 from jobs.storage import files, leftovers, quarantine, spool
 from jobs.storage.spool import ResultFile
 from pixian.client.backoff import Backoff
 from pixian.client.client import OK
 from pixian.protocol import errors
+
+log = structlog.get_logger(__name__)
 
 UNREACHABLE_WAIT_SECONDS = 60  # at most
 OPERATOR_WAIT_SECONDS = 60  # before the upstream is asked again if an operator has mended what only they can
@@ -36,6 +43,14 @@ def process(job: Job, upstream: Upstream, backoff: Backoff) -> int:
     Returns the seconds that this thread has to wait before its next call.
     """
     attempt = _last_attempt(job)
+    of_call = bound_contextvars(job=job.pk, attempt=f"{job.pk}/{attempt.number}")
+    with request_id.working_for(attempt.http_request_id), of_call:
+        wait = _act(job, attempt, upstream, backoff)
+        log.info("job", team=job.team.slug, state=job.state, reason=job.reason or None)
+    return wait
+
+
+def _act(job: Job, attempt: Attempt, upstream: Upstream, backoff: Backoff) -> int:
     match attempt.state:
         case Attempt.State.PREPARED if job.is_direct:
             # Its program has been cut off, and nobody waits for the result.
@@ -76,7 +91,7 @@ def _handle_error(job: Job, attempt: Attempt, error: Exception, upstream: Upstre
     outcomes.report(decision, error, upstream)
     response = error if isinstance(error, errors.ApiError) else None
     if decision.next in (Next.RESEND, Next.AWAIT_OPERATOR):
-        return _wait(job, attempt, decision.reason, _pause(decision, response, backoff), response)
+        return _wait(job, attempt, decision.reason, _pause(job, decision, response, backoff), response)
     if decision.next is Next.AWAIT_ROOM:
         outcomes.wait_for_room(job, str(error))
     elif decision.is_unanswered:
@@ -89,11 +104,13 @@ def _handle_error(job: Job, attempt: Attempt, error: Exception, upstream: Upstre
     return 0
 
 
-def _pause(decision: Decision, response: errors.ApiError | None, backoff: Backoff) -> int:
+def _pause(job: Job, decision: Decision, response: errors.ApiError | None, backoff: Backoff) -> int:
     if decision.next is Next.AWAIT_OPERATOR:
         return OPERATOR_WAIT_SECONDS
     if response:
-        return backoff.refused(response.retry_after)
+        seconds = backoff.refused(response.retry_after)
+        metrics.count_wait(job.origin, seconds)
+        return seconds
     return min(backoff.refused(), UNREACHABLE_WAIT_SECONDS)
 
 
@@ -116,7 +133,7 @@ def _resume(job: Job, attempt: Attempt, upstream: Upstream) -> int:
             book_result(job, attempt, name, files.sha256(file), file.size)
     elif body := leftovers.find(job, attempt):
         _store(job, attempt, body, upstream)
-    elif job.reason == Reason.RESULT_WAITS and not _is_given_up(attempt):
+    elif _may_lie_elsewhere(job) and not _is_given_up(attempt):
         outcomes.wait_for_room(job, "the result lies on another machine")
     else:
         outcomes.handle_lost_response(job, attempt, upstream)
@@ -132,6 +149,11 @@ def _store(job: Job, attempt: Attempt, body: ResultFile, upstream: Upstream) -> 
             store_result(job, attempt, body, upstream)
         except files.NotStoredError as error:
             outcomes.wait_for_room(job, str(error))
+
+
+def _may_lie_elsewhere(job: Job) -> bool:
+    """Tell if the body may be in another machine's spool: each has its own if results go to a bucket."""
+    return job.reason == Reason.RESULT_WAITS or (spool.root() is None and workers.other_machines().exists())
 
 
 def _is_given_up(attempt: Attempt) -> bool:

@@ -1,4 +1,7 @@
-"""Register a web process, and end the calls that killed ones left behind."""
+"""Register a web process, and end the calls that killed ones left behind.
+
+It looks for a restored database too, since a site of programs may have no worker.
+"""
 
 import threading
 import time
@@ -7,11 +10,13 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections
 
+from jobs.audit import restored
 from jobs.calls import streaming
 from jobs.calls.upstream import Upstream
 from jobs.connections import DATABASE_AWAY
-from jobs.queue import claims, workers
+from jobs.queue import claims, deaths, workers
 from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, process_name
+from jobs.renditions import apply
 from jobs.worker.run import process
 from pixian.client.backoff import Backoff
 
@@ -20,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 def start(upstream: Upstream) -> None:
     """Do both in a thread, for as long as this process lives."""
+    deaths.announce()
+    restored.check_at_start()
     threading.Thread(target=_watch, args=(upstream,), name="watch", daemon=True).start()
 
 
@@ -27,6 +34,8 @@ def _watch(upstream: Upstream) -> None:
     while True:
         try:
             workers.register(process_name(), settings.WEB_THREADS, workers.Kind.WEB)
+            restored.check()
+            deaths.find()
             reclaim(upstream)
         except claims.LostLeaseError as error:
             log.warning("lease lost, another process has the job", job=str(error))
@@ -40,8 +49,9 @@ def _watch(upstream: Upstream) -> None:
 
 
 def reclaim(upstream: Upstream) -> None:
-    """End programs' calls whose web process is gone, by what was recorded. No call is made."""
+    """End calls whose process is gone, by what was recorded; see ``claims.reclaim``. No call is made."""
     while job := claims.reclaim(f"{process_name()}:watch"):
         with streaming.leases().held(job):
             process(job, upstream, Backoff())
-        log.info("a program's call was ended after its web process was gone", job=job.pk, state=job.state)
+        apply.follow(job)
+        log.info("a call was ended after its process was gone", job=job.pk, state=job.state)

@@ -149,12 +149,13 @@ class Client:
         finally:
             response.close()
 
-    def account(self) -> Account:
+    def account(self, timeout: float = ACCOUNT_TIMEOUT_SECONDS) -> Account:
         """Fetch the account's state, which is free of charge.
 
-        Raises Unreachable (for 5xx too), SlowDown and AccountRefused, and Misdirected for any other response.
+        timeout: seconds without a byte. Raises Unreachable (for 5xx too), SlowDown and AccountRefused, and
+        Misdirected for any other response.
         """
-        request = self._http.build_request("GET", "account", timeout=ACCOUNT_TIMEOUT_SECONDS)
+        request = self._http.build_request("GET", "account", timeout=timeout)
         try:
             response = self._send(request)
             try:

@@ -1,13 +1,13 @@
-"""Download of a URL that a client supplies, safe against server-side request forgery and endless responses.
+"""Requests to a URL that a client supplies, safe against server-side request forgery and endless responses.
 
 ``pixian.server.ssrf`` checks every address it connects to, after each redirect too.
 """
 
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager as Context
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -67,8 +67,16 @@ class Fetched:
 
 
 @dataclass(frozen=True)
+class Posted:
+    """The response to a POST. body: its first bytes, as far as they came."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True)
 class Fetcher:
-    """Downloads URLs. Safe to share between threads.
+    """Downloads URLs, and posts to them. Safe to share between threads.
 
     networks: the operator's own networks that are allowed besides public addresses; a client can then reach
     every host in them on every port in ``ports``. admission: a context held during each fetch, to limit
@@ -95,13 +103,33 @@ class Fetcher:
         with self.admission():
             return self._fetch(hop, into, accept)
 
-    def _fetch(self, hop: httpx.URL, into: BinaryIO, accept: Callable[[str], bool]) -> Fetched:
-        wire = GuardedWire(self.wire, self.resolve, self._allows, Deadline(self.limits.seconds))
-        pool = httpcore.ConnectionPool(self.tls, network_backend=wire, max_keepalive_connections=0)
+    def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Posted:
+        """Send bytes to a URL and return the response, whatever its status; a redirect isn't followed.
+
+        Of the body no more than ``limits.max_bytes`` are read, and none that comes too late. Raises Refused
+        400/1024 as ``fetch`` does, and 400/1022 if there is no response.
+        """
+        target = self._parse(url)
+        own = [("Content-Length", str(len(content))), *headers.items()]
         try:
-            with pool:
+            with (
+                self.admission(),
+                self._pool() as pool,
+                self._request(pool, "POST", target, own, content) as response,
+            ):
+                return Posted(response.status, self._beginning(response))
+        except WIRE_ERRORS as error:
+            raise errors.url_failed(self._reason(error)) from error
+
+    def check(self, url: str) -> None:
+        """Raise Refused 400/1024 for a URL that no request would be made to, whatever its host's address."""
+        self._parse(url)
+
+    def _fetch(self, hop: httpx.URL, into: BinaryIO, accept: Callable[[str], bool]) -> Fetched:
+        try:
+            with self._pool() as pool:
                 for _ in range(self.limits.redirects + 1):
-                    with self._get(pool, hop) as response:
+                    with self._request(pool, "GET", hop) as response:
                         headers = httpx.Headers(response.headers)
                         if response.status not in REDIRECTS or "Location" not in headers:
                             content_type = self._check(response.status, headers, accept)
@@ -110,6 +138,11 @@ class Fetcher:
         except WIRE_ERRORS as error:
             raise errors.url_failed(self._reason(error)) from error
         raise errors.url_failed(f"it redirects more than {self.limits.redirects} times")
+
+    def _pool(self) -> httpcore.ConnectionPool:
+        """Return a pool for one fetch, whose deadline begins now."""
+        wire = GuardedWire(self.wire, self.resolve, self._allows, Deadline(self.limits.seconds))
+        return httpcore.ConnectionPool(self.tls, network_backend=wire, max_keepalive_connections=0)
 
     def _allows(self, address: Address) -> bool:
         return is_public(address) or any(address in network for network in self.networks)
@@ -138,11 +171,27 @@ class Fetcher:
         except (errors.Refused, httpx.InvalidURL, ValueError) as error:
             raise errors.url_failed("it redirects to a URL that can't be used") from error
 
-    def _get(self, pool: httpcore.ConnectionPool, url: httpx.URL) -> Context[httpcore.Response]:
+    def _request(
+        self,
+        pool: httpcore.ConnectionPool,
+        method: str,
+        url: httpx.URL,
+        more: Sequence[tuple[str, str]] = (),
+        content: bytes | None = None,
+    ) -> Context[httpcore.Response]:
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        headers = [("Host", url.netloc.decode("ascii")), ("Connection", "close"), *HEADERS]
+        headers = [("Host", url.netloc.decode("ascii")), ("Connection", "close"), *HEADERS, *more]
         timeout = {"connect": self.limits.connect_seconds}
-        return pool.stream("GET", target, headers=headers, extensions={"timeout": timeout})
+        return pool.stream(method, target, headers=headers, content=content, extensions={"timeout": timeout})
+
+    def _beginning(self, response: httpcore.Response) -> bytes:
+        body = b""
+        with suppress(*WIRE_ERRORS):  # the status is known by now, and says what became of the request
+            for chunk in response.iter_stream():
+                body += chunk
+                if len(body) >= self.limits.max_bytes:
+                    break
+        return body[: self.limits.max_bytes]
 
     def _check(self, status: int, headers: httpx.Headers, accept: Callable[[str], bool]) -> str:
         """Return the content type of a response; raise Refused if its body must not be read."""

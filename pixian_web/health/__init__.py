@@ -19,33 +19,46 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Check:
-    """One part of the instance: is it fine, and what there is to say about it."""
+    """One part of the instance: is it fine, and what there is to say about it.
+
+    fine: None if only a question over the network will tell, which the page asks by itself.
+    """
 
     name: str
-    fine: bool
+    fine: bool | None
     says: str
 
 
 def checks() -> list[Check]:
-    return [Check(name, *_run(check)) for name, check in _parts()]
+    """Check all that is here and answers at once. The upstream is only as it was when it last answered."""
+    here = [Check(name, *run(check)) for name, check in _parts()]
+    return [Check(_("Upstream"), None, components.last_balance()), *here]
+
+
+def upstream() -> Check:
+    """Ask the upstream, which may take seconds if it doesn't respond."""
+    return Check(_("Upstream"), *run(components.upstream_account))
 
 
 def _parts() -> Iterator[tuple[str, Callable[[], Finding]]]:
     yield _("Database"), components.database
-    yield _("Upstream"), components.upstream_account
+    yield _("Search"), components.name_search
     yield _("Web processes"), components.web_processes
     yield _("Workers"), components.running_workers
     if settings.CELERY_BROKER_URL:
         yield _("Broker"), components.broker
         yield _("Beat"), components.beat
     yield _("Periodic tasks"), components.periodic_tasks
+    yield _("Calls"), work.calls
     yield _("Queue"), work.queue
     yield _("Disk"), work.disk
+    yield _("Files"), work.files
     yield _("Review"), work.review
     yield _("Books and files"), work.books
 
 
-def _run(check: Callable[[], Finding]) -> Finding:
+def run(check: Callable[[], Finding]) -> Finding:
+    """Return what a check finds; one that fails itself is a finding too."""
     try:
         return check()
     except (OperationalError, InterfaceError, OSError) as error:  # the part doesn't respond

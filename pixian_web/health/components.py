@@ -10,11 +10,13 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from accounts.ledger.money import exact
+from accounts.ledger.money import exact, for_plural
+from jobs.audit import balance_snapshots
 from jobs.calls import upstream
-from jobs.models import PeriodicTask, WorkerHeartbeat
+from jobs.models import PeriodicTask, UpstreamAccount, WorkerHeartbeat
 from jobs.queue import workers
 from jobs.queue.workers import Kind
+from jobs.search import name_index
 from jobs.worker import periodic
 from pixian.protocol import errors
 
@@ -23,6 +25,8 @@ TASK_LATE = timedelta(minutes=5)
 
 BEAT_LATE = timedelta(minutes=1)
 NEARLY_ALL = 0.9
+PATIENCE_SECONDS = 5
+"""An upstream that takes longer to say its balance needs attention, whatever it says then."""
 
 Finding = tuple[bool, str]
 """Is the part fine, and a sentence about it."""
@@ -45,13 +49,40 @@ def database() -> Finding:
     }
 
 
+def last_balance() -> str:
+    """Say what the upstream answered last, from the stored balances."""
+    last = balance_snapshots.latest(UpstreamAccount.objects.of_settings())
+    if last is None:
+        return _("No balance of %(where)s is stored yet.") % {"where": settings.PIXIAN_API_URL}
+    text = ngettext(
+        "%(when)s ago %(credits)s credit was left at %(where)s.",
+        "%(when)s ago %(credits)s credits were left at %(where)s.",
+        for_plural(last.microcredits),
+    )
+    return text % {
+        "when": timesince(last.came_at),
+        "credits": exact(last.microcredits),
+        "where": settings.PIXIAN_API_URL,
+    }
+
+
+def name_search() -> Finding:
+    """Check for the index of names, which an operator may have to allow."""
+    if name_index.is_there():
+        return True, _("Names of pictures are indexed.")
+    return False, _(
+        "The database has no index of names, so a search for a rare one takes many steps. Let the database "
+        "user create the extension pg_trgm, then run manage.py migrate."
+    )
+
+
 def upstream_account() -> Finding:
     """Ask the upstream for the account, which costs nothing."""
     where = settings.PIXIAN_API_URL
     connected = upstream.connect()
     try:
         with connected.client as client:
-            account = client.account()
+            account = client.account(PATIENCE_SECONDS)
     except errors.Unreachable as error:
         return False, _("%(where)s can't be reached: %(error)s") % {"where": where, "error": error}
     except errors.AccountRefused as error:
@@ -68,7 +99,12 @@ def upstream_account() -> Finding:
         }
     if not connected.charges:
         return True, _("The embedded engine is responding.")
-    return account.balance > 0, _("%(where)s is responding; %(credits)s credits are left there.") % {
+    text = ngettext(
+        "%(where)s is responding; %(credits)s credit is left there.",
+        "%(where)s is responding; %(credits)s credits are left there.",
+        for_plural(account.balance),
+    )
+    return account.balance > 0, text % {
         "where": where,
         "credits": exact(account.balance),
     }

@@ -1,22 +1,24 @@
 """Check the work and the data: queue, disk, attempts to review, books."""
 
-import shutil
+import tempfile
 from datetime import datetime, timedelta
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Min, QuerySet, Sum
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import Transfer
+from jobs.audit.verify import rounds
 from jobs.models import Attempt, Job, Verification
-from jobs.queue import concurrency, workers
+from jobs.queue import concurrency, stopping, workers
 from jobs.storage import instance, quarantine, spool
+from jobs.storage.volumes import volumes
 from pixian_web.health.components import Finding
 
 MEGABYTE = 1024 * 1024
@@ -29,12 +31,26 @@ VERIFIED_WITHIN = timedelta(hours=36)
 """Verification runs nightly."""
 
 MAX_COUNTED = 10_000
+MAX_CASES = 99
+"""More cases than this are as bad as twice as many."""
+HEADERS_SHOWN = 3
+
+
+def calls() -> Finding:
+    """Check that calls to the upstream may be made at all."""
+    stopped = stopping.stopped()
+    if stopped is None:
+        return True, _("They are made.")
+    return False, _("Stopped since %(when)s: %(why)s Staff start them on the page Upstream.") % {
+        "when": f"{stopped.stopped_at:%Y-%m-%d %H:%M} UTC",
+        "why": stopped.stopped_why,
+    }
 
 
 def queue() -> Finding:
     now = timezone.now()
     free = max(0, concurrency.free_calls())
-    oldest = _due_since(now)
+    oldest = due_since(now)
     says = _("%(waiting)s waiting, %(running)s processing; %(free)s more calls may start now.") % {
         "waiting": _count(Job.objects.unfinished().filter(state=Job.State.QUEUED)),
         "running": _count(Job.objects.in_flight(now)),
@@ -55,7 +71,7 @@ def queue() -> Finding:
     return not is_stuck, says
 
 
-def _due_since(now: datetime) -> datetime | None:
+def due_since(now: datetime) -> datetime | None:
     """Return since when the oldest due job has waited: queued, or left behind by a dead worker."""
     due = Job.objects.claimable(now)
     queued = due.filter(state=Job.State.QUEUED).aggregate(since=Min("run_after"))["since"]
@@ -71,57 +87,96 @@ def _idle_threads(now: datetime) -> int:
 def _count(rows: QuerySet[Any]) -> str:
     """Return the number of rows, counting no further than is useful to know."""
     number = rows[: MAX_COUNTED + 1].count()
-    return str(number) if number <= MAX_COUNTED else _("more than %(count)s") % {"count": f"{MAX_COUNTED:,}"}
+    text = number_format(min(number, MAX_COUNTED), force_grouping=True)
+    return text if number <= MAX_COUNTED else _("more than %(count)s") % {"count": text}
 
 
 def disk() -> Finding:
-    """Check the free space of every volume, whose files they are, and what is in quarantine."""
+    """Check the free space of every volume."""
     says, fine = [], True
-    for folder in _volumes():
-        free = shutil.disk_usage(folder).free
-        says.append(_("%(free)s MB free in %(folder)s.") % {"free": free // MEGABYTE, "folder": folder})
-        fine = fine and free > LOW_DISK_BYTES
+    for volume in volumes():
+        says.append(
+            _("%(free)s MB free in %(folder)s, %(percent)s %% used.")
+            % {
+                "free": number_format(volume.free_bytes // MEGABYTE, force_grouping=True),
+                "folder": volume.folder,
+                "percent": volume.percent_used,
+            }
+        )
+        fine = fine and volume.free_bytes > LOW_DISK_BYTES
+    return fine, " ".join(says)
+
+
+def storage() -> Finding:
+    """Check that the storage takes a file, and that the files in it are this database's."""
+    with tempfile.TemporaryFile(dir=spool.folder()) as file:
+        file.write(b"\0")
+        file.flush()
     try:
         instance.check()
     except instance.ForeignFilesError as error:
-        says.append(str(error))
-        fine = False
+        return False, str(error)
+    if spool.root() is None:
+        return True, _("The bucket %(bucket)s is responding.") % {"bucket": settings.S3_BUCKET}
+    return True, _("The storage is responding, and its files belong to this database.")
+
+
+def files() -> Finding:
+    """Check the storage, and count what is in quarantine."""
+    fine, says = storage()
     if count := sum(1 for _file in islice(quarantine.contents(), MAX_COUNTED)):
         message = ngettext(
             "%(count)s file that no job refers to is in quarantine; see manage.py quarantine.",
             "%(count)s files that no job refers to are in quarantine; see manage.py quarantine.",
             count,
         )
-        says.append(message % {"count": count})
-    return fine, " ".join(says)
-
-
-def _volumes() -> list[Path]:
-    """Return one folder for each file system that holds data; the files may be on one of their own."""
-    folders = [Path(settings.DATA_DIR), *([root] if (root := spool.root()) else [])]
-    by_volume = {folder.stat().st_dev: folder for folder in reversed(folders) if folder.exists()}
-    return list(reversed(by_volume.values()))
+        says += " " + message % {"count": count}
+    return fine, says
 
 
 def review() -> Finding:
-    count = Attempt.objects.for_review().count()
-    if not count:
+    waiting = waiting_for_review()
+    if not waiting:
         return True, _("Every charge is explained.")
-    says = ngettext("%(count)s attempt needs a review.", "%(count)s attempts need a review.", count) % {
-        "count": count
-    }
-    doubts = Attempt.objects.filter(state=Attempt.State.IN_DOUBT)
-    if implausible := doubts.filter(doubt=Attempt.Doubt.IMPLAUSIBLE).count():
+    says = _needs_review(waiting)
+    doubts = Attempt.objects.for_review().filter(state=Attempt.State.IN_DOUBT)
+    if implausible := _first(doubts.filter(doubt=Attempt.Doubt.IMPLAUSIBLE)):
         says += " " + ngettext(
             "%(count)s has an implausible charge.",
             "%(count)s have implausible charges.",
             implausible,
-        ) % {"count": implausible}
-    if unbooked := doubts.filter(doubt=Attempt.Doubt.UNBOOKED).count():
+        ) % {"count": up_to_99(implausible)}
+        headers = (
+            doubts.filter(doubt=Attempt.Doubt.IMPLAUSIBLE)
+            .order_by("-pk")
+            .values_list("charged_header", flat=True)
+        )
+        # As it came: the operator has to see what the upstream said.
+        says += " " + ", ".join(f"X-Credits-Charged: {header}" for header in headers[:HEADERS_SHOWN]) + "."
+    if unbooked := _first(doubts.filter(doubt=Attempt.Doubt.UNBOOKED)):
         says += " " + ngettext("%(count)s couldn't be booked.", "%(count)s couldn't be booked.", unbooked) % {
-            "count": unbooked
+            "count": up_to_99(unbooked)
         }
     return False, says
+
+
+def waiting_for_review() -> int:
+    """Return how many attempts a person has to look at, or one more than ``MAX_CASES``."""
+    return _first(Attempt.objects.for_review())
+
+
+def _needs_review(count: int) -> str:
+    text = ngettext("%(count)s attempt needs a review.", "%(count)s attempts need a review.", count)
+    return text % {"count": up_to_99(count)}
+
+
+def _first(rows: QuerySet[Any]) -> int:
+    """Return how many rows there are, or one more than ``MAX_CASES``."""
+    return len(rows.order_by().values_list("pk", flat=True)[: MAX_CASES + 1])
+
+
+def up_to_99(count: int) -> str:
+    return str(count) if count <= MAX_CASES else f"{MAX_CASES}+"
 
 
 def books() -> Finding:
@@ -138,4 +193,11 @@ def books() -> Finding:
         return False, _(
             "Last verified %(when)s ago, although verification runs nightly. See the periodic tasks."
         ) % {"when": when}
-    return True, _("Verified %(when)s ago; no findings.") % {"when": when}
+    return True, _("Verified %(when)s ago; no findings.") % {"when": when} + " " + _results_read(now)
+
+
+def _results_read(now: datetime) -> str:
+    """Say since when every stored result has been read, of which a night reads only a share."""
+    if since := rounds.complete_since():
+        return _("Every result was read at most %(time)s ago.") % {"time": timesince(since, now)}
+    return _("The first round over all results isn't complete yet.")

@@ -15,10 +15,12 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from accounts.ledger import operations as ledger
 from accounts.ledger import triggers
-from accounts.models import Transfer
+from accounts.models import Transfer, User
 from conftest import World
-from jobs.models import Job, PeriodicTask, Verification, WorkerHeartbeat
+from jobs.calls import accounts
+from jobs.models import Attempt, BalanceSnapshot, Job, PeriodicTask, Verification, WorkerHeartbeat
 from jobs.queue import claims, workers
 from jobs.storage import instance, strays
 from jobs.tests.storage.disks import volume
@@ -31,6 +33,8 @@ pytestmark = pytest.mark.both_databases
 
 
 def said(name: str) -> health.Check:
+    if name == "Upstream":
+        return health.upstream()
     return next(check for check in health.checks() if check.name == name)
 
 
@@ -52,12 +56,14 @@ def test_staff_see_every_part_and_nobody_else_does(client: Client, world: World)
     page = client.get("/health/").content.decode()
     for part in (
         "Database",
+        "Search",
         "Upstream",
         "Web processes",
         "Workers",
         "Periodic tasks",
         "Queue",
         "Disk",
+        "Files",
         "Review",
         "Books and files",
     ):
@@ -97,6 +103,43 @@ def test_an_upstream_that_is_away_is_a_red_line(world: World, paid_upstream: Ser
     assert "can't be reached" in said("Upstream").says
 
 
+def test_the_page_asks_the_upstream_by_itself(client: Client, world: World, paid_upstream: Server) -> None:
+    """The page doesn't wait for it; without a script a link does."""
+    client.force_login(User.objects.create_superuser("root@example.org"))
+    page = client.get("/health/").content.decode()
+    assert 'hx-get="/health/upstream/"' in page
+    assert "No balance of" in page
+    assert paid_upstream.account_calls == 0
+    row = client.get("/health/upstream/", headers={"HX-Request": "true"}).content.decode()
+    assert row.lstrip().startswith("<tr")
+    assert "100 credits are left" in row
+    assert "100 credits are left" in client.get("/health/upstream/").content.decode()
+    paid_upstream.shut()
+    row = client.get("/health/upstream/", headers={"HX-Request": "true"}).content.decode()
+    assert 'hx-swap-oob="true">Something needs attention' in row
+
+
+def test_the_last_stored_balance_stands_until_the_upstream_has_answered(world: World) -> None:
+    now = timezone.now() - timedelta(minutes=7)
+    BalanceSnapshot.objects.create(
+        account_id=accounts.current_id(), asked_at=now, came_at=now, microcredits=41_500_000
+    )
+    first = health.checks()[0]
+    assert (first.name, first.fine) == ("Upstream", None)
+    assert first.says.startswith("7\xa0minutes ago 41.5 credits were left")
+
+
+def test_cases_are_counted_up_to_99(world: World) -> None:
+    job = world.job()
+    first = job.attempts.get()
+    for number in range(2, 103):
+        held = ledger.hold(world.team, 1, key=f"hold:{number}", reference="job:0:0")
+        Attempt.objects.create(job=job, number=number, state="in_doubt", doubt="implausible", hold=held)
+    assert first.state == "prepared"
+    check = said("Review")
+    assert check.says.startswith("99+ attempts need a review. 99+ have implausible charges.")
+
+
 def test_a_broker_that_is_away_is_a_red_line(world: World, settings: Settings) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     check = said("Broker")
@@ -120,25 +163,25 @@ def test_the_disk_that_the_files_lie_on_is_looked_at(
     world: World, settings: Settings, tmp_path: Path
 ) -> None:
     """They may have a volume of their own, and that one fills up."""
-    instance.establish()
     assert said("Disk").fine == (shutil.disk_usage(tmp_path).free > work.LOW_DISK_BYTES)
     settings.MEDIA_ROOT = tmp_path / "volume"
     with volume(tmp_path / "volume", megabytes=16):
         check = said("Disk")
         assert not check.fine
-        assert f"16 MB free in {tmp_path / 'volume'}." in check.says
-        assert f"free in {settings.DATA_DIR}." in check.says
+        assert f"16 MB free in {tmp_path / 'volume'}, " in check.says
+        assert "% used" in check.says
+        assert f"free in {settings.DATA_DIR}, " in check.says
 
 
 def test_files_of_another_database_and_quarantined_ones_are_reported(world: World) -> None:
     instance.establish()
-    assert said("Disk").fine
+    assert said("Files").fine
     path = Path(default_storage.path(default_storage.save("aurora/x/result-1.png", ContentFile(b"?"))))
     os.utime(path, (0, 0))
     assert strays.sweep().moved
-    assert "1 file that no job refers to is in quarantine" in said("Disk").says
+    assert "1 file that no job refers to is in quarantine" in said("Files").says
     Path(default_storage.path(".instance")).write_text("another")
-    check = said("Disk")
+    check = said("Files")
     assert not check.fine
     assert "don't belong to this database (another there" in check.says
 
@@ -275,7 +318,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Client:
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("jobs.views.history.enter", fail)
+    monkeypatch.setattr("jobs.views.history.history.enter", fail)
     return Client(raise_request_exception=False)
 
 
@@ -297,6 +340,7 @@ def test_a_broken_page_says_what_it_can(
     assert response.status_code == status
     assert response.get("Retry-After") == ("10" if status == 503 else None)
     assert says in response.content.decode()
+    assert response.headers["X-Request-ID"] in response.content.decode()
     told = client.get("/t/aurora/history/", headers={"HX-Request": "true"})
     assert (told.status_code, told.headers["Content-Type"]) == (status, "text/plain; charset=utf-8")
 

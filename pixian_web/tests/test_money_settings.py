@@ -43,6 +43,22 @@ def test_a_first_budget_that_is_no_number_is_refused(tmp_path: Path, text: str) 
     assert "FIRST_TEAM_CREDITS is" in started.stderr
 
 
+SECOND = "from pixian_web import settings; print(settings.SECOND_REVIEW_MICROCREDITS)"
+
+
+@pytest.mark.parametrize(("text", "micro"), [(None, 1_000_000_000), ("0", 0), ("0.5", 500_000)])
+def test_a_second_person_is_asked_above_a_limit(tmp_path: Path, text: str | None, micro: int) -> None:
+    env = {} if text is None else {"SECOND_REVIEW_CREDITS": text}
+    assert start(tmp_path, SECOND, **env).stdout.strip() == str(micro)
+
+
+@pytest.mark.parametrize("text", ["", "never", "-1", "1e3", "1,000", "9" * 20])
+def test_a_limit_that_is_no_number_is_refused(tmp_path: Path, text: str) -> None:
+    started = start(tmp_path, SECOND, SECOND_REVIEW_CREDITS=text)
+    assert started.returncode != 0
+    assert "SECOND_REVIEW_CREDITS is" in started.stderr
+
+
 ACCOUNT = {"PIXIAN_API_URL": "https://api.pixian.ai", "PIXIAN_API_ID": "px", "PIXIAN_API_SECRET": "hush"}
 BUDGET = "from pixian_web import settings; print(settings.FIRST_TEAM_MICROCREDITS)"
 

@@ -110,6 +110,8 @@ def test_plain_http_leads_to_https(client: Client, db: None, https: None) -> Non
 def test_probes_and_programs_are_not_sent_elsewhere(client: Client, db: None, https: None) -> None:
     """A redirect would lose a program's body."""
     assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code in (200, 503)
+    assert client.get("/metrics").status_code == 404
     assert client.post("/api/v2/remove-background").status_code == 401
     assert client.post("/v1.0/removebg").status_code == 403
 

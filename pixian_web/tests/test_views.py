@@ -11,6 +11,14 @@ def test_healthz_answers_anybody(client: Client, db: None) -> None:
     assert (response.status_code, response.content) == (200, b"ok\n")
 
 
+@pytest.mark.parametrize("host", ["10.1.2.3:8000", "elsewhere.example.org", "not a host", ""])
+def test_a_probe_may_use_any_host_name_and_no_other_request_may(client: Client, db: None, host: str) -> None:
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+    assert client.get("/readyz", headers={"Host": host}).status_code != 400
+    for address in ("/health/", "/accounts/login/", "/healthz/", "/api/v2/account"):
+        assert client.get(address, headers={"Host": host or "10.1.2.3"}).status_code == 400, address
+
+
 def test_home_leads_to_the_users_team(client: Client, world: World) -> None:
     client.force_login(world.bob)
     assert client.get("/").headers["Location"] == "/t/aurora/"

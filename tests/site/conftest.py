@@ -2,13 +2,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.utils.module_loading import import_string
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.site.instance import Instance, running
+from tests.site.instance import OWNER, Instance, running
 
 FLAGS = [
     "--no-sandbox",
@@ -19,6 +23,8 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+PATIENCE_MILLISECONDS = 60_000
+"""Three processes share the machine's cores, and a page may have to wait for its turn."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +48,7 @@ def fresh() -> Iterator[Instance]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     # Not for the session: while Playwright runs an event loop in this thread, Django refuses its database.
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         yield browser
@@ -54,6 +60,7 @@ def page_on(browser: Browser, instance: Instance, **settings: Any) -> Iterator[P
     """Return a page that nobody is signed in on. An error in its scripts fails the test."""
     # Without motion, so that no colour is looked at halfway to the next one.
     context = browser.new_context(base_url=instance.url, **{"reduced_motion": "reduce"} | settings)
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
     page = context.new_page()
     tripped: list[str] = []
     page.on("pageerror", lambda error: tripped.append(str(error)))
@@ -77,7 +84,15 @@ def owner_page(page: Page, instance: Instance) -> Page:
 
 
 def login_link(instance: Instance) -> str:
-    return instance.manage("login_link", "owner@localhost").strip()
+    """Return a link that signs the owner in, as the command prints it, which takes seconds to start."""
+    columns = "id, email, password, last_login"
+    ((pk, email, password, last_login),) = instance.rows(
+        f"SELECT {columns} FROM accounts_user WHERE email = '{OWNER}'"
+    )
+    seen = last_login and datetime.fromisoformat(last_login)
+    owner = get_user_model()(pk=pk, email=email, password=password, last_login=seen)
+    link = str(import_string("accounts.auth.login_links.login_link")(owner))
+    return instance.url + str(urlsplit(link).path)
 
 
 def sign_out(page: Page) -> None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from chaos.environment import TEMPLATES
 from chaos.servers import NotStartedError, postgres
 
 ON_POSTGRESQL = os.environ.get("TEST_DATABASE") == "postgresql"
@@ -19,6 +20,10 @@ STARTED_BY_ANOTHER = "PYTEST_XDIST_WORKER" in os.environ
 
 _folder = tempfile.mkdtemp(prefix="pixian-test-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+
+if not STARTED_BY_ANOTHER:
+    os.environ[TEMPLATES] = f"{_folder}/templates"
+    os.mkdir(os.environ[TEMPLATES])  # noqa: PTH102
 
 # WhiteNoise warns where its folder is missing, and warnings are errors here.
 os.mkdir(f"{_folder}/static")  # noqa: PTH102
@@ -31,8 +36,11 @@ os.environ.update(
     PIXIAN_API_URL="embedded",
     SECRET_KEY="not a secret",
 )
-OPERATORS = ("EMAIL_FROM", "EMAIL_URL", "PORT", "PUBLIC_URL", "SIGNUP_OPEN", "TRUSTED_PROXIES")
-for name in ("CELERY_BROKER_URL", "PIXIAN_API_ID", "PIXIAN_API_SECRET", *OPERATORS):
+S3 = ("S3_ACCESS_KEY", "S3_BUCKET", "S3_ENDPOINT_URL", "S3_PREFIX", "S3_SECRET_KEY")
+OPERATORS = ("EMAIL_FROM", "EMAIL_URL", "PUBLIC_URL", "SIGNUP_OPEN", "TRUSTED_PROXIES")
+OIDC = tuple(name for name in os.environ if name.startswith("OIDC_"))
+OWN = ("BIND_ADDRESS", "CELERY_BROKER_URL", "PIXIAN_API_ID", "PIXIAN_API_SECRET", "PORT")
+for name in (*OWN, *OPERATORS, *S3, *OIDC):
     os.environ.pop(name, None)
 
 

@@ -106,6 +106,7 @@ class IntakeServer:
                 "missing": "0" if fits == len(files) else "11.5",
                 "after": "69",
                 "owed": "0",
+                "counts": {"about": 24, "at_most": 30, "missing": 12, "after": 69, "owed": 0},
                 "duplicates": duplicates,
                 "unknown": sum(file["width"] is None for file in files),
             }
@@ -145,4 +146,6 @@ class IntakeServer:
             route.fulfill(status=201, json={"url": f"{path}1/"})
         else:
             image = f"data:image/png;base64,{base64.b64encode(small_png(60, 40)).decode()}"
-            route.fulfill(json={"state": "done", "label": "done", "price": "0.24", "image": image})
+            route.fulfill(
+                json={"state": "done", "label": "done", "price": "0.24", "count": 2, "image": image}
+            )

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -12,7 +12,9 @@ from django.db import OperationalError, connection, transaction
 from django.http import FileResponse, HttpRequest, HttpResponse
 
 from conftest import World
+from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
+from jobs.worker.pool import WorkerPool
 from pixian_web import connections
 from pixian_web.connections import GiveBackMiddleware
 
@@ -82,14 +84,21 @@ def test_a_stream_is_sent_without_a_connection(committed_world: World, tmp_path:
 
 
 @postgresql
+def test_a_worker_waits_without_a_connection(transactional_db: None) -> None:
+    pid()
+    with WorkerPool(cast("Upstream", None), 1, threading.Event()).beating():
+        assert connection.connection is None
+
+
+@postgresql
 def test_a_thread_without_a_connection_gets_the_error_of_a_database_that_is_down(
     transactional_db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is an error after which a call's booking is retried."""
     give_back()
     pool: Any = connection.pool  # type: ignore[attr-defined]
-    monkeypatch.setattr(pool, "timeout", 0.1)
     taken = [pool.getconn() for _ in range(pool.max_size)]
+    monkeypatch.setattr(pool, "timeout", 0.1)  # not before: to open that many takes longer
     try:
         with pytest.raises(OperationalError, match="couldn't get a connection"):
             pid()

@@ -139,6 +139,7 @@ def test_a_restart_in_the_middle_and_too_few_credits(
     kept = f"SELECT COUNT(*) FROM jobs_job WHERE batch_id = '{batch}' AND state = 'kept'"
     assert instance.rows(kept) == [(18,)]
     assert instance.books_add_up()
+    instance.manage("grant", "my-team", "1000", "--by", "owner@localhost")  # for the tests after it
 
 
 def leave_credits_for(instance: Instance, pictures: int) -> None:
@@ -153,7 +154,8 @@ def leave_credits_for(instance: Instance, pictures: int) -> None:
             break
         time.sleep(0.2)
     left = (available - pictures * 10_000) / 1_000_000
-    instance.manage("adjust", "my-team", f"-{left}", "--why", "for the test", "--by", "owner@localhost")
+    by = ("--why", "for the test", "--by", "owner@localhost")
+    instance.manage("adjust", "my-team", f"-{left}", *by, SECOND_REVIEW_CREDITS="0")
 
 
 def answer_as_batch(route: Route, batch: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
@@ -48,8 +49,11 @@ def ask(client: Client, name: str, row: Row, arguments: Arguments) -> tuple[int,
 
 
 def rows_of_all_tables() -> dict[str, int]:
-    models = [model for model in apps.get_models() if model is not Session]
-    return {model.__name__: model._default_manager.count() for model in models}
+    """Count them all by one query, since this is asked for hundreds of times."""
+    tables = [model._meta.db_table for model in apps.get_models() if model is not Session]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT " + ", ".join(f"(SELECT COUNT(*) FROM {table})" for table in tables))
+        return dict(zip(tables, cursor.fetchone(), strict=True))
 
 
 def test_every_route_has_a_row_and_every_row_a_route() -> None:
@@ -142,13 +146,16 @@ def test_public_pages_show_strangers_no_team(cast: Cast) -> None:
     client = client_of(cast, "anonymous")
     for name in of_kind("public"):
         response = client.get(address_of(name))
-        assert response.status_code < 500, name
+        row = row_of(name)
+        assert response.status_code < 500 or (row and response.status_code in row.good), name
         assert cast.own.team.name.encode() not in response.content, name
 
 
 def address_of(name: str) -> str:
-    """Of a page that names no team: any arguments do. Patterns that can't be reversed are the admin's and the
-    API's nets for what isn't there."""
+    """Return the address of a page that names no team, with any arguments.
+
+    Patterns that can't be reversed are those by which the admin and the API catch unknown addresses.
+    """
     row = row_of(name)
     made = {"object_id": "1", "content_type_id": 1, "app_label": "jobs", "url": "x", "key": "x"}
     given = made | {"pk": 1, "id": 1, "uidb36": "1"} | (row.fixed if row else {})
@@ -194,6 +201,6 @@ def test_a_missing_gate_is_found(cast: Cast, monkeypatch: pytest.MonkeyPatch) ->
         return member
 
     assert enter is not let_in
-    monkeypatch.setattr("jobs.views.history.enter", let_in)
+    monkeypatch.setattr("jobs.views.history.history.enter", let_in)
     with pytest.raises(AssertionError):
         check_team_page(cast, "history")

@@ -17,6 +17,7 @@ from conftest import World
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = ROOT / "locale/fr/LC_MESSAGES/django.po"
 MARKERS = {"_", "gettext", "gettext_lazy", "ngettext", "pgettext_lazy"}
+CREDITS = re.compile(r"(%\(\w+\)s|\{\w+\}|\{\{ \w+ \}\}) (more )?credits\b")
 
 
 def words_of_templates() -> Iterator[str]:
@@ -24,21 +25,46 @@ def words_of_templates() -> Iterator[str]:
         text = path.read_text()
         yield from (quoted[1] for quoted in re.findall(r"{% translate (['\"])(.*?)\1", text))
         blocks = re.findall(r"{% blocktranslate([^%]*)%}(.*?){% endblocktranslate %}", text, re.DOTALL)
-        words = (trim_whitespace(block) if "trimmed" in tag else block for tag, block in blocks)
-        singulars = (block.partition("{% plural %}")[0] for block in words)
-        yield from (re.sub(r"{{ *(\w+) *}}", r"%(\1)s", block) for block in singulars)
+        singulars = ((tag, block.partition("{% plural %}")[0]) for tag, block in blocks)
+        words = (trim_whitespace(block) if "trimmed" in tag else block for tag, block in singulars)
+        yield from (re.sub(r"{{ *(\w+) *}}", r"%(\1)s", block) for block in words)
 
 
-def words_of_code() -> Iterator[str]:
+def calls_of_code() -> Iterator[ast.Call]:
+    """Yield the calls that translate a text."""
     for package in ("accounts", "jobs", "pixian_web"):
         for path in (ROOT / package).rglob("*.py"):
             if {"tests", "migrations"} & set(path.parts):
                 continue
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MARKERS:
-                    last = node.args[1 if node.func.id == "ngettext" else -1]
-                    assert isinstance(last, ast.Constant), f"{path}:{node.lineno}"
-                    yield str(last.value)
+                    yield node
+
+
+def words_of_code() -> Iterator[str]:
+    for call in calls_of_code():
+        last = call.args[1 if marker(call) == "ngettext" else -1]
+        assert isinstance(last, ast.Constant), ast.unparse(call)
+        yield str(last.value)
+
+
+def marker(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def words_without_plural() -> Iterator[str]:
+    """Yield the texts that are the same for any number; a script's text has a form of each, by its name."""
+    yield from (
+        str(call.args[-1].value)
+        for call in calls_of_code()
+        if marker(call) != "ngettext" and isinstance(call.args[-1], ast.Constant)
+    )
+    for path in (ROOT / "templates").rglob("*.html"):
+        text = path.read_text()
+        named = re.findall(r"([\w-]*)(?:=\")?{% translate (['\"])(.*?)\2", text)
+        yield from (words for name, _quote, words in named if not name.endswith(("-one", "-other")))
+        blocks = re.findall(r"{% blocktranslate([^%]*)%}(.*?){% endblocktranslate %}", text, re.DOTALL)
+        yield from (words for tag, words in blocks if "count" not in tag.split())
 
 
 def texts(one_or_plurals: str | Sequence[str] | None) -> list[str]:
@@ -51,6 +77,11 @@ def test_every_word_is_translated() -> None:
     done = [message for message in catalogue if message.string and not message.fuzzy]
     translated = {text for message in done for text in texts(message.id) if all(texts(message.string))}
     assert sorted({*words_of_templates(), *words_of_code()} - translated) == []
+
+
+@pytest.mark.house
+def test_no_page_says_1_credits() -> None:
+    assert [words for words in words_without_plural() if CREDITS.search(words)] == []
 
 
 @pytest.mark.house

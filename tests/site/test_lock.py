@@ -7,7 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("pip", "run", "dev")
+NAMES = ("pip", "run", "dev", "swift")
 
 # Left out on purpose: OpenVINO works without it, and nothing here may phone home.
 LEFT_OUT = {"openvino-telemetry"}

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from engine.tests.conftest import PHOTOS, models_dir
-from jobs.views.quick_start import LANGUAGES, samples
+from jobs.views.teams.quick_start import LANGUAGES, samples
 from pixian.protocol.credentials import Credentials
 from tests.site.instance import ROOT, Instance, running
 
@@ -39,7 +39,7 @@ MINUTE = 60
 
 @dataclass(frozen=True)
 class Runner:
-    """How a language's sample is run: which program it needs, the file's name, and the commands."""
+    """Program that runs a language's sample, the name of the sample's file, and the commands."""
 
     needs: str
     file: str

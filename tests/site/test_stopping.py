@@ -20,7 +20,7 @@ from chaos.servers import free_port
 from conftest import small_png
 from pixian_web import gunicorn
 from pixian_web.settings import PIXIAN_TIMEOUT
-from tests.site.instance import ROOT, Instance
+from tests.site.instance import ROOT, Instance, begin
 
 CALL_SECONDS = 3
 PATIENCE_SECONDS = 60
@@ -42,6 +42,7 @@ def instance(slow: upstream.Server, tmp_path_factory: pytest.TempPathFactory) ->
     account = {"PIXIAN_API_ID": slow.credentials.api_id, "PIXIAN_API_SECRET": slow.credentials.api_secret}
     env = os.environ | account | {"DATA_DIR": str(data_dir), "PIXIAN_API_URL": slow.url}
     instance = Instance(data_dir, "", "", env)
+    begin(data_dir)
     instance.manage("prepare")
     return instance
 

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from chaos.servers import free_port
+from tests.site.instance import begin, output
 
 ROOT = Path(__file__).resolve().parents[2]
-UP_WITHIN_SECONDS = 60
+UP_WITHIN_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,7 @@ class WebAlone:
 
     def run(self, *command: str) -> str:
         """Return what a Python command prints."""
-        whole = [sys.executable, *command]
-        done = subprocess.run(whole, cwd=ROOT, env=self.env, stdout=subprocess.PIPE, text=True, check=True)
-        return done.stdout.strip()
+        return output(self.env, *command).strip()
 
     def sign_in(self) -> str:
         """Return the cookies of the instance's owner, signed in."""
@@ -41,12 +40,13 @@ class WebAlone:
 
 
 @contextmanager
-def running(data_dir: Path) -> Iterator[WebAlone]:
+def running(data_dir: Path, **settings: str) -> Iterator[WebAlone]:
+    """Start a web process on a free port, with these settings besides."""
     port = free_port()
-    settings = {"DATA_DIR": str(data_dir), "PORT": str(port), "LOG_LEVEL": "WARNING"}
-    env = os.environ | settings | {"DJANGO_SETTINGS_MODULE": "pixian_web.settings"}
-    quiet = subprocess.DEVNULL
-    subprocess.run([sys.executable, "manage.py", "prepare"], cwd=ROOT, env=env, stdout=quiet, check=True)
+    own = {"DATA_DIR": str(data_dir), "PORT": str(port), "LOG_LEVEL": "WARNING"}
+    env = os.environ | own | {"DJANGO_SETTINGS_MODULE": "pixian_web.settings"} | settings
+    begin(data_dir)
+    output(env, "manage.py", "prepare")
     command = [sys.executable, "-m", "gunicorn", "-c", "pixian_web/gunicorn.py", "pixian_web.wsgi"]
     with subprocess.Popen(command, cwd=ROOT, env=env) as process:
         try:

@@ -8,6 +8,8 @@ from uuid import uuid4
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from accounts.credits import adjustments
+from accounts.credits.adjustments import Change
 from accounts.ledger import operations as ledger
 from accounts.ledger import posting
 from accounts.ledger.money import to_credits
@@ -19,7 +21,7 @@ from accounts.management.arguments import (
     memo_argument,
     signed_credits_argument,
 )
-from accounts.models import Team, User
+from accounts.models import Adjustment, User
 from accounts.teams.permissions import may_decide
 
 
@@ -39,8 +41,8 @@ def reason_argument(text: str) -> str:
 
 class Command(BaseCommand):
     help = (
-        "Adds credits to what a team has available, or takes some away, as a transfer of its own; prints the "
-        "balances before and after as JSON."
+        "Adds credits to what a team has available, or takes some away, as a transfer of its own, and prints "
+        "the balances before and after as JSON. More than SECOND_REVIEW_CREDITS waits for a second person."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -55,27 +57,30 @@ class Command(BaseCommand):
         adjusted, actor = find_team(team), find_user(by)
         if not may_decide(actor, adjusted):
             raise CommandError(f"{actor} is neither staff nor a manager of {adjusted}.")
+        change = Change(adjusted, Adjustment.Kind.ADJUST, amount, why, key=f"adjust:{uuid4()}")
         try:
-            before, after = adjust(adjusted, amount, actor, why)
+            before, waiting, after = adjust(change, actor)
         except InsufficientCreditsError as error:
             available = to_credits(error.available_microcredits)
             raise CommandError(
                 f"{adjusted} has only {available} available; take that much or less."
             ) from error
-        answer = {
+        answer: dict[str, Any] = {
             "team": adjusted.name,
             "slug": adjusted.slug,
-            "adjusted": str(to_credits(amount)),
+            "adjusted": str(to_credits(0 if waiting else amount)),
             "before": balances_in_credits(before),
             "after": balances_in_credits(after),
         }
+        if waiting:
+            answer |= {"waits_for_a_second_person": str(to_credits(amount)), "adjustment": waiting.pk}
         self.stdout.write(json.dumps(answer, ensure_ascii=False))
 
 
-def adjust(team: Team, amount: int, actor: User, why: str) -> tuple[Balances, Balances]:
-    """Post the adjustment; return the balances before and after it."""
+def adjust(change: Change, actor: User) -> tuple[Balances, Adjustment | None, Balances]:
+    """Make the change; return the balances before, what waits for a second person, and the balances after."""
     # Locked, so that nothing else is posted in between and the two differ by the adjustment alone.
-    with transaction.atomic(), posting.locked(team.pk):
-        before = ledger.balances(team)
-        ledger.adjust(team, amount, key=f"adjust:{uuid4()}", actor=actor, memo=why)
-        return before, ledger.balances(team)
+    with transaction.atomic(), posting.locked(change.team.pk):
+        before = ledger.balances(change.team)
+        waiting = adjustments.make(change, actor)
+        return before, waiting, ledger.balances(change.team)

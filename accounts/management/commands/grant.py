@@ -8,7 +8,7 @@ from uuid import uuid4
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.auth.email_addresses import is_confirmed
-from accounts.ledger import operations as ledger
+from accounts.credits import grants
 from accounts.management.arguments import (
     balances_in_credits,
     credits_argument,
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         granted, actor = find_team(team), find_user(by)
         if not is_confirmed(actor):
             raise CommandError(f"The address {by} was never confirmed; confirm it in the admin (Users).")
-        ledger.grant(granted, amount, key=f"grant:{uuid4()}", actor=actor, memo=memo)
-        balances = balances_in_credits(ledger.balances(granted))
+        change = grants.grant(granted, amount, key=f"grant:{uuid4()}", actor=actor, memo=memo)
+        balances = balances_in_credits(change.after)
         answer = {"team": granted.name, "slug": granted.slug} | balances
         self.stdout.write(json.dumps(answer, ensure_ascii=False))

@@ -11,6 +11,7 @@ from django.contrib.sessions.backends import db
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
+from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -151,6 +152,25 @@ def test_a_deleted_session_isnt_made_again_by_a_request_that_still_runs(world: W
     with pytest.raises(UpdateError):
         running.save()
     assert not Session.objects.exists()
+
+
+def test_a_session_that_cannot_be_saved_while_the_database_is_away_is_asked_for_again(
+    world: World, client: Client
+) -> None:
+    """SQLite's lock is kept for too long, or PostgreSQL goes down, between a page's reading and its end."""
+
+    def refuse(execute: Any, sql: str, *of_query: Any) -> Any:
+        if sql.startswith("UPDATE") and Session._meta.db_table in sql:
+            raise OperationalError("database is locked")
+        return execute(sql, *of_query)
+
+    client.force_login(world.alice)
+    client.raise_request_exception = False
+    page = reverse("workspace", args=[world.team.slug])
+    with connection.execute_wrapper(refuse):
+        response = client.get(page)
+    assert (response.status_code, response["Retry-After"]) == (503, "10")
+    assert client.get(page).status_code == 200
 
 
 def test_the_asynchronous_ways_hash_too(committed_world: World) -> None:

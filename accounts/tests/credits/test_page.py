@@ -1,5 +1,7 @@
 """The page of a team's credits: figures, movements in plain words, and who sees which form."""
 
+from uuid import uuid4
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -8,10 +10,11 @@ from accounts.credits import statement
 from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
-from accounts.models import Team, User
+from accounts.models import CreditRequest, Team, User
 from accounts.teams.create import open_team
 from accounts.templatetags.money import level_of
 from accounts.tests.teams.team_pages import LEVELS, log_in, of, page, text
+from accounts.views import credits as credits_page
 from conftest import World
 
 pytestmark = pytest.mark.both_databases
@@ -115,3 +118,27 @@ def test_the_bar_is_the_allowances_if_there_is_one(world: World) -> None:
     (standing,) = allowances.spender_standings(world.team, world.bob)
     level = level_of(world.team, ledger.balances(world.team), standing)
     assert (level.left, level.tone) == (10, "doubt")
+
+
+def test_only_the_oldest_requests_are_shown_and_the_one_that_is_linked(
+    world: World, client: Client, root: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credits_page, "WAITING_SHOWN", 2)
+    asked = [
+        CreditRequest.objects.create(team=world.team, asked_by=world.bob, microcredits=CREDIT, batch=uuid4())
+        for _ in range(4)
+    ]
+    log_in(client, "root")
+
+    def shown(**query: str) -> list[int]:
+        response = client.get(page(world, "credits"), query)
+        return [case.asked.pk for case in response.context["waiting"]]
+
+    numbers = [request.pk for request in asked]
+    assert shown() == shown(request="x") == shown(request="9" * 30) == numbers[:2]
+    assert shown(request=str(numbers[3])) == [*numbers[:2], numbers[3]]
+    assert shown(request=str(numbers[0])) == numbers[:2]
+    assert "2 of 4 are shown" in text(client.get(page(world, "credits")))
+    asked[0].delete()
+    asked[1].delete()
+    assert "are shown" not in text(client.get(page(world, "credits")))

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
-from accounts.models import Transfer, User
+from accounts.models import Adjustment, AuditEntry, Transfer, User
 from conftest import World
 
 pytestmark = pytest.mark.both_databases
@@ -88,6 +89,29 @@ def test_what_is_wrong_is_said_and_writes_nothing(world: World, arguments: list[
     with pytest.raises(CommandError, match=complaint):
         adjust(*arguments)
     assert Transfer.objects.count() == before
+
+
+def test_a_large_one_waits_for_a_second_person(world: World, settings: Settings) -> None:
+    settings.SECOND_REVIEW_MICROCREDITS = 5 * CREDIT
+    answer = adjust("aurora", "-5.000001", *WHY, *BY_ALICE)
+    waiting = Adjustment.objects.get()
+    assert (answer["adjusted"], answer["before"]) == ("0", answer["after"])
+    assert (answer["waits_for_a_second_person"], answer["adjustment"]) == ("-5.000001", waiting.pk)
+    assert (waiting.microcredits, waiting.asked_by) == (-5_000_001, world.alice)
+    assert ledger.balances(world.team) == Balances(available=100 * CREDIT)
+    adjust("aurora", "5", *WHY, *BY_ALICE)
+    assert ledger.balances(world.team) == Balances(available=105 * CREDIT)
+
+
+def test_the_audit_log_says_who_and_why(world: World) -> None:
+    adjust("aurora", "2", *WHY, *BY_ALICE)
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.actor, entry.reason, entry.request_id) == (
+        "adjust",
+        world.alice,
+        "blank picture",
+        "",
+    )
 
 
 def test_staff_adjusts_any_team(world: World) -> None:

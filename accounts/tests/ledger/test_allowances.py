@@ -98,9 +98,9 @@ def test_the_pools_refusal_takes_the_count_back(world: World) -> None:
     assert used(bobs(world)) == 0
 
 
-def test_a_key_spends_its_owners_allowance_too(world: World, key: ApiKey) -> None:
+def test_a_key_spends_its_owners_allowance_too(world: World, key: ApiKey, noon: Noon) -> None:
     allowances.grant(bobs(world), limit=3 * CREDIT, period="day")
-    allowances.grant(key, limit=2 * CREDIT, period="month")
+    allowances.grant(key, limit=2 * CREDIT, period="week")
     hold(world, CREDIT, key)
     assert (used(bobs(world)), used(key)) == (CREDIT, CREDIT)
     hold(world)

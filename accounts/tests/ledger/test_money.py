@@ -4,10 +4,11 @@ from decimal import Decimal
 
 import pytest
 from django.utils import translation
+from django.utils.translation import ngettext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.ledger.money import display, exact, to_credits, to_microcredits
+from accounts.ledger.money import display, exact, for_plural, to_credits, to_microcredits
 
 pytestmark = pytest.mark.both_databases
 
@@ -50,6 +51,26 @@ def test_what_does_not_matter_is_trimmed_and_exact_keeps_it(
     microcredits: int, trimmed: str, full: str
 ) -> None:
     assert (display(microcredits), exact(microcredits)) == (trimmed, full)
+
+
+@pytest.mark.parametrize(
+    ("microcredits", "english", "french"),
+    [
+        (0, "plural", "singular"),
+        (500_000, "plural", "singular"),
+        (999_999, "singular", "singular"),
+        (1_000_000, "singular", "singular"),
+        (1_002_100, "singular", "singular"),
+        (1_500_000, "plural", "singular"),
+        (2_000_000, "plural", "plural"),
+        (10**15, "plural", "plural"),
+    ],
+)
+def test_a_unit_agrees_with_its_amount_as_shown(microcredits: int, english: str, french: str) -> None:
+    for language, form in (("en", english), ("fr", french)):
+        with translation.override(language):
+            unit = ngettext("%(count)s case", "%(count)s cases", for_plural(microcredits))
+        assert unit.endswith("s") == (form == "plural"), language
 
 
 @given(AMOUNTS)

@@ -23,7 +23,7 @@ from conftest import World
 pytestmark = pytest.mark.both_databases
 
 HOLDS = 100
-WAYS: dict[str, Callable[[Transfer], None]] = {
+WAYS: dict[str, Callable[[Transfer], object]] = {
     "settled below": lambda held: ledger.settle(held, CREDIT),
     "settled above": lambda held: ledger.settle(held, 3 * CREDIT),
     "released": ledger.release,

@@ -137,6 +137,17 @@ def test_after_a_week_it_is_over(world: World) -> None:
         invitations.accept(row, world.charlie)
 
 
+def test_its_address_is_deleted_a_month_after_its_end(world: World) -> None:
+    now = timezone.now()
+    for name, days in (("waiting", -1), ("expired", 29), ("long-expired", 31)):
+        invitations.invite(world.team, f"{name}@example.org", Role.MEMBER, world.alice)
+        row = Invitation.objects.filter(email=f"{name}@example.org")
+        row.update(expires_at=now - timedelta(days=days))
+    assert invitations.purge() == 1
+    left = Invitation.objects.order_by("email").values_list("email", flat=True)
+    assert list(left) == ["expired@example.org", "waiting@example.org"]
+
+
 def test_whoever_may_not_log_in_any_more_lets_nobody_in(world: World) -> None:
     sent = invite(world)
     User.objects.filter(pk=world.alice.pk).update(is_active=False)

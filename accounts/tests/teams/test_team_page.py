@@ -77,7 +77,7 @@ def test_a_used_up_allowance_is_said_so(world: World, client: Client) -> None:
     allowances.grant(of(world.bob, world.team), limit=CREDIT, period="month")
     ledger.hold(world.team, CREDIT, key="hold", reference="", actor=world.bob)
     shown = row(log_in(client, "alice").get(page(world)), of(world.bob, world.team))
-    assert "1 of 1 credits used this month, 0 left" in shown
+    assert "1 of 1 credit used this month, 0 left" in shown
     assert "used up" in shown
     assert "renews" in shown
 

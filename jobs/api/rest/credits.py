@@ -10,11 +10,12 @@ from pydantic import Field
 from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
 from accounts.ledger.allowances import Standing
-from accounts.models import Allowance, LedgerAccount, Scope, Team, Transfer, User
+from accounts.models import Allowance, LedgerAccount, Scope, Transfer, User
 from jobs.api.rest.auth import KeyRequest, requires
 from jobs.api.rest.fields import Credits, Listed, Paged, credits_, next_page, one_of
 from jobs.api.rest.schemas import KeyName, key_name
-from jobs.search import pagination
+from jobs.search import statement
+from jobs.search.statement import StatementFilter
 
 router = Router(tags=["Credits"])
 
@@ -57,6 +58,7 @@ class Movement(Schema):
     amount: Credits
     debit: Account = Field(description="The account they left.")
     credit: Account = Field(description="The account they went to.")
+    available_after: Credits = Field(description="What the team had available after this line.")
     hold: int | None = Field(description="The id of the hold that this line ends.")
     reference: str = Field(description="The reason, such as job:ID:ATTEMPT.")
     who: str | None = Field(description="E-mail address of the member who spends, or who made the entry.")
@@ -98,25 +100,9 @@ def show_balance(request: KeyRequest) -> Balance:
 )
 def list_movements(request: KeyRequest, query: Query[Paged]) -> Statement:
     """List the team's statement, newest line first."""
-    page = _newest(request.auth.team, query)
+    chosen = StatementFilter(span=query.date_range)
+    page = statement.page(request.auth.team, chosen, query.before, query.limit)
     return Statement(items=[_movement(row) for row in page.rows], next=next_page(request, page))
-
-
-def _newest(team: Team, query: Paged) -> pagination.Page[Transfer]:
-    """Return a page, merged from one of each account's debits and one of its credits.
-
-    An index has these in order. For all of them at once the database might read every transfer there is.
-    """
-    every = Transfer.objects.only("pk")
-    listed = pagination.in_days(every, every, query.date_range)
-    keys = set[int]()
-    for account in LedgerAccount.objects.filter(team=team):
-        for side in ("debit", "credit"):
-            page = pagination.page(listed.filter(**{side: account}), query.before, query.limit + 1)
-            keys.update(row.pk for row in page.rows)
-    newest = Transfer.objects.filter(pk__in=sorted(keys, reverse=True)[: query.limit + 1])
-    named = newest.select_related("debit", "credit", "actor", "api_key", "hold__actor", "hold__api_key")
-    return pagination.page(named, None, query.limit)
 
 
 def _standing(standing: Standing) -> AllowanceStanding:
@@ -133,7 +119,6 @@ def _standing(standing: Standing) -> AllowanceStanding:
 
 
 def _movement(row: Transfer) -> Movement:
-    begun = row.hold or row  # the hold names the spender, and its resolutions don't
     return Movement(
         id=row.pk,
         at=row.created_at,
@@ -141,11 +126,12 @@ def _movement(row: Transfer) -> Movement:
         amount=credits_(row.amount_microcredits),
         debit=LedgerAccount.Kind(row.debit.kind),
         credit=LedgerAccount.Kind(row.credit.kind),
+        available_after=credits_(row.available_microcredits),
         hold=row.hold_id,
         reference=row.reference,
-        who=_email(begun.actor),
-        key=key_name(begun.api_key),
-        decided_by=_email(row.actor) if row.hold else None,
+        who=_email(row.spender or row.actor),
+        key=key_name(row.api_key),
+        decided_by=_email(row.actor) if row.hold_id else None,
         memo=row.memo,
     )
 

@@ -1,8 +1,9 @@
 """Routes for a team's jobs: find them, explain them, fetch their files."""
 
 from typing import Annotated
+from uuid import UUID
 
-from django.db.models import prefetch_related_objects
+from django.db.models import Exists, OuterRef, prefetch_related_objects
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse
 from django.http.response import HttpResponseBase
@@ -10,7 +11,7 @@ from django.utils.cache import get_conditional_response
 from ninja import Path, Query, Router
 from pydantic import Field
 
-from accounts.models import Scope
+from accounts.models import Scope, Team, User
 from jobs.api import requests
 from jobs.api.openapi.responses import FILE, ONE
 from jobs.api.rest import schemas
@@ -18,6 +19,7 @@ from jobs.api.rest.auth import KeyRequest, requires
 from jobs.api.rest.fields import MAX_ID, Listed, Paged, next_page, one_of
 from jobs.api.rest.schemas import JobDetails, JobSummary
 from jobs.models import Job
+from jobs.models.verdicts import Verdict
 from jobs.renditions import render
 from jobs.renditions.render import RenditionError
 from jobs.renditions.style import PLAIN
@@ -26,6 +28,7 @@ from jobs.search.filters import JobFilter
 from pixian.protocol.errors import Refused
 
 NOT_FOUND = 404
+NOBODY = 0
 REVALIDATE = "private, no-cache"
 """A client may keep the bytes, and asks each time if its key still opens them."""
 
@@ -41,9 +44,25 @@ class JobQuery(Paged):
     name: str | None = Field(
         None, max_length=255, pattern=r"^[^\x00]*$", description="Part of the picture's name."
     )
+    person: str | None = Field(
+        None, max_length=254, pattern=r"^[^\x00]*$", description="The e-mail address of who sent it."
+    )
+    verdict: Annotated[Verdict, one_of(Verdict)] | None = None
+    batch: UUID | None = Field(None, description="The batch's id, as in its page's address.")
+    test: bool | None = Field(None, description="Only free tests, or none of them.")
 
-    def to_filter(self) -> JobFilter:
-        return JobFilter(self.state, self.origin, self.key, self.name, self.date_range)
+    def to_filter(self, team: Team) -> JobFilter:
+        return JobFilter(
+            state=self.state,
+            origin=self.origin,
+            key=self.key,
+            name=self.name or None,
+            span=self.date_range,
+            person=None if self.person is None else _person(team, self.person),
+            test=self.test,
+            verdict=self.verdict,
+            batch=self.batch,
+        )
 
 
 class JobList(Listed[JobSummary]):
@@ -54,10 +73,11 @@ class JobList(Listed[JobSummary]):
 def list_jobs(request: KeyRequest, query: Query[JobQuery]) -> JobList:
     """List the team's jobs, newest first.
 
-    With a name or an origin, each page searches the next 20,000 jobs: it may have fewer items than its limit,
+    Each page searches the next 20,000 jobs, or 4,000 with a verdict: it may have fewer items than its limit,
     or none, while ``next`` says where to continue.
     """
-    page = filters.page(request.auth.team, query.to_filter(), query.before, query.limit)
+    team = request.auth.team
+    page = filters.page(team, query.to_filter(team), query.before, query.limit)
     prefetch_related_objects(page.rows, schemas.PLAIN_PNG)
     return JobList(items=[schemas.summary(job) for job in page.rows], next=next_page(request, page))
 
@@ -88,6 +108,8 @@ def fetch_result(request: KeyRequest, job_id: JobId) -> HttpResponseBase:
     job = _job(request, job_id)
     if not job.result:
         raise Refused(NOT_FOUND, NOT_FOUND, f"This job has no result: it is {job.state}.")
+    if job.erased_at:
+        raise requests.result_gone()
     if job.has_delta_master:
         return _plain_response(request, job)
     content_type = schemas.result_type(job)
@@ -100,7 +122,17 @@ def fetch_result(request: KeyRequest, job_id: JobId) -> HttpResponseBase:
 def fetch_source(request: KeyRequest, job_id: JobId) -> HttpResponseBase:
     """Fetch the picture as it was sent in."""
     job = _job(request, job_id)
+    if job.erased_at:
+        raise requests.result_gone()
     return _file_response(request, job.source, job.name, job.content_type, job.source_sha256)
+
+
+def _person(team: Team, email: str) -> int:
+    """Return the user's key; NOBODY for an address that none of the team's people has, now or before."""
+    people = User.objects.filter(email__iexact=email)
+    brought = Job.objects.filter(team=team, created_by=OuterRef("pk"))
+    pk = people.filter(Exists(brought)).values_list("pk", flat=True).first()
+    return NOBODY if pk is None else pk
 
 
 def _job(request: KeyRequest, pk: int) -> Job:

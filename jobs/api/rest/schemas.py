@@ -97,6 +97,9 @@ class JobSummary(Schema):
     test: bool = Field(description="Free of charge, with a watermark.")
     created_at: datetime
     updated_at: datetime
+    erased_at: datetime | None = Field(
+        description="When its picture and its result were deleted; its name is a number since then."
+    )
     picture: Picture
     result: Result | None
     estimated: Credits
@@ -135,6 +138,7 @@ def summary(job: Job) -> JobSummary:
         test=job.test,
         created_at=job.created_at,
         updated_at=job.updated_at,
+        erased_at=job.erased_at,
         picture=_picture(job),
         result=_result(job),
         estimated=credits_(money.estimated),
@@ -177,7 +181,7 @@ def _picture(job: Job) -> Picture:
 
 
 def _result(job: Job) -> Result | None:
-    if not job.result:
+    if not job.has_result:
         return None
     if job.has_delta_master:
         made = next(iter(job.plain_png), None)  # type: ignore[attr-defined]

@@ -15,8 +15,7 @@ from jobs.audit.usage import By, GroupUsage
 from jobs.search.date_range import DateRange
 from pixian.protocol.errors import bad_parameter
 
-DEFAULT_DAYS, MAX_DAYS = 31, 93
-"""Bounded, since every booking of these days is read for each request."""
+DEFAULT_DAYS, MAX_DAYS = 31, 366
 
 router = Router(tags=["Credits"])
 
@@ -31,7 +30,10 @@ class UsagePart(Schema):
     )
     name: str | None = Field(description="The key's name.")
     credits: Credits
-    jobs: int = Field(description="Jobs that were charged for.")
+    jobs: int = Field(
+        description="Jobs that were charged for. One that was charged for again, because its result was "
+        "lost, counts twice."
+    )
 
 
 class Usage(Schema):
@@ -50,10 +52,11 @@ class UsageQuery(Days):
 
 @router.get("", response=Usage, url_name="api_usage", summary="Sum up usage", **requires(Scope.LEDGER))
 def sum_usage(request: KeyRequest, query: Query[UsageQuery]) -> Usage:
-    """Sum up credits and jobs, of 93 days at most; without a first day, of the last 31."""
-    team, days = request.auth.team, _date_range(query)
-    parts = [_part(part) for part in usage.by_group(team, days, query.by)]
-    total = _part(usage.total(team, days))
+    """Sum up credits and jobs, of 366 days at most; without a first day, of the last 31."""
+    days = _date_range(query)
+    groups = usage.by_group(request.auth.team, days, query.by)
+    parts = [_part(group) for group in groups if group.usage.calls]
+    total = _part(GroupUsage(None, usage.total(groups)))
     return Usage(by=query.by, since=str(days.since), until=str(days.until), parts=parts, total=total)
 
 
@@ -68,4 +71,5 @@ def _date_range(query: UsageQuery) -> DateRange:
 
 def _part(part: GroupUsage) -> UsagePart:
     group = None if part.group is None else str(part.group)
-    return UsagePart(group=group, name=part.name, credits=credits_(part.microcredits), jobs=part.jobs)
+    booked, calls = part.usage.booked, part.usage.calls
+    return UsagePart(group=group, name=part.name, credits=credits_(booked), jobs=calls)

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import QuerySet
 
 from jobs.models import Attempt
+from jobs.models.attempt import AttemptQuerySet
+from jobs.models.balance_period import LONGEST_CALL
 
 State = Attempt.State
 
@@ -33,11 +34,16 @@ COLUMNS = (
     "hold__amount_microcredits",
     "charged_microcredits",
     "resolved_microcredits",
+    "booked",
 )
+UNDER_WAY = (State.SENT, State.ANSWERED)
 
 
 class Call(NamedTuple):
-    """An attempt that was sent. ``known`` is its charge in micro-credits, None while unknown."""
+    """An attempt that was sent. ``known`` is its charge in micro-credits, None while unknown.
+
+    ``booked``: what its team's ledger took, in micro-credits.
+    """
 
     pk: int
     name: str
@@ -48,11 +54,17 @@ class Call(NamedTuple):
     held: int
     known: int | None
     decided: bool
+    booked: int = 0
 
     @property
     def in_doubt(self) -> bool:
         """Return True if it may have been charged, and how much isn't known."""
         return self.known is None and self.state != State.RELEASED
+
+    @property
+    def is_under_way(self) -> bool:
+        """Return True if a worker will still change it by itself."""
+        return self.state in UNDER_WAY
 
     @property
     def failed(self) -> bool:
@@ -73,14 +85,18 @@ def ended(sent_at: datetime, answered_at: datetime | None, status: int | None) -
     if answered_at is None:
         return sent_at + longest()
     if (status or 0) >= SERVER_FAILED:
-        return max(answered_at, sent_at + longest())
-    return answered_at
+        answered_at = max(answered_at, sent_at + longest())
+    return min(answered_at, sent_at + LONGEST_CALL)
 
 
-def calls(attempts: QuerySet[Attempt]) -> Iterator[Call]:
+def calls(attempts: AttemptQuerySet) -> Iterator[Call]:
     """Yield the calls in the order they were sent; they are read in chunks."""
-    rows = attempts.filter(sent_at__isnull=False).order_by("sent_at").values_list(*COLUMNS)
-    for pk, job, number, state, status, sent, answered, held, charged, resolved in rows.iterator():
+    rows = (
+        attempts.filter(sent_at__isnull=False).with_verdict().order_by("sent_at", "pk").values_list(*COLUMNS)
+    )
+    for pk, job, number, state, status, sent_at, answered, held, charged, resolved, booked in rows.iterator():
         known = charged if resolved is None else resolved
-        end = ended(sent, answered, status)
-        yield Call(pk, f"{job}/{number}", state, status, sent, end, held or 0, known, resolved is not None)
+        end = ended(sent_at, answered, status)
+        yield Call(
+            pk, f"{job}/{number}", state, status, sent_at, end, held or 0, known, resolved is not None, booked
+        )

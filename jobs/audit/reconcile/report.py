@@ -6,6 +6,7 @@ from typing import Any
 
 from accounts.ledger.money import to_credits
 from jobs.audit.reconcile.account import balances
+from jobs.audit.reconcile.current_book import Book, current_book
 from jobs.audit.reconcile.periods import Outcome, Period, Statement
 from jobs.audit.reconcile.rows import Row, for_a_person, sent_within
 from jobs.audit.reconcile.verdicts import Sums, tally
@@ -19,6 +20,7 @@ FIGURES = ("attempts", "estimated", "held", "charged", "booked")
 @dataclass
 class Report:
     tallies: dict[Verdict, Sums]
+    book: Book
     statement: Statement
     waiting: list[Row]
 
@@ -26,13 +28,13 @@ class Report:
     def needs_a_person(self) -> bool:
         """Return True if a person has to act; an overage alone is booked and only waits for a review."""
         return any(row.verdict != Verdict.OVERAGE for row in self.waiting) or any(
-            period.outcome is Outcome.PERSON for period in self.statement.periods
+            period.outcome is Outcome.PERSON for period in self.statement.judged
         )
 
 
 def report(span: DateRange) -> Report:
     attempts = sent_within(span)
-    return Report(tally(attempts), balances(span), list(for_a_person(attempts)))
+    return Report(tally(attempts), current_book(), balances(span), list(for_a_person(attempts)))
 
 
 def as_text(report: Report, listed: list[Row]) -> Iterator[str]:
@@ -40,6 +42,7 @@ def as_text(report: Report, listed: list[Row]) -> Iterator[str]:
     yield from ("", *_tallies(report.tallies))
     yield from (f"  {row.says()}" for row in listed)
     yield ""
+    yield from report.book.says()
     yield from _periods(report.statement)
     yield from ("", *_for_a_person(report))
 
@@ -48,7 +51,9 @@ def as_data(report: Report) -> dict[str, Any]:
     """Return the report as JSON data; amounts are in micro-credits."""
     return {
         "attempts": {kind.value: asdict(sums) for kind, sums in report.tallies.items()},
-        "periods": [_period_data(period) for period in report.statement.periods],
+        "account": report.book.account and str(report.book.account),
+        "account_before": report.book.before and str(report.book.before),
+        "periods": [_period_data(period) for period in report.statement.judged],
         "balances_unused": report.statement.unused,
         "waiting": [row_data(row) for row in report.waiting],
         "needs_a_person": report.needs_a_person,
@@ -71,13 +76,12 @@ def _tallies(tallies: dict[Verdict, Sums]) -> Iterator[str]:
 
 
 def _periods(statement: Statement) -> Iterator[str]:
-    if not statement.periods:
+    periods = statement.judged
+    if not periods:
         yield "No two balances to compare."
-    listed = [
-        period for period in statement.periods if len(statement.periods) <= MOST_LISTED or _is_news(period)
-    ]
-    if len(listed) < len(statement.periods):
-        yield f"Periods that agree, with nothing in doubt: {len(statement.periods) - len(listed)}."
+    listed = [period for period in periods if len(periods) <= MOST_LISTED or _is_news(period)]
+    if len(listed) < len(periods):
+        yield f"Periods that agree, with nothing in doubt: {len(periods) - len(listed)}."
     for period in listed:
         activity = period.activity
         yield (
@@ -88,7 +92,7 @@ def _periods(statement: Statement) -> Iterator[str]:
         )
         yield f"  {period.outcome}: {period.says()}"
     if statement.unused:
-        yield f"Balances not used, because something was in progress just then: {statement.unused}."
+        yield f"Balances that aren't exact, because something was in progress just then: {statement.unused}."
 
 
 def _is_news(period: Period) -> bool:
@@ -96,9 +100,10 @@ def _is_news(period: Period) -> bool:
 
 
 def _for_a_person(report: Report) -> Iterator[str]:
-    periods = [period for period in report.statement.periods if period.outcome is Outcome.PERSON]
-    certain = {call.pk for period in report.statement.periods for call, _charged in period.decisions}
-    between_balances = {call.pk for period in report.statement.periods for call in period.activity.doubts}
+    judged = report.statement.judged
+    periods = [period for period in judged if period.outcome is Outcome.PERSON]
+    certain = {call.pk for period in judged for call, _charged in period.decisions}
+    between_balances = {call.pk for period in judged for call in period.activity.doubts}
     if not (periods or report.waiting):
         yield "Nothing is left to a person."
         return
@@ -133,4 +138,5 @@ def _period_data(period: Period) -> dict[str, Any]:
         "in_doubt": [call.name for call in activity.doubts],
         "failed": [call.name for call in activity.failed],
         "decided": [call.name for call in activity.decided],
+        "under_way": len(period.flying_in) + len(period.flying_out),
     }

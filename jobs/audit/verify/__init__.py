@@ -10,6 +10,8 @@ from itertools import islice
 from django.db import connection, transaction
 
 from jobs.audit.verify import books, moving, paid, rollups, stored
+from jobs.audit.verify.cancelling import cancelled_when_stopped
+from jobs.audit.verify.stored import Progress, ignore
 from jobs.models import Verification
 from jobs.storage import interruptible
 from jobs.storage.interruptible import Stop, unless_stopped
@@ -29,8 +31,9 @@ INVARIANTS: dict[int, tuple[str, Find]] = {
     9: ("Nothing is undelivered for more than 5 minutes", moving.all_delivered),
     10: ("Nothing is sent for more than 10 minutes", moving.all_answered),
 }
-FILES = (5, 6)
-HASHING = 5
+HASHING, LISTING = 5, 6
+"""The invariants of the files. Those of the database alone are checked before them."""
+
 MAX_FINDINGS = 50
 """For each invariant, so that a bug that affects every row doesn't fill the disk with its findings."""
 
@@ -41,24 +44,27 @@ def run(
     nightly: bool = False,
     stop: Stop = interruptible.keep_going,
     report: Report = lambda _number, _found: None,
+    progress: Progress = ignore,
 ) -> Verification:
     """Check all invariants and store the findings.
 
     ``quick`` leaves out the invariant that reads every result; ``nightly`` reads only a night's share of
-    them. ``report`` is called with each invariant's number and findings. Raises StoppedError, and stores
-    nothing, if the process is asked to end.
+    them. ``report`` is called with each invariant's number and findings, ``progress`` with the number of
+    results that were read and are to be read. Raises StoppedError, and stores no findings, if the process is
+    asked to end; the results read by then count as read.
     """
     by_number: dict[int, list[str]] = {}
-    with _snapshot():
+    with _snapshot(), cancelled_when_stopped(stop):
         # All queries see the same moment, so that work in progress can't look like damage.
-        for number in unless_stopped(stop, sorted(INVARIANTS.keys() - FILES)):
-            by_number[number] = _bounded(INVARIANTS[number][1]())
-    for number in FILES:
-        find = stored.due_results_match if nightly and number == HASHING else INVARIANTS[number][1]
-        if not (quick and number == HASHING):
-            by_number[number] = _bounded(find(stop))
-    for number in sorted(by_number):
-        report(number, by_number[number])
+        for number in unless_stopped(stop, sorted(INVARIANTS.keys() - {HASHING, LISTING})):
+            by_number[number] = _bounded(unless_stopped(stop, INVARIANTS[number][1]()))
+            report(number, by_number[number])
+    if not quick:
+        find = stored.due_results_match if nightly else stored.results_match
+        by_number[HASHING] = _bounded(find(stop, progress))
+        report(HASHING, by_number[HASHING])
+    by_number[LISTING] = _bounded(stored.files_are_rows(stop))
+    report(LISTING, by_number[LISTING])
     findings = [[number, sentence] for number in sorted(by_number) for sentence in by_number[number]]
     return Verification.objects.create(findings=findings)
 

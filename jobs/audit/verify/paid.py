@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.ledger.money import to_credits
 from jobs.audit.reconcile.account import balances
+from jobs.audit.reconcile.current_book import with_balances
 from jobs.audit.reconcile.rows import rows
 from jobs.calls import pricing
 from jobs.models import Attempt, Price
@@ -36,9 +37,10 @@ def charges_are_settled() -> Iterator[str]:
     released = Attempt.objects.filter(state=State.RELEASED)
     for row in rows(released, Q(verdict=Verdict.MISMATCH, booked=0)):
         yield f"Attempt {row.name} was given back, and its header names {to_credits(row.known or 0)}."
-    for period in balances().periods:
-        if not period.is_possible:
-            yield f"The balance from {period.title}: {period.says()}"
+    for account in with_balances():
+        for period in balances(account=account).judged:
+            if not period.is_possible:
+                yield f"The balance from {period.title}: {period.says()}"
 
 
 def prices_are_learned() -> Iterator[str]:

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import filesizeformat
 
 from jobs.storage import instance, inventory, quarantine, strays
+from jobs.storage.files import StorageUnavailableError
 
 MIN_DAYS = quarantine.MIN_AGE.days
 
@@ -37,7 +38,7 @@ class Command(BaseCommand):
                     self._remove(options["older_than"], yes=options["yes"])
                 case _:
                     self._list()
-        except instance.ForeignFilesError as error:
+        except (instance.ForeignFilesError, StorageUnavailableError) as error:
             raise CommandError(str(error)) from error
 
     def _list(self) -> None:
@@ -46,7 +47,7 @@ class Command(BaseCommand):
             since = f"{file.at:%Y-%m-%d %H:%M} UTC" if file.at else "unknown"
             self.stdout.write(f"{since}  {filesizeformat(file.size)}  {file.name}")
         self.stdout.write(f"In quarantine: {len(files)}.")
-        in_place = list(strays.find_strays(set(inventory.stored_names())))
+        in_place = list(strays.find_strays(inventory.stored_names()))
         for name in in_place:
             self.stdout.write(f"in place  {name}")
         self.stdout.write(f"In place, and no row refers to them: {len(in_place)}.")

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from jobs.calls.upstream import connect
+from jobs.metrics import files
 from jobs.worker.pool import WorkerPool
 
 
@@ -22,6 +23,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        files.share()
         upstream = connect()
         with upstream.client:
             WorkerPool(upstream, threads, stop).run()

@@ -1,6 +1,4 @@
-"""The admin: rows to look at, never to write; decisions by a page of their own; purchases."""
-
-from typing import Any
+"""The admin: rows to look at, never to write; links to the cases; purchases."""
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -10,13 +8,26 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
-from accounts.models import Transfer, User
+from accounts.models import User
 from conftest import World
-from jobs.admin import review_action
-from jobs.audit import review, verify
-from jobs.models import Attempt, BalanceSnapshot, Job, Price, Purchase, Verification
+from jobs.audit import verify
+from jobs.calls import accounts
+from jobs.models import (
+    Alert,
+    Attempt,
+    BadResult,
+    BalancePeriod,
+    BalanceSnapshot,
+    Delivery,
+    Event,
+    Job,
+    Price,
+    Purchase,
+    UsageDay,
+    Verification,
+    Webhook,
+)
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 
@@ -46,6 +57,56 @@ def test_lists_and_pages_open(admin: Client, model: str) -> None:
     assert admin.get(address(model, "change")).status_code == 200
 
 
+RECORDS = [
+    "upstreamaccount",
+    "balanceperiod",
+    "usageday",
+    "badresult",
+    "webhook",
+    "event",
+    "delivery",
+    "alert",
+]
+
+
+@pytest.mark.parametrize("model", RECORDS)
+def test_records_are_only_read_there(admin: Client, world: World, model: str) -> None:
+    webhook = Webhook.objects.create(
+        team=world.team, url="https://a.example", secret="hush", created_by=world.bob
+    )
+    event = Event.objects.create(team=world.team, kind="job.finished", subject="job:1")
+    Delivery.objects.create(webhook=webhook, event=event)
+    Alert.objects.create(team=world.team, subject="pool", level=80, period="1")
+    BadResult.objects.create(job=Job.objects.get(), reported_by=world.bob, note="blurred")
+    UsageDay.objects.create(team=world.team, day=timezone.localdate(), spender=world.bob, origin="api")
+    now = timezone.now()
+    first, last = (
+        BalanceSnapshot.objects.create(
+            account_id=accounts.current_id(), asked_at=now, came_at=now, microcredits=n
+        )
+        for n in (2, 1)
+    )
+    BalancePeriod.objects.create(account_id=accounts.current_id(), opening=first, closing=last)
+    listed = admin.get(reverse(f"admin:jobs_{model}_changelist"))
+    assert listed.status_code == 200
+    row = listed.context["cl"].result_list[0]
+    page = admin.get(reverse(f"admin:jobs_{model}_change", args=[row.pk]))
+    assert page.status_code == 200
+    assert "hush" not in page.content.decode() + listed.content.decode()
+    for act in ("change", "delete"):
+        answer = admin.post(reverse(f"admin:jobs_{model}_{act}", args=[row.pk]), {"post": "yes"})
+        assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(("query", "found"), [("id", 1), ("nonsense", 0), ("0" * 32, 0)])
+def test_an_event_is_found_by_its_id_alone(admin: Client, world: World, query: str, found: int) -> None:
+    event = Event.objects.create(team=world.team, kind="job.finished", subject="job:1")
+    listed = admin.get(
+        reverse("admin:jobs_event_changelist"), {"q": str(event.pk) if query == "id" else query}
+    )
+    assert len(listed.context["cl"].result_list) == found
+
+
 def test_the_attempts_say_what_came_of_them(admin: Client) -> None:
     text = admin.get(address("attempt", "changelist")).content.decode()
     assert "1.000000" in text
@@ -68,7 +129,7 @@ def test_members_of_teams_have_no_business_there(admin: Client, world: World, wh
     assert admin.get(address(model, "changelist")).status_code == 302
 
 
-# Decisions ------------------------------------------------------------------------------------------
+# Cases ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -85,18 +146,10 @@ def listed(admin: Client, **query: str) -> str:
     return admin.get(reverse("admin:jobs_attempt_changelist"), query).content.decode()
 
 
-def act(admin: Client, action: str, chosen: list[Attempt], **answers: str) -> HttpResponse:
-    """Choose the action on the list, or submit its page with these answers."""
-    data = {"action": action, "_selected_action": [str(one.pk) for one in chosen]}
-    if answers:
-        data |= answers | {"decided": "yes"}
-    return admin.post(reverse("admin:jobs_attempt_changelist"), data)  # type: ignore[return-value]
-
-
 def test_the_list_is_filtered_to_what_waits(admin: Client, doubts: list[Attempt]) -> None:
-    assert listed(admin).count('class="action-select"') == 5
+    assert listed(admin).count('class="field-number"') == 5
     shown = listed(admin, review="yes")
-    assert shown.count('class="action-select"') == 3
+    assert shown.count('class="field-number"') == 3
     assert "overage" in shown
     assert "no charge header" in shown
 
@@ -108,106 +161,15 @@ def test_the_list_asks_a_bounded_number_of_questions(
         listed(admin)
 
 
-def test_a_page_asks_how_much_and_why(admin: Client, doubts: list[Attempt]) -> None:
-    page = act(admin, "decide", list(Attempt.objects.all())).content.decode()
-    for attempt in doubts:
-        assert f">{attempt.job_id}/{attempt.number}</a>" in page
-        assert f'value="{attempt.pk}"' in page
-    assert page.count('name="_selected_action"') == 2
-    assert "Aurora" in page
+def test_the_list_links_to_the_cases_and_decides_nothing_itself(admin: Client, doubts: list[Attempt]) -> None:
+    shown = listed(admin, review="yes")
+    for attempt in Attempt.objects.for_review():
+        assert f'<a href="/t/aurora/review/?case=attempt-{attempt.pk}">review</a>' in shown
+    assert listed(admin).count(">review</a>") == 3
+    for action in ("decide", "acknowledge", "delete_selected"):
+        data = {"action": action, "_selected_action": [str(one.pk) for one in doubts], "post": "yes"}
+        admin.post(reverse("admin:jobs_attempt_changelist"), data | {"decided": "yes", "reason": "asked"})
     assert Attempt.objects.filter(state="in_doubt").count() == 2
-
-
-def test_a_charge_is_booked_for_each(admin: Client, world: World, doubts: list[Attempt]) -> None:
-    before = ledger.balances(world.team)
-    answers = {"decision": "charged", "credits": "0.75", "reason": "the invoice of May"}
-    assert act(admin, "decide", doubts, **answers).status_code == 302
-    assert set(states(doubts)) == {"booked"}
-    after = ledger.balances(world.team)
-    assert (after.held, after.spent - before.spent) == (0, CREDIT * 3 // 2)
-    settled = Transfer.objects.filter(kind="settle", hold__attempt__in=doubts)
-    assert {(row.actor.email, row.memo) for row in settled if row.actor} == {
-        ("root@example.org", "the invoice of May")
-    }
-    assert f"Done: {doubts[1].job_id}/1, {doubts[0].job_id}/1." in listed(admin)
-
-
-def test_no_charge_gives_each_hold_back(admin: Client, world: World, doubts: list[Attempt]) -> None:
-    act(admin, "decide", doubts, decision="not charged", reason="asked")
-    assert set(states(doubts)) == {"released"}
-    assert ledger.balances(world.team).held == 0
-
-
-def states(attempts: list[Attempt]) -> list[str]:
-    rows = Attempt.objects.filter(pk__in=[one.pk for one in attempts]).order_by("pk")
-    return list(rows.values_list("state", flat=True))
-
-
-@pytest.mark.parametrize(
-    ("answers", "complaint"),
-    [
-        ({"decision": "charged", "reason": "asked"}, "Enter how much was charged."),
-        ({"decision": "charged", "credits": "0", "reason": "asked"}, "greater than or equal to 0.000001"),
-        ({"decision": "charged", "credits": "-1", "reason": "asked"}, "greater than or equal to 0.000001"),
-        ({"decision": "charged", "credits": "0.0000001", "reason": "asked"}, "no more than 6 decimal places"),
-        ({"decision": "charged", "credits": "1000000000000000", "reason": "asked"}, "no more than"),
-        ({"decision": "charged", "credits": "many", "reason": "asked"}, "Enter an amount of credits"),
-        ({"decision": "not charged", "credits": "1", "reason": "asked"}, "Leave this empty"),
-        ({"decision": "charged", "credits": "1", "reason": "  "}, "This field is required."),
-        ({"decision": "charged", "credits": "1", "reason": "x" * 401}, "at most 400 characters"),
-        ({"decision": "maybe", "credits": "1", "reason": "asked"}, "Select a valid choice."),
-        ({"credits": "1", "reason": "asked"}, "This field is required."),
-    ],
-)
-def test_an_answer_that_makes_no_sense_is_asked_for_again(
-    admin: Client, doubts: list[Attempt], answers: dict[str, str], complaint: str
-) -> None:
-    response = act(admin, "decide", doubts, **answers)
-    assert complaint in response.content.decode()
-    assert set(states(doubts)) == {"in_doubt"}
-
-
-def test_what_is_not_in_doubt_is_left_alone(admin: Client, doubts: list[Attempt]) -> None:
-    others = list(Attempt.objects.exclude(state="in_doubt"))
-    before = list(Attempt.objects.values())
-    act(admin, "decide", others, decision="not charged", reason="asked")
-    assert list(Attempt.objects.values()) == before
-    assert "Nothing was changed: no such attempt was selected." in listed(admin)
-
-
-def test_too_many_at_once_are_not_decided(
-    admin: Client, doubts: list[Attempt], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(review_action, "MAX_ATTEMPTS", 1)
-    act(admin, "decide", doubts, decision="not charged", reason="asked")
-    assert set(states(doubts)) == {"in_doubt"}
-    assert "more than 1 such attempts were selected" in listed(admin)
-
-
-def test_one_that_someone_else_decides_meanwhile_is_reported(
-    admin: Client, world: World, doubts: list[Attempt], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resolve = review.resolve
-
-    def slowly(attempt: Attempt, *decision: Any) -> None:
-        if attempt == doubts[0]:
-            resolve(Attempt.objects.get(pk=attempt.pk), 7, world.alice, "faster")
-        resolve(attempt, *decision)
-
-    monkeypatch.setattr(review, "resolve", slowly)
-    act(admin, "decide", doubts, decision="not charged", reason="asked")
-    assert states(doubts) == ["booked", "released"]
-    assert f"{doubts[0].job_id}/1: someone else was faster." in listed(admin)
-
-
-def test_overages_are_acknowledged(admin: Client, doubts: list[Attempt]) -> None:
-    above = Attempt.objects.get(charged_header="2")
-    page = act(admin, "acknowledge", list(Attempt.objects.all())).content.decode()
-    assert page.count('name="_selected_action"') == 1
-    act(admin, "acknowledge", list(Attempt.objects.all()), reason="a large one")
-    above.refresh_from_db()
-    assert (str(above.reviewed_by), above.review_note) == ("root@example.org", "a large one")
-    assert listed(admin, review="yes").count('class="action-select"') == 2
 
 
 def staff(*rights: str) -> User:
@@ -216,16 +178,6 @@ def staff(*rights: str) -> User:
     looks = Permission.objects.filter(content_type__app_label="jobs", codename__startswith="view_")
     user.user_permissions.set([*looks, *Permission.objects.filter(codename__in=rights)])
     return user
-
-
-@pytest.mark.parametrize(("rights", "state"), [([], "in_doubt"), (["change_attempt"], "released")])
-def test_a_right_is_needed(admin: Client, doubts: list[Attempt], rights: list[str], state: str) -> None:
-    admin.force_login(staff(*rights))
-    assert ('value="decide"' in listed(admin)) == bool(rights)
-    act(admin, "decide", doubts, decision="not charged", reason="asked")
-    assert set(states(doubts)) == {state}
-    for one in doubts:
-        assert admin.post(reverse("admin:jobs_attempt_change", args=[one.pk]), {}).status_code == 403
 
 
 # The account ----------------------------------------------------------------------------------------
@@ -241,7 +193,11 @@ def test_a_purchase_is_entered(admin: Client, settings: Settings) -> None:
     settings.PIXIAN_API_URL = "https://api.pixian.ai"
     assert buy(admin, upstream="elsewhere", microcredits="1").status_code == 302
     row = Purchase.objects.get()
-    assert (row.microcredits, row.upstream, row.note) == (50_000_001, "https://api.pixian.ai", "a pack")
+    assert (row.microcredits, row.account.upstream, row.note) == (
+        50_000_001,
+        "https://api.pixian.ai",
+        "a pack",
+    )
     assert row.entered_by.email == "root@example.org"
     page = admin.get(reverse("admin:jobs_purchase_change", args=[row.pk])).content.decode()
     assert "50.000001" in page
@@ -291,7 +247,9 @@ LOOKED_AT: dict[str, type[BalanceSnapshot | Price | Verification]] = {
 @pytest.mark.parametrize("name", LOOKED_AT)
 def test_what_was_found_is_only_looked_at(admin: Client, name: str) -> None:
     now = timezone.now()
-    BalanceSnapshot.objects.create(upstream="here", asked_at=now, came_at=now, microcredits=CREDIT)
+    BalanceSnapshot.objects.create(
+        account_id=accounts.current_id(), asked_at=now, came_at=now, microcredits=CREDIT
+    )
     verify.run(quick=True)
     row = LOOKED_AT[name]._default_manager.all()[0]
     assert admin.get(reverse(f"admin:jobs_{name}_changelist")).status_code == 200

@@ -17,12 +17,15 @@ from pytest_django import Settings
 
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import Team, Transfer
 from conftest import World, small_png
 from jobs.api import requests
+from jobs.audit import review, verify
 from jobs.intake import submit
 from jobs.intake.submit import Upload
-from jobs.models import Job
+from jobs.models import Attempt, Job
+from jobs.queue import claims
 from jobs.tests import upstream as wire
 from jobs.tests.api.programs import Program, program_of
 from jobs.tests.api.test_pixian import refusal
@@ -47,9 +50,9 @@ def slowly(step: Step, seconds: float = 0.3) -> Step:
 
 
 def facts(answer: httpx.Response) -> tuple[Any, ...]:
-    """Return all of a response except its framing."""
-    framing = {"content-length", "transfer-encoding"}
-    headers = sorted((name, value) for name, value in answer.headers.multi_items() if name not in framing)
+    """Return all of a response except its framing and its own request's id."""
+    others = {"content-length", "transfer-encoding", "x-request-id"}
+    headers = sorted((name, value) for name, value in answer.headers.multi_items() if name not in others)
     return answer.status_code, headers, answer.content
 
 
@@ -134,6 +137,80 @@ def test_a_call_in_doubt_isnt_made_again(program: Program, server: Server) -> No
     first = program.call(headers=KEY)
     assert refusal(first) == (504, -10)
     assert facts(program.call(headers=KEY)) == facts(first)
+    assert server.calls == 1
+
+
+def in_doubt(program: Program, server: Server) -> Attempt:
+    """Return the attempt of a program's call that was never answered."""
+    server.script.append(wire.no_answer)
+    assert refusal(program.call(headers=KEY)) == (504, -10)
+    return Attempt.objects.select_related("job__team", "hold").get()
+
+
+def test_once_a_person_finds_it_uncharged_the_same_key_is_a_new_call(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    attempt = in_doubt(program, server)
+    review.resolve(attempt, 0, committed_world.alice, "asked the vendor")
+    answer = program.call(headers=KEY)
+    assert (answer.status_code, server.calls) == (200, 2)
+    assert facts(program.call(headers=KEY)) == facts(answer)
+    assert server.calls == 2
+    assert ledger.balances(committed_world.team) == Balances(available=99 * CREDIT, spent=CREDIT)
+    assert not verify.run(quick=True).findings
+
+
+def test_once_a_person_finds_it_charged_the_same_key_gets_a_final_error(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    attempt = in_doubt(program, server)
+    review.resolve(attempt, CREDIT, committed_world.alice, "the invoice says so")
+    answer = program.call(headers=KEY)
+    assert refusal(answer) == (502, 502)
+    assert "isn't called for again under this Idempotency-Key" in answer.text
+    assert "Retry-After" not in answer.headers
+    assert (facts(program.call(headers=KEY)), server.calls) == (facts(answer), 1)
+    assert program.call(headers={"Idempotency-Key": "order 4711, again"}).status_code == 200
+
+
+@pytest.mark.parametrize("charged", [0, CREDIT], ids=["uncharged", "charged"])
+def test_retries_beside_the_decision_are_told_the_doubt_or_its_outcome(
+    committed_world: World, program: Program, server: Server, settings: Settings, charged: int
+) -> None:
+    """Whatever each of them sees, there is one new call at most, and none that is charged for nothing."""
+    settings.WEB_THREADS = 100
+    attempt, start = in_doubt(program, server), threading.Barrier(9)
+
+    def decide() -> None:
+        start.wait(30)
+        review.resolve(attempt, charged, committed_world.alice, "asked the vendor")
+        connection.close()
+
+    def retry(_: int) -> list[httpx.Response]:
+        start.wait(30)
+        try:
+            return [program.call(headers=KEY) for _ in range(3)]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(9) as pool:
+        decision = pool.submit(decide)
+        answers = [answer for part in pool.map(retry, range(8)) for answer in part]
+        decision.result()
+    answers.append(program.call(headers=KEY))
+    final = [answer for answer in answers if answer.status_code != 504]
+    assert {answer.status_code for answer in final} == {502 if charged else 200}
+    assert len({repr(facts(answer)) for answer in final}) == 1
+    assert server.calls == (1 if charged else 2)
+    assert ledger.balances(committed_world.team) == Balances(available=99 * CREDIT, spent=CREDIT)
+
+
+def test_control_a_request_that_isnt_forgotten_fails_for_a_day(
+    committed_world: World, program: Program, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "forget_request", lambda _job: None)
+    review.resolve(in_doubt(program, server), 0, committed_world.alice, "asked the vendor")
+    assert refusal(program.call(headers=KEY))[0] == 503
     assert server.calls == 1
 
 

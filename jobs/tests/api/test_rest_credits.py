@@ -17,7 +17,8 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.money import to_microcredits
 from accounts.models import Team, Transfer
 from conftest import World, hold_of
-from jobs.models import Job
+from jobs.calls import attempts
+from jobs.models import Attempt, Job
 from jobs.tests import upstream as wire
 from jobs.tests.api.programs import Program, begun, program_of
 from jobs.tests.api.test_rest import got, ids
@@ -85,6 +86,7 @@ def test_the_statement_tells_each_movement(committed_world: World, reader: Progr
         "amount": "0.4",
         "debit": "held",
         "credit": "spent",
+        "available_after": "99",
         "hold": held["id"],
         "reference": held["reference"],
         "who": "bob@example.org",
@@ -96,6 +98,7 @@ def test_the_statement_tells_each_movement(committed_world: World, reader: Progr
     assert (held["hold"], held["decided_by"]) == (None, None)
     assert (released["kind"], released["amount"], released["hold"]) == ("release", "0.6", held["id"])
     assert (granted["kind"], granted["amount"], granted["debit"]) == ("grant", "100", "issued")
+    assert [line["available_after"] for line in (released, held, granted)] == ["99.6", "99", "100"]
     assert (granted["who"], granted["key"]) == ("alice@example.org", None)
 
 
@@ -202,10 +205,13 @@ def test_usage_equals_the_statement(told_story: Program) -> None:
 
 
 def booked_at(world: World, monkeypatch: pytest.MonkeyPatch, when: datetime, amount: int) -> None:
-    job = world.job()
+    attempt = world.job().last_attempt
+    columns = {"state": "answered", "sent_at": when, "charged_microcredits": amount}
+    Attempt.objects.filter(pk=attempt.pk).update(**columns)
+    attempt.refresh_from_db()
     with monkeypatch.context() as patch:
         patch.setattr(timezone, "now", lambda: when)
-        ledger.settle(hold_of(job.last_attempt), amount)
+        attempts.book(attempt)
 
 
 def test_days_are_whole_and_both_included(

@@ -1,7 +1,7 @@
 """The statements that an API call and a browser's picture cost, over all threads that take part.
 
 Those that frame a transaction aren't counted. Each room's share is named, so that the room that needs fewer
-lowers its own; the aim is 15 and 8. The process has made a call less than a second before. Otherwise it looks
+lowers its own; the aim is 16 and 8. The process has made a call less than a second before. Otherwise it looks
 for a free call, records that one began, and reads the prices for the hold and again to learn from the charge:
 four more.
 """
@@ -17,7 +17,7 @@ from jobs.models import Job
 from jobs.tests import browser
 from jobs.tests.api.programs import Program
 from jobs.tests.statements import busy, recorded_statements
-from jobs.tests.views.test_workspace import file
+from jobs.tests.views.intake.test_workspace import file
 
 pytestmark = pytest.mark.both_databases
 
@@ -29,8 +29,9 @@ HOLD, SETTLEMENT = 3, 3
 FREE_CALL = 0  # the admission before has left some
 ADMISSION = 1 + connection.features.has_select_for_update  # the ramp is locked by a statement of its own
 EXECUTION = 4  # sent, answered; the job's and the attempt's end
+USAGE = 1  # the booking is added to its day's; a charge of zero books nothing
 
-API_CALL = KEY + RATE_LIMITS + FREE_CALL + SUBMISSION + HOLD + ADMISSION + EXECUTION + SETTLEMENT
+API_CALL = KEY + RATE_LIMITS + FREE_CALL + SUBMISSION + HOLD + ADMISSION + EXECUTION + SETTLEMENT + USAGE
 PICTURE = SESSION_AND_USER + MEMBERSHIP + FILE + WAITING + SUBMISSION + HOLD
 
 

@@ -25,7 +25,7 @@ from pixian.protocol import errors
 
 pytestmark = pytest.mark.both_databases
 
-UPSTREAM = "https://api.pixian.ai"
+ACCOUNT, OTHER = 1, 2
 State = Attempt.State
 
 
@@ -33,11 +33,11 @@ def at(second: float) -> datetime:
     return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
 
 
-def snapshot(second: float, credits_: float, upstream: str = UPSTREAM) -> BalanceSnapshot:
+def snapshot(second: float, credits_: float, account: int = ACCOUNT) -> BalanceSnapshot:
     """Return a balance that was asked for at this second and came one second later."""
     amount = int(Decimal(str(credits_)) * CREDIT)
     return BalanceSnapshot(
-        upstream=upstream, asked_at=at(second), came_at=at(second + 1), microcredits=amount
+        account_id=account, asked_at=at(second), came_at=at(second + 1), microcredits=amount
     )
 
 
@@ -57,13 +57,13 @@ def failed(pk: int, began: float, ended: float) -> Call:
 
 
 def purchase(second: float, credits_: int) -> Purchase:
-    return Purchase(upstream=UPSTREAM, bought_at=at(second), microcredits=credits_ * CREDIT)
+    return Purchase(account_id=ACCOUNT, bought_at=at(second), microcredits=credits_ * CREDIT)
 
 
 def told(
     snapshots: Iterable[BalanceSnapshot], happened: Iterable[Call] = (), bought: Iterable[Purchase] = ()
 ) -> Statement:
-    return statement(UPSTREAM, snapshots, happened, bought)
+    return statement(ACCOUNT, snapshots, happened, bought)
 
 
 def judged(closing: float, *happened: Call, bought: Iterable[Purchase] = ()) -> Period:
@@ -183,9 +183,8 @@ def test_periods_follow_each_other() -> None:
     assert [period.outcome for period in found.periods] == [Outcome.AGREES, Outcome.PINNED, Outcome.AGREES]
 
 
-def test_another_upstream_begins_anew() -> None:
-    other = "https://other.example.org"
-    found = told([snapshot(0, 100), snapshot(500, 7, other), snapshot(1000, 90), snapshot(1500, 90)])
+def test_another_account_begins_anew() -> None:
+    found = told([snapshot(0, 100), snapshot(500, 7, OTHER), snapshot(1000, 90), snapshot(1500, 90)])
     (period,) = found.periods
     assert (period.opening.asked_at, period.outcome) == (at(1000), Outcome.AGREES)
 
@@ -205,10 +204,18 @@ REAL_BALANCES = st.lists(st.tuples(st.integers(0, 110), st.integers(0, 5), st.fl
 
 
 def replay(
-    real_calls: list[Any], real_balances: list[Any], blink: bool = False
+    real_calls: list[Any],
+    real_balances: list[Any],
+    blink: bool = False,
+    bought: list[tuple[float, int]] | None = None,
+    extra: tuple[float, int] = (0, 0),
 ) -> tuple[Statement, dict[int, int]]:
-    """Return what our rows would be, and what each call really cost. ``blink``: as if a call took no time."""
-    rows, cost, moments = [], {}, []
+    """Return what our rows would be, and what each call really cost.
+
+    ``blink``: as if a call took no time. ``bought``: purchases, in micro-credits. ``extra``: a charge of
+    nobody's.
+    """
+    rows, cost, moments = [], {}, [extra, *((when, -amount) for when, amount in bought or ())]
     for pk, (begin, lasts, part, charged, kind) in enumerate(sorted(real_calls), 1):
         end = begin if blink else begin + lasts
         cost[pk] = charged
@@ -221,11 +228,15 @@ def replay(
         left = 1000 - sum(charged for when, charged in moments if when <= moment)
         taken.append(
             BalanceSnapshot(
-                upstream=UPSTREAM, asked_at=at(asked), came_at=at(asked + lasts), microcredits=left
+                account_id=ACCOUNT, asked_at=at(asked), came_at=at(asked + lasts), microcredits=left
             )
         )
     taken.sort(key=lambda row: row.came_at)
-    return told(taken, rows), cost
+    entered = [
+        Purchase(account_id=ACCOUNT, bought_at=at(when), microcredits=amount)
+        for when, amount in sorted(bought or ())
+    ]
+    return told(taken, rows, entered), cost
 
 
 def wrong_decisions(found: Statement, cost: dict[int, int]) -> list[int]:
@@ -252,7 +263,7 @@ def test_a_balance_is_asked_for_and_kept(world: World, server: Server, settings:
     before = timezone.now()
     taken = balance_snapshots.take(server.upstream)
     assert taken == BalanceSnapshot.objects.get()
-    assert (taken.upstream, taken.microcredits) == (server.url, 100 * CREDIT)
+    assert (taken.account.upstream, taken.microcredits) == (server.url, 100 * CREDIT)
     assert before <= taken.asked_at <= taken.came_at <= timezone.now()
     assert taken.answer["state"] == "active"
 

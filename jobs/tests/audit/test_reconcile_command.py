@@ -16,6 +16,7 @@ from accounts.ledger.operations import Balances
 from accounts.models import Transfer
 from conftest import World
 from jobs.audit import review
+from jobs.calls import accounts
 from jobs.models import Attempt, BalanceSnapshot, Job, Purchase
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import CREDENTIALS, Server, charged_in_silence, run
@@ -101,7 +102,7 @@ def test_the_balance_tells_what_the_one_in_doubt_was_charged(world: World, paid_
     assert status == 1
     assert f"pinned: 0.6 is missing, and only {name} can have been charged that." in said
     assert f"{name} in doubt: 1 estimated, 1 held, charge unknown, 0 booked; --settle" in said
-    assert "Balances not used, because something was in progress just then: 1." in said
+    assert "Balances that aren't exact, because something was in progress just then: 1." in said
 
     status, said = reconcile("--settle", *BY)
     assert status == 0
@@ -158,7 +159,7 @@ def test_a_purchase_explains_what_came(world: World, paid_server: Server) -> Non
     assert "50 is there that nothing explains" in said
 
     bought = timezone.now() - timedelta(minutes=5)
-    row = {"upstream": paid_server.url, "bought_at": bought, "microcredits": 50 * CREDIT}
+    row = {"account_id": accounts.current_id(), "bought_at": bought, "microcredits": 50 * CREDIT}
     Purchase.objects.create(note="a pack", entered_by=world.alice, **row)
     status, said = reconcile("--no-snapshot")
     assert status == 0
@@ -258,7 +259,7 @@ def test_periods_of_other_days_are_left_out(world: World, paid_server: Server) -
     for day in (1, 2, 3):
         moment = datetime(2026, 1, day, tzinfo=UTC)
         BalanceSnapshot.objects.create(
-            upstream=paid_server.url, asked_at=moment, came_at=moment, microcredits=100 - day
+            account_id=accounts.current_id(), asked_at=moment, came_at=moment, microcredits=100 - day
         )
     assert len(told("--no-snapshot")["periods"]) == 2
     assert len(told("--no-snapshot", "--since", "2026-01-03")["periods"]) == 1
@@ -270,7 +271,7 @@ def test_many_periods_that_agree_are_counted(world: World, paid_server: Server) 
     for hour in range(40):
         moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
         BalanceSnapshot.objects.create(
-            upstream=paid_server.url, asked_at=moment, came_at=moment, microcredits=100 - (hour > 20)
+            account_id=accounts.current_id(), asked_at=moment, came_at=moment, microcredits=100 - (hour > 20)
         )
     said = reconcile("--no-snapshot")[1]
     assert "Periods that agree, with nothing in doubt: 38." in said

@@ -107,7 +107,7 @@ def test_one_that_is_not_in_doubt(world: World, server: Server) -> None:
 @pytest.mark.parametrize(
     ("amounts", "complaint"),
     [
-        ([], "one of the arguments --charged --not-charged is required"),
+        ([], "one of the arguments --charged --not-charged --as-estimated --as-balance is required"),
         (["--charged", "1", "--not-charged"], "not allowed with"),
         (["--charged", "0"], "use --not-charged"),
         (["--charged", "-1"], "out of range"),

@@ -17,12 +17,14 @@ from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
+from accounts.api_keys import keys
 from accounts.ledger import allowances, triggers
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
-from accounts.models import AllowanceUse, LedgerAccount, Membership, Team, Transfer
+from accounts.models import AllowanceUse, LedgerAccount, Membership, Team, Transfer, User
 from conftest import World, hold_of, small_png
 from jobs.audit import review, verify
+from jobs.calls import accounts
 from jobs.models import Attempt, BalanceSnapshot, Job, Price, Ramp, Verification
 from jobs.queue import claims
 from jobs.renditions import previews
@@ -92,10 +94,19 @@ def move(kind: str, amount: int, team: str = "Aurora") -> None:
 
 def invent(**values: Any) -> None:
     """Make a transfer that ``accounts.ledger.operations`` would never write, with its balances."""
-    row = Transfer.objects.create(idempotency_key="invented", **values)
-    for account, sign in ((row.debit, -1), (row.credit, 1)):
-        account.refresh_from_db()
-        change(account, balance_microcredits=account.balance_microcredits + sign * row.amount_microcredits)
+    available = account("available").balance_microcredits
+    sign = (values["credit"] == account("available")) - (values["debit"] == account("available"))
+    hold = values.get("hold")
+    row = Transfer.objects.create(
+        idempotency_key="invented",
+        team=values["debit"].team,
+        spender=hold.actor if hold else None,
+        available_microcredits=available + sign * values["amount_microcredits"],
+        **values,
+    )
+    for account_, sign in ((row.debit, -1), (row.credit, 1)):
+        account_.refresh_from_db()
+        change(account_, balance_microcredits=account_.balance_microcredits + sign * row.amount_microcredits)
 
 
 def account(kind: str, team: str = "Aurora") -> LedgerAccount:
@@ -210,7 +221,7 @@ def charged_and_given_back() -> None:
 def snapshot(before: timedelta, microcredits: int) -> None:
     moment = timezone.now() - before
     BalanceSnapshot.objects.create(
-        upstream="embedded", asked_at=moment, came_at=moment, microcredits=microcredits
+        account_id=accounts.current_id(), asked_at=moment, came_at=moment, microcredits=microcredits
     )
 
 
@@ -239,6 +250,35 @@ def price_gone() -> None:
 def allowance_miscounted() -> None:
     allowances.grant(Membership.objects.filter(team__name="Aurora")[0], limit=CREDIT, period="month")
     AllowanceUse.objects.update(used_microcredits=F("used_microcredits") + 1)
+
+
+def falsify(kind: str, **values: Any) -> None:
+    """Change the first transfer of a kind, past the database's guard."""
+    triggers.unguard(connection)
+    first = Transfer.objects.filter(team__name="Aurora", kind=kind).order_by("pk")[0]
+    change(first, **values)
+    triggers.guard(connection)
+
+
+def running_balance_is_off() -> None:
+    falsify("settle", available_microcredits=F("available_microcredits") + 1)
+
+
+def listed_for_others() -> None:
+    falsify("release", team=Team.objects.get(name="Outsiders"))
+
+
+def spent_by_another() -> None:
+    falsify("settle", spender=User.objects.get(email="bob@example.org"))
+
+
+def spent_by_nobody() -> None:
+    falsify("hold", spender=None)
+
+
+def spent_with_a_key() -> None:
+    bob = User.objects.get(email="bob@example.org")
+    falsify("overage", api_key=keys.create(Team.objects.get(name="Aurora"), bob, "shop")[0])
 
 
 def nobody_works() -> None:
@@ -286,6 +326,11 @@ PLANTED: list[tuple[Callable[[], None], set[int], str]] = [
     (price_too_high, {8}, "was learned as 9 a megapixel, and charged as 1.5"),
     (price_too_low, {8}, "was learned as 0.000001 a megapixel, and charged as 1.5"),
     (allowance_miscounted, {8}, "The allowance of alice@example.org in Aurora"),
+    (running_balance_is_off, {8}, "leaves 99.000001 available, and all up to it add up to 99"),
+    (listed_for_others, {8}, "and moved credits of team"),
+    (spent_by_another, {8}, "names the spender"),
+    (spent_by_nobody, {8}, "names the spender None instead of"),
+    (spent_with_a_key, {8}, "instead of None"),
     (price_gone, {8}, "was learned as 0 a megapixel, and charged as 1.5"),
     (nobody_works, {9}, "has been due for more than 5 minutes"),
     (left_behind, {9}, "has been due for more than 5 minutes"),
@@ -331,7 +376,8 @@ def test_a_hold_that_ended_twice_is_found(committed_world: World, monkeypatch: p
     try:
         for key in "ab":
             release = {"amount_microcredits": CREDIT, "kind": "release", "resolution": "close", "hold": held}
-            Transfer.objects.create(debit=held.credit, credit=held.debit, idempotency_key=key, **release)
+            sides = {"debit": held.credit, "credit": held.debit, "team": held.team}
+            Transfer.objects.create(**sides, available_microcredits=0, idempotency_key=key, **release)
         assert f"Hold {held.pk} was ended 2 times: close." in found()[4]
     finally:
         triggers.unguard(connection)

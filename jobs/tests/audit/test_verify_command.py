@@ -34,8 +34,10 @@ def result(world: World, server: Server) -> Path:
 def test_all_in_order(result: Path) -> None:
     status, lines = verify()
     assert status == 0
-    assert [line.split("  ")[-1] for line in lines[:-1]] == [
-        f"{title}: ok" for title, _ in INVARIANTS.values()
+    assert lines[0] == "Checking the books and the list of files. Every stored result is read."
+    # In the order in which they are checked: the books, then the files.
+    assert [line.split("  ")[-1] for line in lines[1:-1]] == [
+        f"{INVARIANTS[number][0]}: ok" for number in (1, 2, 3, 4, 7, 8, 9, 10, 5, 6)
     ]
     assert lines[-1].startswith("Findings: 0, in ")
     assert Verification.objects.get().findings == []
@@ -57,3 +59,20 @@ def test_quick_does_not_read_the_results(result: Path) -> None:
     status, lines = verify("--quick")
     assert status == 0
     assert not [line for line in lines if line.startswith(" 5")]
+
+
+def test_the_due_results_alone_are_read_if_it_is_asked_for(result: Path) -> None:
+    assert verify("--due")[0] == 0
+    result.write_bytes(b"other")
+    status, lines = verify("--due")
+    assert status == 0
+    assert lines[0].endswith("A night's share of the results is read, of those that weren't for 30 days.")
+    assert verify("--all")[0] == 1
+
+
+def test_it_says_how_far_it_is(
+    result: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("jobs.management.commands.verify.PROGRESS_EVERY_SECONDS", 0)
+    verify()
+    assert "1 of 1 results read" in capsys.readouterr().err

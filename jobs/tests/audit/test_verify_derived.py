@@ -14,6 +14,7 @@ from jobs.models import Backdrop, Job, Rendition
 from jobs.renditions import render, wanted
 from jobs.renditions.style import PLAIN
 from jobs.storage import instance, inventory, strays
+from jobs.storage.interruptible import Stop
 from jobs.tests.batches.boxes import add, new_batch
 from jobs.tests.upstream import Server
 
@@ -132,7 +133,7 @@ def test_a_damaged_rendition_is_reported_once_and_made_anew(job: Job, nightly: b
 def test_a_rendition_that_was_made_anew_meanwhile_is_left_alone(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def hash_of_another(_name: str) -> str:
+    def hash_of_another(_name: str, _stop: Stop) -> str:
         Rendition.objects.update(sha256="1" * 64)
         return "2" * 64
 

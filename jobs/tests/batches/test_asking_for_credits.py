@@ -4,7 +4,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS
 from accounts.models import CreditRequest, User
 from accounts.tests.teams.team_pages import log_in, page, text, told
 from conftest import World, small_png
@@ -69,3 +71,26 @@ def test_a_smaller_grant_starts_as_many_as_it_goes_for(committed_world: World, c
     started = Job.objects.filter(state="queued").values_list("number", flat=True)
     assert sorted(started) == [1, 2, 3]
     assert states()["kept"] == 7
+
+
+def test_within_the_pool_the_rest_starts_as_far_as_the_raise_goes(
+    committed_world: World, client: Client
+) -> None:
+    world = committed_world
+    bob = world.team.memberships.get(user=world.bob)
+    allowances.grant(bob, limit=4 * PIXELS, period="month")
+    log_in(client, "bob")
+    batch = begin(client)
+    files = [listing(number) for number in range(1, 11)]
+    register(client, batch, *files)
+    for file in files:
+        picture = SimpleUploadedFile(file["name"], small_png(10, 10), "image/png")
+        send_file(client, batch, file["request_id"], picture)
+    assert states() == {"queued": 4, "kept": 6}
+    assert background.run_once("credits", keep_going) == 0
+    client.post(page(world, "ask_for_credits"), {"credits": "0.0006", "batch": batch})
+    asked = CreditRequest.objects.get()
+    log_in(client, "alice").post(page(world, "decide_request", asked.pk), {"credits": "0.0005"})
+    assert background.run_once("credits", keep_going) == 5
+    assert states() == {"queued": 9, "kept": 1}
+    assert ledger.balances(world.team).available == 100 * MICROCREDITS - 9 * PIXELS

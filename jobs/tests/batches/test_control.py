@@ -11,11 +11,12 @@ from accounts.ledger import allowances, periods
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
-from accounts.models import Allowance, AllowanceUse, Membership, Transfer, User
+from accounts.models import Allowance, AllowanceUse, Membership, Role, Transfer, User
 from conftest import World, small_png
 from jobs.audit.reconcile import books
 from jobs.audit.verify import run as verify
-from jobs.batches import control
+from jobs.batches import control, sources
+from jobs.batches.create import open_batch
 from jobs.calls import attempts
 from jobs.intake.submit import submit_again
 from jobs.models import Attempt, Batch, Job
@@ -85,6 +86,16 @@ def test_a_small_picture_does_not_overtake_those_that_wait(world: World) -> None
     add(world, 2)
     leave(world, 1)
     assert states(add(world)) == ["kept"]
+
+
+@pytest.mark.parametrize("left", [True, False], ids=["left the team", "only looks by now"])
+def test_what_someone_kept_who_spends_no_more_stays_kept(world: World, left: bool) -> None:
+    leave(world, 0)
+    jobs = add(world, 1, world.bob)
+    bob = Membership.objects.filter(user=world.bob, team=world.team)
+    _ = bob.delete() if left else bob.update(role=Role.VIEWER)
+    leave(world, 5)
+    assert (control.start_kept(), states(jobs)) == (0, ["kept"])
 
 
 def test_after_a_grant_kept_pictures_start_in_order(world: World) -> None:
@@ -377,3 +388,46 @@ def test_retry_lets_the_workers_do_what_takes_long(world: World, monkeypatch: py
     monkeypatch.setattr(control, "START_AT_ONCE_SECONDS", -1)
     assert (control.retry(the_batch()), states(jobs)) == (3, ["kept"] * 3)
     assert (control.start_kept(), states(jobs)) == (3, ["queued"] * 3)
+
+
+# All at once, as after a restore ----------------------------------------------------------------------
+
+
+def test_what_waits_for_credits_is_paused_too(world: World) -> None:
+    """It would start by itself once there are credits, and may have been paid for before a restore."""
+    leave(world, 0)
+    jobs = add(world, 2)
+    assert control.pause_all() == 1
+    leave(world, 10)
+    assert control.start_kept() == 0
+    control.resume(Batch.objects.get())
+    assert control.start_kept() == 2
+    assert states(jobs) == ["queued"] * 2
+
+
+def test_what_a_dead_worker_left_before_its_call_is_paused_too(world: World) -> None:
+    jobs = add(world)
+    assert claims.claim("dead")
+    assert control.pause_all() == 0
+    Job.objects.update(lease_until=timezone.now())
+    assert control.pause_all() == 1
+    assert (states(jobs), claims.claim("w:1")) == (["paused"], None)
+    control.resume(Batch.objects.get())
+    assert claims.claim("w:1")
+
+
+def test_a_call_that_a_dead_worker_made_is_not_paused(world: World) -> None:
+    add(world)
+    job = claims.claim("dead")
+    assert job
+    with claims.owned(job):
+        attempts.send(job.last_attempt)
+    Job.objects.update(lease_until=timezone.now())
+    assert control.pause_all() == 0
+
+
+def test_what_is_still_to_be_fetched_is_paused_too(world: World) -> None:
+    batch = open_batch(world.team, world.bob, BATCH)
+    sources.add(batch, ["https://pictures.example/1.jpg"])
+    assert control.pause_all() == 1
+    assert (states(add(world)), control.start_kept()) == (["kept"], 0)

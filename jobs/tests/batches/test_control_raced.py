@@ -135,7 +135,8 @@ def test_without_its_state_in_the_select_a_running_one_is_stopped(
 ) -> None:
     """The control: its worker can't finish what it may have sent."""
     seen = SeenBefore(list(Job.objects.filter(state="queued")))
-    monkeypatch.setattr(claims, "unsent", lambda _jobs: seen)
+    for name in ("unsent", "would_begin"):
+        monkeypatch.setattr(claims, name, lambda _jobs: seen)
     monkeypatch.setattr(claims, "cancel", lambda job: Job.objects.filter(pk=job.pk).update(state="cancelled"))
     beside(claimed, lambda: act(the_batch()))
     assert states([job]) == [state]

@@ -100,6 +100,7 @@ def test_a_plan_says_what_a_batch_costs_and_how_much_fits(world: World, bob: Cli
         "megapixels": "3.75",
         "about": None,
         "at_most": "3.75",
+        "counts": {"about": 0, "at_most": 3, "owed": 0, "missing": 0, "after": 0},
         "available": {"pool": "3", "allowance": None},
         "owed": "0",
         "fits": 2,
@@ -123,6 +124,7 @@ def test_the_allowance_bounds_it(world: World, bob: Client) -> None:
     found = plan(bob, batch)
     assert found["available"] == {"pool": "100", "allowance": "2"}
     assert (found["fits"], found["missing"], found["after"]) == (2, "1", "98")
+    assert found["counts"]["missing"] == 1
 
 
 def test_what_waits_already_goes_first(world: World, bob: Client) -> None:

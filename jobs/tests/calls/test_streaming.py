@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
@@ -285,3 +285,19 @@ def test_whoever_loses_its_lease_doesnt_say_that_nothing_was_charged(
 
     server.script.append(wire.after(take_over))
     assert refusal(program.call()) == (504, -10)
+
+
+def test_a_database_that_is_away_is_nothing_unexpected(
+    program: Program, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The program is told that the charge isn't known; a worker ends the job once its lease has run out."""
+
+    def is_away(*_: object) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr("jobs.calls.outcomes.handle_lost_response", is_away)
+    server.script.append(wire.no_answer)
+    assert refusal(program.call()) == (504, -10)
+    assert the_job().state == State.RUNNING
+    assert "the database doesn't answer" in caplog.text
+    assert "unexpected" not in caplog.text

@@ -115,9 +115,8 @@ def test_while_it_still_cant_be_booked_whoever_decides_is_told(world: World, ser
             call_command("resolve", str(attempt.pk), "--charged=1", "--why=so", "--by=alice@example.org")
         admin = Client()
         admin.force_login(User.objects.create_superuser("root@example.org"))
-        form = {"action": "decide", "_selected_action": [attempt.pk], "decided": "1"}
-        form |= {"decision": "charged", "credits": "1", "reason": "so"}
-        page = admin.post(reverse("admin:jobs_attempt_changelist"), form, follow=True)
+        case = reverse("decide_case", args=["aurora", f"attempt-{attempt.pk}"])
+        page = admin.post(case, {"action": "charged", "credits": "1", "reason": "so"})
     assert b"still refused" in page.content
     attempt.refresh_from_db()
     assert (attempt.state, ledger.balances(world.team).held) == ("in_doubt", CREDIT)

@@ -169,7 +169,8 @@ def test_a_check_followed_by_a_write_grants_more(
         account.save()
         held = LedgerAccount.objects.get(team=committed_world.team, kind="held")
         hold = Transfer(debit=account, credit=held, amount_microcredits=amount, kind="hold")
-        hold.idempotency_key = key
+        hold.idempotency_key, hold.team = key, committed_world.team
+        hold.available_microcredits = account.balance_microcredits
         hold.save()
         return hold
 

@@ -144,7 +144,8 @@ def test_a_check_followed_by_a_write_oversells(
         account.save()
         held = LedgerAccount.objects.get(team=world.team, kind="held")
         row = Transfer(debit=account, credit=held, amount_microcredits=amount, kind="hold")
-        row.idempotency_key = key
+        row.idempotency_key, row.team = key, world.team
+        row.available_microcredits = account.balance_microcredits
         row.save()
         return row
 

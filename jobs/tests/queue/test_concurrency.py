@@ -67,6 +67,22 @@ def test_five_calls_at_first_and_one_more_every_five_minutes(world: World, clock
         assert (in_flight(clock), concurrency.free_calls()) == (expected, 0)
 
 
+def test_an_account_that_may_begin_with_more_begins_with_more(
+    world: World, clock: Clock, settings: Settings
+) -> None:
+    settings.CALLS_AT_START = 8
+    add(world, 60)
+    claim_all("one", "two")
+    assert (in_flight(clock), concurrency.free_calls()) == (8, 0)
+    busily(clock, STEP)
+    claim_all("one")
+    assert in_flight(clock) == 9
+    while Job.objects.filter(state="running").exists():
+        end_one()
+    clock.pass_by(2 * STEP)
+    assert concurrency.free_calls() == 8  # a break begins the ramp anew, not from 5
+
+
 def test_the_ceiling_is_never_passed(world: World, clock: Clock, settings: Settings) -> None:
     settings.CALLS_IN_FLIGHT = 6
     add(world, 40)

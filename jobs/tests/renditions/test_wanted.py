@@ -227,6 +227,24 @@ def test_a_rendition_whose_process_was_killed_is_made_after_its_lease(
     assert (row.state, row.file.name, row.bytes) == ("made", name, len(content(row)))
 
 
+def test_a_rendition_that_kills_each_process_is_given_up(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = batch_of(world, server, done=1)
+    apply.apply(batch, [Output("", WHITE)])
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    monkeypatch.setattr(render, "_render", killed)
+    for _ in range(wanted.MAX_TAKES):
+        with pytest.raises(KilledError):
+            make_wanted()
+        Rendition.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    assert make_wanted() == 1
+    assert states() == ["failed"]
+
+
 def test_no_torn_file_is_ever_visible(world: World, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever lies under a rendition's name at any moment is all of it."""
     batch = batch_of(world, server, done=1)

@@ -4,7 +4,8 @@ import io
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from jobs.models import Attempt, Instance, Job, PeriodicTask, Verification
 from jobs.queue import claims
 from jobs.storage import files, instance, inventory, leftovers, quarantine, spool, strays
 from jobs.storage.instance import ForeignFilesError
+from jobs.storage.interruptible import Stop
 from jobs.tests import upstream as wire
 from jobs.tests.upstream import Server, run
 from jobs.worker import periodic
@@ -269,8 +271,8 @@ def test_two_workers_at_once_move_each_file_once(store: World, monkeypatch: pyte
     first = strays.sweep
     find_strays = strays.find_strays
 
-    def meanwhile(found: set[str]) -> Iterator[str]:
-        names = list(find_strays(found))
+    def meanwhile(found: Iterable[str], stop: Stop) -> Iterator[str]:
+        names = list(find_strays(found, stop))
         monkeypatch.setattr(strays, "find_strays", find_strays)
         assert first().moved == ["aurora/x/result-1.png"]
         return iter(names)
@@ -400,16 +402,22 @@ def test_another_id_is_never_replaced_but_by_an_operator(store: World, text: str
 
 def test_those_who_establish_it_at_once_agree(committed_world: World) -> None:
     def establish() -> None:
-        instance.establish()
-        connection.close()
+        with closing(connection):
+            instance.establish()
+            agreed.append(True)
 
-    threads = [threading.Thread(target=establish) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    instance.check()
-    assert {name for name in default_storage.listdir("")[1] if "instance" in name} == {".instance"}
+    for _ in range(10):
+        agreed: list[bool] = []
+        threads = [threading.Thread(target=establish) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        instance.check()
+        assert len(agreed) == 6, "one of them read a file that was half written"
+        assert {name for name in default_storage.listdir("")[1] if "instance" in name} == {".instance"}
+        Instance.objects.all().delete()
+        default_storage.delete(".instance")
 
 
 # What a killed process leaves in the spool --------------------------------------------------------------

@@ -5,12 +5,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import IntegrityError
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import rate_limits
-from accounts.models import LedgerAccount, RateLimit
+from accounts.models import Invitation, LedgerAccount, RateLimit, Role
+from accounts.teams import invitations
 from conftest import World
 from jobs.calls import attempts
 from jobs.models import Attempt, BalanceSnapshot, PeriodicTask, Verification
@@ -61,6 +64,38 @@ def test_spent_counts_are_purged_every_hour(world: World, server: Server) -> Non
     PeriodicTask.objects.filter(name="purge").update(due_at=LONG_AGO)
     periodic.run_due(server.upstream)
     assert not RateLimit.objects.exists()
+
+
+def test_more_spent_counts_than_one_purge_takes_are_purged_at_once(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "MOST_PURGED", 2)
+    RateLimit.objects.bulk_create(RateLimit(subject=str(number), paid_off_at=1) for number in range(5))
+    PeriodicTask.objects.create(name="purge", due_at=LONG_AGO)
+    periodic.run_due(server.upstream)
+    assert not RateLimit.objects.exists()
+
+
+def test_sessions_that_have_run_out_are_cleared_every_hour(
+    world: World, server: Server, client: Client
+) -> None:
+    Client().force_login(world.bob)
+    Session.objects.update(expire_date=LONG_AGO)
+    client.force_login(world.alice)
+    periodic.run_due(server.upstream)
+    assert Session.objects.count() == 2
+    PeriodicTask.objects.filter(name="sessions").update(due_at=LONG_AGO)
+    periodic.run_due(server.upstream)
+    assert [row.expire_date > timezone.now() for row in Session.objects.all()] == [True]
+
+
+def test_invitations_that_expired_long_ago_are_deleted(world: World, server: Server) -> None:
+    sent = invitations.invite(world.team, "dora@example.org", Role.MEMBER, world.alice)
+    Invitation.objects.filter(pk=sent.invitation.pk).update(expires_at=LONG_AGO - timedelta(days=30))
+    PeriodicTask.objects.create(name="invitations", due_at=LONG_AGO)
+    periodic.run_due(server.upstream)
+    assert not Invitation.objects.exists()
+    assert PeriodicTask.objects.get(name="invitations").ran_at
 
 
 def test_the_books_are_verified_a_day_after_the_first_start_and_then_nightly(

@@ -12,7 +12,7 @@ from accounts.ledger.operations import Balances
 from conftest import World
 from jobs.calls import attempts
 from jobs.models import Attempt, Job
-from jobs.queue import claims
+from jobs.queue import claims, stopping
 from jobs.tests.api.programs import begun
 from jobs.tests.upstream import Server
 from jobs.worker import web_watch
@@ -65,5 +65,33 @@ def test_a_picture_from_the_browser_is_left_to_workers(committed_world: World, s
     committed_world.job()
     assert claims.claim("killed")
     lapse()
+    web_watch.reclaim(server.upstream)
+    assert (Job.objects.get().state, server.calls) == (State.RUNNING, 0)
+
+
+def test_while_calls_are_stopped_a_browsers_call_that_was_made_is_ended(
+    committed_world: World, server: Server
+) -> None:
+    """No worker claims it then, and it would stay sent."""
+    committed_world.job()
+    job = claims.claim("killed")
+    assert job
+    with claims.owned(job):
+        attempts.send(job.last_attempt)
+    lapse()
+    web_watch.reclaim(server.upstream)
+    assert Attempt.objects.get().state == Attempt.State.SENT
+    stopping.stop("restored")
+    web_watch.reclaim(server.upstream)
+    assert (Job.objects.get().state, server.calls) == (State.IN_DOUBT, 0)
+
+
+def test_while_calls_are_stopped_one_that_was_not_made_is_left_alone(
+    committed_world: World, server: Server
+) -> None:
+    committed_world.job()
+    assert claims.claim("killed")
+    lapse()
+    stopping.stop("restored")
     web_watch.reclaim(server.upstream)
     assert (Job.objects.get().state, server.calls) == (State.RUNNING, 0)

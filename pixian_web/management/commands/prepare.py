@@ -13,7 +13,11 @@ from django.db import connection
 from accounts.auth.login_links import login_link
 from accounts.models import Team, User
 from accounts.teams.create import open_team
+from jobs.audit import restored
+from jobs.queue import stopping
 from jobs.storage import instance
+from jobs.storage.files import StorageUnavailableError
+from pixian_web import prepare_lock
 
 FIRST_OWNER = "owner@localhost"
 FIRST_TEAM = "My team"
@@ -21,14 +25,22 @@ PRIVATE_UMASK = 0o077
 
 
 class Command(BaseCommand):
-    help = "Migrate, collect static files, and create a first owner and team. Print their sign-in link once."
+    help = (
+        "Migrate, collect static files, look for a restored database, and create a first owner and team. "
+        "Print their sign-in link once."
+    )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         os.umask(PRIVATE_UMASK)  # SQLite gives its other files the same mode as the first
+        with prepare_lock.one_at_a_time():
+            self._prepare()
+
+    def _prepare(self) -> None:
         call_command("migrate", verbosity=0)
         call_command("collectstatic", verbosity=0, interactive=False)
         self._restrict_data()
         self._establish_files()
+        self._look_for_restore()
         owner = self._owner()
         self.stdout.write(f"\n  {self._sign_in_hint(owner)}\n")
 
@@ -62,8 +74,13 @@ class Command(BaseCommand):
     def _establish_files(self) -> None:
         try:
             instance.establish()
-        except instance.ForeignFilesError as error:
+        except (instance.ForeignFilesError, StorageUnavailableError) as error:
             self.stderr.write(f"\n  {error}\n")
+
+    def _look_for_restore(self) -> None:
+        restored.check_before_start()
+        if stopped := stopping.stopped():
+            self.stderr.write(f"\n  No calls are made: {stopped.stopped_why}\n")
 
     def _owner(self) -> User:
         """Return the first owner, creating them and a team if there is none yet."""

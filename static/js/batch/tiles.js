@@ -66,7 +66,7 @@ export class Tiles {
     const [link, line, status, badge] = tile.children;
     link.classList.toggle("checker", Boolean(job.after));
     set(link, "href", job.page);
-    set(link.firstElementChild, "src", job.after ?? job.before);
+    set(link.firstElementChild, "src", job.after ?? job.before ?? "");
     set(link.firstElementChild, "alt", job.name);
     line.className = `shot-line state ${job.tone}`;
     set(line.querySelector("use"), "href", `${this.icons}#${job.tone}`);
@@ -75,7 +75,7 @@ export class Tiles {
     set(name, "title", job.folder ? `${job.folder}/${job.name}` : job.name);
     say(line.querySelector(".shot-cost"), job.cost);
     status.className = `shot-state state ${job.tone}`;
-    status.hidden = state === "done";
+    status.hidden = state === "done" && !job.reason;
     say(status.querySelector(".shot-label"), job.label);
     say(status.querySelector(".shot-reason"), job.reason);
     badge.hidden = !proof;

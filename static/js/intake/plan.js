@@ -66,7 +66,7 @@ export class PlanPanel {
     part.slot("duplicates-text").textContent = free ? words.say("already", { count: free }) : "";
     part.set("start", this.#startText(plan));
     part.set("price", this.#price(plan));
-    part.set("ask", this.#mayAsk(plan) ? words.say("ask", plan) : "");
+    part.set("ask", this.#mayAsk(plan) ? words.say("ask", { count: plan.counts.missing, missing: plan.missing }) : "");
     part.slot("notes").replaceChildren();
     this.#draft.notes.render(part.slot("notes"), templates, words);
   }
@@ -76,20 +76,23 @@ export class PlanPanel {
     return { count, megapixels };
   }
 
-  #line({ about, at_most: most, available }) {
+  #line({ about, at_most: most, available, counts }) {
     const { words } = this.#page;
-    const price = about === null ? words.say("atMost", { most }) : words.say("about", { about, most });
+    const price = about === null
+      ? words.say("atMost", { count: counts.at_most, most })
+      : words.say("about", { count: counts.about, about, most });
     const left = [words.say("available", { available: available.pool })];
     if (available.allowance !== null) left.push(words.say("allowance", { allowance: available.allowance }));
     return [words.say("pictures", this.#sum), price, ...left].join(" · ");
   }
 
-  #verdict({ pictures, fits, missing, owed }) {
+  #verdict({ pictures, fits, missing, owed, counts }) {
     const { words } = this.#page;
     if (pictures === 0) return "";
     if (fits >= pictures) return words.say("fitsAll");
-    if (Number(owed) !== 0) return words.say("owing", { owed, missing }); // NaN if it has a comma
-    return fits ? words.say("fitsSome", { count: fits, missing }) : words.say("fitsNone", { missing });
+    if (Number(owed) !== 0) return words.say("owing", { count: counts.owed, owed, missing }); // NaN if it has a comma
+    if (fits) return words.say("fitsSome", { count: fits, missing });
+    return words.say("fitsNone", { count: counts.missing, missing });
   }
 
   #startText({ pictures, fits }) {
@@ -99,11 +102,12 @@ export class PlanPanel {
     return fits ? words.say("startSome", { count: fits, kept: pictures - fits }) : words.say("startNone", { count: pictures });
   }
 
-  #price({ pictures, fits, at_most: most, after }) {
+  #price({ pictures, fits, at_most: most, after, counts }) {
     const { words } = this.#page;
     if (pictures === 0) return "";
-    if (fits >= pictures) return words.say("price", { most, after });
-    return words.say(fits ? "priceSome" : "priceNone", { most });
+    const count = counts.at_most;
+    if (fits >= pictures) return words.say("price", { count, most, after });
+    return words.say(fits ? "priceSome" : "priceNone", { count, most });
   }
 
   async #start() {
@@ -118,10 +122,11 @@ export class PlanPanel {
     const fits = Math.min(plan.fits, plan.pictures);
     const kept = plan.pictures - fits;
     const free = this.#reused.length;
+    const { pictures, about, after, at_most: most, counts } = plan;
     const facts = [
-      words.say(kept ? "confirmMostOfAll" : "confirmMost", { count: plan.pictures, most: plan.at_most }),
-      !kept && plan.about !== null && words.say("confirmAbout", plan),
-      fits && words.say("confirmAfter", plan),
+      words.say(kept ? "confirmMostOfAll" : "confirmMost", { count: counts.at_most, pictures, most }),
+      !kept && about !== null && words.say("confirmAbout", { count: counts.about, about }),
+      fits && words.say("confirmAfter", { count: counts.after, after }),
       kept && words.say("confirmKept", { count: kept }),
       free && words.say("confirmFree", { count: free }),
     ];
@@ -135,12 +140,12 @@ export class PlanPanel {
   // What is kept starts by itself once the request is granted, so asking doesn't hold up the start.
   async #ask() {
     const { line, form, words } = this.#page;
-    const { missing } = this.#draft.plan;
+    const { missing, counts } = this.#draft.plan;
     const body = new FormData();
     body.set("credits", missing);
     body.set("batch", this.#draft.id);
     const text = await (await line.send(form.dataset.ask, { body })).text();
-    this.#part.set("asked", text || words.say("asked", { missing }));
+    this.#part.set("asked", text || words.say("asked", { count: counts.missing, missing }));
     this.#part.show("ask", false);
   }
 

@@ -27,9 +27,9 @@ async function finished(line, url, told) {
   }
 }
 
-function show({ label, price, image }, part, name, words) {
+function show({ label, price, count, image }, part, name, words) {
   if (!image) return part.set("test-text", `${name}: ${label}`);
-  part.set("test-text", price === null ? words.say("testedFree", { name }) : words.say("tested", { name, price }));
+  part.set("test-text", price === null ? words.say("testedFree", { name }) : words.say("tested", { count, name, price }));
   part.slot("test-image").src = image;
   part.show("test-frame", true);
 }

@@ -1,5 +1,6 @@
 // The page's texts, which stand in its template so that they are translated there, and numbers in the reader's
 // notation. A text has {placeholders}; with a count it has two forms, data-pictures-one and data-pictures-other.
+// The count of an amount of credits comes from the server, because 1.5 is plural in English, and not in French.
 
 export class Words {
   #texts;

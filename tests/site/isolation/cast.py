@@ -10,12 +10,14 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from accounts.api_keys import keys
+from accounts.ledger import allowances
 from accounts.ledger.money import MICROCREDITS
 from accounts.models import ApiKey, CreditRequest, Invitation, Membership, Role, Team, User
 from conftest import World, small_png, upload
 from jobs.batches.create import open_batch
+from jobs.events import outbox, subscriptions
 from jobs.intake.submit import submit
-from jobs.models import Attempt, Backdrop, Batch, BatchFile, Job, Preset, Recipe
+from jobs.models import Attempt, Backdrop, Batch, BatchFile, Delivery, Job, Preset, Recipe
 from pixian.protocol.credentials import Credentials
 
 ROLES = {"viewer": Role.VIEWER, "member": Role.MEMBER, "manager": Role.MANAGER, "owner": Role.OWNER}
@@ -26,7 +28,7 @@ MISSING = 10**9
 @dataclass(frozen=True)
 class Things:
     """The things of one team: a finished job and a test, a batch with a file to come, a second member, a key,
-    a request for credits, styles.
+    a request for credits, styles, a webhook with a delivery.
     """
 
     team: Team
@@ -42,6 +44,7 @@ class Things:
     preset: Preset
     recipe: Recipe
     backdrop: Backdrop
+    delivery: Delivery
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def gathered(world: World) -> Cast:
         "owner": world.alice,
         "staff": staff,
     }
-    return Cast(people, _things(world.team, world.bob), _things(_others(world), world.charlie))
+    return Cast(people, things_of(world.team, world.bob), things_of(_others(world), world.charlie))
 
 
 def _others(world: World) -> Team:
@@ -72,7 +75,7 @@ def _others(world: World) -> Team:
     return team
 
 
-def _things(team: Team, user: User) -> Things:
+def things_of(team: Team, user: User) -> Things:
     key, credentials = keys.create(team, user, "shop")
     invitation = Invitation.objects.create(
         team=team,
@@ -85,10 +88,13 @@ def _things(team: Team, user: User) -> Things:
     batch = open_batch(team, user, uuid4())
     file = batch.files.create(number=1, name="photo.png")
     asked = CreditRequest.objects.create(team=team, asked_by=user, microcredits=MICROCREDITS)
+    job, test = _job(team, user), _job(team, user, test=True)
+    # After the jobs: in a database of many, the month's pictures may have cost more already.
+    allowances.grant(membership, limit=50 * MICROCREDITS, period="month")
     return Things(
         team,
-        _job(team, user),
-        _job(team, user, test=True),
+        job,
+        test,
         batch,
         file,
         membership,
@@ -97,6 +103,7 @@ def _things(team: Team, user: User) -> Things:
         invitation,
         asked,
         *_styles(team, user),
+        _delivery(team, user),
     )
 
 
@@ -107,6 +114,13 @@ def _styles(team: Team, user: User) -> tuple[Preset, Recipe, Backdrop]:
     name = default_storage.save(f"{team.slug}/backdrops/wall.png", ContentFile(small_png(20, 20)))
     columns = {"file": name, "sha256": "0" * 64, "width": 20, "height": 20, "added_by": user}
     return preset, recipe, Backdrop.objects.create(team=team, name="wall", **columns)
+
+
+def _delivery(team: Team, user: User) -> Delivery:
+    webhook, _secret = subscriptions.add(team, user, "https://example.org/hook", ["job.finished"])
+    outbox.ping(webhook)
+    delivery: Delivery = webhook.deliveries.get()
+    return delivery
 
 
 def _job(team: Team, user: User, *, test: bool = False) -> Job:

@@ -66,6 +66,11 @@ def api_key(least: Role, method: Method = "get", *good: int) -> Row:
     return team(least, method, *good, of=lambda own: {"pk": own.key.pk}, missing={"pk": MISSING})
 
 
+def webhook(method: Method = "get", *good: int) -> Row:
+    of = lambda own: {"pk": own.delivery.webhook_id}  # noqa: E731
+    return team(Role.MANAGER, method, *good, of=of, missing={"pk": MISSING})
+
+
 def invitation(least: Role, method: Method = "get", *good: int) -> Row:
     return team(
         least, method, *good, of=lambda own: {"pk": own.invitation.pk}, missing={"pk": MISSING}, nothing=302
@@ -81,11 +86,32 @@ API_JOB = Row("key", of=lambda own: {"job_id": own.job.pk}, missing={"job_id": M
 ROWS: dict[str, Row] = {
     # The site
     "healthz": PUBLIC,
+    "readyz": Row("public", good=(200, 503)),
+    "metrics": Row("public", good=(404,)),  # off, unless there is a token
     "set_language": PUBLIC,
     "set_theme": PUBLIC,
     "home": SIGNED_IN,
     "login_link": Row("public", good=(302,), fixed={"number": "1", "token": "x-y"}),
+    "oidc_login": PUBLIC,
+    "oidc_callback": PUBLIC,
     "health": Row("staff"),
+    "upstream_health": Row("staff"),
+    "staff": Row("staff"),
+    "upstream": Row("staff"),
+    "staff_teams": Row("staff"),
+    "staff_quota": Row("staff"),
+    "staff_people": Row("staff"),
+    "staff_delete_person": Row("staff"),
+    "staff_settings": Row("staff"),
+    "reconciliation": Row("staff"),
+    "reconciliation_csv": Row("staff"),
+    "take_balance": Row("staff", "post"),
+    "stop_calls": Row("staff", "post"),
+    "start_calls": Row("staff", "post"),
+    "purchases": Row("staff"),
+    "balance_period": Row("staff"),
+    "book_balance": Row("staff", "post"),
+    "balance_period_csv": Row("staff"),
     "admin:login": PUBLIC,
     "admin:logout": PUBLIC,
     # Pictures
@@ -114,8 +140,32 @@ ROWS: dict[str, Row] = {
     "batch_rename": batch(Role.MEMBER, "post", 302),
     "batch_proof": batch(Role.MEMBER, "post", 302),
     "history": team(),
+    "history_counts": team(),
+    "history_csv": team(),
     "job": job(),
     "again": job(Role.MEMBER, "post", 302),
+    "report_result": job(Role.MEMBER, "post", 302),
+    "delete_job": job(Role.MEMBER),
+    "delete_batch": batch(Role.MEMBER),
+    "retention": team(),
+    "export_team": team(Role.OWNER),
+    "delete_team": team(Role.OWNER, staff=(200,)),
+    # Review: staff see every team's
+    "review": team(Role.MANAGER, staff=(200,)),
+    "decide_case": team(
+        Role.MANAGER,
+        "post",
+        404,  # of a case that is there, an action that isn't
+        of=lambda own: {"case": f"attempt-{own.job.last_attempt.pk}"},
+        missing={"case": f"attempt-{MISSING}"},
+        staff=(404,),
+    ),
+    "decide_cases": team(Role.MANAGER, "post", 302, staff=(302,)),
+    "correct_credits": team(NOBODY, "post", staff=(400,)),
+    "audit_log": team(Role.MANAGER, staff=(200,)),
+    "audit_csv": team(Role.MANAGER, staff=(200,)),
+    "all_reviews": Row("staff"),
+    "decide_all_cases": Row("staff", "post"),
     "download": job(),
     "shown": job(side="after", size="tile"),
     # Styles
@@ -153,6 +203,7 @@ ROWS: dict[str, Row] = {
     "api_docs": PUBLIC,
     # People and teams
     "open_team": SIGNED_IN,
+    "delete_account": SIGNED_IN,
     "join": Row("public", good=(404,), fixed={"token": "nobody-has-it"}),
     "team": team(),
     "rename_team": team(Role.OWNER, "post", *OK_TO_POST),
@@ -167,13 +218,34 @@ ROWS: dict[str, Row] = {
     "key_allowance": api_key(Role.MANAGER),
     "lift_key_allowance": api_key(Role.MANAGER, "post", 302),
     "quick_start": team(),
+    # Events
+    "hide_alert": Row("signed_in", "post", good=(302, 404), fixed={"pk": MISSING}),
+    "webhooks": team(Role.MANAGER),
+    "webhook": webhook(),
+    "rotate_webhook": webhook("post"),
+    "ping_webhook": webhook("post", 302),
+    "switch_webhook": webhook("post", 302),
+    "replay_delivery": team(
+        Role.MANAGER,
+        "post",
+        302,
+        of=lambda own: {"pk": own.delivery.webhook_id, "delivery": own.delivery.pk},
+        missing={"pk": MISSING, "delivery": MISSING},
+    ),
+    "delete_webhook": webhook("post", 302, 404),  # the first one deletes it
     # Credits: staff see every team's
     "credits": team(staff=(200,)),
+    "statement": team(staff=(200,)),
+    "statement_csv": team(staff=(200,)),
+    "statement_json": team(staff=(200,)),
+    "usage": team(staff=(200,)),
+    "usage_csv": team(staff=(200,)),
     "grant_credits": team(NOBODY, "post", staff=(302, 400)),
     "ask_for_credits": team(Role.MEMBER, "post", 302, 400),
     "decide_request": team(
-        NOBODY,
+        Role.MANAGER,
         "post",
+        400,
         of=lambda own: {"pk": own.asked.pk},
         missing={"pk": MISSING},
         staff=(302, 400),

@@ -1,0 +1,294 @@
+"""A site over hours: mixed load and mixed faults, and the memory of processes that live through it all.
+
+Programs call the gateway, a browser uploads batches with credits for half of each, people read every page,
+download and delete, old pictures are erased, webhooks go to receivers that fail, slow strangers drip, and an
+operator checks the books and decides what is in doubt; the clock of the periodic tasks is compressed. Some
+workers and a web process are killed, frozen and restarted at random, the database is killed or locked, and
+the upstream answers in every way it can. Another worker and web process are left alone. In the end
+everything has drained, the checker finds nothing, and those two haven't grown.
+
+The control plants two bugs, a leak and a second call, and must notice both.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from random import Random
+from unittest.mock import patch
+
+import httpx
+from django.conf import settings
+from django.core.management import call_command
+from django.db import DatabaseError, InterfaceError
+from django.db.models import Count
+
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS
+from accounts.models import Team, User
+from accounts.teams.create import open_team
+from chaos import memory, patches, slow
+from chaos.batch import signed_in
+from chaos.experiments import Outcome, say
+from chaos.hazards import LOCK_TIMEOUT_SECONDS, Hazards, Start, end
+from chaos.kills import control_of_workers
+from chaos.memory import MEGABYTE, Samples
+from chaos.process import Process
+from chaos.programs import Programs, misled
+from chaos.servers import free_port
+from chaos.system import CREDITS_PER_TEAM, Prepare, System, close_connections
+from chaos.timeouts import decide
+from chaos.visitors import Site, Visitors
+from chaos.waiting import wait_for
+from chaos.webhooks import Round
+from jobs.models import Event, Job, Rendition, Verification
+
+POLL_SECONDS = 0.5
+BETWEEN_HAZARDS_SECONDS = (2, 15)
+SAMPLES = 600
+REPORTS_EVERY_SECONDS = 300
+SETTLES_WITHIN_SECONDS = 900
+DAYS = 5
+"""Days of the compressed clock in a run; each has its nightly check of all books and files."""
+
+MOST_COMPRESSED = 3600
+PROGRAMS, BATCH_EVERY_SECONDS = 3, 20
+LEAKED_BYTES, CONTROL_SECONDS, CONTROL_CALLS = 4_000_000, 60, 100
+UNEXPECTED = ("in an unexpected way", "manage.py verify finds")
+
+
+class Run:
+    """A run from its first process to its verdict.
+
+    leak: a bug in the two processes that are left alone; nothing happens to the others then. calls: the run
+    lasts until so many were made.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        number: int,
+        seconds: float,
+        options: argparse.Namespace,
+        *,
+        leak: Prepare = None,
+        calls: int = 0,
+    ) -> None:
+        self._system, self._seconds, self._options = system, seconds, options
+        self._chance = Random(f"{options.seed} {number}")  # noqa: S311 - it is to replay
+        self._began = self._reported = self._sampled = time.monotonic()
+        file = Path(options.samples or system.environment.folder / "samples")
+        self._samples = Samples(file.with_name(f"{file.name}-{number}"))
+        self.found: list[str] = []
+        self.facts: dict[str, object] = {}
+        port, self._name = free_port(), f"{options.seed}-{number}"
+        self._addresses = system.address, f"http://127.0.0.1:{port}"
+        # Before the first worker, which might keep SQLite's lock.
+        self._site, self._key = _site(system, self._name, self._addresses), system.key()
+        self._told = Round(system, number, options.seed, private=False)
+        self._immortal = {
+            "worker": system.worker(2, leak),
+            "web": system.web("--bind", f"127.0.0.1:{port}", prepare=leak),
+        }
+        starts: dict[str, Start] = {
+            "worker 1": partial(system.worker, 2),
+            "worker 2": partial(system.worker, 1),
+            "web 1": system.web,
+        }
+        self._hazards = Hazards(system, self._chance, starts, self._pass)
+        self._happening = [] if leak else self._hazards.all()
+        self._calls = calls and len(system.upstream.log().calls) + calls
+
+    def play(self) -> None:
+        """Let it all happen, wait until all is quiet, and look what is wrong."""
+        system, rate, name = self._system, self._options.rate, self._name
+        wait_for(self._answer, SETTLES_WITHIN_SECONDS, "the first answers")
+        visitors = Visitors(self._site, name, 1 / rate, BATCH_EVERY_SECONDS / rate)
+        with self._told.listening():
+            pause = PROGRAMS / rate
+            programs = Programs(
+                system, name, key=self._key, threads=PROGRAMS, pause=pause, addresses=self._addresses
+            )
+            visiting = visitors.start()
+            self._let_happen(visiting)
+            answers, answered = visitors.end(visiting), programs.end()
+            self._drain()
+            self._told.wait_told()
+            self._end_all()
+        log = system.upstream.log()
+        self.found += [*self._hazards.found, *_stuck(), *_unexpected(system)]
+        self.found += [f"{line['what']}: {line['text']}" for line in visitors.noted.read()]
+        self.found += [*misled(answered, log), *self._told.wrong(), *system.failures(uploads_cut=True)]
+        self.facts = {
+            "jobs": Job.objects.count(),
+            "calls": len(log.calls),
+            "events": Event.objects.count(),
+            "erased": Job.objects.exclude(erased_at=None).count(),
+            "decided": answers["decided"],
+            "verified": Verification.objects.filter(findings=[]).count(),
+            "hazards": self._hazards.counts.total(),
+        }
+        for what, counts in (("happened", self._hazards.counts), ("answered", answers)):
+            say(f"{what}: " + ", ".join(f"{count} × {name}" for name, count in sorted(counts.items())))
+
+    def grown(self) -> list[str]:
+        """Name the processes that were left alone and grew."""
+        taken = self._samples.of(self._immortal)
+        return [wrong for name, samples in taken.items() for wrong in memory.wrong(name, samples)]
+
+    def report(self) -> dict[str, object]:
+        """Say how the processes' figures went that were left alone; return their memory in short."""
+        short: dict[str, object] = {}
+        for name, samples in self._samples.of(self._immortal).items():
+            for line in memory.report(name, samples):
+                say(line)
+            rss = memory.figures(samples)["rss"]
+            parts = (f"{value / MEGABYTE:.0f}" for value in (rss.start, rss.middle, rss.end))
+            short[name] = f"{'→'.join(parts)} MB"
+        return short
+
+    def _answer(self) -> bool:
+        with suppress(httpx.HTTPError), self._system.client() as http:
+            return all(http.get(f"{address}/healthz").is_success for address in self._addresses)
+        return False
+
+    def _let_happen(self, visiting: Process) -> None:
+        self._began = self._reported = time.monotonic()
+        while not self._is_over():
+            self._pass(self._chance.uniform(*BETWEEN_HAZARDS_SECONDS))
+            for name, process in [*self._immortal.items(), ("visitors", visiting)]:
+                if not process.is_alive:
+                    raise RuntimeError(f"{name}, which nobody harmed, ended with {process.code}")
+            if self._happening and not self._is_over():
+                self._chance.choice(self._happening)()
+
+    def _is_over(self) -> bool:
+        if time.monotonic() < self._began + self._seconds:
+            return False
+        return not self._calls or len(self._system.upstream.log().calls) >= self._calls
+
+    def _pass(self, seconds: float) -> None:
+        """Let time pass, and take samples meanwhile."""
+        last = time.monotonic() + seconds
+        while (left := last - time.monotonic()) > 0:
+            time.sleep(min(left, POLL_SECONDS))
+            if time.monotonic() - self._sampled > self._seconds / SAMPLES:
+                self._sample()
+            if time.monotonic() - self._reported > REPORTS_EVERY_SECONDS:
+                self._say_how_it_goes()
+
+    def _sample(self) -> None:
+        self._sampled = time.monotonic()
+        at, postgres = self._sampled - self._began, self._system.environment.postgres
+        database = postgres.port if postgres else Path(settings.DATABASES["default"]["NAME"])
+        alive = ((name, process.pid) for name, process in (self._immortal | self._hazards.mortal).items())
+        named = (pair for name, pid in alive for pair in memory.processes(name, pid))
+        self._samples.add(memory.sample(at, name, pid, database) for name, pid in named)
+
+    def _say_how_it_goes(self) -> None:
+        self._reported = time.monotonic()
+        with suppress(DatabaseError, InterfaceError):  # it may be away just now
+            states = dict(Job.objects.values_list("state").annotate(Count("pk")).order_by("state"))
+            taken = self._samples.of(self._immortal)
+            sizes = {name: f"{each[-1].rss / MEGABYTE:.0f} MB" for name, each in taken.items() if each}
+            say(f"{self._reported - self._began:.0f} s: {states}, {sizes}, {dict(self._hazards.counts)}")
+        close_connections()
+
+    def _drain(self) -> None:
+        """Grant what is missing, and wait until nothing is left to do; decide what is in doubt."""
+        team = self._site.team
+        _insist(lambda: ledger.grant(team, CREDITS_PER_TEAM * MICROCREDITS, key=f"drain:{team.pk}"))
+        wait_for(_is_quiet, SETTLES_WITHIN_SECONDS, "the end of all work")
+        self._system.upstream.wait_idle(SETTLES_WITHIN_SECONDS)
+        _insist(lambda: decide(self._system))
+        wait_for(_is_quiet, SETTLES_WITHIN_SECONDS, "the end of all work after the decisions")
+
+    def _end_all(self) -> None:
+        self._hazards.end()
+        for name, process in self._immortal.items():
+            if code := end(process, self._pass):
+                self.found.append(f"{name} was told to stop, and ended with {code}")
+        close_connections()
+
+
+def run(system: System, options: argparse.Namespace) -> Outcome:
+    seconds = options.seconds or options.hours * 3600
+    prepare(system, seconds)
+    impatience = {} if system.environment.postgres else {"timeout": LOCK_TIMEOUT_SECONDS}
+    with patch.dict(settings.DATABASES["default"]["OPTIONS"], impatience):
+        tested = Run(system, 0, seconds, options)
+        tested.play()
+    facts = tested.facts | tested.report()
+    return Outcome([*tested.found, *tested.grown()], control(system, options), facts)
+
+
+def prepare(system: System, seconds: float) -> None:
+    """Set the pace of everything that runs here and in the processes forked from this one."""
+    call_command("collectstatic", interactive=False, verbosity=0)
+    patches.fast_timings(POLL_SECONDS)
+    patches.compress_clock(min(DAYS * 86400 / seconds, MOST_COMPRESSED))
+    User.objects.filter(pk=system.user.pk).update(is_staff=True, is_superuser=True)
+
+
+def control(system: System, options: argparse.Namespace) -> dict[str, int]:
+    """Plant a leak, and then a second call; return how much of both was noticed."""
+    leak = partial(patches.leak, LEAKED_BYTES)
+    leaking = Run(system, 1, CONTROL_SECONDS, options, leak=leak, calls=CONTROL_CALLS)
+    leaking.play()
+    twice = control_of_workers(system, options.seed)
+    return {
+        "leaks": sum(" grew by " in line for line in leaking.grown()),
+        "control": sum(": charged once more" in line for line in twice),
+    }
+
+
+def _site(system: System, seed: str, addresses: tuple[str, ...]) -> Site:
+    """Open a team that keeps its pictures for a day, and sign a person in."""
+    team = open_team(f"Batches {seed}", system.user, MICROCREDITS)
+    Team.objects.filter(pk=team.pk).update(keep_days=1)
+    key = system.key(team)
+    drips = slow.kinds(system, key)[:-1]  # the last one is for large results
+    browser = signed_in(system.user)
+    return Site(system, addresses, team, key, browser, settings.METRICS_TOKEN, drips)
+
+
+def _insist(do: Callable[[], object]) -> None:
+    """Do it while others may keep SQLite's lock for longer than anybody waits."""
+
+    def done() -> bool:
+        try:
+            do()
+        except (DatabaseError, InterfaceError):
+            return False
+        return True
+
+    wait_for(done, SETTLES_WITHIN_SECONDS, "what the database refuses")
+
+
+def _is_quiet() -> bool:
+    with suppress(DatabaseError, InterfaceError):
+        return not any(_open())
+    return False
+
+
+def _open() -> Iterator[tuple[str, int]]:
+    """Count what is still to do, by kind."""
+    for what, rows in (
+        ("jobs", Job.objects.unfinished()),
+        ("jobs that wait for credits", Job.objects.filter(state=Job.State.KEPT)),
+        ("renditions", Rendition.objects.filter(state=Rendition.State.WANTED)),
+    ):
+        if count := rows.count():
+            yield what, count
+
+
+def _stuck() -> Iterator[str]:
+    yield from (f"{count} {what} are left" for what, count in _open())
+
+
+def _unexpected(system: System) -> Iterator[str]:
+    for words in UNEXPECTED:
+        if count := system.count_in_log(words):
+            yield f"the processes logged “{words}” {count} times"

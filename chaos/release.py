@@ -1,0 +1,87 @@
+"""E32, a worker of an older release beside a new web process.
+
+The database has all of today's migrations, today's web process takes uploads, and only a worker of an older
+commit, taken from the repository's history, is there to process them: so it is while an instance is upgraded.
+All of them must be done and booked, and ``verify`` must find nothing.
+
+The control plants what the rules for migrations forbid: a column that every INSERT must name.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from django.core.management import call_command
+from django.db import connection
+
+from chaos import history
+from chaos.experiments import Outcome
+from chaos.plain_visitors import Visitors, failed
+from chaos.process import Process
+from chaos.system import System
+from jobs.models import Attempt, Job
+
+SETTLES_WITHIN_SECONDS = 120
+CONTROL_SECONDS = 10
+ENDS_WITHIN_SECONDS = 60
+
+
+def run(system: System, options: argparse.Namespace) -> Outcome:
+    commit = options.commit or history.older()
+    if not history.has(commit):
+        return Outcome([], {}, {"LEFT OUT": "the older release isn't in this clone's history"})
+    call_command("collectstatic", interactive=False, verbosity=0)
+    visitors = Visitors(system)
+    with tempfile.TemporaryDirectory() as folder, system.serving():
+        history.unpack(commit, Path(folder))
+        with old_worker(system, Path(folder)):
+            found = list(take_uploads(visitors, options.uploads))
+            system.settle(SETTLES_WITHIN_SECONDS)
+        booked = Attempt.objects.filter(state=Attempt.State.BOOKED).count()
+        found += system.failures()
+        if undone := undone_jobs():
+            found.append(f"{undone} jobs aren't done")
+        system.submit()
+        plant_required_column()
+        with old_worker(system, Path(folder)), suppress(TimeoutError):
+            system.settle(CONTROL_SECONDS)
+        # It may still wait, or be in doubt after three attempts at its booking.
+        noticed = undone_jobs() - undone
+    facts = {"commit": commit[:12], "jobs": Job.objects.count(), "booked": booked}
+    return Outcome(found, {"control": noticed}, facts)
+
+
+def undone_jobs() -> int:
+    return Job.objects.exclude(state=Job.State.DONE).count()
+
+
+def take_uploads(visitors: Visitors, count: int) -> Iterator[str]:
+    for _ in range(count):
+        yield from failed(visitors.call())
+        yield from failed(visitors.upload(count=2))
+
+
+@contextmanager
+def old_worker(system: System, folder: Path) -> Iterator[Process]:
+    """Run the worker of the release in this folder, and end it."""
+    worker = system.program("env", "-C", str(folder), sys.executable, "manage.py", "worker", "--threads", "2")
+    try:
+        yield worker
+    finally:
+        worker.end(ENDS_WITHIN_SECONDS)
+
+
+def plant_required_column() -> None:
+    """Let each INSERT of a transfer name a column that the older release doesn't know."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("ALTER TABLE accounts_transfer ADD COLUMN planted integer NOT NULL DEFAULT 0")
+            cursor.execute("ALTER TABLE accounts_transfer ALTER COLUMN planted DROP DEFAULT")
+        else:  # which can't drop a default
+            cursor.execute(
+                "CREATE TRIGGER planted BEFORE INSERT ON accounts_transfer WHEN NEW.kind = 'settle' "
+                "BEGIN SELECT RAISE(ABORT, 'NOT NULL constraint failed: accounts_transfer.planted'); END"
+            )

@@ -1,0 +1,173 @@
+"""E18 for webhooks: senders that die, receivers that fail, and none of a job's endings untold.
+
+Workers that run jobs and send webhooks are killed at random, amid hundreds of events. Four receivers are
+told: one that is well, one that fails every other time, one that often answers after the sender's time-out,
+and one that often hangs up. A fifth address is private, and a canary listens there. In the end each ending of
+a job is an event, and each receiver got each event at least once, rightly signed; the canary got nothing.
+
+Two controls: deliveries are marked as delivered before they are sent, which must lose some; and the guard is
+taken out, which must reach the canary.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from random import Random
+
+from django.conf import settings
+
+from chaos import patches
+from chaos.experiments import Outcome
+from chaos.kills import Kills, workers
+from chaos.system import System
+from chaos.waiting import wait_for
+from jobs.events import subscriptions
+from jobs.models import Delivery, Event, EventKind, Job, Webhook
+
+OUR_NETWORK, PRIVATE = "127.0.0.2", "127.0.0.1"
+PATHS = ("/well", "/failing", "/slow", "/dying")
+CANARY = "/canary"
+SHARE = 0.4
+SLOW_SECONDS = 3 * patches.RECEIVER_SECONDS
+WORKERS = 3
+JOBS_AT_FIRST = 40
+CONTROL_KILLS = 3
+ENDS_WITHIN_SECONDS, TOLD_WITHIN_SECONDS = 240, 600
+
+State = Delivery.State
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Notes each request in a file before it answers, or does worse."""
+
+    notes: Path
+    chance: Random
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        with self.notes.open("a") as notes:  # one short write, which no other one cuts in two
+            notes.write(json.dumps([self.path, self.headers["webhook-id"]]) + "\n")
+        is_bad = self.chance.random() < SHARE
+        if self.path == "/dying" and is_bad:
+            self.close_connection = True
+            return
+        if self.path == "/slow" and is_bad:
+            time.sleep(SLOW_SECONDS)
+        self.send_response(500 if self.path == "/failing" and is_bad else 200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Round:
+    """Some kills amid events, and what came of them. private: tell the private address too."""
+
+    def __init__(
+        self, system: System, number: int, seed: int, scale: float = 1, *, private: bool = True
+    ) -> None:
+        self._system, self._seed, self._scale = system, seed, scale
+        self._notes = system.environment.folder / f"received-{number}"
+        self._notes.touch()
+        self._team, (port, *_) = system.teams[0], sorted(settings.FETCH_PORTS)
+        urls = {path: f"http://{OUR_NETWORK}:{port}{path}" for path in PATHS}
+        if private:
+            urls[CANARY] = f"http://{PRIVATE}:{port}{CANARY}"
+        for webhook in Webhook.objects.all():
+            subscriptions.remove(webhook)
+        Event.objects.all().delete()
+        self._last = Job.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        self._hooks = {
+            subscriptions.add(self._team, system.user, url, [EventKind.JOB_FINISHED])[0].pk: path
+            for path, url in urls.items()
+        }
+        self._port = port
+
+    def play(self, kills: int, plant: patches.Plant = None) -> None:
+        """Kill workers while jobs end, and wait until all that can be told is told."""
+        with self.listening():
+            for _ in range(JOBS_AT_FIRST):
+                self._system.submit()
+            killing = Kills(self._system, self._seed, self._scale, workers(self._system, WORKERS, plant))
+            killing.run(kills)
+            self._system.settle(ENDS_WITHIN_SECONDS)
+            self.wait_told()
+            killing.settle()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Run the receivers."""
+        servers = [self._system.fork(partial(self._serve, address)) for address in (OUR_NETWORK, PRIVATE)]
+        try:
+            yield
+        finally:
+            for server in servers:
+                server.kill()
+
+    def wait_told(self) -> None:
+        """Wait until all that can be told is told."""
+        wait_for(lambda: not self._waiting(), TOLD_WITHIN_SECONDS, "the last delivery")
+
+    def wrong(self) -> Iterator[str]:
+        """Name the endings that are no event, and the events that a receiver never got."""
+        events = dict(Event.objects.values_list("subject", "pk"))
+        ended = Job.objects.filter(team=self._team, pk__gt=self._last, state__in=Job.FINISHED)
+        for job in ended:
+            if f"job:{job.pk}:{job.fence}:{job.state}" not in events:
+                yield f"the ending of job {job.pk} is no event"
+        received = self.received()
+        for path in PATHS:
+            for subject, pk in events.items():
+                if not received[path][str(pk)]:
+                    yield f"{path} never got {subject}"
+        if received[CANARY]:
+            yield f"{received[CANARY].total()} requests to a private address"
+
+    def received(self) -> "defaultdict[str, Counter[str]]":
+        """Return how often each receiver got each event."""
+        received: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for line in self._notes.read_text().splitlines():
+            path, event = json.loads(line)
+            received[path][event] += 1
+        return received
+
+    def _waiting(self) -> bool:
+        canary = [pk for pk, path in self._hooks.items() if path == CANARY]
+        return Delivery.objects.filter(state=State.WAITING).exclude(webhook__in=canary).exists()
+
+    def _serve(self, address: str) -> None:
+        Receiver.notes, Receiver.chance = self._notes, Random(self._seed)  # noqa: S311 - it is to replay
+        with ThreadingHTTPServer((address, self._port), Receiver) as server:
+            server.daemon_threads = True
+            server.serve_forever()
+
+
+def run(system: System, options: argparse.Namespace) -> Outcome:
+    tested = Round(system, 0, options.seed, options.scale)
+    tested.play(options.kills)
+    found = [*tested.wrong(), *system.failures()]
+    received = tested.received()
+    facts = {
+        "kills": options.kills,
+        "events": Event.objects.count(),
+        "deliveries": sum(counts.total() for counts in received.values()),
+        "repeated": sum(count - 1 for counts in received.values() for count in counts.values()),
+    }
+    return Outcome(found, _controls(system, options), facts)
+
+
+def _controls(system: System, options: argparse.Namespace) -> dict[str, int]:
+    losing = Round(system, 1, options.seed, options.scale)
+    losing.play(CONTROL_KILLS, patches.deliver_before_sending)
+    open_to_all = Round(system, 2, options.seed, options.scale)
+    open_to_all.play(1, patches.without_guard)
+    return {
+        "control": sum(" never got " in line for line in losing.wrong()),
+        "canary": open_to_all.received()[CANARY].total(),
+    }

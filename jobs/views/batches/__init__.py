@@ -1,0 +1,1 @@
+"""Show a batch while it runs, and hand its pictures out."""

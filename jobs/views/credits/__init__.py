@@ -1,0 +1,1 @@
+"""Show where a team's credits went."""

@@ -1,0 +1,1 @@
+"""Take pictures in: on the workspace, by upload and in chunks."""

@@ -1,0 +1,1 @@
+"""Show one picture, and report or delete it."""

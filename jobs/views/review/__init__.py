@@ -1,0 +1,1 @@
+"""Let people decide what isn't clear, and show what they decided."""

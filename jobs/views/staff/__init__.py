@@ -1,0 +1,1 @@
+"""Show those who run the site the upstream account and its books."""

@@ -1,0 +1,1 @@
+"""Style pictures, and keep styles as presets and recipes."""

@@ -1,0 +1,1 @@
+"""Manage what a team keeps, and how programs reach it."""
