@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.site.conftest import FLAGS, login_link
+from tests.site.conftest import FLAGS
 from tests.site.instance import ROOT, Instance, running
 
 REPEATS = 15
@@ -174,7 +174,7 @@ def _now() -> datetime:
 
 def _signed_in(instance: Instance, browser: Browser) -> Page:
     page = browser.new_context(base_url=instance.url, viewport={"width": 1280, "height": 900}).new_page()
-    page.goto(login_link(instance))
+    page.goto(instance.login_link())
     return page
 
 

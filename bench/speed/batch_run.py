@@ -20,7 +20,7 @@ import httpx
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from engine.config import ROOT, Config
-from tests.site.conftest import FLAGS, login_link, page_on
+from tests.site.conftest import FLAGS, page_on
 from tests.site.instance import Instance, running
 from tests.site.three_hundred import shoot
 
@@ -56,7 +56,7 @@ def _batch(browser: Browser, instance: Instance, photos: Path) -> float:
     """Return the seconds from the choice of the folder to the last result on the page."""
     count = sum(1 for path in photos.rglob("*") if path.is_file())
     with page_on(browser, instance) as page:
-        page.goto(login_link(instance))
+        page.goto(instance.login_link())
         with page.expect_file_chooser() as chooser:
             page.locator("[data-pick=folder]").click()
         began = time.monotonic()

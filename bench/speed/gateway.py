@@ -28,13 +28,6 @@ DELAY_SECONDS = 0.5
 AIM_MS = 10, 35
 PATIENCE_SECONDS = 200
 
-OPEN_THE_RAMP = (
-    "from django.utils import timezone; from datetime import timedelta; from jobs.models import Ramp; "
-    "now = timezone.now(); Ramp.objects.update_or_create(pk=1, "
-    "defaults={'began_at': now - timedelta(days=2), 'claimed_at': now})"
-)
-"""Python that makes the ramp an old one; a new one would allow five calls in flight."""
-
 
 @dataclass(frozen=True)
 class Way:
@@ -100,7 +93,6 @@ def _p99(times: Sequence[float]) -> float:
 def _opened(instance: Instance) -> Way:
     options = ["--owner", "bench@example.org", "--credits", "1000000", "--api-key", "bench"]
     made = json.loads(instance.manage("setup_team", "Bench", *options))
-    instance.manage("shell", "-v", "0", "-c", OPEN_THE_RAMP)
     return Way(instance.url, Credentials(made["api_id"], made["api_secret"]))
 
 
@@ -109,6 +101,7 @@ def _settings(stub: upstream.Server) -> dict[str, str]:
         "PIXIAN_API_URL": stub.url,
         "PIXIAN_API_ID": stub.credentials.api_id,
         "PIXIAN_API_SECRET": stub.credentials.api_secret,
+        "CALLS_AT_START": "100",
         "API_CALLS_PER_KEY": "1000000",  # counted, and never passed
         "API_CALLS_PER_TEAM": "1000000",
         "LOG_LEVEL": "WARNING",

@@ -1,0 +1,1 @@
+"""What many pictures a month need, from what one picture costs here (``docs/capacity.md``)."""

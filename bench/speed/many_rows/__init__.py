@@ -1,0 +1,1 @@
+"""R6: each page on a database that years have filled."""
