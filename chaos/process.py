@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,8 +80,12 @@ class Process:
 def fork(work: Callable[[], object], log: Path) -> Process:
     """Fork a child that does the work and nothing else of this process's: no ``finally``, no ``atexit``.
 
-    The process must have no other thread, and no connection that the child could write into.
+    The process must have no other thread that the child would need, and no connection. One to SQLite is
+    refused here: the child would inherit its locks in memory without those in the kernel, and what both then
+    write damages the database.
     """
+    if opened := _opened_databases():
+        raise RuntimeError(f"close {opened} before forking")
     pid = os.fork()
     if pid:
         os.setpgid(pid, pid)  # here too, so that its group can be killed at once
@@ -104,6 +109,15 @@ def fork(work: Callable[[], object], log: Path) -> Process:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _opened_databases() -> list[str]:
+    """Return the write-ahead logs of SQLite that this process, in whichever thread, has open."""
+    opened = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # that of the listing itself
+            opened.add(str(descriptor.readlink()))
+    return sorted(path for path in opened if path.endswith("-wal"))
 
 
 def children(pid: int) -> list[int]:

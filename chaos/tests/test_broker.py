@@ -11,8 +11,8 @@ LACKS = servers.postgres_lacks() or servers.redis_lacks()
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(bool(LACKS), reason=str(LACKS))
 def test_workers_outlive_their_broker(play: Play) -> None:
-    broker = play("broker", "--database", "postgresql", "--kills", 3, "--workers", 2)
+    broker = play("broker", "--database", "postgresql", "--kills", 2, "--workers", 2)
     assert broker["ended"] == broker["failures"] == 0, broker.output
-    assert broker["jobs"] > 30
+    assert broker["jobs"] > 20
     assert broker["control"] > 0, "workers survive without the mend too"
     assert broker.code == 0
