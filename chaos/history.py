@@ -4,14 +4,15 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ADDED_LATER = "jobs/migrations/0013_calls_stopped.py"
-"""The older release is the one before the commit that added this file."""
+FIRST_HAS = "jobs/migrations/0018_result_ranges.py"
+"""The older release is the commit that added this file: the first whose worker may run beside later ones. Those
+before it can't write a transfer's balance, and are stopped before an upgrade (``docs/operating.md``)."""
 
 
 def older() -> str:
     """Return the older release's commit, or "" if the history doesn't reach there."""
-    added = git("log", "--diff-filter=A", "--format=%H", "--", ADDED_LATER).split()
-    return git("rev-parse", "--verify", "--quiet", f"{added[-1]}^") if added else ""
+    added = git("log", "--diff-filter=A", "--format=%H", "--", FIRST_HAS).split()
+    return added[-1] if added else ""
 
 
 def has(commit: str) -> bool:

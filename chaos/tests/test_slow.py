@@ -10,7 +10,7 @@ WITHIN_SECONDS = 6
 
 @pytest.mark.timeout(300)
 def test_forty_slow_strangers_keep_nobody_waiting(play: Play) -> None:
-    slow = play("slow", "--seconds", 4, "--patience", 2, "--within", WITHIN_SECONDS, seconds=280)
+    slow = play("slow", "--seconds", 3, "--patience", 2, "--within", WITHIN_SECONDS, seconds=280)
     assert slow["kinds"] == 9, slow.output
     assert (slow["late"], slow["overdue"]) == (0, 0), slow.output
     assert slow["control"] > 0, "a thread for each of them wasn't noticed"
