@@ -5,8 +5,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_HAS = "jobs/migrations/0018_result_ranges.py"
-"""The older release is the commit that added this file: the first whose worker may run beside later ones. Those
-before it can't write a transfer's balance, and are stopped before an upgrade (``docs/operating.md``)."""
+"""The older release is the commit that added this file: the first whose worker may run beside later ones.
+
+Those before it can't write a transfer's balance, and are stopped before an upgrade (``CHANGELOG.md``).
+"""
 
 
 def older() -> str:

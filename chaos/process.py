@@ -1,6 +1,7 @@
 """A process that an experiment forks, harms, and is sure to be rid of in the end."""
 
 import ctypes
+import gc
 import os
 import select
 import signal
@@ -113,6 +114,7 @@ def fork(work: Callable[[], object], log: Path) -> Process:
 
 def _opened_databases() -> list[str]:
     """Return the write-ahead logs of SQLite that this process, in whichever thread, has open."""
+    gc.collect()  # what threads that have ended left behind
     opened = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # that of the listing itself
