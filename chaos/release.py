@@ -14,15 +14,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 from django.core.management import call_command
 from django.db import connection
 
 from chaos import history
+from chaos.batch import signed_in
 from chaos.experiments import Outcome
-from chaos.plain_visitors import Visitors, failed
 from chaos.process import Process
-from chaos.system import System
+from chaos.system import REMOVE, System
 from jobs.models import Attempt, Job
+from jobs.storage import instance
 
 SETTLES_WITHIN_SECONDS = 120
 CONTROL_SECONDS = 10
@@ -34,11 +36,11 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     if not history.has(commit):
         return Outcome([], {}, {"LEFT OUT": "the older release isn't in this clone's history"})
     call_command("collectstatic", interactive=False, verbosity=0)
-    visitors = Visitors(system)
+    instance.establish()  # as ``manage.py prepare`` does
     with tempfile.TemporaryDirectory() as folder, system.serving():
         history.unpack(commit, Path(folder))
         with old_worker(system, Path(folder)):
-            found = list(take_uploads(visitors, options.uploads))
+            found = list(take_uploads(system, options.uploads))
             system.settle(SETTLES_WITHIN_SECONDS)
         booked = Attempt.objects.filter(state=Attempt.State.BOOKED).count()
         found += system.failures()
@@ -58,10 +60,23 @@ def undone_jobs() -> int:
     return Job.objects.exclude(state=Job.State.DONE).count()
 
 
-def take_uploads(visitors: Visitors, count: int) -> Iterator[str]:
+def take_uploads(system: System, count: int) -> Iterator[str]:
+    """Send a picture as a program and two as a person without scripts, again and again; yield refusals."""
+    key, (cookies, token) = system.key(), signed_in(system.user)
+    address = f"/t/{system.teams[0].slug}/upload/"
     for _ in range(count):
-        yield from failed(visitors.call())
-        yield from failed(visitors.upload(count=2))
+        with system.client(key) as http:
+            yield from refused(http.post(REMOVE, files={"image": ("photo.png", system.picture())}))
+        with system.client() as http:
+            http.cookies.update(cookies)
+            pictures = [("image", (f"{n}.png", system.picture(), "image/png")) for n in range(2)]
+            yield from refused(http.post(address, data={"csrfmiddlewaretoken": token}, files=pictures))
+
+
+def refused(answer: httpx.Response) -> list[str]:
+    if answer.is_success or answer.is_redirect:
+        return []
+    return [f"{answer.url.path} is answered {answer.status_code}: {answer.text[-200:]}"]
 
 
 @contextmanager

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 NAME = "newest-attempt"
 
 
-def check_before_start() -> None:
+def check_prepared() -> None:
     """Check before the processes start, and stop all calls also if the machine is new and the calls aren't.
 
     A new machine that joins others at work stops nothing: their heartbeats show that the database is live.

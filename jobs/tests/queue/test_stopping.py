@@ -112,12 +112,12 @@ def test_on_a_full_disk_the_newest_call_is_remembered_later(
 
 def test_a_database_beside_a_new_data_dir_may_be_a_backup(world: World, root: User) -> None:
     world.job()
-    restored.check_before_start()
+    restored.check_prepared()
     stopped = stopping.stopped()
     assert stopped
     assert "DATA_DIR is new" in stopped.stopped_why
     stopping.start(root)
-    restored.check_before_start()
+    restored.check_prepared()
     assert stopping.stopped() is None
 
 
@@ -125,15 +125,15 @@ def test_a_database_beside_a_new_data_dir_may_be_a_backup(world: World, root: Us
 def test_a_machine_that_joins_others_at_work_stops_nothing(world: World, kind: workers.Kind) -> None:
     world.job()
     workers.register("elsewhere:1", 5, kind)
-    restored.check_before_start()
+    restored.check_prepared()
     assert stopping.stopped() is None
 
 
 def test_the_first_call_of_an_instance_is_no_restore(world: World) -> None:
     """Though the machine died before a heartbeat remembered the call."""
-    restored.check_before_start()
+    restored.check_prepared()
     world.job()
-    restored.check_before_start()
+    restored.check_prepared()
     assert stopping.stopped() is None
 
 

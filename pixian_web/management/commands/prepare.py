@@ -78,7 +78,7 @@ class Command(BaseCommand):
             self.stderr.write(f"\n  {error}\n")
 
     def _look_for_restore(self) -> None:
-        restored.check_before_start()
+        restored.check_prepared()
         if stopped := stopping.stopped():
             self.stderr.write(f"\n  No calls are made: {stopped.stopped_why}\n")
 
