@@ -312,7 +312,12 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Pixian Web] "
 # user would let a stranger lock a user out. "login_failed" is allauth's name for wrong second factors, by
 # user: only a client that knows the password can use that one up. "confirm_email" is wide, since allauth
 # doesn't tell the user that it sent nothing.
-ACCOUNT_RATE_LIMITS = {"password": "10/5m/ip", "login_failed": "5/5m/key", "confirm_email": "5/5m/key"}
+ACCOUNT_RATE_LIMITS = {
+    "password": "10/5m/ip",
+    "login_failed": "5/5m/key",
+    "confirm_email": "5/5m/key",
+    "identity_provider": "100/5m/ip",  # a whole office may come from one address
+}
 
 MFA_ADAPTER = "accounts.auth.adapter.MFAAdapter"
 MFA_FORMS = {

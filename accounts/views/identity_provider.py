@@ -5,6 +5,7 @@ from functools import wraps
 
 import requests
 from allauth.account.utils import get_next_redirect_url
+from allauth.core.internal import ratelimit
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.helpers import render_authentication_error
 from allauth.socialaccount.models import SocialApp
@@ -54,6 +55,9 @@ def begin(request: HttpRequest, provider: IdentityProvider) -> HttpResponse:
     """Lead to the provider: to sign in, or, for a user who is signed in, to connect their account."""
     if request.method != "POST":
         return redirect("account_login")  # a link elsewhere must not begin it
+    if not ratelimit.consume(request, app="allauth.account", action="identity_provider"):
+        refusal: HttpResponse = ratelimit.respond_429(request)  # each start keeps a session
+        return refusal
     process = AuthProcess.CONNECT if request.user.is_authenticated else AuthProcess.LOGIN
     response = provider.begin(request, process, get_next_redirect_url(request))
     # A page of ours, and no redirect: browsers apply form-action to each redirect after a form, and the

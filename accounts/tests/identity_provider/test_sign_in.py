@@ -78,6 +78,11 @@ def test_a_link_elsewhere_begins_nothing(provider: Provider, client: Client) -> 
     assert strict.post(reverse("oidc_login")).status_code == 403
 
 
+def test_an_address_begins_no_more_than_a_hundred_times(provider: Provider, client: Client) -> None:
+    begun = [client.post(reverse("oidc_login")).status_code for _ in range(101)]
+    assert begun == [200] * 100 + [429]
+
+
 @pytest.mark.parametrize(
     "claim", [{"is_staff": True}, {"is_superuser": True}, {"groups": ["admin", "owner"]}]
 )
