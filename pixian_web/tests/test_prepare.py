@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.site.instance import ROOT
+from tests.site.instance import ROOT, begin
 
 OPEN = 0o022  # a usual umask
 
@@ -34,9 +34,18 @@ def modes(data_dir: Path) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data_dir = tmp_path_factory.mktemp("prepared") / "data"
-    prepare(data_dir)
-    return data_dir
+    """Return an instance that began with its tables; ``test_prepare_lock`` begins with nothing."""
+    folder = tmp_path_factory.mktemp("prepared")
+    put_empty_database(folder / "data")
+    prepare(folder / "data")
+    return folder / "data"
+
+
+def put_empty_database(data_dir: Path) -> None:
+    data_dir.mkdir(exist_ok=True)
+    template = data_dir.with_name("template")
+    begin(template)
+    shutil.copyfile(template / "db.sqlite3", data_dir / "db.sqlite3")
 
 
 @pytest.fixture
@@ -46,10 +55,14 @@ def data_dir(prepared: Path, tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_a_new_instance_is_its_users_alone(prepared: Path) -> None:
-    found = modes(prepared)
+def assert_its_users_alone(data_dir: Path) -> None:
+    found = modes(data_dir)
     assert {found[name] for name in (".", "files", "files/.spool", "tmp")} == {0o700}
     assert {found[name] for name in ("db.sqlite3", "files/.instance", "engine-credentials")} == {0o600}
+
+
+def test_a_new_instance_is_its_users_alone(prepared: Path) -> None:
+    assert_its_users_alone(prepared)
 
 
 def test_the_databases_other_files_are_as_closed_as_it_is(data_dir: Path) -> None:
@@ -70,8 +83,9 @@ def test_an_existing_instance_is_closed_to_others(data_dir: Path) -> None:
         database.execute("CREATE TABLE more (n)")
         database.commit()
         assert modes(data_dir)["db.sqlite3-wal"] == 0o644
-        prepare(data_dir)
+        said = prepare(data_dir).stderr
         found = modes(data_dir)
+    assert said == "", "nor does a second start say anything of the files"
     assert {found[name] for name in (".", "files", "files/.spool", "tmp")} == {0o700}
     assert {mode for name, mode in found.items() if name.startswith("db.sqlite3")} == {0o600}
 
@@ -88,13 +102,9 @@ def test_a_database_elsewhere_is_closed_and_its_folder_left_alone(data_dir: Path
     assert (found["."], found["pixian.sqlite3"]) == (0o755, 0o600)
 
 
-def test_a_second_start_says_nothing_of_the_files(data_dir: Path) -> None:
-    assert prepare(data_dir).stderr == ""
-
-
 def test_a_wrong_database_reports_the_files_and_changes_none(data_dir: Path) -> None:
     """An empty one beside the old files: prepare goes on, and says it plainly."""
-    (data_dir / "db.sqlite3").unlink()
+    put_empty_database(data_dir)
     kept = data_dir / "files/aurora/1/result-1.png"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"paid")

@@ -9,6 +9,8 @@ from uuid import uuid4
 import pytest
 
 from chaos.servers import create_database
+from chaos.waiting import wait_for
+from pixian_web.tests.test_prepare import OPEN, assert_its_users_alone
 from tests.site.instance import ROOT, output
 
 pytestmark = pytest.mark.both_databases
@@ -52,6 +54,7 @@ def prepare_twice(env: dict[str, str], how: str) -> list[tuple[int, str]]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            umask=OPEN,
         )
         for _ in range(2)
     ]
@@ -62,13 +65,27 @@ def prepare_twice(env: dict[str, str], how: str) -> list[tuple[int, str]]:
         assert process.stdin
         process.stdin.write("\n")
         process.stdin.flush()
+    if how == "unlocked":
+        wait_for(lambda: one_failed(processes) or both_ended(processes), 150, "the end of one")
+        for process in processes:
+            process.kill()  # once one has failed, the other has nothing more to show
     written = [process.communicate(timeout=150)[1] for process in processes]
     return [(process.returncode, text) for process, text in zip(processes, written, strict=True)]
+
+
+def one_failed(processes: "list[subprocess.Popen[str]]") -> bool:
+    return any(process.poll() for process in processes)
+
+
+def both_ended(processes: "list[subprocess.Popen[str]]") -> bool:
+    return all(process.poll() is not None for process in processes)
 
 
 def test_both_succeed_and_create_one_owner_and_team(env: dict[str, str]) -> None:
     assert prepare_twice(env, "locked") == [(0, ""), (0, "")]
     assert output(env, "-c", CREATED).split() == ["1", "1", "1"]
+    if "DATABASE_URL" not in env:
+        assert_its_users_alone(Path(env["DATA_DIR"]))
 
 
 def test_control_without_the_lock_one_fails(env: dict[str, str]) -> None:
