@@ -265,11 +265,9 @@ from hashlib import sha256
 from pathlib import Path
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.core.management import call_command
 from django.utils import timezone
 from conftest import make_world
 from jobs.models import Job, PeriodicTask
-call_command("migrate", verbosity=0)
 world = make_world()
 for number in range(3):
     job = world.job()

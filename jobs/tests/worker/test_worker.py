@@ -1,5 +1,6 @@
 """A worker's threads, in this process and as real processes that are killed."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -11,15 +12,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 from pytest_django import Settings
 
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
+from chaos.environment import TEMPLATES
 from chaos.servers import create_database
 from conftest import ROOT, World, small_png
 from engine.models import download
@@ -35,7 +39,7 @@ from jobs.worker import pool
 from jobs.worker.pool import WorkerPool
 from jobs.worker.run import process
 from pixian.client.client import Client
-from tests.site.instance import Instance
+from tests.site.instance import Instance, begin, output
 
 pytestmark = pytest.mark.both_databases
 
@@ -45,7 +49,7 @@ def until(happened: Callable[[], bool], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, "it never happened"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def states() -> list[str]:
@@ -212,9 +216,7 @@ def test_without_a_heartbeat_the_call_is_made_twice(
 SUBMIT = """
 import django, sys
 django.setup()
-from django.core.management import call_command
 from conftest import PHOTOS, make_world
-call_command("migrate", verbosity=0)
 world = make_world()
 for name in sys.argv[1:]:
     world.job((PHOTOS / f"{name}.jpg").read_bytes())
@@ -234,14 +236,30 @@ class OnPostgres(Instance):
 
 @pytest.fixture
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
-    """A data folder of its own, with a path short enough for a socket. Nothing runs on it yet."""
+    """A data folder of its own, with a path short enough for a socket, and migrated. Nothing runs on it yet."""
     download.put_in_place(BUILT_IN["fast"], ROOT / "models")
     folder = tmp_path_factory.mktemp("w")
     own = {"DATA_DIR": str(folder), "LEASE_SECONDS": "2", "DJANGO_SETTINGS_MODULE": "pixian_web.settings"}
     if server := os.environ.get("DATABASE_URL"):
-        url = create_database(server, f"instance_{uuid4().hex}")
-        return OnPostgres(folder, "", "", os.environ | own | {"DATABASE_URL": url})
+        return OnPostgres(folder, "", "", os.environ | own | {"DATABASE_URL": migrated_database(server)})
+    begin(folder)
     return Instance(folder, "", "", os.environ | own)
+
+
+def migrated_database(server: str) -> str:
+    """Create a database with all tables, as a copy of one that the first test of this run migrates."""
+    template, name = Identifier("migrated"), f"instance_{uuid4().hex}"
+    with (
+        Path(os.environ[TEMPLATES], "lock").open("w") as lock,
+        psycopg.connect(server, autocommit=True) as connection,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'migrated'").fetchone():
+            url = create_database(server, "migrating")
+            output(os.environ | {"DATABASE_URL": url}, "manage.py", "migrate", "-v0")
+            connection.execute(SQL("ALTER DATABASE migrating RENAME TO {}").format(template))
+        connection.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), template))
+    return urlsplit(server)._replace(path=f"/{name}").geturl()
 
 
 @contextmanager
