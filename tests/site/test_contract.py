@@ -55,11 +55,18 @@ def credentials(gateway: Instance) -> Credentials:
     return Credentials(made["api_id"], made["api_secret"])
 
 
-@pytest.fixture
-def service(gateway: Instance, credentials: Credentials, web: Web) -> Iterator[Service]:
-    web.pages.clear()
+@pytest.fixture(scope="module")
+def http(gateway: Instance) -> Iterator[httpx.Client]:
+    """Return a client that all tests share: to make one takes as much CPU as a call."""
     with httpx.Client(base_url=gateway.url, timeout=60, trust_env=False) as http:
-        yield Service(http, credentials, web)
+        yield http
+
+
+@pytest.fixture
+def service(http: httpx.Client, credentials: Credentials, web: Web) -> Service:
+    web.pages.clear()
+    http.cookies.clear()
+    return Service(http, credentials, web)
 
 
 def test_the_books_add_up_after_all_of_it(gateway: Instance) -> None:
