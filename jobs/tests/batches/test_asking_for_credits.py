@@ -1,4 +1,4 @@
-"""The story of 300 photos and credit for 134: ask, a grant from another browser, and the rest starts."""
+"""The story of 60 photos and credit for 27: ask, a grant from another browser, and the rest starts."""
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -17,7 +17,7 @@ from jobs.worker import background
 
 pytestmark = pytest.mark.both_databases
 
-PHOTOS, FIT = 300, 134
+PHOTOS, FIT = 60, 27
 PIXELS = 10 * 10
 
 
@@ -30,7 +30,7 @@ def test_what_waits_for_credits_starts_once_they_are_granted(committed_world: Wo
     bob, root = log_in(Client(), "bob"), Client()
     root.force_login(User.objects.create_user("root@example.org", is_staff=True))
     has = ledger.balances(world.team).available
-    ledger.adjust(world.team, FIT * PIXELS - has, key="poor", actor=world.alice, memo="for 134 photos")
+    ledger.adjust(world.team, FIT * PIXELS - has, key="poor", actor=world.alice, memo="for some photos")
 
     batch, png = begin(bob), small_png(10, 10)
     files = [listing(number) for number in range(1, PHOTOS + 1)]
@@ -41,11 +41,11 @@ def test_what_waits_for_credits_starts_once_they_are_granted(committed_world: Wo
     assert states() == {"queued": FIT, "kept": PHOTOS - FIT}
     assert background.run_once("credits", keep_going) == 0
 
-    missing = {"credits": "0.0166", "batch": batch, "note": "the rest of the shoes"}
+    missing = {"credits": "0.0033", "batch": batch, "note": "the rest of the shoes"}
     bob.post(page(world, "ask_for_credits"), missing)
     asked = CreditRequest.objects.get()
     assert "the rest of the shoes" in text(root.get(page(world, "credits")))
-    decided = root.post(page(world, "decide_request", asked.pk), {"credits": "0.0166"}, follow=True)
+    decided = root.post(page(world, "decide_request", asked.pk), {"credits": "0.0033"}, follow=True)
     assert "start by themselves" in told(decided)
 
     assert background.run_once("credits", keep_going) == PHOTOS - FIT

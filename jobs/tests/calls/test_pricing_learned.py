@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import pytest
 from django.db import connection
@@ -28,8 +29,11 @@ MEGAPIXEL = 1_000_000
 CHARGES = st.lists(st.tuples(st.integers(1, 32 * MEGAPIXEL), st.integers(0, 10**9)), min_size=1, max_size=20)
 
 
+picture = cache(small_png)
+
+
 def pay(world: World, server: Server, charged: str, width: int = 1000, height: int = 1000) -> None:
-    world.job(small_png(width, height))
+    world.job(picture(width, height))
     server.script.append(wire.answer(charged=charged))
     assert run(server)[0].state == "done"
 
