@@ -86,10 +86,19 @@ def gateway(models_dir: Path) -> Iterator[Instance]:
         yield instance
 
 
+@pytest.fixture(scope="module")
+def key(gateway: Instance) -> Credentials:
+    return key_of(gateway, "shared")
+
+
 @pytest.fixture
-def key(gateway: Instance, tmp_path: Path) -> Credentials:
-    """Of a team of the test's own, with 1,000 credits."""
-    command = ["setup_team", tmp_path.name, "--owner", "a@example.org", "--credits", "1000", "--api-key", "k"]
+def untouched_key(gateway: Instance) -> Credentials:
+    return key_of(gateway, "untouched")
+
+
+def key_of(gateway: Instance, team: str) -> Credentials:
+    """Return the key of a new team with 1,000 credits."""
+    command = ["setup_team", team, "--owner", "a@example.org", "--credits", "1000", "--api-key", "k"]
     made = json.loads(gateway.manage(*command))
     return Credentials(made["api_id"], made["api_secret"])
 
@@ -120,12 +129,12 @@ def test_removebg(gateway: Instance, key: Credentials, tmp_path: Path) -> None:
         assert painted.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 128)
 
 
-def test_remove_bg_api(gateway: Instance, key: Credentials, tmp_path: Path) -> None:
+def test_remove_bg_api(gateway: Instance, untouched_key: Credentials, tmp_path: Path) -> None:
     """Which reads the charge as an integer: so a picture of a megapixel, at one credit."""
     lib, out, megapixel = fetched(REMOVE_BG_API, tmp_path), tmp_path / "out.png", tmp_path / "photo.png"
     with Image.open(COFFEE) as photo:
         photo.resize((1000, 1000)).save(megapixel)
-    arguments: list[str | Path] = [gateway.url, key.api_key, megapixel, out]
+    arguments: list[str | Path] = [gateway.url, untouched_key.api_key, megapixel, out]
     run([sys.executable, "-c", REMOVE_BG_API_SAMPLE, *arguments], tmp_path, PYTHONPATH=str(lib))
     assert out.read_bytes().startswith(PNG)
 

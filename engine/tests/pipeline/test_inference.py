@@ -105,12 +105,12 @@ def test_a_cache_that_cannot_be_written_is_done_without(models_dir: Path, tmp_pa
     assert loaded.infer(np.zeros((1, 3, 320, 320), np.float32)).shape == (320, 320)
 
 
-def test_threads_share_one_network(matting: Matting) -> None:
+def test_threads_share_one_network(quick_matting: Matting) -> None:
     names = ["astronaut", "chelsea", "coffee", "rocket"]
-    alone = [matting.matte(picture(name)) for name in names]
+    alone = [quick_matting.matte(picture(name)) for name in names]
 
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda name: matting.matte(picture(name)), names * 2))
+        together = list(pool.map(lambda name: quick_matting.matte(picture(name)), names * 2))
 
     for one, other in zip(alone * 2, together, strict=True):
         np.testing.assert_array_equal(one, other)

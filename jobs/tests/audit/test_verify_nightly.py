@@ -233,13 +233,13 @@ def test_it_ends_amid_a_query(
 ) -> None:
     """Of a few seconds here, and of minutes in a large database."""
     told, through = threading.Event(), threading.Event()
-    query = "SELECT count(*) FROM generate_series(1, 40000000)"
+    query = "SELECT count(*) FROM generate_series(1, 12000000)"
     if connection.vendor == "sqlite":
-        numbers = "SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000000"
+        numbers = "SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 6000000"
         query = f"WITH RECURSIVE n(i) AS ({numbers}) SELECT max(i) FROM n"
 
     def slow() -> Iterator[str]:
-        threading.Timer(0.3, told.set).start()
+        threading.Timer(0.1, told.set).start()
         with connection.cursor() as cursor:
             cursor.execute(query)
         through.set()

@@ -65,10 +65,11 @@ ENDINGS = ("booked", "over", "unequal", "released", "open", "disagreed", *Attemp
 
 @dataclass(frozen=True)
 class Table:
-    """The team's jobs, newest first, and the values to filter by."""
+    """The team's jobs, newest first, with their verdicts, and the values to filter by."""
 
     team: Team
     jobs: list[Job]
+    verdicts: dict[int, Verdict]
     people: list[int]
     keys: list[str]
     batches: list[UUID]
@@ -104,8 +105,11 @@ def fill(team: Team, people: list[int], world: World) -> Table:
             ending = ENDINGS[number % len(ENDINGS)] if number < 20 else dice.choice(ENDINGS)
             _attempt(job, attempt + 1, ending)
     mine = list(filters.of_team(team).order_by("-pk"))
-    assert {books(job).verdict for job in mine} == set(Verdict), "the table lacks a verdict"
-    return Table(team, mine, people, [key.api_id for key in their_keys], [batch.pk for batch in batches])
+    verdicts = {job.pk: books(job).verdict for job in mine}
+    assert set(verdicts.values()) == set(Verdict), "the table lacks a verdict"
+    return Table(
+        team, mine, verdicts, people, [key.api_id for key in their_keys], [batch.pk for batch in batches]
+    )
 
 
 def _job(dice: random.Random, team: Team, people: list[int], number: int) -> Job:
@@ -163,7 +167,7 @@ def plain(table: Table, wanted: JobFilter) -> Iterator[Job]:
             wanted.person in (None, job.created_by_id),
             wanted.test in (None, job.test),
             wanted.batch in (None, job.batch_id),
-            wanted.verdict in (None, books(job).verdict),
+            wanted.verdict in (None, table.verdicts[job.pk]),
             wanted.name is None or _fold(wanted.name) in _fold(job.name),
             _is_in(wanted.span, timezone.localtime(job.created_at).date()),
         )

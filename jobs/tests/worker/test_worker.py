@@ -236,7 +236,7 @@ class OnPostgres(Instance):
 
 @pytest.fixture
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
-    """A data folder of its own, with a path short enough for a socket, and migrated. Nothing runs on it yet."""
+    """A migrated data folder of its own, with a path short enough for a socket. Nothing runs on it yet."""
     download.put_in_place(BUILT_IN["fast"], ROOT / "models")
     folder = tmp_path_factory.mktemp("w")
     own = {"DATA_DIR": str(folder), "LEASE_SECONDS": "2", "DJANGO_SETTINGS_MODULE": "pixian_web.settings"}
