@@ -139,12 +139,15 @@ def whole_reads(queries: list[dict[str, str]]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_no_page_reads_a_whole_table(client_of: Any, world: World, page: str) -> None:
-    with CaptureQueriesContext(connection) as queries:
-        response = client_of(page).get(page.format(team=world.team.pk))
-    assert response.status_code == 200
-    assert whole_reads(queries.captured_queries) == []
+def test_no_page_reads_a_whole_table(client_of: Any, world: World) -> None:
+    found = {}
+    for page in PAGES:
+        with CaptureQueriesContext(connection) as queries:
+            response = client_of(page).get(page.format(team=world.team.pk))
+        assert response.status_code == 200, page
+        if read := whole_reads(queries.captured_queries):
+            found[page] = read
+    assert found == {}
 
 
 def test_a_count_of_all_would_be_seen(client_of: Any) -> None:
