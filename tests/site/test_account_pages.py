@@ -4,15 +4,14 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.tests.auth.factors import PERIOD_SECONDS, code_of
 from tests.site.conftest import login_link, page_on, sign_out
 from tests.site.instance import Instance
+from tests.site.test_first_light import passes_axe_in_both_themes
 
 pytestmark = pytest.mark.browser
 
@@ -81,15 +80,11 @@ def type_code(page: Page, secret: str, used: str = "") -> str:
 
 def looks_right(page: Page, *addresses: str) -> None:
     """Check that the page is accessible in light and dark and fits a phone; keep its picture."""
-    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for address in addresses or (page.url,):
         if addresses:
             page.goto(f"/accounts/{address}")
         expect(page.get_by_role("heading", level=1)).to_have_count(1)
-        for scheme in schemes:
-            page.emulate_media(color_scheme=scheme)
-            found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
-            assert found.violations_count == 0, f"{address} {scheme}\n{found.generate_report()}"
+        passes_axe_in_both_themes(page)
         page.set_viewport_size({"width": 360, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
         page.set_viewport_size({"width": 1280, "height": 800})
