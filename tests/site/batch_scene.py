@@ -1,7 +1,7 @@
-"""Put a batch of mixed states into an instance: ``python -m tests.site.batch_scene COUNT``.
+"""Put batches of mixed states into an instance: ``python -m tests.site.batch_scene [COUNT]``.
 
 Nothing is processed: the rows are written as a worker would leave them, some files are shared, and the books
-are real. Prints the batch's address.
+are real. Prints each batch's address. Without a count it reads one after the other from its input.
 """
 
 import io
@@ -133,4 +133,9 @@ def _pictures(batch: Batch) -> Iterator[tuple[str, str, tuple[int, int]]]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(fill(int(sys.argv[1])).get_absolute_url())
+    if sys.argv[1:]:
+        sys.stdout.write(fill(int(sys.argv[1])).get_absolute_url())
+    else:
+        for count in sys.stdin:
+            sys.stdout.write(f"{fill(int(count)).get_absolute_url()}\n")
+            sys.stdout.flush()
