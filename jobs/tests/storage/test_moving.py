@@ -10,6 +10,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage, storages
 from django.core.management import CommandError, call_command
+from django.db import connections
 from pytest_django import Settings
 
 from chaos.process import fork
@@ -145,13 +146,14 @@ def test_without_a_bucket_it_says_what_is_missing(settings: Settings) -> None:
         move("--to", "s3")
 
 
-def test_a_killed_run_is_gone_on_with(bucket: S3Storage, tmp_path: Path) -> None:
+def test_a_killed_run_is_gone_on_with(transactional_db: None, bucket: S3Storage, tmp_path: Path) -> None:
     contents = FILES | {f"aurora/{number}/result-1.png": b"%d" % number for number in range(100)}
     for name, content in contents.items():
         if name not in FILES:
             default_storage.save(name, ContentFile(content))
     folder = storages["files"]
     assert isinstance(folder, FileSystemStorage)
+    connections.close_all()  # a connection isn't shared by two processes
     run = fork(lambda: Move(folder, bucket, to_bucket=True, threads=2).copy(print), tmp_path / "log")
     wait_for(lambda: run.code is not None or len(list(bucket.objects())) > 10, 60, "the first copies")
     run.kill()
