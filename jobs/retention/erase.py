@@ -19,7 +19,6 @@ from accounts.audit_log import Action
 from accounts.models import Team, User
 from jobs.models import Attempt, BadResult, Batch, BatchFile, DamagedResult, Job
 from jobs.queue import claims
-from jobs.search import name_index
 from jobs.storage.interruptible import Stop, keep_going
 
 AT_ONCE = 200
@@ -106,7 +105,6 @@ def _lock(keys: Sequence[int]) -> None:
 
 def _erase(jobs: Sequence[Job]) -> None:
     now, keys = timezone.now(), [job.pk for job in jobs]
-    name_index.forget({job.pk: job.name for job in jobs})
     Job.objects.filter(pk__in=keys).update(
         name=Cast("pk", CharField()), folder="", erased_at=now, updated_at=now
     )

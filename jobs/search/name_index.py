@@ -1,15 +1,15 @@
 """Index the names of pictures by their trigrams, so that any part of a rare name is found at once.
 
 Neither database has such an index on a column of ``jobs_job`` that an update of the row wouldn't write again:
-a job changes its state about four times, and its name never. So the names stand in a table beside it,
-``jobs_names``, that triggers fill. They are created after every ``migrate``, because SQLite drops them when a
-migration rebuilds the table. An instance whose database can't have the index works without it, and its health
-page says so.
+a job changes its state about four times, and its name only once it is erased. So the names stand in a table
+beside it, ``jobs_names``, that triggers keep. They are created after every ``migrate``, because SQLite drops
+them when a migration rebuilds the table. An instance whose database can't have the index works without it,
+and its health page says so.
 """
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -36,12 +36,19 @@ _CREATE = {
             "(name, content='', detail='none', tokenize='trigram')"
         ),
         (
-            "CREATE TRIGGER jobs_names_added AFTER INSERT ON jobs_job "
+            "CREATE TRIGGER IF NOT EXISTS jobs_names_added AFTER INSERT ON jobs_job "
             "BEGIN INSERT INTO jobs_names (rowid, name) VALUES (new.id, new.name); END"
         ),
         (
-            "CREATE TRIGGER jobs_names_deleted AFTER DELETE ON jobs_job "
+            "CREATE TRIGGER IF NOT EXISTS jobs_names_deleted AFTER DELETE ON jobs_job "
             "BEGIN INSERT INTO jobs_names (jobs_names, rowid, name) VALUES ('delete', old.id, old.name); END"
+        ),
+        # Told to forget another name than it was given, the index calls the database malformed.
+        (
+            "CREATE TRIGGER IF NOT EXISTS jobs_names_changed AFTER UPDATE OF name ON jobs_job "
+            "WHEN old.name <> new.name "
+            "BEGIN INSERT INTO jobs_names (jobs_names, rowid, name) VALUES ('delete', old.id, old.name); "
+            "INSERT INTO jobs_names (rowid, name) VALUES (new.id, new.name); END"
         ),
         (
             "INSERT INTO jobs_names (rowid, name) SELECT id, name FROM jobs_job "
@@ -63,16 +70,20 @@ _CREATE = {
         ),
         # Its lock on ``jobs_job`` lets no job come in between the trigger and the names of the older ones.
         (
-            "CREATE TRIGGER jobs_names_followed AFTER INSERT OR DELETE ON jobs_job "
+            "CREATE OR REPLACE TRIGGER jobs_names_followed AFTER INSERT OR DELETE ON jobs_job "
             "FOR EACH ROW EXECUTE FUNCTION jobs_names_follow()"
+        ),
+        (
+            "CREATE OR REPLACE TRIGGER jobs_names_changed AFTER UPDATE OF name ON jobs_job "
+            "FOR EACH ROW WHEN (OLD.name <> NEW.name) EXECUTE FUNCTION jobs_names_follow()"
         ),
         "INSERT INTO jobs_names SELECT id, team_id, name FROM jobs_job ON CONFLICT DO NOTHING",
         "CREATE INDEX IF NOT EXISTS jobs_names_trigrams ON jobs_names USING gin (name gin_trgm_ops)",
     ],
 }
 _EXISTS = {
-    "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'jobs_names_added'",
-    "postgresql": "SELECT 1 FROM pg_trigger WHERE tgname = 'jobs_names_followed' "
+    "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'jobs_names_changed'",
+    "postgresql": "SELECT 1 FROM pg_trigger WHERE tgname = 'jobs_names_changed' "
     "AND tgrelid = to_regclass('jobs_job')",
 }
 
@@ -131,21 +142,6 @@ def candidates(team: int, texts: Sequence[str], before: int, most: int) -> Found
             return _found(keys, most)
     except OperationalError:
         return None
-
-
-def forget(names: Mapping[int, str]) -> None:
-    """Replace the names of jobs, by their keys, by those keys; their rows are changed by the caller."""
-    if not is_there():
-        return
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            sql = "UPDATE jobs_names SET name = job_id::varchar WHERE job_id = ANY (%s)"
-            cursor.execute(sql, [list(names)])
-            return
-        for key, name in names.items():  # the index holds no names, so it has to be told which one to forget
-            old = "INSERT INTO jobs_names (jobs_names, rowid, name) VALUES ('delete', %s, %s)"
-            cursor.execute(old, [key, name])
-            cursor.execute("INSERT INTO jobs_names (rowid, name) VALUES (%s, %s)", [key, str(key)])
 
 
 def _found(keys: list[int], most: int) -> Found:

@@ -22,9 +22,7 @@ Start = Callable[..., dict[str, Any]]
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """Run the settings' file as a process that starts does, and return what it sets."""
     monkeypatch.setattr(Environment, "readings", Environment.readings.copy())
-    monkeypatch.setattr(
-        structlog, "configure", lambda **_: None
-    )  # loggers keep their first one
+    monkeypatch.setattr(structlog, "configure", lambda **_: None)  # loggers keep their first one
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
 
     def run(**env: str) -> dict[str, Any]:
