@@ -129,17 +129,10 @@ def _account_and_prices_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """A test's database needn't outlive a power cut; the experiments' do.
-
-    Nor do connections copy its write-ahead log back, which is done between tests: before 3.51.3, SQLite
-    damages a database if one commits while another copies (https://sqlite.org/wal.html#walresetbug).
-    """
+    """A test's database needn't outlive a power cut; the experiments' do."""
     options = connections.databases["default"].get("OPTIONS", {})
     if "init_command" in options:
-        options["init_command"] = (
-            options["init_command"].replace("synchronous=FULL", "synchronous=OFF")
-            + "PRAGMA wal_autocheckpoint=0;"
-        )
+        options["init_command"] = options["init_command"].replace("synchronous=FULL", "synchronous=OFF")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -175,9 +168,6 @@ def _tables_can_be_emptied() -> Iterator[None]:
         triggers.unguard(self.connection)
         flush(self, sql)
         triggers.guard(self.connection)
-        if self.connection.vendor == "sqlite":
-            with self.connection.cursor() as cursor:
-                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(operations, "execute_sql_flush", unguarded)
