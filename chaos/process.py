@@ -81,12 +81,9 @@ class Process:
 def fork(work: Callable[[], object], log: Path) -> Process:
     """Fork a child that does the work and nothing else of this process's: no ``finally``, no ``atexit``.
 
-    The process must have no other thread that the child would need, and no connection. One to SQLite is
-    refused here: the child would inherit its locks in memory without those in the kernel, and what both then
-    write damages the database.
+    The process must have no other thread that the child would need, and no connection that the child could
+    write into (``opened_databases``).
     """
-    if opened := _opened_databases():
-        raise RuntimeError(f"close {opened} before forking")
     pid = os.fork()
     if pid:
         os.setpgid(pid, pid)  # here too, so that its group can be killed at once
@@ -112,8 +109,12 @@ def fork(work: Callable[[], object], log: Path) -> Process:
         os._exit(code)
 
 
-def _opened_databases() -> list[str]:
-    """Return the write-ahead logs of SQLite that this process, in whichever thread, has open."""
+def opened_databases() -> list[str]:
+    """Return the write-ahead logs of SQLite that this process, in whichever thread, has open.
+
+    A child would inherit SQLite's locks in memory without those in the kernel, and what both then write
+    damages the database.
+    """
     gc.collect()  # what threads that have ended left behind
     opened = set()
     for descriptor in Path("/proc/self/fd").iterdir():

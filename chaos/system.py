@@ -37,7 +37,7 @@ from accounts.teams.create import open_team
 from chaos import patches
 from chaos.checker import failures
 from chaos.environment import Environment
-from chaos.process import Process, fork
+from chaos.process import Process, fork, opened_databases
 from chaos.upstream import Step
 from chaos.waiting import wait_for
 from jobs.calls.upstream import connect
@@ -131,6 +131,8 @@ class System:
     def fork(self, work: Callable[[], object], prepare: Prepare = None) -> Process:
         """Fork a process that does the work. ``prepare`` runs in it before."""
         close_connections()
+        if opened := opened_databases():
+            raise RuntimeError(f"close {opened} before forking")
         process = fork(lambda: (prepare() if prepare else None, work()), self.log)
         self._processes.append(process)
         return process
