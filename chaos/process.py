@@ -1,7 +1,6 @@
 """A process that an experiment forks, harms, and is sure to be rid of in the end."""
 
 import ctypes
-import gc
 import os
 import select
 import signal
@@ -9,7 +8,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +79,7 @@ class Process:
 def fork(work: Callable[[], object], log: Path) -> Process:
     """Fork a child that does the work and nothing else of this process's: no ``finally``, no ``atexit``.
 
-    The process must have no other thread that the child would need, and no connection that the child could
-    write into (``opened_databases``).
+    The process must have no other thread, and no connection that the child could write into.
     """
     pid = os.fork()
     if pid:
@@ -107,20 +104,6 @@ def fork(work: Callable[[], object], log: Path) -> Process:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-def opened_databases() -> list[str]:
-    """Return the write-ahead logs of SQLite that this process, in whichever thread, has open.
-
-    A child would inherit SQLite's locks in memory without those in the kernel, and what both then write
-    damages the database.
-    """
-    gc.collect()  # what threads that have ended left behind
-    opened = set()
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # that of the listing itself
-            opened.add(str(descriptor.readlink()))
-    return sorted(path for path in opened if path.endswith("-wal"))
 
 
 def children(pid: int) -> list[int]:

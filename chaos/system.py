@@ -37,7 +37,7 @@ from accounts.teams.create import open_team
 from chaos import patches
 from chaos.checker import failures
 from chaos.environment import Environment
-from chaos.process import Process, fork, opened_databases
+from chaos.process import Process, fork
 from chaos.upstream import Step
 from chaos.waiting import wait_for
 from jobs.calls.upstream import connect
@@ -131,7 +131,7 @@ class System:
     def fork(self, work: Callable[[], object], prepare: Prepare = None) -> Process:
         """Fork a process that does the work. ``prepare`` runs in it before."""
         close_connections()
-        if opened := opened_databases():
+        if opened := _opened_databases():
             raise RuntimeError(f"close {opened} before forking")
         process = fork(lambda: (prepare() if prepare else None, work()), self.log)
         self._processes.append(process)
@@ -221,6 +221,20 @@ def close_connections() -> None:
             connection.close_pool()
     pools.reset()  # type: ignore[no-untyped-call]
     celery.app._after_fork()
+
+
+def _opened_databases() -> list[str]:
+    """Return the write-ahead logs of SQLite that this process, in whichever thread, has open.
+
+    A child would inherit SQLite's locks in memory without those in the kernel, and what both then write
+    damages the database.
+    """
+    gc.collect()  # what threads that have ended left behind
+    opened = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # that of the listing itself
+            opened.add(str(descriptor.readlink()))
+    return sorted(path for path in opened if path.endswith("-wal"))
 
 
 def _warm_up() -> None:

@@ -13,6 +13,7 @@ LACKS = "LEFT OUT: the worker of an older release, since its commit isn't in thi
 def test_an_older_worker_processes_what_todays_web_takes_in(play: Play) -> None:
     played = play("release", "--uploads", 1)
     assert played["failures"] == 0, played.output
+    assert played["jobs"] == 4, "a program's, two of a person, and the control's"
     assert played["jobs"] == played["booked"] + 1, "all but the control's are booked"
     assert played["control"] > 0, "a column that the worker doesn't know did no harm"
     assert played.code == 0

@@ -130,7 +130,7 @@ def test_removebg(gateway: Instance, key: Credentials, tmp_path: Path) -> None:
 
 
 def test_remove_bg_api(gateway: Instance, untouched_key: Credentials, tmp_path: Path) -> None:
-    """Which reads the charge as an integer: so a picture of a megapixel, at one credit."""
+    """Send it a picture of a megapixel, at one credit, since it reads the charge as an integer."""
     lib, out, megapixel = fetched(REMOVE_BG_API, tmp_path), tmp_path / "out.png", tmp_path / "photo.png"
     with Image.open(COFFEE) as photo:
         photo.resize((1000, 1000)).save(megapixel)

@@ -83,7 +83,7 @@ def addresses(team: str) -> dict[str, str]:
 
 
 def refused(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """What a request without a valid token gets in these tests, to be told from other refusals."""
+    """Answer a request without a valid token so that it can be told from other refusals."""
     return HttpResponse("no token", status=403)
 
 
@@ -259,7 +259,7 @@ def test_cookies_are_kept_from_scripts_and_from_other_sites(world: World) -> Non
 
 @pytest.mark.parametrize(("url", "secure"), [("http://127.0.0.1:8000", False), ("https://a.example", True)])
 def test_behind_https_cookies_travel_by_it_alone(url: str, secure: bool) -> None:
-    """In a process of its own: settings are read once."""
+    """Ask a process of its own, since settings are read once."""
     ask = "from pixian_web import settings as s; print(s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE)"
     env = os.environ | {"PUBLIC_URL": url}
     done = subprocess.run([sys.executable, "-c", ask], env=env, capture_output=True, text=True, check=True)

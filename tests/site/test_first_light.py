@@ -103,7 +103,7 @@ def test_the_link_works_once(page: Page, instance: Instance) -> None:
 def test_a_log_in_that_ran_out_goes_on_after_the_next_one(
     owner_page: Page, instance: Instance, drop: list[Path]
 ) -> None:
-    """As a person does it: in another tab, which makes the first one's token invalid too."""
+    """Log in again in another tab, as a person does, which makes the first one's token invalid too."""
     before = instance.rows("SELECT COUNT(*) FROM jobs_job")[0][0]
     choose(owner_page, drop[:1])
     expect(owner_page.locator("#uploads .plan")).to_be_visible()

@@ -65,7 +65,7 @@ def tried(folder: Path, key: Credentials, *more: str) -> subprocess.CompletedPro
 
 
 def assert_all_is_as_described(folder: Path, key: Credentials, instance: Instance, *more: str) -> Any:
-    """Also assert that each operation succeeded at least once, so that not only errors were compared."""
+    """Assert this, and that each operation succeeded at least once, so that not only errors were compared."""
     address = f"{instance.url}/api/openapi.json"
     done = tried(folder, key, address, "--report", "json", "--report-json-path", "report", *more)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -115,7 +115,7 @@ def test_the_instance_gives_the_document_to_anybody(instance: Instance) -> None:
 
 
 def test_the_document_is_valid() -> None:
-    """By the standard's own schema for 3.1, and each of its schemas by JSON Schema's."""
+    """Validate it by the standard's own schema for 3.1, and each of its schemas by JSON Schema's."""
     schemathesis.openapi.from_dict(document()).validate()
 
 

@@ -35,7 +35,7 @@ class Breakdown:
 
 
 class Of(TextChoices):
-    """What usage is broken down by, one at a time: each reads all of the period's rows."""
+    """Name what usage is broken down by, one at a time: each reads all of the period's rows."""
 
     PERSON = "person", gettext_lazy("By person")
     KEY = "key", gettext_lazy("By API key")
