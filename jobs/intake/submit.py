@@ -89,7 +89,8 @@ def submit(team: Team, user: User, upload: Upload, *, keep: bool = False) -> Job
     Otherwise raises what ``ledger.hold`` raises. Raises RequestReusedError and StorageFullError; nothing is
     stored then.
     """
-    job = _new_job(upload, team=team, created_by=user)
+    priority = Job.Priority.TEST if upload.test else Job.Priority.BATCH
+    job = _new_job(upload, team=team, created_by=user, priority=priority)
     try:
         with _stored_source(job, upload):
             if keep:

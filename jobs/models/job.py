@@ -116,6 +116,7 @@ class Job(models.Model):
         """The order within a team; teams take turns."""
 
         BATCH = 0, _("batch")
+        TEST = 5, _("test")  # a person is waiting, before a batch is started
         API = 10, _("API")  # a program is waiting
 
     class Proof(models.TextChoices):

@@ -1,4 +1,4 @@
-"""Choose the next job fairly: teams take turns, and within a team programs go before batches.
+"""Choose the next job fairly: teams take turns, and within a team programs and tests go before batches.
 
 So 5,000 jobs of one team don't delay one job of another.
 """

@@ -14,6 +14,7 @@ from accounts.models import Transfer
 from conftest import World, small_png
 from jobs.audit.verify import run as verify
 from jobs.models import Job, Price
+from jobs.queue import claims
 from jobs.tests import upstream as wire
 from jobs.tests.browser import SCRIPT
 from jobs.tests.upstream import Server, answer, run
@@ -67,6 +68,15 @@ def test_a_test_gives_the_exact_price_and_a_picture_for_nothing(
     assert not Transfer.objects.filter(kind="hold").exists()
     assert not Price.objects.exists()
     assert verify().findings == []
+
+
+def test_a_test_goes_before_a_batch_that_waits(world: World, bob: Client) -> None:
+    """Else whoever tries a picture while a batch of hundreds runs would wait for all of it."""
+    batch = world.job()
+    send(bob)
+    test, then = (claims.claim("a worker") for _ in range(2))
+    assert test
+    assert (test.test, then) == (True, batch)
 
 
 def with_price(text: str) -> wire.Step:
