@@ -4,21 +4,25 @@ from collections.abc import Callable
 from functools import wraps
 
 import requests
+from allauth.account.decorators import reauthentication_required
 from allauth.account.utils import get_next_redirect_url
 from allauth.core.internal import ratelimit
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.helpers import render_authentication_error
-from allauth.socialaccount.models import SocialApp
+from allauth.socialaccount.internal.flows import connect
+from allauth.socialaccount.models import SocialAccount, SocialApp
 from allauth.socialaccount.providers.base import AuthProcess
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.identity_provider.oidc import IdentityProvider, OidcClient
 
@@ -74,3 +78,19 @@ def callback(request: HttpRequest, provider: IdentityProvider) -> HttpResponse: 
     answer = OAuth2CallbackView.adapter_view(OidcClient(request, settings.OIDC_ISSUER))
     response: HttpResponse = answer(request)
     return response
+
+
+@require_POST
+@reauthentication_required  # type: ignore[untyped-decorator]
+@with_provider
+def disconnect(request: HttpRequest, _provider: IdentityProvider) -> HttpResponse:
+    """End the user's sign-in through the provider, unless no other way would be left."""
+    account = SocialAccount.objects.filter(user=request.user.pk, provider=settings.OIDC_ISSUER).first()
+    if account:
+        try:
+            connect.validate_disconnect(request, account)
+        except ValidationError as refusal:
+            messages.error(request, refusal.message)
+        else:
+            connect.disconnect(request, account)
+    return redirect("account_email")

@@ -202,6 +202,37 @@ def test_a_connection_needs_the_password_again(world: World, provider: Provider,
     assert SocialAccount.objects.get().user == world.bob
 
 
+def test_a_user_disconnects_their_account(
+    world: World, provider: Provider, client: Client, settings: Settings
+) -> None:
+    settings.ACCOUNT_EMAIL_NOTIFICATIONS = True
+    confirmed_as(client, world.bob)
+    sign_in(provider, client)
+    assert "Disconnect from Example SSO" in client.get(reverse("account_email")).content.decode()
+    mail.outbox.clear()
+    response = client.post(reverse("oidc_disconnect"))
+    assert "You can no longer sign in through Example SSO" in said(client, response)
+    assert "through Example SSO was ended" in mail.outbox[0].subject
+    assert not SocialAccount.objects.exists()
+    assert client.post(reverse("oidc_disconnect"))["Location"] == reverse("account_email")  # sent twice
+
+
+def test_a_disconnection_needs_the_password_again(world: World, provider: Provider, client: Client) -> None:
+    confirmed_as(client, world.bob)
+    sign_in(provider, client)
+    client.logout()
+    client.force_login(world.bob)
+    assert reverse("account_reauthenticate") in client.post(reverse("oidc_disconnect"))["Location"]
+    assert SocialAccount.objects.exists()
+
+
+def test_nobody_loses_the_only_way_to_sign_in(provider: Provider, client: Client) -> None:
+    sign_in(provider, client)
+    assert "Disconnect" not in client.get(reverse("account_email")).content.decode()
+    assert "no password" in said(client, client.post(reverse("oidc_disconnect")))
+    assert SocialAccount.objects.exists()
+
+
 def test_a_second_factor_of_this_site_is_asked_for(
     world: World, provider: Provider, client: Client, settings: Settings
 ) -> None:
