@@ -2,7 +2,8 @@
 
 import os
 import socket
-import sqlite3
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -76,21 +77,38 @@ def test_a_figure_has_its_parts_and_its_growth_an_hour() -> None:
     assert figure.growth == pytest.approx(0.9)
 
 
+GROWS = """
+import sqlite3, sys
+print(flush=True)
+input()
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("CREATE TABLE some (one)")
+kept = b"x" * 30_000_000
+print(flush=True)
+input()
+"""
+
+
 def test_a_real_process_is_measured(tmp_path: Path) -> None:
+    """It isn't this process, in which memory that other tests have left is taken again."""
     database = tmp_path / "db.sqlite3"
-    before = memory.sample(0, "own", os.getpid(), database)
-    with sqlite3.connect(database) as connection:
-        connection.execute("CREATE TABLE some (one)")
-        kept = b"x" * 30_000_000
-        after = memory.sample(1, "own", os.getpid(), database)
+    command = [sys.executable, "-c", GROWS, str(database)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        samples = []
+        for at in range(2):
+            process.stdout.readline()
+            samples.append(memory.sample(at, "it", process.pid, database))
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+    before, after = samples
     assert before
     assert after
     assert 0 < after.pss <= after.rss
     assert after.rss - before.rss > 25_000
     assert (before.connections, after.connections) == (0, 1)
     assert after.descriptors > before.descriptors
-    assert kept
-    connection.close()
 
 
 def test_connections_to_a_port_are_counted() -> None:
