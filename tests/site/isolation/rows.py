@@ -94,6 +94,7 @@ ROWS: dict[str, Row] = {
     "login_link": Row("public", good=(302,), fixed={"number": "1", "token": "x-y"}),
     "oidc_login": PUBLIC,
     "oidc_callback": PUBLIC,
+    "oidc_disconnect": Row("signed_in", "post", good=(302, 404)),
     "health": Row("staff"),
     "upstream_health": Row("staff"),
     "staff": Row("staff"),
