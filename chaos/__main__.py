@@ -23,6 +23,7 @@ LONG_FORMS = (
     "kills --kills 3000 --scale 1",
     "kills --gateway --kills 1000 --scale 1",
     "database --kills 100",
+    "full --fills 100",
     "leases --rounds 100",
     "batch --runs 20",
     "webhooks --kills 50",

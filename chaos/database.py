@@ -154,7 +154,7 @@ class Load:
                 try:
                     self._submit(picture, request)
                     break
-                except (DatabaseError, InterfaceError):
+                except (DatabaseError, InterfaceError, OSError):  # the disk may be full
                     stop.wait(AGAIN_SECONDS)
                 finally:
                     close_old_connections()

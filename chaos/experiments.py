@@ -88,6 +88,14 @@ EXPERIMENTS = {
         answers=lambda _: {"delay": 0.4, "mix": MIX_WITHOUT_DOUBTS},
         settings=lambda _: {"LEASE_SECONDS": "4"},  # longer than the database is away, as the product's 60
     ),
+    "full": Experiment(
+        "E33 full",
+        "Fill the volume of database and pictures under load, and make room again.",
+        {"fills": (10, "how often")},
+        answers=lambda _: {"delay": 0.4, "mix": MIX_WITHOUT_DOUBTS},
+        # Longer than the volume is full, as the product's 60 s would be.
+        settings=lambda _: {"LEASE_SECONDS": "10", "WEB_THREADS": "16", "GATEWAY_WAIT_SECONDS": "2"},
+    ),
     "timeouts": Experiment(
         "E4 timeouts",
         "Answer late, or too late; all times scaled so that the client's 200 s are as short as told.",

@@ -322,6 +322,11 @@ def without_guard() -> None:
     webhooks.fetcher = lambda: fetcher  # type: ignore[assignment]
 
 
+def insist_on_nothing() -> None:
+    """E33: give up what the database doesn't commit at once."""
+    execute.INSIST_SECONDS = 0  # type: ignore[assignment]
+
+
 def leak(size: int) -> None:
     """mixed: keep so many bytes for each call to the upstream."""
     send = Client._send

@@ -2,20 +2,17 @@
 
 import errno
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from chaos.full import NotMountedError, mounted
 from jobs.models import Job
 from jobs.storage import spool
-
-NO_MOUNT = "LEFT OUT: the tests on a full volume, since only root may mount one here"
 
 
 def job_of(width: int, height: int, options: dict[str, str] | None = None) -> Job:
@@ -42,14 +39,9 @@ def fill_the_disk(patch: pytest.MonkeyPatch) -> None:
 def volume(place: Path, megabytes: int) -> Iterator[Path]:
     """Mount a file system; skip the test if that is not possible."""
     place.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() != 0 or shutil.which("mount") is None or not _mounted(place, megabytes):
-        pytest.skip(NO_MOUNT)
-    try:
+    with ExitStack() as ends:
+        try:
+            ends.enter_context(mounted(place, megabytes))
+        except NotMountedError as error:
+            pytest.skip(f"LEFT OUT: the tests on a full volume, since {error}")
         yield place
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
-
-
-def _mounted(place: Path, megabytes: int) -> bool:
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", str(place)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -1,0 +1,196 @@
+"""E33, the disk is full.
+
+The database and the pictures share a small volume of their own. Uploads, workers and programs go on all the
+while, and every now and then the volume is filled to its last byte and has room again some time later. No
+process may end by it; web answers all the while, and ``/readyz`` says that it isn't ready. PostgreSQL itself
+ends if its log finds no room; whatever supervises it starts it again once there is some. In the end each
+upload that was acknowledged and each booking must be there, each program must have been told what is in the
+books, no call may be in doubt, and the checker must find nothing.
+
+The control doesn't wait for the database to commit what a call has come to. Its calls must be in doubt.
+"""
+
+import argparse
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+from chaos import patches
+from chaos.database import Load, broken, check
+from chaos.experiments import Outcome
+from chaos.process import Process, end_all
+from chaos.programs import Programs, misled
+from chaos.servers import NotStartedError
+from chaos.system import System, close_connections
+from chaos.waiting import wait_for
+from jobs.models import Attempt
+
+MEGABYTES = {"sqlite": 96, "postgresql": 400}
+BLOCK = 1 << 20
+BETWEEN_SECONDS = (0.5, 3.0)
+FULL_SECONDS = (1.0, 6.0)
+ANSWERS_WITHIN_SECONDS = 10
+SETTLES_WITHIN_SECONDS = 180
+PROGRAMS = 2
+CONTROL_FILLS, WAITING_JOBS = 3, 30
+SAID_BY_DATABASES = ("database or disk is full", "No space left on device")
+
+
+class NotMountedError(Exception):
+    """No file system could be mounted here; only root may."""
+
+
+@contextmanager
+def mounted(place: Path, megabytes: int) -> Iterator[Path]:
+    """Mount a file system of this size in a folder; raises NotMountedError."""
+    options = f"size={megabytes}m,mode=755"
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+    try:
+        subprocess.run(command, capture_output=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NotMountedError(f"a volume can't be mounted: {error}") from error
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)  # noqa: S603, S607
+
+
+class Volume:
+    """A volume that is filled and has room again."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._filler = place / "filler"
+
+    def take(self, folder: Path) -> None:
+        """Move a folder here, and leave a link to it."""
+        moved = self._place / f"{folder.parent.name}-{folder.name}"
+        subprocess.run(["cp", "-a", folder, moved], check=True)  # noqa: S603, S607
+        subprocess.run(["rm", "-r", folder], check=True)  # noqa: S603, S607
+        folder.symlink_to(moved)
+
+    def fill(self) -> None:
+        """Leave no byte, whatever others free meanwhile."""
+        file = os.open(self._filler, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        try:
+            for size in (BLOCK, 4096, 1):
+                with suppress(OSError):
+                    while True:
+                        os.write(file, bytes(size))
+        finally:
+            os.close(file)
+
+    def empty(self) -> None:
+        self._filler.unlink()
+
+    def stay_full(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.fill()
+            time.sleep(0.1)
+
+
+def run(system: System, options: argparse.Namespace) -> Outcome:
+    postgres = system.environment.postgres
+    place = (postgres or system.environment).folder / "volume"  # where PostgreSQL's user may go
+    place.mkdir()
+    with mounted(place, MEGABYTES[options.database]):
+        volume = Volume(place)
+        with _moved(system, volume):
+            with system.serving() as web:
+                found, facts = _fill(system, volume, web, options)
+            return Outcome(found, {"control": _control(system, volume)}, facts)
+
+
+@contextmanager
+def _moved(system: System, volume: Volume) -> Iterator[None]:
+    """Put the product's data on the volume; PostgreSQL ends before the volume goes."""
+    close_connections()
+    volume.take(system.environment.folder / "data")
+    if postgres := system.environment.postgres:
+        postgres.stop(cleanly=True)
+        volume.take(postgres.folder / "data")
+        postgres.start()
+    try:
+        yield
+    finally:
+        close_connections()
+        if postgres:
+            postgres.stop()
+
+
+def _fill(
+    system: System, volume: Volume, web: Process, options: argparse.Namespace
+) -> tuple[list[str], dict[str, object]]:
+    """Fill the volume so many times; return what is wrong in the end, and figures."""
+    load, chance, found = Load(system, "main"), system.chance, list[str]()
+    workers, uploaders = load.workers(), load.uploaders()
+    programs = Programs(system, str(options.seed), threads=PROGRAMS)
+    for _ in range(options.fills):
+        time.sleep(chance.uniform(*BETWEEN_SECONDS))
+        volume.fill()
+        found += _silent(system)
+        volume.stay_full(chance.uniform(*FULL_SECONDS))
+        volume.empty()
+        _supervise(system)
+    found += [f"process {each.pid} ended with {each.code}" for each in [*workers, web] if not each.is_alive]
+    found += end_all(uploaders)
+    told = programs.end()
+    system.settle(SETTLES_WITHIN_SECONDS)
+    found += end_all(workers)
+    wrong, facts = check(load)
+    found += [f"{facts['doubted']} calls are in doubt"] if facts["doubted"] else []
+    found += [*wrong, *misled(told, system.upstream.log())]
+    if not system.environment.postgres:
+        found += broken()
+    figures: dict[str, object] = {"fills": options.fills, **facts, "requests": len(told)}
+    figures["refused"] = sum(each.status == httpx.codes.SERVICE_UNAVAILABLE for each in told)
+    figures["unwritten"] = sum(system.count_in_log(words) for words in SAID_BY_DATABASES)
+    return found, figures
+
+
+def _silent(system: System) -> Iterator[str]:
+    """Name what web doesn't say of a full volume."""
+    for path, is_fine in (("/healthz", True), ("/readyz", False)):
+        try:
+            with system.client(seconds=ANSWERS_WITHIN_SECONDS) as http:
+                response = http.get(path)
+        except httpx.HTTPError as error:
+            yield f"{path} on a full volume: {error!r}"
+        else:
+            if response.is_success is not is_fine:
+                yield f"{path} on a full volume: {response.status_code} {response.text}"
+
+
+def _supervise(system: System) -> None:
+    """Start PostgreSQL again if it ended, as any init system does."""
+    postgres = system.environment.postgres
+    if postgres is None:
+        return
+
+    def is_up() -> bool:
+        with suppress(NotStartedError):
+            if postgres.has_ended:
+                postgres.start()
+            return True
+        return False
+
+    wait_for(is_up, SETTLES_WITHIN_SECONDS, "the start of PostgreSQL")
+
+
+def _control(system: System, volume: Volume) -> int:
+    """Count calls in doubt because their workers gave up what the database didn't commit at once."""
+    workers = [system.worker(2, patches.insist_on_nothing) for _ in range(4)]
+    for _ in range(CONTROL_FILLS):
+        system.keep_busy(BETWEEN_SECONDS[0], WAITING_JOBS)
+        volume.stay_full(FULL_SECONDS[0])
+        volume.empty()
+        _supervise(system)
+    system.settle(SETTLES_WITHIN_SECONDS)
+    end_all(workers)
+    return Attempt.objects.in_doubt().count()
