@@ -60,6 +60,8 @@ def test_a_lost_line_delays_an_upload_and_nothing_else(
         expect(uploads).to_contain_text("The line to the server is lost")
         page.context.set_offline(False)
         expect(uploads).to_contain_text("All 30 pictures are uploaded.")
+        expect(page.locator(".shot")).to_have_count(30)
+        expect(page.get_by_text("No pictures here.")).to_be_hidden()
         (batch,) = instance.rows("SELECT id FROM jobs_batch WHERE name = 'Autumn shoes'")[0]
         rows = jobs(instance, batch)
         assert [number for number, _, _ in rows] == [*range(1, 31)]

@@ -56,7 +56,7 @@ function start(page) {
 
   function showEmpty() {
     const { children } = tiles.list;
-    page.querySelector("[data-empty]").hidden = Array.prototype.some.call(children, (tile) => tile.checkVisibility());
+    page.querySelector("[data-nothing]").hidden = Array.prototype.some.call(children, (tile) => tile.checkVisibility());
   }
 
   page.addEventListener("submit", (event) => {
