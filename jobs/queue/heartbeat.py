@@ -1,9 +1,11 @@
 """Renew the leases of the jobs that a process has in hand."""
 
+import math
 import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -20,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 HEARTBEATS_PER_LEASE = 3
 RETRY_SECONDS = 1
+STEADY_AFTER_SECONDS = 3 * RETRY_SECONDS
+"""Who has the database back waits so long before it claims: others who live renew their leases meanwhile."""
 
 
 def do_nothing() -> None:
@@ -38,6 +42,7 @@ class Heartbeat:
         self._on_beat = on_beat
         self._on_stop = on_stop
         self._held: set[tuple[int, int]] = set()  # (job, fence): a job may come back to another thread
+        self._steady_from = 0.0  # on the monotonic clock
 
     @contextmanager
     def held(self, job: Job) -> Iterator[None]:
@@ -48,6 +53,14 @@ class Heartbeat:
             yield
         finally:
             self._held.remove(lease)
+
+    @property
+    def is_steady(self) -> bool:
+        """Tell if this process may claim: the database isn't away, and hasn't just been.
+
+        After a time that is longer than a lease all leases have run out, also those of processes that live.
+        """
+        return time.monotonic() >= self._steady_from
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -76,8 +89,11 @@ class Heartbeat:
             for job_pk, fence in list(self._held):
                 claims.heartbeat(job_pk, fence)
             self._on_beat()
+            if self._steady_from == math.inf:
+                self._steady_from = time.monotonic() + STEADY_AFTER_SECONDS
         except DATABASE_AWAY as error:
             log.warning("leases could not be renewed", jobs=list(self._held), error=str(error).strip())
+            self._steady_from = math.inf
             return False
         except Exception:
             # A fault of ours must not end the heartbeat.

@@ -15,7 +15,7 @@ from jobs.calls.upstream import Upstream
 from jobs.connections import DATABASE_AWAY
 from jobs.models import Job
 from jobs.queue import claims, deaths, workers
-from jobs.queue.heartbeat import Heartbeat, process_name
+from jobs.queue.heartbeat import RETRY_SECONDS, Heartbeat, process_name
 from jobs.renditions import apply
 from jobs.storage import files, leftovers
 from jobs.worker import background, periodic
@@ -64,6 +64,8 @@ class WorkerPool:
 
         blocking: wait until there is one.
         """
+        if not self._leases.is_steady:
+            return RETRY_SECONDS
         try:
             name = f"{process_name()}:{threading.current_thread().name}"
             job = self._claims.next_job(name, blocking=blocking)

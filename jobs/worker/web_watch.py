@@ -15,7 +15,7 @@ from jobs.calls import streaming
 from jobs.calls.upstream import Upstream
 from jobs.connections import DATABASE_AWAY
 from jobs.queue import claims, deaths, workers
-from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, process_name
+from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, STEADY_AFTER_SECONDS, process_name
 from jobs.renditions import apply
 from jobs.worker.run import process
 from pixian.client.backoff import Backoff
@@ -31,9 +31,13 @@ def start(upstream: Upstream) -> None:
 
 
 def _watch(upstream: Upstream) -> None:
+    was_away = False
     while True:
         try:
             workers.register(process_name(), settings.WEB_THREADS, workers.Kind.WEB)
+            if was_away:
+                time.sleep(STEADY_AFTER_SECONDS)
+            was_away = False
             restored.check()
             deaths.find()
             reclaim(upstream)
@@ -41,6 +45,7 @@ def _watch(upstream: Upstream) -> None:
             log.warning("lease lost, another process has the job", job=str(error))
         except DATABASE_AWAY as error:
             log.warning("the database doesn't answer", error=str(error).strip())
+            was_away = True
         except Exception:
             log.exception("a program's call couldn't be ended")
         finally:

@@ -5,13 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from conftest import World
 from jobs.models import Job
-from jobs.queue import claims
+from jobs.queue import claims, heartbeat
 from jobs.tests.upstream import Server
+from jobs.tests.worker.test_worker import until
 from jobs.worker import pool
 from jobs.worker.pool import WorkerPool
 from jobs.worker.run import process
@@ -57,3 +58,30 @@ def test_a_lease_lost_to_a_thread_of_the_same_process_goes_on_being_renewed(
     assert renewed == [(job.pk, 2)]
     job.refresh_from_db()
     assert (job.state, job.fence, both._leases._held) == ("done", 2, set())
+
+
+def test_nobody_claims_before_those_who_live_have_their_leases_back(
+    committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was away for longer than a lease: all have run out, and only their owners know of them."""
+    job = committed_world.job()
+    left = claims.claim("another process")
+    assert left == job
+    Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    here = WorkerPool(server.upstream, 1, threading.Event())
+
+    def away() -> None:
+        raise OperationalError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(here._leases, "_on_beat", away)
+        assert not here._leases._renew()
+    assert here.run_once(Backoff(), blocking=False) > 0
+    monkeypatch.setattr(heartbeat, "STEADY_AFTER_SECONDS", 0.3)
+    assert here._leases._renew()
+    assert here.run_once(Backoff(), blocking=False) > 0
+    assert claims.heartbeat(left.pk, left.fence)  # its owner is back
+    until(lambda: here._leases.is_steady)
+    here.run_once(Backoff(), blocking=False)
+    job.refresh_from_db()
+    assert (job.state, job.fence) == ("running", left.fence)
