@@ -10,6 +10,7 @@ import httpx
 import pytest
 from django.conf import settings
 from django.contrib import admin
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
@@ -136,6 +137,17 @@ def test_no_route_breaks(cast: Cast, settings: Settings, what: str) -> None:
     }
     assert failed == {}
     assert stored(settings) == sources
+
+
+@pytest.mark.both_databases
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite holds a NUL")
+def test_without_the_guard_a_list_would_break(cast: Cast, settings: Settings) -> None:
+    """The control: forms have guards of their own, but the search of a list hasn't."""
+    name = "admin:accounts_transfer_changelist"
+    answers = list(asked(client_of(cast, name), name, reverse(name), NASTY["NUL"]))
+    assert [answer.status_code for _, answer in answers] == [400, 400]
+    settings.MIDDLEWARE = [each for each in settings.MIDDLEWARE if not each.endswith(".TextMiddleware")]
+    assert broken(asked(client_of(cast, name), name, reverse(name), NASTY["NUL"]))
 
 
 def lookups() -> Iterator[str]:
