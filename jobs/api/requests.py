@@ -160,10 +160,10 @@ def payment_required(error: LedgerError) -> Refused:
             return Refused(402, Code.ALLOWANCE_USED_UP, _allowance_message(error))
         case OwingError():
             owed = to_credits(error.owed_microcredits)
-            message = f"The team owes {owed} credits; calls wait until they are covered."
+            message = f"The team owes credits ({owed}), and calls wait until they are covered."
         case InsufficientCreditsError():
             asked, left = to_credits(error.asked_microcredits), to_credits(error.available_microcredits)
-            message = f"This call may cost {asked} credits, and the team has {left}."
+            message = f"Too few credits: this call may cost {asked}, and the team has {left}."
         case _:
             message = "The team hasn't enough credits."
     return Refused(402, Code.OUT_OF_CREDITS, message)
@@ -174,7 +174,7 @@ def _allowance_message(error: AllowanceUsedUpError) -> str:
     whose = "API key" if allowance.api_key_id else "member"
     used, limit = to_credits(error.used_microcredits), to_credits(error.limit_microcredits)
     return (
-        f"The allowance of this {whose} is too small: {used} of {limit} credits are used this "
+        f"The allowance of this {whose} is too small: of its credits ({limit}) {used} are used this "
         f"{allowance.period}, and this call may cost {to_credits(error.asked_microcredits)}. "
         f"It renews at {error.renews_at.isoformat()}."
     )
