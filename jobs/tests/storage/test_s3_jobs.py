@@ -34,15 +34,17 @@ from jobs.models import Backdrop, Job, WorkerHeartbeat
 from jobs.queue import workers
 from jobs.queue.heartbeat import process_name
 from jobs.renditions import backdrops
+from jobs.retention import team_export
 from jobs.storage import files, instance, quarantine, spool, strays
 from jobs.storage.s3 import S3Storage
 from jobs.tests import browser
 from jobs.tests import upstream as wire
 from jobs.tests.api.programs import Program
 from jobs.tests.batches.boxes import batch_of
+from jobs.tests.retention.erased import PICTURE, cut_out, erased, purge_now
 from jobs.tests.storage import buckets
 from jobs.tests.storage.disks import spooled
-from jobs.tests.upstream import Server, after, run
+from jobs.tests.upstream import CUT_OUT, Server, after, run
 from jobs.worker.pool import WorkerPool
 from pixian.client.backoff import STEP_SECONDS, Backoff
 from pixian_web import health
@@ -113,6 +115,33 @@ def test_a_batch_lives_in_the_bucket_from_its_upload_to_its_zip(
     assert verify.run().findings == []
     assert strays.sweep().left == []
     assert local_files(settings) == []
+
+
+def test_a_team_takes_its_pictures_away_and_erased_ones_leave_the_bucket(
+    world: World, server: Server, bucket: S3Storage
+) -> None:
+    instance.establish()
+    job = cut_out(world, server)
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(team_export.stream(world.team))))
+    assert archive.read(f"pictures/{job.pk}/source.png") == PICTURE
+    assert archive.read(f"pictures/{job.pk}/result.png") == CUT_OUT
+    assert len(names(bucket)) == 5  # with a preview and a rendition
+    erased(world, job)
+    assert purge_now() == 1
+    assert names(bucket) == [".instance"]
+    assert verify.run().findings == []
+
+
+def test_what_was_erased_goes_once_the_bucket_answers_again(
+    world: World, server: Server, bucket: S3Storage, settings: Settings, swift: Swift
+) -> None:
+    erased(world, cut_out(world, server))
+    break_secret(settings, swift, bucket)
+    assert purge_now() == 0
+    buckets.use(settings, buckets.options_of(swift, bucket.bucket_name))
+    assert len(names(bucket)) == 4
+    assert purge_now() == 1
+    assert names(bucket) == []
 
 
 def test_a_browser_saves_a_result_by_a_short_link(
