@@ -93,7 +93,7 @@ EXPERIMENTS = {
         "Fill the volume of database and pictures under load, and make room again.",
         {"fills": (10, "how often")},
         answers=lambda _: {"delay": 0.4, "mix": MIX_WITHOUT_DOUBTS},
-        # Longer than the volume is full, as the product's 60 s would be.
+        # Shorter than the volume is full: all leases have run out when there is room again.
         settings=lambda _: {"LEASE_SECONDS": "1", "WEB_THREADS": "16", "GATEWAY_WAIT_SECONDS": "2"},
     ),
     "timeouts": Experiment(

@@ -29,6 +29,7 @@ from chaos.servers import NotStartedError
 from chaos.system import System, close_connections
 from chaos.waiting import wait_for
 from jobs.models import Attempt
+from jobs.queue import heartbeat
 
 MEGABYTES = {"sqlite": 96, "postgresql": 400}
 BLOCK = 1 << 20
@@ -37,6 +38,7 @@ FULL_SECONDS = (1.0, 6.0)
 ANSWERS_WITHIN_SECONDS = 10
 SETTLES_WITHIN_SECONDS = 180
 PROGRAMS = 2
+STEADY_AFTER_SECONDS = 8  # as in the product: leases are shorter here than a disk is full
 CONTROL_FILLS, WAITING_JOBS = 3, 30
 SAID_BY_DATABASES = ("database or disk is full", "No space left on device")
 
@@ -96,6 +98,7 @@ class Volume:
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
+    heartbeat.STEADY_AFTER_SECONDS = STEADY_AFTER_SECONDS
     postgres = system.environment.postgres
     place = (postgres or system.environment).folder / "volume"  # where PostgreSQL's user may go
     place.mkdir()

@@ -33,7 +33,7 @@ from jobs.calls.upstream import Upstream
 from jobs.events import webhooks
 from jobs.models import Attempt, Delivery, Job, Ramp
 from jobs.models.job import JobQuerySet
-from jobs.queue import claims
+from jobs.queue import claims, heartbeat
 from jobs.queue.heartbeat import Heartbeat
 from jobs.retention import due, purge
 from jobs.storage import files, instance, inventory, strays
@@ -46,7 +46,9 @@ from pixian_web import celery
 
 STEP_SECONDS = 0.1  # after a 429, after a 5xx and between two tries to commit: 5, 5 and 1 s
 POLL_SECONDS = 0.05  # between two looks at an empty queue: 0.2 s
-WAIT_SECONDS = 0.5  # without a connection, until an operator acts, until there is room: 60 s
+WAIT_SECONDS = (
+    0.5  # without a connection, until an operator acts, until there is room: 60 s; 8 s after an outage
+)
 RECEIVER_SECONDS = 0.5  # for a webhook's receiver: 10 s
 TRIES = 50  # of a delivery, WAIT_SECONDS apart: 9, over two days
 
@@ -67,6 +69,7 @@ def fast_timings(poll: float = POLL_SECONDS) -> None:
     shared_claims.POLL_SECONDS = background.PAUSE_SECONDS = poll  # type: ignore[assignment]
     execute.INSIST_STEP_SECONDS = STEP_SECONDS  # type: ignore[assignment]
     outcomes.ROOM_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
+    heartbeat.STEADY_AFTER_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     run.UNREACHABLE_WAIT_SECONDS = run.OPERATOR_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
     # A killed worker's calls count until their leases end, and here many die.
     settings.CALLS_AT_START = settings.CALLS_IN_FLIGHT

@@ -22,8 +22,9 @@ log = structlog.get_logger(__name__)
 
 HEARTBEATS_PER_LEASE = 3
 RETRY_SECONDS = 1
-STEADY_AFTER_SECONDS = 3 * RETRY_SECONDS
-"""Who has the database back waits so long before it claims: others who live renew their leases meanwhile."""
+STEADY_AFTER_SECONDS = 8
+"""A process that has its database back waits so long before it claims, while others who live renew their
+leases: their pools take up to 5 s to find the server again, and their heartbeats another one."""
 
 
 def do_nothing() -> None:

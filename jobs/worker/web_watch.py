@@ -14,8 +14,8 @@ from jobs.audit import restored
 from jobs.calls import streaming
 from jobs.calls.upstream import Upstream
 from jobs.connections import DATABASE_AWAY
-from jobs.queue import claims, deaths, workers
-from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, STEADY_AFTER_SECONDS, process_name
+from jobs.queue import claims, deaths, heartbeat, workers
+from jobs.queue.heartbeat import HEARTBEATS_PER_LEASE, process_name
 from jobs.renditions import apply
 from jobs.worker.run import process
 from pixian.client.backoff import Backoff
@@ -36,7 +36,7 @@ def _watch(upstream: Upstream) -> None:
         try:
             workers.register(process_name(), settings.WEB_THREADS, workers.Kind.WEB)
             if was_away:
-                time.sleep(STEADY_AFTER_SECONDS)
+                time.sleep(heartbeat.STEADY_AFTER_SECONDS)
             was_away = False
             restored.check()
             deaths.find()
