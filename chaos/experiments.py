@@ -94,7 +94,7 @@ EXPERIMENTS = {
         {"fills": (10, "how often")},
         answers=lambda _: {"delay": 0.4, "mix": MIX_WITHOUT_DOUBTS},
         # Shorter than the volume is full: all leases have run out when there is room again.
-        settings=lambda _: {"LEASE_SECONDS": "1", "WEB_THREADS": "16", "GATEWAY_WAIT_SECONDS": "2"},
+        settings=lambda _: {"LEASE_SECONDS": "2", "WEB_THREADS": "16", "GATEWAY_WAIT_SECONDS": "2"},
     ),
     "timeouts": Experiment(
         "E4 timeouts",

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+from django.conf import settings
 
 from chaos import patches
 from chaos.database import Load, broken, check
@@ -38,7 +39,8 @@ FULL_SECONDS = (1.0, 6.0)
 ANSWERS_WITHIN_SECONDS = 10
 SETTLES_WITHIN_SECONDS = 180
 PROGRAMS = 2
-STEADY_AFTER_SECONDS = 8  # as in the product: leases are shorter here than a disk is full
+POOL_SECONDS = 0.5  # for a connection, and between two looks for the server: 10 s and 5 s
+STEADY_AFTER_SECONDS = 3  # after both, and a heartbeat: 8 s
 CONTROL_FILLS, WAITING_JOBS = 3, 30
 SAID_BY_DATABASES = ("database or disk is full", "No space left on device")
 
@@ -99,7 +101,9 @@ class Volume:
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
     heartbeat.STEADY_AFTER_SECONDS = STEADY_AFTER_SECONDS
-    postgres = system.environment.postgres
+    if postgres := system.environment.postgres:
+        pool = settings.DATABASES["default"]["OPTIONS"]["pool"]
+        pool |= {"timeout": POOL_SECONDS, "reconnect_timeout": POOL_SECONDS}
     place = (postgres or system.environment).folder / "volume"  # where PostgreSQL's user may go
     place.mkdir()
     with mounted(place, MEGABYTES[options.database]):
