@@ -327,7 +327,7 @@ def without_guard() -> None:
 
 def insist_on_nothing() -> None:
     """E33: give up what the database doesn't commit at once."""
-    execute.INSIST_SECONDS = 0  # type: ignore[assignment]
+    execute.INSIST_SECONDS = 0
 
 
 def leak(size: int) -> None:
