@@ -92,7 +92,7 @@ EXPERIMENTS = {
         "E33 full",
         "Fill the volume of database and pictures under load, and make room again.",
         {"fills": (10, "how often")},
-        answers=lambda _: {"delay": 0.4, "mix": MIX_WITHOUT_DOUBTS},
+        answers=lambda _: {"delay": 0.2, "mix": MIX_WITHOUT_DOUBTS},
         # Shorter than the volume is full: all leases have run out when there is room again.
         settings=lambda _: {"LEASE_SECONDS": "2", "WEB_THREADS": "16", "GATEWAY_WAIT_SECONDS": "2"},
     ),
