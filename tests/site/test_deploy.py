@@ -26,7 +26,14 @@ UNITS = DEPLOY / "systemd"
 COMMON = "pixian-.service.d/common.conf"
 INSTALLED = "/opt/pixian-web/"
 OF_OTHER_PROGRAMS = {
-    *("COMPOSE_PROFILES", "HOME", "POSTGRES_PASSWORD", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"),
+    *(
+        "COMPOSE_PROFILES",
+        "HOME",
+        "MALLOC_ARENA_MAX",
+        "POSTGRES_PASSWORD",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONUNBUFFERED",
+    ),
 }
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -82,7 +89,7 @@ def test_every_setting_named_there_exists() -> None:
     documented = set(re.findall(r"^\| `([A-Z_]+)`", (ROOT / "README.md").read_text(), re.MULTILINE))
     example = re.findall(r"^#?([A-Z_]+)=", (DEPLOY / "env.example").read_text(), re.MULTILINE)
     in_image = re.findall(r"^(?:ENV|   ) ([A-Z_]+)=", DOCKERFILE, re.MULTILINE)
-    in_units = [directive(COMMON, "Environment").partition("=")[0]]
+    in_units = [word.partition("=")[0] for word in directive(COMMON, "Environment").split()]
     in_compose = [name for service in OURS.values() for name in service["environment"]]
     assert in_image
     named = {*example, *in_image, *in_units, *in_compose}
