@@ -44,6 +44,7 @@ from chaos.visitors import Site, Visitors
 from chaos.waiting import wait_for
 from chaos.webhooks import Round
 from jobs.models import Event, Job, Rendition, Verification
+from jobs.storage import instance
 
 POLL_SECONDS = 0.5
 BETWEEN_HAZARDS_SECONDS = (2, 15)
@@ -81,6 +82,7 @@ class Run:
         self._began = self._reported = self._sampled = time.monotonic()
         file = Path(options.samples or system.environment.folder / "samples")
         self._samples = Samples(file.with_name(f"{file.name}-{number}"))
+        self._is_ending = False  # a master whose children have ended would be taken for one of them
         self.found: list[str] = []
         self.facts: dict[str, object] = {}
         port, self._name = free_port(), f"{options.seed}-{number}"
@@ -174,7 +176,7 @@ class Run:
         last = time.monotonic() + seconds
         while (left := last - time.monotonic()) > 0:
             time.sleep(min(left, POLL_SECONDS))
-            if time.monotonic() - self._sampled > self._seconds / SAMPLES:
+            if not self._is_ending and time.monotonic() - self._sampled > self._seconds / SAMPLES:
                 self._sample()
             if time.monotonic() - self._reported > REPORTS_EVERY_SECONDS:
                 self._say_how_it_goes()
@@ -206,6 +208,7 @@ class Run:
         wait_for(_is_quiet, SETTLES_WITHIN_SECONDS, "the end of all work after the decisions")
 
     def _end_all(self) -> None:
+        self._is_ending = True
         self._hazards.end()
         for name, process in self._immortal.items():
             if code := end(process, self._pass):
@@ -227,6 +230,7 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
 def prepare(system: System, seconds: float) -> None:
     """Set the pace of everything that runs here and in the processes forked from this one."""
     call_command("collectstatic", interactive=False, verbosity=0)
+    instance.establish()  # as ``prepare`` does
     patches.fast_timings(POLL_SECONDS)
     patches.compress_clock(min(DAYS * 86400 / seconds, MOST_COMPRESSED))
     User.objects.filter(pk=system.user.pk).update(is_staff=True, is_superuser=True)

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from jobs.connections import give_back
+from jobs.views.exports import Export
 
 WAITS_SECONDS = 10
 """For a connection, and no longer: programs then get a 503, and booking a call is tried again."""
@@ -43,7 +44,10 @@ def pool_options(size: int) -> dict[str, Any]:
 
 
 class GiveBackMiddleware:
-    """Gives the request's connection back before a stream is sent, whose client may read slowly."""
+    """Gives the request's connection back before a stream is sent, whose client may read slowly.
+
+    An export is begun only then: it may keep a cursor open, which a connection takes along.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
@@ -52,6 +56,8 @@ class GiveBackMiddleware:
         response = self._get_response(request)
         if response.streaming:
             give_back()
+        if isinstance(response, Export):
+            response.begin()
         return response
 
 

@@ -1,16 +1,26 @@
 """Send a list as a file, written while it is sent."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 from django.http import StreamingHttpResponse
 
 CSV = "text/csv; charset=utf-8"
 
 
-def attachment(blocks: Iterable[bytes], name: str, content_type: str = CSV) -> StreamingHttpResponse:
+class Export(StreamingHttpResponse):
+    """A file that is written while it is sent."""
+
+    def begin(self) -> None:
+        """Write the first block, before the headers are sent: until then a failure gets a page of its own."""
+        blocks = iter(self.streaming_content)
+        self.streaming_content = chain([next(blocks, b"")], blocks)
+
+
+def attachment(blocks: Iterable[bytes], name: str, content_type: str = CSV) -> Export:
     """Return a response to be saved under this name, which is plain ASCII; no cache stores it."""
     headers = {
         "Content-Disposition": f'attachment; filename="{name}"',
         "Cache-Control": "private, no-store",
     }
-    return StreamingHttpResponse(blocks, content_type=content_type, headers=headers)
+    return Export(blocks, content_type=content_type, headers=headers)

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any, cast
 
 import psycopg
@@ -10,8 +11,11 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection, transaction
 from django.http import FileResponse, HttpRequest, HttpResponse
+from django.test import Client
+from django.urls import reverse
 
 from conftest import World
+from jobs.audit import history_export
 from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
 from jobs.worker.pool import WorkerPool
@@ -81,6 +85,20 @@ def test_a_stream_is_sent_without_a_connection(committed_world: World, tmp_path:
     committed_world.team.refresh_from_db()
     GiveBackMiddleware(lambda _: HttpResponse("page"))(HttpRequest())
     assert connection.connection is not None  # Django itself gives it back at the request's end
+
+
+def test_an_export_that_fails_at_once_has_a_page(
+    committed_world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> Iterator[bytes]:
+        raise OperationalError
+        yield b""
+
+    monkeypatch.setattr(history_export, "as_csv", away)
+    client.raise_request_exception = False
+    client.force_login(committed_world.alice)
+    response = client.get(reverse("history_csv", args=[committed_world.team.slug]))
+    assert (response.status_code, "Retry-After" in response.headers) == (503, True)
 
 
 @postgresql

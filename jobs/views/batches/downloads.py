@@ -6,7 +6,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.cache import get_conditional_response
@@ -71,7 +71,7 @@ def batch_manifest(request: HttpRequest, team: str, batch: UUID) -> HttpResponse
     found = scripts.batch_of(member, batch)
     lines = Download.of(found, Selection()).lines()
     headers = {"Content-Disposition": _attachment(found, "csv"), "Cache-Control": REVALIDATE}
-    return StreamingHttpResponse(manifest.chunks(lines), content_type=exports.CSV, headers=headers)
+    return exports.Export(manifest.chunks(lines), content_type=exports.CSV, headers=headers)
 
 
 @require_POST
@@ -121,7 +121,7 @@ def _streamed(
 ) -> HttpResponseBase:
     # The server reads the body of a response to HEAD too, and drops it: that would make every picture.
     body = () if request.method == "HEAD" else SLOTS.hold(team, content)
-    return StreamingHttpResponse(body, status=status, headers=headers, content_type=ZIP)
+    return exports.Export(body, status=status, headers=headers, content_type=ZIP)
 
 
 def _attachment(batch: Batch, ending: str) -> str:
