@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import chain
+from typing import cast
 
 from django.http import StreamingHttpResponse
 
@@ -13,7 +14,7 @@ class Export(StreamingHttpResponse):
 
     def begin(self) -> None:
         """Write the first block, before the headers are sent: until then a failure gets a page of its own."""
-        blocks = iter(self.streaming_content)
+        blocks = iter(cast("Iterable[bytes]", self.streaming_content))
         self.streaming_content = chain([next(blocks, b"")], blocks)
 
 
