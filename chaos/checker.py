@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -31,24 +32,27 @@ LAST_ATTEMPTS = {
 """The states in which a job's last attempt may have ended."""
 
 STRAY = "no row names the file "
+UNNAMED = re.compile(r"/(source|rendition-[0-9a-f]+)\.")
+"""Files that are stored before their rows are written."""
+
 AT_ONCE = 500
 
 Matched = dict[Any, list[Call]]
 """Attempts, judged, and their calls."""
 
 
-def failures(log: Log, *, uploads_cut: bool = False) -> list[str]:
+def failures(log: Log, *, web_killed: bool = False) -> list[str]:
     """Name what doesn't fit, over all jobs that there are. Wait until the system is settled first.
 
-    uploads_cut: processes that took uploads in were killed, so sources may lie about that no row names.
-    Workers sweep those after an hour.
+    web_killed: processes that took uploads in and made renditions were killed, so files may lie about that no
+    row names. Workers sweep those after an hour.
     """
     verified = (f"verify finds, by invariant {n}: {sentence}" for n, sentence in verify.run().findings)
     jobs = Job.objects.prefetch_related("attempts").order_by("pk").iterator(AT_ONCE)
     by_job = chain.from_iterable(_check_job(job) for job in jobs)
     matched, strays = match_calls(log)
     calls = [*_check_calls(log, matched, strays), *check_charges(log, matched)]
-    return [*verified, *by_job, *calls, *_strays(uploads_cut=uploads_cut)]
+    return [*verified, *by_job, *calls, *_strays(web_killed=web_killed)]
 
 
 def match_calls(log: Log) -> tuple[Matched, list[Call]]:
@@ -169,12 +173,12 @@ def _time(charge: Charge) -> str:
     return datetime.fromtimestamp(charge.at, UTC).isoformat(sep=" ", timespec="milliseconds")
 
 
-def _strays(*, uploads_cut: bool) -> Iterator[str]:
+def _strays(*, web_killed: bool) -> Iterator[str]:
     """Name files without a row at once; verify gives uploads an hour."""
     rows = Job.objects.values_list("source", "result")
     named = {name for names in rows for name in names}
     named |= set(Rendition.objects.values_list("file", flat=True))
     for name in sorted(set(inventory.stored_names()) - named):
         is_preview = name.removesuffix(".webp").rpartition(".")[0] in named
-        if not is_preview and not (uploads_cut and "/source." in name):
+        if not is_preview and not (web_killed and UNNAMED.search(name)):
             yield f"{STRAY}{name}"

@@ -41,7 +41,7 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     else:
         kill(system, options, options.kills)
     log = system.upstream.log()
-    found = [*misled(told, log), *system.failures(uploads_cut=options.gateway)]
+    found = [*misled(told, log), *system.failures(web_killed=options.gateway)]
     facts: dict[str, object] = {"kills": options.kills, "jobs": Job.objects.count()}
     if told:
         facts |= {"requests": len(told), "repeated": sum(each.tries > 1 for each in told)}

@@ -122,7 +122,7 @@ class Run:
         log = system.upstream.log()
         self.found += [*self._hazards.found, *_stuck(), *_unexpected(system)]
         self.found += [f"{line['what']}: {line['text']}" for line in visitors.noted.read()]
-        self.found += [*misled(answered, log), *self._told.wrong(), *system.failures(uploads_cut=True)]
+        self.found += [*misled(answered, log), *self._told.wrong(), *system.failures(web_killed=True)]
         self.facts = {
             "jobs": Job.objects.count(),
             "calls": len(log.calls),

@@ -195,9 +195,9 @@ class System:
         if idle:
             self.upstream.wait_idle(seconds)
 
-    def failures(self, *, uploads_cut: bool = False) -> list[str]:
+    def failures(self, *, web_killed: bool = False) -> list[str]:
         """Check everything, once it has settled."""
-        return failures(self.upstream.log(), uploads_cut=uploads_cut)
+        return failures(self.upstream.log(), web_killed=web_killed)
 
     def count_in_log(self, words: str) -> int:
         """Count how often the processes logged these words."""
