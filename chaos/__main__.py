@@ -23,7 +23,7 @@ LONG_FORMS = (
     "kills --kills 3000 --scale 1",
     "kills --gateway --kills 1000 --scale 1",
     "database --kills 100",
-    "full --fills 100",
+    "full --fills 100 --lease 2",  # which runs out meanwhile
     "leases --rounds 100",
     "batch --runs 20",
     "webhooks --kills 50",

@@ -91,10 +91,13 @@ EXPERIMENTS = {
     "full": Experiment(
         "E33 full",
         "Fill the volume of database and pictures under load, and make room again.",
-        {"fills": (10, "how often")},
+        {"fills": (10, "how often"), "lease": (6, "seconds; the volume is full for up to 6")},
         answers=lambda _: {"delay": 0.2, "mix": MIX_WITHOUT_DOUBTS},
-        # Shorter than the volume is full: all leases have run out when there is room again.
-        settings=lambda _: {"LEASE_SECONDS": "2", "WEB_THREADS": "16", "GATEWAY_WAIT_SECONDS": "2"},
+        settings=lambda given: {
+            "LEASE_SECONDS": str(given.lease),
+            "WEB_THREADS": "16",
+            "GATEWAY_WAIT_SECONDS": "2",
+        },
     ),
     "timeouts": Experiment(
         "E4 timeouts",
