@@ -32,7 +32,7 @@ LAST_ATTEMPTS = {
 """The states in which a job's last attempt may have ended."""
 
 STRAY = "no row names the file "
-UNNAMED = re.compile(r"/(source|rendition-[0-9a-f]+)\.")
+UNNAMED = re.compile(r"/(source|rendition-\w+)\.")
 """Files that are stored before their rows are written."""
 
 AT_ONCE = 500
