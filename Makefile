@@ -15,7 +15,7 @@ COVERED := $(TESTED) bench deploy static/client conftest.py manage.py
 .PHONY: run setup test test-postgresql test-newest check types style house bench bench-engine soak format lock browser \
   servers languages messages
 .DEFAULT_GOAL := run
-# Else glibc keeps memory for each thread that is free, but that no other thread gets.
+# Otherwise glibc keeps freed memory for each thread, where no other thread can use it.
 export MALLOC_ARENA_MAX ?= 2
 # A test run starts hundreds of processes; whatever the shell says, they mustn't compile what they import.
 unexport PYTHONDONTWRITEBYTECODE

@@ -31,7 +31,7 @@ SETTLED = (Attempt.State.BOOKED, Attempt.State.RELEASED)
 def erasable(jobs: "QuerySet[Job]") -> "QuerySet[Job]":
     """Select the jobs that have ended and are settled, and on which no person has to decide anything."""
     of_job = Attempt.objects.filter(job=OuterRef("pk"))
-    in_review = Attempt.objects.for_review()  # without the job: SQLite reads it once then
+    in_review = Attempt.objects.for_review()  # not by job, or SQLite would read it for each
     reported = BadResult.objects.filter(job=OuterRef("pk"), answered_at=None)
     return jobs.filter(
         ~Exists(of_job.exclude(state__in=SETTLED)),
