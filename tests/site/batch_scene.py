@@ -7,7 +7,6 @@ are real. Prints each batch's address. Without a count it reads one after the ot
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
@@ -23,8 +22,8 @@ from django.utils import timezone  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 
 from accounts.ledger import operations as ledger  # noqa: E402
-from accounts.ledger.posting import InsufficientCreditsError  # noqa: E402
-from accounts.models import Team  # noqa: E402
+from accounts.models import User  # noqa: E402
+from accounts.teams.create import open_team  # noqa: E402
 from jobs.batches.create import open_batch  # noqa: E402
 from jobs.models import Attempt, Batch, BatchFile, Job  # noqa: E402
 
@@ -40,16 +39,17 @@ SHARES = (("done", 0.4), ("queued", 0.3), ("kept", 0.2))
 
 
 def fill(count: int) -> Batch:
-    """Make a batch with this many jobs, which nothing processes."""
-    team = Team.objects.order_by("pk")[0]
-    user = team.memberships.select_related("user").order_by("pk")[0].user
+    """Make a batch with this many jobs, which nothing processes.
+
+    It has a team of its own: credits that come back in another batch would start what waits in this one.
+    """
+    user = User.objects.order_by("pk")[0]
+    team = open_team("Scene", user, 4 * count * ESTIMATE)
     batch = open_batch(team, user, uuid4(), "Autumn shoes")
-    # Meanwhile an earlier batch's may start that waited for credits.
-    ledger.grant(team, 4 * count * ESTIMATE, key=f"scene:{batch.pk}")
     pictures = cycle(list(_pictures(batch)))
     now = timezone.now()
     for number, state in enumerate(_states(count), 1):
-        if state == Job.State.KEPT:  # the last ones; a worker starts what there are credits for
+        if state == Job.State.KEPT:  # the last ones; a worker would start what there are credits for
             _spend_the_rest(batch)
         source, result, size = next(pictures)
         job = Job(
@@ -83,12 +83,9 @@ def fill(count: int) -> Batch:
 
 
 def _spend_the_rest(batch: Batch) -> None:
-    while rest := ledger.balances(batch.team).available:
-        # Meanwhile a worker may hold credits for what an earlier test's batch keeps.
-        with suppress(InsufficientCreditsError):
-            ledger.adjust(
-                batch.team, -rest, key=f"rest:{uuid4()}", actor=batch.created_by, memo="for the test"
-            )
+    if rest := ledger.balances(batch.team).available:
+        key = f"rest:{batch.pk}"
+        ledger.adjust(batch.team, -rest, key=key, actor=batch.created_by, memo="for the test")
 
 
 def _states(count: int) -> Iterator[str]:
