@@ -90,8 +90,6 @@ class Heartbeat:
             for job_pk, fence in list(self._held):
                 claims.heartbeat(job_pk, fence)
             self._on_beat()
-            if self._steady_from == math.inf:
-                self._steady_from = time.monotonic() + STEADY_AFTER_SECONDS
         except DATABASE_AWAY as error:
             log.warning("leases could not be renewed", jobs=list(self._held), error=str(error).strip())
             self._steady_from = math.inf
@@ -99,10 +97,16 @@ class Heartbeat:
         except Exception:
             # A fault of ours must not end the heartbeat.
             log.exception("leases could not be renewed", jobs=list(self._held))
+            self._database_answers()
             return False
         finally:
             close_old_connections()
+        self._database_answers()
         return True
+
+    def _database_answers(self) -> None:
+        if self._steady_from == math.inf:
+            self._steady_from = time.monotonic() + STEADY_AFTER_SECONDS
 
 
 def process_name() -> str:

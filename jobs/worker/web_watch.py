@@ -31,26 +31,33 @@ def start(upstream: Upstream) -> None:
 
 
 def _watch(upstream: Upstream) -> None:
-    was_away = False
+    wait = 0.0
     while True:
-        try:
-            workers.register(process_name(), settings.WEB_THREADS, workers.Kind.WEB)
-            if was_away:
-                time.sleep(heartbeat.STEADY_AFTER_SECONDS)
-            was_away = False
-            restored.check()
-            deaths.find()
-            reclaim(upstream)
-        except claims.LostLeaseError as error:
-            log.warning("lease lost, another process has the job", job=str(error))
-        except DATABASE_AWAY as error:
-            log.warning("the database doesn't answer", error=str(error).strip())
-            was_away = True
-        except Exception:
-            log.exception("a program's call couldn't be ended")
-        finally:
-            close_old_connections()
+        wait = look(upstream, wait)
         time.sleep(settings.LEASE_SECONDS / HEARTBEATS_PER_LEASE)
+
+
+def look(upstream: Upstream, wait: float = 0) -> float:
+    """Register this process, wait so many seconds, and end what others left; return the next look's wait.
+
+    The wait is for the others who live, if the database was away.
+    """
+    try:
+        workers.register(process_name(), settings.WEB_THREADS, workers.Kind.WEB)
+        time.sleep(wait)
+        restored.check()
+        deaths.find()
+        reclaim(upstream)
+    except claims.LostLeaseError as error:
+        log.warning("lease lost, another process has the job", job=str(error))
+    except DATABASE_AWAY as error:
+        log.warning("the database doesn't answer", error=str(error).strip())
+        return heartbeat.STEADY_AFTER_SECONDS
+    except Exception:
+        log.exception("a program's call couldn't be ended")
+    finally:
+        close_old_connections()
+    return 0
 
 
 def reclaim(upstream: Upstream) -> None:

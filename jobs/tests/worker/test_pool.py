@@ -3,6 +3,7 @@
 import threading
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.db import OperationalError, connection
@@ -85,3 +86,15 @@ def test_nobody_claims_before_those_who_live_have_their_leases_back(
     here.run_once(Backoff(), blocking=False)
     job.refresh_from_db()
     assert (job.state, job.fence) == ("running", left.fence)
+
+
+def test_a_fault_of_ours_after_an_outage_does_not_end_claiming(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heartbeats that go on failing, but not for want of the database, are no reason to wait for ever."""
+    monkeypatch.setattr(heartbeat, "STEADY_AFTER_SECONDS", 0)
+    here = WorkerPool(server.upstream, 1, threading.Event())
+    for error, is_steady in ((OperationalError, False), (ValueError, True), (ValueError, True)):
+        monkeypatch.setattr(here._leases, "_on_beat", Mock(side_effect=error))
+        assert not here._leases._renew()
+        assert here._leases.is_steady == is_steady

@@ -1,8 +1,11 @@
 """Calls that a killed web process left behind, where no worker runs: another web process ends them."""
 
+import time
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.api_keys import keys
@@ -12,7 +15,7 @@ from accounts.ledger.operations import Balances
 from conftest import World
 from jobs.calls import attempts
 from jobs.models import Attempt, Job
-from jobs.queue import claims, stopping
+from jobs.queue import claims, heartbeat, stopping, workers
 from jobs.tests.api.programs import begun
 from jobs.tests.upstream import Server
 from jobs.worker import web_watch
@@ -95,3 +98,17 @@ def test_while_calls_are_stopped_one_that_was_not_made_is_left_alone(
     stopping.stop("restored")
     web_watch.reclaim(server.upstream)
     assert (Job.objects.get().state, server.calls) == (State.RUNNING, 0)
+
+
+def test_after_an_outage_it_waits_until_those_who_live_have_renewed_their_leases(
+    call: Job, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lapse()
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "register", Mock(side_effect=OperationalError))
+        wait = web_watch.look(server.upstream)
+    monkeypatch.setattr(web_watch, "reclaim", lambda _: waits.append(0))
+    assert web_watch.look(server.upstream, wait) == 0
+    assert waits == [heartbeat.STEADY_AFTER_SECONDS, 0]  # it waits before it ends a call
