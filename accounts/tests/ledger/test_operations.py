@@ -1,6 +1,8 @@
 """Money: two phases, two sides, and a database that refuses the rest."""
 
+import re
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
@@ -16,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from accounts.api_keys import keys
-from accounts.ledger import allowances
+from accounts.ledger import allowances, posting
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
@@ -246,3 +248,10 @@ def test_the_books_hold_whatever_happens(db: None) -> None:
         max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
     )
     run_state_machine_as_test(Books, settings=few)
+
+
+def test_the_benchmark_in_plain_sql_writes_the_same_columns() -> None:
+    """It is nothing to compare with otherwise, and a new column that must be there breaks it unseen."""
+    script = Path(__file__).parents[3].joinpath("bench/speed/ledger.sql").read_text()
+    columns = ", ".join(posting.COLUMNS)
+    assert re.findall(r"INSERT INTO accounts_transfer \((.*?)\)", script) == [columns, columns]
