@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.full import NotMountedError, mounted
 from chaos.tests.played import Play
+from chaos.volumes import NotMountedError, mounted
 
 
 @pytest.mark.timeout(300)

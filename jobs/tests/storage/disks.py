@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from chaos.full import NotMountedError, mounted
+from chaos.volumes import NotMountedError, mounted
 from jobs.models import Job
 from jobs.storage import spool
 
