@@ -13,7 +13,7 @@ from jobs.models import Batch, Job
 from jobs.search import filters
 from jobs.search.filters import JobFilter
 
-PAGE = 250
+PAGE = 150
 """Jobs in memory at a time."""
 
 COLUMNS = (

@@ -23,7 +23,7 @@ FIRST_SCANNED = 2_000
 COMMON = 40
 """A condition that one of so many jobs meets is common: a scan finds the others sooner than such an index."""
 
-FIRST_JUDGED, MAX_JUDGED = 200, 4_000
+FIRST_JUDGED, MAX_JUDGED = 200, 3_000
 """The same, of jobs whose verdicts are computed, and the most of them for one page."""
 
 APART = 2
