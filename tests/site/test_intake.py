@@ -124,6 +124,20 @@ def test_duplicates_cost_nothing_and_are_not_sent(
     assert not {*server.uploads} & {*server.reused}
 
 
+def test_if_all_were_cut_out_before_no_price_is_named(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    server.duplicates = 30
+    drop(owner_page, shoot)
+    plan = owner_page.locator("#uploads .plan")
+    expect(plan.get_by_role("checkbox", name="30 pictures were already cut out")).to_be_checked()
+    expect(plan.locator(".lead")).to_have_text("99 available")
+    plan.get_by_role("button", name="Use them · 0 credits").click()
+    expect(owner_page.locator("#uploads .plan")).to_have_count(0)
+    assert (len(server.reused), len(server.uploads)) == (30, 0)
+
+
+
 def many(folder: Path, count: int) -> Path:
     """Make a folder of tiny pictures, each of its own content."""
     folder.mkdir()

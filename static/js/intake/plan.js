@@ -76,13 +76,14 @@ export class PlanPanel {
     return { count, megapixels };
   }
 
-  #line({ about, at_most: most, available, counts }) {
+  #line({ pictures, about, at_most: most, available, counts }) {
     const { words } = this.#page;
+    const left = [words.say("available", { available: available.pool })];
+    if (available.allowance !== null) left.push(words.say("allowance", { allowance: available.allowance }));
+    if (pictures === 0) return left.join(" · "); // all were cut out before, as the box below says
     const price = about === null
       ? words.say("atMost", { count: counts.at_most, most })
       : words.say("about", { count: counts.about, about, most });
-    const left = [words.say("available", { available: available.pool })];
-    if (available.allowance !== null) left.push(words.say("allowance", { allowance: available.allowance }));
     return [words.say("pictures", this.#sum), price, ...left].join(" · ");
   }
 
