@@ -13,7 +13,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 NEUTRAL = "'"
 
 
-BLOCK = 64 * 1024
+BLOCK = 32 * 1024
 """Bytes sent at once: a line by itself would be a packet by itself."""
 
 
