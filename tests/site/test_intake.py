@@ -137,7 +137,6 @@ def test_if_all_were_cut_out_before_no_price_is_named(
     assert (len(server.reused), len(server.uploads)) == (30, 0)
 
 
-
 def many(folder: Path, count: int) -> Path:
     """Make a folder of tiny pictures, each of its own content."""
     folder.mkdir()
