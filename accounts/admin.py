@@ -132,13 +132,9 @@ class UserAdmin(DjangoUserAdmin):
         )
         return found
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions: dict[str, Any] = super().get_actions(request)
-        actions.pop("delete_selected", None)
-        return actions
-
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        if obj and (obj.transfers.exists() or Transfer.objects.filter(spender=obj).exists()):
+        # Without a user it is about the list's action, which deletes several at once.
+        if obj is None or obj.transfers.exists() or Transfer.objects.filter(spender=obj).exists():
             return False
         return bool(super().has_delete_permission(request, obj))
 

@@ -27,12 +27,9 @@ from jobs.storage.volumes import DATA, FILES, Volume
 
 pytestmark = pytest.mark.both_databases
 
-EMPTY = "django.core.mail.backends.locmem.EmailBackend"
-
 
 @pytest.fixture(autouse=True)
-def _mails(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.EMAIL_BACKEND = EMPTY
+def _mails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accounts.auth.log_redaction.emails_are_printed", lambda: False)
     monkeypatch.setattr(reasons, "volumes", list)  # however full this machine's disk is
 
