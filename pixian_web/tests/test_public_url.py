@@ -72,7 +72,8 @@ def test_an_international_host_is_served() -> None:
 
 
 def test_a_deployment_with_https_passes_djangos_own_check() -> None:
-    done = manage("check", "--deploy", "--fail-level", "WARNING", PUBLIC_URL=HTTPS, SECRET_KEY="")
+    deployed = {"PUBLIC_URL": HTTPS, "SECRET_KEY": "", "EMAIL_URL": "smtp://mail.example.org"}
+    done = manage("check", "--deploy", "--fail-level", "WARNING", **deployed)
     assert (done.returncode, done.stdout) == (0, "System check identified no issues (2 silenced).\n"), (
         done.stderr
     )
