@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +84,10 @@ def fork(work: Callable[[], object], log: Path) -> Process:
     """
     pid = os.fork()
     if pid:
-        os.setpgid(pid, pid)  # here too, so that its group can be killed at once
+        # Here too, so that its group can be killed at once. A child that runs another program by now has done
+        # it itself, and is refused to this process.
+        with suppress(PermissionError):
+            os.setpgid(pid, pid)
         return Process(pid)
     code = 1
     try:
