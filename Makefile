@@ -100,12 +100,16 @@ bench: $(VENV)/.dev servers browser
 	@$(BIN)/python -m bench.speed.many_rows --database sqlite
 	@$(BIN)/python -m bench.speed.many_rows --database postgresql
 	@$(BIN)/python -m bench.speed.batch_page
-	@$(BIN)/python -m bench.speed.reconcile
+	@$(BIN)/python -m bench.speed.reconcile --database sqlite
+	@$(BIN)/python -m bench.speed.reconcile --database postgresql
 	@$(BIN)/python -m bench.speed.batch_run
 	@$(BIN)/python -m bench.speed.usage
 	@$(BIN)/python -m bench.speed.recovery --database sqlite
 	@$(BIN)/python -m bench.speed.recovery --database postgresql
-	@$(BIN)/python -m bench.speed.capacity picture queue rows files
+	@$(BIN)/python -m bench.speed.capacity picture --database sqlite
+	@$(BIN)/python -m bench.speed.capacity picture rows --database postgresql
+	@$(BIN)/python -m bench.speed.capacity files --database sqlite
+	@$(BIN)/python -m bench.speed.capacity queue --database postgresql --times 10 --delay 5 --seconds 60 --jobs 6000
 
 # Run the long forms of the experiments, which take hours: the mixed load alone takes two on each database. SEED
 # replays a run.

@@ -16,11 +16,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pixian_web.settings")
 CHARSET = re.compile(r";\s*charset\s*\*?\s*=[^;]*", re.IGNORECASE)
 
 _django = get_wsgi_application()
-# All views and templates, which the first requests would load otherwise.
-import_module(settings.ROOT_URLCONF)
-TEMPLATES = settings.BASE_DIR / "templates"
-for path in TEMPLATES.rglob("*.html"):
-    get_template(str(path.relative_to(TEMPLATES)))
+
+
+def _load() -> None:
+    """Load all views and the site's templates, which the first requests would do otherwise."""
+    import_module(settings.ROOT_URLCONF)
+    folder = settings.BASE_DIR / "templates"
+    for path in folder.rglob("*.html"):
+        get_template(str(path.relative_to(folder)))
+
+
+_load()
 # What is loaded by now is never garbage. To find that out again takes each full collection 80 ms or more, in
 # which every thread stands still.
 gc.collect()

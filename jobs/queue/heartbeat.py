@@ -97,14 +97,14 @@ class Heartbeat:
         except Exception:
             # A fault of ours must not end the heartbeat.
             log.exception("leases could not be renewed", jobs=list(self._held))
-            self._database_answers()
+            self._note_that_database_answers()
             return False
         finally:
             close_old_connections()
-        self._database_answers()
+        self._note_that_database_answers()
         return True
 
-    def _database_answers(self) -> None:
+    def _note_that_database_answers(self) -> None:
         if self._steady_from == math.inf:
             self._steady_from = time.monotonic() + STEADY_AFTER_SECONDS
 

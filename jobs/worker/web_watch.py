@@ -55,6 +55,7 @@ def look(upstream: Upstream, wait: float = 0) -> float:
         return heartbeat.STEADY_AFTER_SECONDS
     except Exception:
         log.exception("a program's call couldn't be ended")
+        return wait  # which may not have been waited for
     finally:
         close_old_connections()
     return 0

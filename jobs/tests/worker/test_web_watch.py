@@ -109,6 +109,8 @@ def test_after_an_outage_it_waits_until_those_who_live_have_renewed_their_leases
     with monkeypatch.context() as patch:
         patch.setattr(workers, "register", Mock(side_effect=OperationalError))
         wait = web_watch.look(server.upstream)
+        patch.setattr(workers, "register", Mock(side_effect=ValueError))
+        assert web_watch.look(server.upstream, wait) == wait
     monkeypatch.setattr(web_watch, "reclaim", lambda _: waits.append(0))
     assert web_watch.look(server.upstream, wait) == 0
     assert waits == [heartbeat.STEADY_AFTER_SECONDS, 0]  # it waits before it ends a call
