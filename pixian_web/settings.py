@@ -211,9 +211,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     DATABASES["default"] |= {"CONN_MAX_AGE": 0}
-    # A host that freezes inside a transaction would keep its team's accounts locked for hours.
+    # A host that freezes inside a transaction would keep its team's accounts locked for hours. And to compile
+    # a query takes longer than any of ours runs.
     DATABASES["default"]["OPTIONS"] = {
-        "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=20s",
+        "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=20s -c jit=off",
         "pool": _pool_options,
     } | DATABASES["default"].get("OPTIONS", {})
 

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from celery import signals
 from celery.worker import WorkController
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 from jobs.calls.upstream import Upstream, connect
 from jobs.connections import DATABASE_AWAY
@@ -94,6 +94,7 @@ def _poll() -> None:
                 stopping.wait(_pool().run_once(backoff, blocking=False))
             finally:
                 _places().release()
+    connection.close()
 
 
 def _is_due() -> bool:

@@ -20,6 +20,7 @@ from django.urls import reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench.speed.cpu import Cpu  # noqa: E402
+from bench.speed.vacuum import vacuum  # noqa: E402
 from chaos.books_rows import Filled, charges_until, fill  # noqa: E402
 from jobs.audit.reconcile import book  # noqa: E402
 from jobs.audit.reconcile.account import balances  # noqa: E402
@@ -59,9 +60,7 @@ def run(jobs: int) -> int:
 
 
 def _take_balances(filled: Filled, jobs: int) -> int:
-    if connection.vendor == "postgresql":  # which does it by itself, in a while
-        with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
+    vacuum()
     hours = jobs // HOUR
     for hour in range(hours + 1):
         calls = hour * HOUR

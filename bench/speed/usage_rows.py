@@ -26,6 +26,7 @@ from accounts.models import LedgerAccount, Team, Transfer, User  # noqa: E402
 from accounts.teams.create import open_team  # noqa: E402
 from bench.speed.cpu import Cpu  # noqa: E402
 from bench.speed.usage_sql import statements  # noqa: E402
+from bench.speed.vacuum import vacuum  # noqa: E402
 from jobs.audit import usage, usage_rollup  # noqa: E402
 from jobs.audit.usage import By  # noqa: E402
 from jobs.models import Attempt  # noqa: E402
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     cpu = Cpu()
     mended = timed(lambda: usage_rollup.mend(team), cpu)
     _say(f"recomputed {mended.result:,} rows in {mended.ms / 1000:.1f} s, CPU {mended.cpu / 1000:.1f} s")
-    _analyze()
+    vacuum()
     compared = timed(lambda: list(usage_rollup.differences(team)), cpu)
     lacking = compared.result
     _say(f"compared in {compared.ms / 1000:.1f} s, CPU {compared.cpu / 1000:.1f} s, {len(lacking)} differ")
@@ -127,15 +128,9 @@ def fill(jobs: int) -> Team:
     with connection.cursor() as cursor:
         for statement in statements(connection.vendor, values):
             cursor.execute(statement)
-    _analyze()
+    vacuum()
     _say(f"{connection.vendor}: {Attempt.objects.count():,} attempts, {Transfer.objects.count():,} transfers")
     return team
-
-
-def _analyze() -> None:
-    if connection.vendor == "postgresql":  # which does it by itself, in a while
-        with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
 
 
 def _say(line: str) -> None:

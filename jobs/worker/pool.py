@@ -52,6 +52,7 @@ class WorkerPool:
                     thread.join(JOIN_SECONDS)
         for thread in beside:
             thread.join()
+        connection.close()
 
     def beating(self) -> Context[None]:
         """Renew the leases meanwhile, also after ``stop``: the jobs in hand are finished."""

@@ -8,6 +8,7 @@ from django.core.management.color import no_style
 from django.db import connection, transaction
 
 from bench.speed.many_rows import derived, money, owners, pictures
+from bench.speed.vacuum import vacuum
 
 
 def fill(jobs: int) -> None:
@@ -21,6 +22,5 @@ def fill(jobs: int) -> None:
         models = [model for app in ("accounts", "jobs") for model in apps.get_app_config(app).get_models()]
         for statement in connection.ops.sequence_reset_sql(no_style(), models):
             cursor.execute(statement)
-        if connection.vendor == "postgresql":  # which does it by itself, in a while
-            cursor.execute("ANALYZE")
+    vacuum()
     sys.stdout.write(f"filled in {time.perf_counter() - began:.0f} s\n")
