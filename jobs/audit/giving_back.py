@@ -113,7 +113,7 @@ def _give(
     attempt: Attempt, kind: Adjustment.Kind, microcredits: int, key: str, actor: User, reason: str
 ) -> Adjustment | None:
     # The job is locked first, as everywhere, so that a refund and a write-off at once don't both fit.
-    job = Job.objects.select_for_update().select_related("team").get(pk=attempt.job_id)
+    job = Job.objects.select_for_update(of=("self",)).select_related("team").get(pk=attempt.job_id)
     reference = attempt.hold.reference if attempt.hold else ""
     subject = f"attempt:{attempt.pk}"
     change = Change(job.team, kind, microcredits, reason, key, reference, subject)

@@ -69,7 +69,7 @@ def _resolve(
     attempt: Attempt, charged: int, actor: User, why: str, result: dict[str, Any] | None, batch: str
 ) -> None:
     # The job is locked first, as in ``queue.claims``, so that two transactions never wait for each other.
-    job = Job.objects.select_for_update().select_related("team").get(pk=attempt.job_id)
+    job = Job.objects.select_for_update(of=("self",)).select_related("team").get(pk=attempt.job_id)
     with _accounts_of(attempt):
         before = _known(attempt, job)
         attempts.resolve(attempt, charged, actor, why)
@@ -98,7 +98,7 @@ def put_off(attempt: Attempt, actor: User, why: str = "") -> None:
 
     It stays in doubt, and a person may still decide it.
     """
-    job = Job.objects.select_for_update().select_related("team").get(pk=attempt.job_id)
+    job = Job.objects.select_for_update(of=("self",)).select_related("team").get(pk=attempt.job_id)
     now = timezone.now()
     waiting = Attempt.objects.filter(pk=attempt.pk, state=Attempt.State.IN_DOUBT, put_off_at=None)
     if not waiting.update(put_off_at=now):
@@ -116,7 +116,7 @@ def acknowledge(attempt: Attempt, actor: User, note: str) -> None:
     Raises WrongStateError if the attempt is neither, or was reviewed before.
     """
     note = checked_reason(note)
-    job = Job.objects.select_for_update().select_related("team").get(pk=attempt.job_id)
+    job = Job.objects.select_for_update(of=("self",)).select_related("team").get(pk=attempt.job_id)
     row = Attempt.objects.select_for_update(of=("self",)).get(pk=attempt.pk)
     above = Transfer.objects.filter(hold=row.hold_id, kind=Transfer.Kind.OVERAGE)
     contradicted = Attempt.objects.filter(CONTRADICTED, pk=row.pk)
