@@ -145,7 +145,7 @@ def disks() -> Iterator[Reason]:
         text = {"folder": str(volume.folder), "host": here, "free": volume.free_bytes}
         yield from _levels(subject, None, FILLING, volume.percent_used, text, DISK_PERCENT)
     processes = WorkerHeartbeat.objects.filter(kind=WorkerHeartbeat.Kind.WORKER)
-    for host in {name.rpartition(":")[0] for name in processes.values_list("pk", flat=True)} - {here}:
+    for host in {name.partition(":")[0] for name in processes.values_list("pk", flat=True)} - {here}:
         yield from _levels(_own_disk(host), None, FILLING, FULL, {}, DISK_PERCENT, is_reached=False)
 
 

@@ -225,7 +225,7 @@ def test_a_machine_leaves_the_warning_of_another_ones_disk_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else each of the two would end and give it, in turn, with an email each time."""
-    workers.register("other:1", 2)
+    workers.register("other:1:2f9c0a", 2)
     fill(monkeypatch, 85, DATA)
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr("socket.gethostname", lambda: "other")
@@ -233,7 +233,7 @@ def test_a_machine_leaves_the_warning_of_another_ones_disk_alone(
     fill(monkeypatch, 10, DATA)
     assert warn() == 0
     assert given() == [("disk:data@other", 80)]
-    workers.unregister("other:1")
+    workers.unregister("other:1:2f9c0a")
     warn()
     assert given() == []
 
