@@ -23,6 +23,10 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         """Select the attempts of which nobody knows yet what they cost."""
         return self.filter(state=Attempt.State.IN_DOUBT).exclude(state__in=_ENDED)
 
+    def answered(self) -> Self:
+        """Select the attempts whose answer is recorded, and not dealt with yet."""
+        return self.filter(state=Attempt.State.ANSWERED).exclude(state__in=_ENDED)
+
     def for_review(self) -> Self:
         """Select the attempts that a person has to look at.
 

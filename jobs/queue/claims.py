@@ -103,21 +103,31 @@ def _claim_next(worker: str, ramp: Ramp, now: datetime) -> Job | None:
 
 
 def reclaim(worker: str) -> Job | None:
-    """Claim a job that its process left behind and that ends without a call, or return None.
+    """Claim a job that ends without a call and that nobody has in hand, or return None.
 
-    That is a program's job, whose client has gone. While calls are stopped it is any job whose call was made,
-    since no worker claims one then. It needs no free call, and a web process can end it without a worker.
+    That is a program's job whose process left it behind, or whose paid result waits for room. While calls
+    are stopped it is any job whose call was made, since no worker claims one then. It needs no free call, and
+    a web process can end it without a worker.
     """
     now = timezone.now()
     ends = ~Q(origin=Job.Origin.BROWSER)
     if Ramp.objects.filter(stopped_at__isnull=False).exists():
         ends |= Q(_call_is_made())
-    left = Job.objects.claimable(now).filter(ends, state=State.RUNNING)
-    if not left.exists():
+    due = Job.objects.claimable(now).filter(ends)
+    left_behind = due.filter(state=State.RUNNING).order_by("lease_until")
+    # Found by their attempts, of which few are open, since the queue may be long.
+    waiting = due.filter(state=State.QUEUED, pk__in=Attempt.objects.answered().values("job")).order_by(
+        "run_after"
+    )
+    return _reclaim_first(left_behind, worker) or _reclaim_first(waiting, worker)
+
+
+def _reclaim_first(jobs: QuerySet[Job], worker: str) -> Job | None:
+    if not jobs.exists():
         return None
     with writing():
         skips_locked = connection.features.has_select_for_update_skip_locked
-        job = left.order_by("lease_until").select_for_update(skip_locked=skips_locked).first()
+        job = jobs.select_for_update(of=("self",), skip_locked=skips_locked).first()
         if job:
             now = timezone.now()  # after the wait for the lock, as in ``claim_each``
             _change(job, **_running(worker, job.fence + 1, now), updated_at=now)

@@ -20,7 +20,7 @@ from jobs.calls.decisions import FAILURES, Decision, Next
 from jobs.calls.execute import book_result, execute, store_result
 from jobs.calls.upstream import Upstream
 from jobs.connections import give_back
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Job, Ramp
 from jobs.queue import workers
 from jobs.queue.claims import Reason
 from jobs.storage import files, leftovers, quarantine, spool
@@ -157,5 +157,7 @@ def _may_lie_elsewhere(job: Job) -> bool:
 
 
 def _is_given_up(attempt: Attempt) -> bool:
-    """Tell if no worker has found the result for so long that none will."""
-    return timezone.now() - (attempt.answered_at or timezone.now()) > RESULT_WAITS_AT_MOST
+    """Tell if no worker has found the result for so long that none will; few look while calls are stopped."""
+    ramp = Ramp.objects.filter(pk=1).first() or Ramp()
+    looked_since = max(filter(None, [attempt.answered_at, ramp.started_at]), default=timezone.now())
+    return not ramp.stopped_at and timezone.now() - looked_since > RESULT_WAITS_AT_MOST

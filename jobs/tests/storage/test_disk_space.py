@@ -21,12 +21,14 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
-from jobs.models import Job
+from jobs.models import Job, Ramp
+from jobs.queue import stopping
 from jobs.storage import disk_space, files, spool
 from jobs.storage.disk_space import InsufficientStorageError
 from jobs.tests import upstream as wire
 from jobs.tests.storage.disks import job_of, spooled, volume
 from jobs.tests.upstream import Server, run
+from jobs.worker import web_watch
 
 MEGABYTE = 1024 * 1024
 GIGABYTE = 10**9
@@ -323,17 +325,39 @@ def test_room_that_comes_back_in_time_is_enough(
     assert run(server)[0].state == "done"
 
 
-@pytest.mark.parametrize(("days", "reason"), [(0, Job.Reason.RESULT_WAITS), (2, Job.Reason.RESULT_LOST)])
-def test_a_result_that_waits_on_another_machine_is_left_to_it_for_a_day(
-    world: World, server: Server, monkeypatch: pytest.MonkeyPatch, days: int, reason: Job.Reason
-) -> None:
+@pytest.fixture
+def elsewhere(world: World, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A paid result of two days ago waits in a spool that isn't here."""
     world.job()
     with monkeypatch.context() as patch:
         patch.setattr(files, "put", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         assert run(server)[0].reason == Job.Reason.RESULT_WAITS
     for path in spool.folder().iterdir():
         path.unlink()
+    answered_days_ago(2)
+
+
+def answered_days_ago(days: int) -> None:
     attempt = Job.objects.get().last_attempt
     type(attempt).objects.update(answered_at=timezone.now() - timedelta(days=days))
+
+
+@pytest.mark.parametrize(("days", "reason"), [(0, Job.Reason.RESULT_WAITS), (2, Job.Reason.RESULT_LOST)])
+def test_a_result_that_waits_on_another_machine_is_left_to_it_for_a_day(
+    elsewhere: None, world: World, server: Server, days: int, reason: Job.Reason
+) -> None:
+    answered_days_ago(days)
     assert run(server)[0].reason == reason
     assert ledger.balances(world.team).spent == (CREDIT if days else 0)
+
+
+def test_the_day_begins_once_calls_are_started_again(elsewhere: None, world: World, server: Server) -> None:
+    """The other machine's workers didn't look before."""
+    stopping.stop("restored")
+    Job.objects.update(origin=Job.Origin.API, run_after=timezone.now())
+    web_watch.reclaim(server.upstream)
+    assert Job.objects.get().reason == Job.Reason.RESULT_WAITS
+    stopping.start(world.alice)
+    assert run(server)[0].reason == Job.Reason.RESULT_WAITS
+    Ramp.objects.update(started_at=timezone.now() - timedelta(days=2))
+    assert run(server)[0].reason == Job.Reason.RESULT_LOST

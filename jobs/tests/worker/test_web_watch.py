@@ -1,5 +1,6 @@
 """Calls that a killed web process left behind, where no worker runs: another web process ends them."""
 
+import errno
 import time
 from datetime import timedelta
 from unittest.mock import Mock
@@ -13,11 +14,13 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World
-from jobs.calls import attempts
+from jobs.calls import attempts, direct
+from jobs.calls.execute import NO_LISTENER
 from jobs.models import Attempt, Job
 from jobs.queue import claims, heartbeat, stopping, workers
+from jobs.storage import files
 from jobs.tests.api.programs import begun
-from jobs.tests.upstream import Server
+from jobs.tests.upstream import Server, run
 from jobs.worker import web_watch
 
 pytestmark = pytest.mark.both_databases
@@ -98,6 +101,39 @@ def test_while_calls_are_stopped_one_that_was_not_made_is_left_alone(
     stopping.stop("restored")
     web_watch.reclaim(server.upstream)
     assert (Job.objects.get().state, server.calls) == (State.RUNNING, 0)
+
+
+def test_a_paid_result_that_waits_for_room_is_stored(
+    call: Job, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program repeats its request for it, and there may be no worker."""
+    with monkeypatch.context() as full:
+        full.setattr(files, "put", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+        direct.call(call, call.last_attempt, server.upstream, time.monotonic(), NO_LISTENER)
+    call.refresh_from_db()
+    assert (call.state, call.reason) == (State.QUEUED, Reason.RESULT_WAITS)
+    web_watch.reclaim(server.upstream)
+    call.refresh_from_db()
+    assert call.state == State.QUEUED  # it isn't due yet
+    Job.objects.update(run_after=timezone.now())
+    web_watch.reclaim(server.upstream)
+    call.refresh_from_db()
+    assert (call.state, server.calls) == (State.DONE, 1)
+
+
+def test_a_browsers_is_left_to_workers_unless_calls_are_stopped(
+    committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed_world.job()
+    with monkeypatch.context() as full:
+        full.setattr(files, "put", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+        assert run(server)[0].reason == Reason.RESULT_WAITS
+    Job.objects.update(run_after=timezone.now())
+    web_watch.reclaim(server.upstream)
+    assert Job.objects.get().state == State.QUEUED
+    stopping.stop("restored")
+    web_watch.reclaim(server.upstream)
+    assert (Job.objects.get().state, server.calls) == (State.DONE, 1)
 
 
 def test_after_an_outage_it_waits_until_those_who_live_have_renewed_their_leases(
