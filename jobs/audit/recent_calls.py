@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from jobs.calls import pricing
 from jobs.models import Attempt, UpstreamAccount
-from pixian.protocol.limits import MAX_PROCESSED_PIXELS
+from pixian.protocol.limits import processed_pixels
 
 DAY, WEEK, SAMPLED = timedelta(days=1), timedelta(days=7), timedelta(days=60)
 MAX_CALLS = 10_000
@@ -124,8 +124,8 @@ def daily_rates(account: UpstreamAccount, now: datetime) -> list[DayRate]:
     """Sample the account's charged calls of the last 60 days, evenly, and return the days that have any."""
     by_day: dict[date, list[int]] = defaultdict(list)
     for sent_at, charged, width, height, cap in _samples(account, now):
-        pixels = min(width * height, int(str(cap or "").strip() or MAX_PROCESSED_PIXELS))
-        by_day[timezone.localdate(sent_at)].append(pricing.rate(charged, pixels))
+        rate = pricing.rate(charged, processed_pixels(width, height, cap))
+        by_day[timezone.localdate(sent_at)].append(rate)
     return [
         DayRate(day, len(rates), int(median(rates)), min(rates), max(rates))
         for day, rates in sorted(by_day.items())
@@ -145,5 +145,4 @@ def _samples(account: UpstreamAccount, now: datetime) -> QuerySet[Attempt, tuple
         test=False,
         charged_microcredits__gt=0,
     )
-    size = ("job__width", "job__height", "job__options__max_pixels")
-    return picked.values_list("sent_at", "charged_microcredits", *size)
+    return picked.values_list("sent_at", "charged_microcredits", *Attempt.PRICED_SIZE)

@@ -25,6 +25,7 @@ from jobs.queue import claims
 from pixian.client.client import Answer
 from pixian.protocol.credits import MAX_MICROCREDITS
 from pixian.protocol.errors import ApiError
+from pixian.protocol.limits import processed_pixels
 
 log = structlog.get_logger(__name__)
 
@@ -59,12 +60,18 @@ def _ceiling(pixels: int, by_band: Mapping[int, int]) -> int:
 
 
 def usual_rate() -> int | None:
-    """Return the median micro-credits per megapixel of recent calls; None if this account has made none."""
+    """Return the median micro-credits per megapixel of this account's recent calls; None without any."""
     if not prices.kept(accounts.named()):
         return None
     booked = Attempt.objects.filter(state=State.BOOKED, test=False, charged_microcredits__isnull=False)
-    recent = booked.order_by("-pk").values_list("charged_microcredits", "job__width", "job__height")
-    rates = [pricing.rate(charged or 0, width * height) for charged, width, height in recent[:RECENT_CALLS]]
+    # Of whichever account: one that made its calls long ago would be looked for through all later ones.
+    recent = booked.order_by("-pk").values_list("account", "charged_microcredits", *Attempt.PRICED_SIZE)
+    ours = accounts.current_id()
+    rates = [
+        pricing.rate(charged or 0, processed_pixels(*size))
+        for account, charged, *size in recent[:RECENT_CALLS]
+        if account == ours
+    ]
     return int(median(rates)) if rates else None
 
 
@@ -280,7 +287,7 @@ def _floor() -> int:
 
 
 def _learn(job: Job, charged: int, held: int) -> None:
-    pixels = job.width * job.height
+    pixels = job.priced_pixels
     rate = pricing.rate(pricing.taught(charged, held), pixels)
     # Cut to what the column holds: a single pixel's charge is a million times as much per megapixel.
     prices.learn(accounts.named(), pricing.band(pixels), min(rate, MAX_MICROCREDITS), _floor())

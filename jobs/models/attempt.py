@@ -112,6 +112,9 @@ class Attempt(models.Model):
     review_note = models.CharField(max_length=400, blank=True)
     put_off_at = models.DateTimeField(null=True)  # since when a person waits for the balance to decide
 
+    PRICED_SIZE = ("job__width", "job__height", "job__options__max_pixels")
+    """For ``values_list``: what ``pixian.protocol.limits.processed_pixels`` takes."""
+
     # Only after ``with_verdict``; see ``jobs.models.verdicts``.
     held: int
     booked: int

@@ -15,7 +15,7 @@ from django.utils.translation import pgettext_lazy
 from accounts.models import ApiKey, Team, User
 from jobs.models.attempt import Attempt
 from pixian.protocol import file_names
-from pixian.protocol.limits import MAX_PROCESSED_PIXELS
+from pixian.protocol.limits import processed_pixels
 from pixian.protocol.options import Format, Options
 
 # As literals, since SQLite uses a partial index (``job_unfinished``) only if the query has its condition word
@@ -257,9 +257,7 @@ class Job(models.Model):
     @property
     def priced_pixels(self) -> int:
         """The pixels that are priced: those above ``max_pixels`` are shrunk away before the work."""
-        # The field was checked when it came.
-        cap = str(self.options.get("max_pixels", "")).strip() or MAX_PROCESSED_PIXELS
-        return min(self.width * self.height, int(cap))
+        return processed_pixels(self.width, self.height, self.options.get("max_pixels"))
 
     @property
     def is_finished(self) -> bool:

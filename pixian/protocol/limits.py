@@ -15,3 +15,11 @@ MAX_RESULT_PIXELS = MAX_PROCESSED_PIXELS
 IDLE_TIMEOUT_SECONDS = 200
 """The contract asks clients to wait at least 180 s without a byte; the rest is slack for a response that
 starts exactly then."""
+
+
+def processed_pixels(width: int, height: int, max_pixels: object = None) -> int:
+    """Return the pixels that are priced: those of a picture once it is shrunk, before the work.
+
+    max_pixels: the option of this name, as it was sent and checked; None or blank if it wasn't.
+    """
+    return min(width * height, int(str(max_pixels or "").strip() or MAX_PROCESSED_PIXELS))

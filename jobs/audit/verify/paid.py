@@ -17,6 +17,7 @@ from jobs.calls import pricing
 from jobs.models import Attempt, Price
 from jobs.models.verdicts import Verdict
 from pixian.protocol.credits import MAX_MICROCREDITS
+from pixian.protocol.limits import processed_pixels
 
 State = Attempt.State
 
@@ -84,10 +85,10 @@ def _that_taught() -> QuerySet[Attempt]:
 def _highest_rates(since: datetime | None) -> dict[int, int]:
     """Return the highest charge per megapixel in each band, in micro-credits."""
     attempts = _that_taught().filter(ended_at__gte=since) if since else _that_taught()
-    sizes = attempts.order_by().values_list("job__width", "job__height")
+    sizes = attempts.order_by().values_list(*Attempt.PRICED_SIZE)
     highest: defaultdict[int, int] = defaultdict(int)
-    for width, height, charged in sizes.annotate(Max("charged_microcredits")):
-        pixels = width * height
+    for *size, charged in sizes.annotate(Max("charged_microcredits")):
+        pixels = processed_pixels(*size)
         band = pricing.band(pixels)
         highest[band] = max(highest[band], pricing.rate(charged, pixels))
     return highest
@@ -97,12 +98,13 @@ def _taught_lately() -> dict[int, list[tuple[datetime, int]]]:
     """Return when the latest attempts of each band ended, and the rates that they taught."""
     recent = _that_taught().filter(ended_at__gte=timezone.now() - LATELY).order_by("-ended_at")
     rows = recent.values_list(
-        "ended_at", "job__width", "job__height", "charged_microcredits", "hold__amount_microcredits"
+        "ended_at", "charged_microcredits", "hold__amount_microcredits", *Attempt.PRICED_SIZE
     )
     by_band: defaultdict[int, list[tuple[datetime, int]]] = defaultdict(list)
-    for ended, width, height, charged, held in rows.iterator():
-        latest = by_band[pricing.band(width * height)]
+    for ended, charged, held, *size in rows.iterator():
+        pixels = processed_pixels(*size)
+        latest = by_band[pricing.band(pixels)]
         if ended and len(latest) < LATEST:
-            rate = pricing.rate(pricing.taught(charged or 0, held or 0), width * height)
+            rate = pricing.rate(pricing.taught(charged or 0, held or 0), pixels)
             latest.append((ended, min(rate, MAX_MICROCREDITS)))
     return by_band

@@ -17,7 +17,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import World, hold_of, small_png
 from jobs.audit.verify import run as verify
-from jobs.calls import prices, pricing
+from jobs.calls import attempts, prices, pricing
 from jobs.calls.attempts import estimate
 from jobs.models import Price
 from jobs.tests import upstream as wire
@@ -32,8 +32,12 @@ CHARGES = st.lists(st.tuples(st.integers(1, 32 * MEGAPIXEL), st.integers(0, 10**
 picture = cache(small_png)
 
 
-def pay(world: World, server: Server, charged: str, width: int = 1000, height: int = 1000) -> None:
-    world.job(picture(width, height))
+def pay(
+    world: World, server: Server, charged: str, width: int = 1000, height: int = 1000, **options: str
+) -> None:
+    job = world.job(picture(width, height))
+    job.options |= options  # which only programs send
+    job.save(update_fields=["options"])
     server.script.append(wire.answer(charged=charged))
     assert run(server)[0].state == "done"
 
@@ -69,6 +73,28 @@ def test_one_charge_at_most_doubles_what_the_next_one_holds(world: World, server
         pay(world, server, "9")
         assert estimate(MEGAPIXEL) == expected * CREDIT
     assert verify().findings == []
+
+
+def test_a_picture_that_the_upstream_shrinks_teaches_the_price_of_what_is_left(
+    world: World, server: Server
+) -> None:
+    """Else twenty of them let the price of such pictures fall, and the next whole one costs more than held."""
+    ledger.grant(world.team, 100 * CREDIT, key="more")
+    pay(world, server, "8", 2000, 2000)
+    for _ in range(Price.FADES_AFTER):
+        pay(world, server, "0.5", 2000, 2000, max_pixels="250000")
+    assert estimate(4 * MEGAPIXEL) == 8 * CREDIT
+    assert estimate(MEGAPIXEL // 4) == CREDIT // 2
+    assert attempts.usual_rate() == 2 * CREDIT
+    assert verify().findings == []
+
+
+def test_the_usual_rate_is_of_this_accounts_calls(world: World, server: Server, settings: Settings) -> None:
+    pay(world, server, "2")
+    settings.PIXIAN_API_ID = "other"
+    assert attempts.usual_rate() is None
+    pay(world, server, "1")
+    assert attempts.usual_rate() == CREDIT
 
 
 def test_a_thumbnails_minimum_charge_is_learned_at_once(world: World, server: Server) -> None:
