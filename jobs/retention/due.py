@@ -14,7 +14,9 @@ from django.utils import timezone
 from accounts import audit_log
 from accounts.audit_log import Action
 from accounts.models import Team, User
-from jobs.models import Backdrop, Batch, BatchFile, Job
+from jobs.batches import control
+from jobs.models import Attempt, Backdrop, Batch, BatchFile, Job
+from jobs.queue import claims
 from jobs.renditions import backdrops
 from jobs.retention import erase, purge
 from jobs.storage.interruptible import Stop, keep_going
@@ -101,6 +103,8 @@ def _erase_due_of(team: Team, now: datetime, stop: Callable[[], bool]) -> int:
     subject, before = f"team:{team.pk}", now
     if team.deleted_at is None and team.keep_days is not None:
         before = now - timedelta(days=team.keep_days)
+    if team.deleted_at:
+        _cancel_late_uploads(team)
     jobs = Job.objects.filter(team=team, erased_at=None) if team.deleted_at else _of_age(team, before)
     erased = erase.erase_all(jobs, team, subject=subject, actor=None, stop=stop)
     for backdrop in Backdrop.objects.filter(team=team) if team.deleted_at else ():
@@ -113,6 +117,17 @@ def _erase_due_of(team: Team, now: datetime, stop: Callable[[], bool]) -> int:
     return erased
 
 
+def _cancel_late_uploads(team: Team) -> None:
+    """Cancel what was on its way when the team was deleted: its sender was a member when it began."""
+    for batch in Batch.objects.filter(jobs__in=claims.unsent(Job.objects.filter(team=team))).distinct():
+        control.cancel(batch)
+
+
 def _of_age(team: Team, before: datetime) -> "QuerySet[Job]":
-    """Select the team's pictures from before a time that nothing keeps; a damaged one is a case to decide."""
-    return erase.erasable(Job.objects.filter(team=team, created_at__lt=before, damage=None))
+    """Select the team's pictures from before a time that nothing keeps; a damaged one is a case to decide.
+
+    A picture that waited, for credits or to be tried again, is as old as its last call: nobody has seen what
+    was paid for before that.
+    """
+    called = Attempt.objects.filter(job=OuterRef("pk"), ended_at__gte=before)
+    return erase.erasable(Job.objects.filter(~Exists(called), team=team, created_at__lt=before, damage=None))

@@ -7,16 +7,21 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import AuditEntry, Team
 from conftest import World
 from jobs.audit.verify import run as verify
+from jobs.batches import control
 from jobs.batches.register import Listing, register
-from jobs.models import Batch, BatchFile, DamagedResult, Job
+from jobs.intake.submit import submit_again
+from jobs.models import Attempt, Batch, BatchFile, DamagedResult, Job
 from jobs.retention import due, erase, purge
 from jobs.retention.due import Going
+from jobs.tests import upstream as wire
 from jobs.tests.clock import Clock
 from jobs.tests.retention.erased import cut_out, reused, stored
-from jobs.tests.upstream import Server
+from jobs.tests.upstream import Server, run
 from jobs.worker import periodic
 
 pytestmark = pytest.mark.both_databases
@@ -25,8 +30,10 @@ DAY = timedelta(days=1)
 
 
 def age(job: Job, days: float) -> None:
-    Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - days * DAY)
-    Batch.objects.filter(jobs=job).update(created_at=timezone.now() - days * DAY)
+    then = timezone.now() - days * DAY
+    Job.objects.filter(pk=job.pk).update(created_at=then)
+    Batch.objects.filter(jobs=job).update(created_at=then)
+    Attempt.objects.filter(job=job, ended_at__isnull=False).update(ended_at=then)
 
 
 def keep(world: World, days: int | None) -> Team:
@@ -51,6 +58,35 @@ def test_what_is_older_goes_and_the_rest_stays(world: World, server: Server) -> 
     assert (entry.actor, entry.subject, entry.after) == (None, f"team:{world.team.pk}", {"pictures": 1})
     assert due.erase_due() == 0
     assert verify().findings == []
+
+
+def test_a_picture_that_waited_is_as_old_as_its_last_call(world: World, server: Server) -> None:
+    """Dropped on Friday without credits, cut out on Monday: it isn't gone before anybody has seen it."""
+    ledger.adjust(world.team, -100 * CREDIT, key="spent", actor=world.alice, memo="spent")
+    job = world.job(batch=uuid4(), number=1, keep=True)
+    team = keep(world, 1)
+    age(job, 3)
+    assert (job.state, due.going(team, 1).pictures, due.erase_due()) == ("kept", 0, 0)
+    ledger.grant(world.team, 10 * CREDIT, key="more", actor=world.alice)
+    assert control.start_kept() == 1
+    assert run(server)[0].state == "done"
+    assert (due.going(team, 1).pictures, due.erase_due()) == (0, 0)
+    assert due.going(team, 1, ahead=DAY).pictures == 1
+    age(job, 1.1)
+    assert due.erase_due() == 1
+
+
+def test_a_failed_one_is_as_old_as_its_last_try(world: World, server: Server) -> None:
+    job = world.job()
+    server.script.append(wire.error(400, 1006, "no"))
+    assert run(server)[0].state == "failed"
+    keep(world, 30)
+    age(job, 29)
+    job.refresh_from_db()
+    submit_again(job, world.alice)
+    assert run(server)[0].state == "done"
+    Job.objects.update(created_at=timezone.now() - 31 * DAY)
+    assert due.erase_due() == 0
 
 
 def test_a_shorter_time_waits_a_day_and_can_be_taken_back(

@@ -1,17 +1,15 @@
 """The pages that delete pictures and say how long they are kept."""
 
-from datetime import timedelta
-
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from accounts.models import Team
 from conftest import World
 from jobs.models import Job
 from jobs.retention import due
 from jobs.tests.retention.erased import cut_out
+from jobs.tests.retention.test_due import age
 from jobs.tests.upstream import Server
 
 
@@ -74,7 +72,7 @@ def test_who_may_delete(client: Client, world: World, server: Server, job: Job) 
 
 
 def test_a_shorter_time_shows_first_what_goes(alice: Client, world: World, job: Job) -> None:
-    Job.objects.update(created_at=timezone.now() - timedelta(days=40))
+    age(job, 40)
     address = reverse("retention", args=["aurora"])
     assert "Pictures are kept until someone deletes them." in text(alice, address)
     page = alice.post(address, {"days": "30"}).content.decode()

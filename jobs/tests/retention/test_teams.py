@@ -1,5 +1,7 @@
 """A team that is deleted lets nobody in, loses its pictures, and keeps its books."""
 
+from uuid import uuid4
+
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -10,11 +12,15 @@ from accounts.api_keys import keys
 from accounts.api_keys.keys import KeyDisabledError
 from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS as CREDIT
+from accounts.ledger.operations import Balances
 from accounts.models import AuditEntry, CreditRequest, Invitation, Membership, Role, Team, Transfer, User
 from accounts.teams import invitations
-from conftest import World
+from conftest import World, small_png, upload
 from jobs.audit.verify import run as verify
+from jobs.batches.create import open_batch
 from jobs.events import subscriptions
+from jobs.intake.submit import submit
 from jobs.models import Backdrop, Batch, Job, Preset, Webhook
 from jobs.retention import due, teams
 from jobs.storage import instance
@@ -67,6 +73,23 @@ def test_its_pictures_go_at_the_next_run(world: World, server: Server) -> None:
     assert Batch.objects.get().erased_at
     assert verify().findings == []
     assert due.erase_due() == 0
+
+
+def test_what_was_on_its_way_is_not_paid_and_goes_too(world: World, server: Server) -> None:
+    """The sender was a member when the upload began."""
+    as_it_was = Team.objects.get(pk=world.team.pk)
+    ledger.adjust(world.team, -99 * CREDIT, key="less", actor=world.alice, memo="for the test")
+    batch = open_batch(world.team, world.bob, uuid4())
+    teams.delete_team(world.team, world.alice)
+    for _ in range(2):  # of which one waits for credits
+        sent = upload(small_png(), batch=batch.pk)
+        with sent.file:
+            submit(as_it_was, world.bob, sent, keep=True)
+    assert sorted(Job.objects.values_list("state", flat=True)) == ["kept", "queued"]
+    assert due.erase_due() == 2
+    assert ledger.balances(as_it_was) == Balances(available=CREDIT)
+    assert purge_now() == 2
+    assert (stored(), server.calls) == ([], 0)
 
 
 def test_it_is_refused_while_something_is_not_settled(world: World) -> None:
