@@ -24,7 +24,8 @@ def earlier(team: Team, sha256s: Collection[str]) -> dict[str, Job]:
     done = Job.objects.filter(
         team=team, source_sha256__in=sha256s, state=Job.State.DONE, test=False, origin=Job.Origin.BROWSER
     ).filter(erased_at=None)
-    newest_last = done.select_related("reused_from").order_by("pk")
+    whole = done.filter(damage=None, reused_from__damage=None)
+    newest_last = whole.select_related("reused_from").order_by("pk")
     return {job.source_sha256: job for job in newest_last if _has_master(job)}
 
 

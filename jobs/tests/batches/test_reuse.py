@@ -16,7 +16,7 @@ from accounts.models import Transfer
 from conftest import World, small_png
 from jobs.audit.verify import run as verify
 from jobs.batches import reuse
-from jobs.models import Batch, Job, Rendition
+from jobs.models import Batch, DamagedResult, Job, Rendition
 from jobs.tests.browser import SCRIPT, begin, listing, post_json, register, upload
 from jobs.tests.upstream import Server, run
 
@@ -109,6 +109,15 @@ def test_what_was_reused_can_be_reused_and_names_the_first(bob: Client, done: Jo
         batch, request_id = listed(bob)
         use_again(bob, batch, request_id)
     assert list(Job.objects.exclude(pk=done.pk).values_list("reused_from", flat=True)) == [done.pk] * 2
+
+
+def test_a_damaged_one_is_not_offered(bob: Client, done: Job) -> None:
+    """Whoever uploads the picture again wants it whole."""
+    batch, request_id = listed(bob)
+    use_again(bob, batch, request_id)
+    DamagedResult.objects.create(job=done)
+    batch, _ = listed(bob)
+    assert offered(bob, batch) == []
 
 
 def test_another_teams_cut_out_is_not_offered(world: World, client: Client, done: Job) -> None:
