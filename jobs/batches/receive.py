@@ -12,7 +12,7 @@ from accounts.models import Team, User
 from jobs.batches.register import record_problem
 from jobs.intake import full_disk
 from jobs.intake.forms import UploadForm, UploadRefusedError
-from jobs.intake.submit import RequestReusedError, StorageFullError, Upload, submit
+from jobs.intake.submit import BatchErasedError, RequestReusedError, StorageFullError, Upload, submit
 from jobs.models import BatchFile, Job
 from jobs.storage import files
 from pixian.protocol.options import Options
@@ -43,8 +43,7 @@ def receive(file: BatchFile, user: User, picture: TemporaryUploadedFile) -> Job:
 def check_not_removed(file: BatchFile) -> None:
     """Raise UploadRefusedError if a person has removed the file from its batch."""
     if file.problem == Problem.REMOVED:
-        message = _("This picture was removed from the batch in the meantime. Nothing was stored.")
-        raise UploadRefusedError(message, HTTPStatus.CONFLICT)
+        raise _removed()
 
 
 def submit_test(team: Team, user: User, request_id: UUID, picture: TemporaryUploadedFile) -> Job:
@@ -85,8 +84,15 @@ def _submit(file: BatchFile, user: User, upload: Upload) -> Job:
             "upload this one again."
         )
         raise UploadRefusedError(message, HTTPStatus.CONFLICT) from error
+    except BatchErasedError as error:
+        raise _removed() from error
     except StorageFullError as error:
         raise _storage_full() from error
+
+
+def _removed() -> UploadRefusedError:
+    message = _("This picture was removed from the batch in the meantime. Nothing was stored.")
+    return UploadRefusedError(message, HTTPStatus.CONFLICT)
 
 
 def _storage_full() -> UploadRefusedError:

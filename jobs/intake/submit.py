@@ -29,10 +29,6 @@ log = structlog.get_logger(__name__)
 REMEMBERED = timedelta(hours=24)
 """An idempotency key may stand for another request afterwards."""
 
-NOTHING_WRITTEN = (LedgerError, IntegrityError, DataError, CallLimitError)
-"""After these surely no row was written. After any other error the row may exist and only its confirmation be
-lost; the client then repeats its request and gets that job."""
-
 
 class RequestReusedError(Exception):
     """The request's id came before, with another picture or other options."""
@@ -42,8 +38,17 @@ class StorageFullError(Exception):
     """The team stores as much as it may. Nothing was stored."""
 
 
+class BatchErasedError(Exception):
+    """Somebody deleted the batch in the meantime. Nothing was stored."""
+
+
 class NotFailedError(Exception):
     """Only a failed job can be retried."""
+
+
+NOTHING_WRITTEN = (LedgerError, IntegrityError, DataError, CallLimitError, BatchErasedError)
+"""After these surely no row was written. After any other error the row may exist and only its confirmation be
+lost; the client then repeats its request and gets that job."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,8 @@ def submit(team: Team, user: User, upload: Upload, *, keep: bool = False) -> Job
     """Return the queued job, its credits held, or the first job if the request is a repeat.
 
     keep: store a picture that there are no credits for; ``jobs.batches.control`` starts it once there are.
-    Otherwise raises what ``ledger.hold`` raises. Raises RequestReusedError and StorageFullError; nothing is
-    stored then.
+    Otherwise raises what ``ledger.hold`` raises. Raises RequestReusedError, BatchErasedError and
+    StorageFullError; nothing is stored then.
     """
     priority = Job.Priority.TEST if upload.test else Job.Priority.BATCH
     job = _new_job(upload, team=team, created_by=user, priority=priority)
@@ -131,7 +136,7 @@ def submit_again(job: Job, user: User) -> None:
 
     Raises NotFailedError, and what ``ledger.hold`` raises.
     """
-    paused = job.batch_id is not None and _lock_batch(job.batch_id)
+    paused = job.batch_id is not None and _lock_batch(job.batch_id).paused_at is not None
     if job.is_direct or not claims.requeue(job, paused=paused):
         raise NotFailedError(str(job.pk))
     attempts.prepare(job, user)
@@ -155,23 +160,33 @@ def _queue_or_keep(job: Job, user: User) -> None:
         job.pk = None
     job.state = Job.State.KEPT
     with claims.writing():
-        _lock_batch(job.batch_id)
+        _lock_batch_that_is_there(job)
         job.save(force_insert=True)
     return None
 
 
 def _has_to_wait(job: Job, user: User) -> bool:
     """Tell if the batch is paused, or others of the person's pictures wait already; lock the batch's row."""
-    return _lock_batch(job.batch_id) or Job.objects.kept().filter(team=job.team, created_by=user).exists()
+    if _lock_batch_that_is_there(job).paused_at:
+        return True
+    return Job.objects.kept().filter(team=job.team, created_by=user).exists()
 
 
-def _lock_batch(batch_id: UUID | None) -> bool:
-    """Lock the batch's row, so that it isn't paused or found finished meanwhile; tell if it is paused."""
-    batches = Batch.objects.select_for_update(no_key=True).values_list("paused_at", "finished_at")
-    paused_at, finished_at = batches.get(pk=str(batch_id))
-    if batch_id and finished_at:
-        claims.reopen(batch_id)
-    return paused_at is not None
+def _lock_batch_that_is_there(job: Job) -> Batch:
+    """Lock the row of a new job's batch; raise BatchErasedError if it was deleted during the upload."""
+    batch = _lock_batch(job.batch_id)
+    if batch.erased_at:
+        raise BatchErasedError(str(job.batch_id))
+    return batch
+
+
+def _lock_batch(batch_id: UUID | None) -> Batch:
+    """Lock the batch's row, so that it isn't paused, deleted or found finished meanwhile, and read it."""
+    batches = Batch.objects.select_for_update(no_key=True).only("paused_at", "finished_at", "erased_at")
+    batch: Batch = batches.get(pk=str(batch_id))
+    if batch.finished_at:
+        claims.reopen(batch.pk)
+    return batch
 
 
 def _begin_when_free(job: Job, worker: str, until: float) -> Attempt:

@@ -18,8 +18,10 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import Membership, Transfer
 from conftest import World, hold_of, small_png
 from jobs.intake import forms
+from jobs.intake.submit import submit
 from jobs.models import Batch, BatchFile, Job
 from jobs.renditions.decode_limit import DecodeLimit
+from jobs.retention import erase
 from jobs.tests.browser import SCRIPT, begin, listing, register, send_file, upload
 from jobs.tests.upstream import Server, run
 
@@ -194,6 +196,23 @@ def test_a_removed_file_is_not_taken(bob: Client, settings: Settings) -> None:
     register(bob, batch, file)
     BatchFile.objects.update(problem="removed")
     assert send_file(bob, batch, file["request_id"], picture()).status_code == 409
+    assert_nothing_happened(settings)
+
+
+def test_a_file_whose_batch_is_deleted_during_its_upload_is_not_taken(
+    bob: Client, world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checks before were passed. It would be charged, and stored under its name."""
+    batch, file = begin(bob), listing()
+    register(bob, batch, file)
+
+    def delete_first(*args: Any, **options: Any) -> Job:
+        erase.erase_batch(Batch.objects.get(), world.bob)
+        return submit(*args, **options)
+
+    monkeypatch.setattr("jobs.batches.receive.submit", delete_first)
+    response = send_file(bob, batch, file["request_id"], picture())
+    assert (response.status_code, "was removed" in text(response)) == (409, True)
     assert_nothing_happened(settings)
 
 
