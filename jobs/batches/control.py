@@ -87,8 +87,7 @@ def retry(batch: Batch, only: Sequence[int] | None = None, *, state: str = "") -
 
 def forget_refused(batch: Batch) -> int:
     """Take the files that can't be cut out off the batch; return how many they were."""
-    refused = batch.files.refused().exclude(problem=BatchFile.Problem.REMOVED)
-    return refused.update(problem=BatchFile.Problem.REMOVED, updated_at=timezone.now())
+    return batch.files.refused().update(problem=BatchFile.Problem.REMOVED, updated_at=timezone.now())
 
 
 def start_kept(stop: Stop = keep_going, *, team: Team | None = None) -> int:

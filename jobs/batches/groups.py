@@ -125,7 +125,7 @@ def _missing(progress: Progress) -> Iterator[Group]:
 def _refused(progress: Progress) -> Iterator[Group]:
     if not (count := progress.refused):
         return
-    files = progress.batch.files.refused().exclude(problem=Problem.REMOVED).order_by("number")
+    files = progress.batch.files.refused().order_by("number")
     problems = set(files.order_by().values_list("problem", flat=True).distinct())
     title = _title_of(problems.pop() if len(problems) == 1 else "", count) % {"count": count}
     text = _("Nothing was held or charged for them; the others go on.")

@@ -96,5 +96,6 @@ def _files(batches: list[UUID]) -> Iterable[tuple[UUID, int, int]]:
     """Yield how many files of each batch were refused, and how many haven't arrived."""
     arrived = Exists(Job.objects.filter(team=OuterRef("batch__team"), request_id=OuterRef("request_id")))
     files = BatchFile.objects.filter(batch__in=batches).order_by().values("batch")
-    refused, missing = Count("pk", filter=~Q(problem="")), Count("pk", filter=Q(~arrived, problem=""))
+    refused = Count("pk", filter=~Q(problem__in=("", BatchFile.Problem.REMOVED)))
+    missing = Count("pk", filter=Q(~arrived, problem=""))
     return files.annotate(refused=refused, missing=missing).values_list("batch", "refused", "missing")

@@ -124,7 +124,7 @@ def uploaded(batch: Batch, request_ids: Sequence[UUID]) -> list[UUID]:
 
 def refused(batch: Batch, request_ids: Sequence[UUID]) -> dict[str, str]:
     """Return the messages of those of the files that can't be cut out."""
-    rows = batch.files.refused().filter(request_id__in=request_ids)
+    rows = batch.files.exclude(problem="").filter(request_id__in=request_ids)
     return {str(request_id): message for request_id, message in rows.values_list("request_id", "message")}
 
 

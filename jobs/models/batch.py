@@ -53,8 +53,8 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         return self.filter(~Exists(_job_of_file()), problem="")
 
     def refused(self) -> Self:
-        """Select the files that can't be cut out."""
-        return self.exclude(problem="")
+        """Select the files that can't be cut out, without those that a person took off the batch."""
+        return self.exclude(problem__in=("", BatchFile.Problem.REMOVED))
 
 
 def _job_of_file() -> models.QuerySet[Job]:

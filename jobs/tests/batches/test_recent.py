@@ -12,8 +12,9 @@ from django.utils import timezone
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from conftest import World, small_png
-from jobs.batches import recent
+from jobs.batches import control, recent
 from jobs.batches.create import open_batch
+from jobs.batches.export import Selection, files_without_job
 from jobs.batches.register import Listing, record_problem, register
 from jobs.models import Batch, BatchFile, Job
 from jobs.tests.upstream import Server, run
@@ -54,6 +55,17 @@ def test_a_batch_whose_only_file_was_refused_is_listed(world: World) -> None:
     (file,) = listed(world, uuid4(), "a.pdf")
     record_problem(file, BatchFile.Problem.UNREADABLE, "It can't be read.")
     assert [row.problems for row in recent.recent(world.team)] == [1]
+
+
+def test_what_was_removed_from_a_batch_is_no_problem_of_it(world: World) -> None:
+    batch = uuid4()
+    bad, _missing = listed(world, batch, "bad.jpg", "missing.jpg")
+    record_problem(bad, BatchFile.Problem.UNREADABLE, "It can't be read.")
+    world.job(small_png(9, 9), batch=batch)
+    assert control.forget_refused(Batch.objects.get()) == 1
+    (row,) = recent.recent(world.team)
+    assert (row.problems, row.total) == (0, 2)
+    assert [line.original for line in files_without_job(Batch.objects.get(), Selection())] == ["missing.jpg"]
 
 
 def test_the_newest_come_first_and_only_the_teams_own(world: World) -> None:
