@@ -12,7 +12,7 @@ from jobs.api.rest.auth import KeyRequest, requires
 from jobs.api.rest.fields import Credits, Days, credits_, one_of
 from jobs.audit import usage
 from jobs.audit.usage import By, GroupUsage
-from jobs.search.date_range import DateRange
+from jobs.search.date_range import FIRST_DAY, DateRange
 from pixian.protocol.errors import bad_parameter
 
 DEFAULT_DAYS, MAX_DAYS = 31, 366
@@ -62,8 +62,8 @@ def sum_usage(request: KeyRequest, query: Query[UsageQuery]) -> Usage:
 
 def _date_range(query: UsageQuery) -> DateRange:
     """Return the days to sum up; raises Refused 400/1019 for too many."""
-    until = query.until or timezone.localdate()
-    since = query.since or until - timedelta(days=DEFAULT_DAYS - 1)
+    until, usual = query.until or timezone.localdate(), timedelta(days=DEFAULT_DAYS - 1)
+    since = query.since or max(until, FIRST_DAY + usual) - usual
     if (until - since).days >= MAX_DAYS:
         raise bad_parameter("since", str(since), f"a day less than {MAX_DAYS} days before until ({until})")
     return DateRange(since, until)

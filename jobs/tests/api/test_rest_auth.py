@@ -122,6 +122,11 @@ def test_a_bad_parameter_is_named(reader: Program, address: str, named: str) -> 
     assert answer.json()["error"]["message"].startswith((f"{named}:", f"{named} is"))
 
 
+def test_days_before_all_jobs_have_none(reader: Program) -> None:
+    answer = reader.http.get("/api/usage?until=0001-01-05")
+    assert (answer.status_code, answer.json()["parts"]) == (200, [])
+
+
 def test_an_id_that_no_job_can_have(reader: Program) -> None:
     assert refusal(reader.http.get("/api/jobs/99999999999999999999"))[0] in (400, 404)
 
