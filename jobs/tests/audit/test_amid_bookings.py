@@ -45,7 +45,8 @@ def _refund(world: World, server: Server) -> Callable[[User], Any]:
 
 @pytest.fixture(params=[_resolve, _refund])
 def decide(request: pytest.FixtureRequest, world: World, server: Server) -> Callable[[User], Any]:
-    return request.param(world, server)
+    made: Callable[[User], Any] = request.param(world, server)
+    return made
 
 
 def decide_amid_a_hold(world: World, decide: Callable[[User], Any]) -> list[str]:

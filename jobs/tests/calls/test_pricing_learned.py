@@ -78,7 +78,7 @@ def test_one_charge_at_most_doubles_what_the_next_one_holds(world: World, server
 def test_a_picture_that_the_upstream_shrinks_teaches_the_price_of_what_is_left(
     world: World, server: Server
 ) -> None:
-    """Else twenty of them let the price of such pictures fall, and the next whole one costs more than held."""
+    """Else twenty of them let the price fall, and the next whole picture costs more than is held."""
     ledger.grant(world.team, 100 * CREDIT, key="more")
     pay(world, server, "8", 2000, 2000)
     for _ in range(Price.FADES_AFTER):
