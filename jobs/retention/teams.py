@@ -54,8 +54,9 @@ def delete_team(team: Team, actor: User) -> None:
         left = ledger.balances(team).available
         ApiKey.objects.filter(team=team, revoked_at=None).update(revoked_at=now, revoked_by=actor)
         Allowance.objects.filter(team=team).delete()
-        Membership.objects.filter(team=team).delete()
+        # The invitations first: who accepts one at this moment is waited for, and is a member then.
         team.invitations.all().delete()
+        Membership.objects.filter(team=team).delete()
         Webhook.objects.filter(team=team).delete()
         Recipe.objects.filter(team=team).delete()
         Preset.objects.filter(team=team).delete()

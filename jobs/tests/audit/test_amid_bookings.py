@@ -4,25 +4,23 @@ The call has locked the team's accounts, and checks at its commit that the team 
 decision that locks the team's row too, and then wants the accounts, would end in a deadlock.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection
 from django.db.models import QuerySet
 
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import User
-from accounts.tests.at_once import at_once
+from accounts.tests.ledger.test_allowances_raced import behind
 from conftest import World
 from jobs.audit import giving_back, review
 from jobs.models import Job
 from jobs.tests.audit.test_giving_back import charged
 from jobs.tests.audit.test_review import in_doubt
 from jobs.tests.upstream import Server
-from jobs.tests.worker.test_worker import until
 
 pytestmark = pytest.mark.both_databases
 
@@ -49,32 +47,16 @@ def decide(request: pytest.FixtureRequest, world: World, server: Server) -> Call
     return made
 
 
-def decide_amid_a_hold(world: World, decide: Callable[[User], Any]) -> list[str]:
+def decide_behind_a_hold(world: World, decide: Callable[[User], Any]) -> None:
     root = User.objects.create_user("root@example.org", is_staff=True)
-    has_locked = threading.Event()
-
-    def act(number: int) -> None:
-        if number:
-            assert has_locked.wait(30)
-            decide(root)
-            return
-        with transaction.atomic():
-            ledger.hold(world.team, CREDIT, key="other", reference="job:9:1", actor=world.bob)
-            has_locked.set()
-            if connection.vendor == "postgresql":  # SQLite lets nobody begin meanwhile
-                until(somebody_waits)
-
-    return at_once(2, act, OperationalError)
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-        return bool(cursor.fetchone()[0])
+    behind(
+        lambda: ledger.hold(world.team, CREDIT, key="other", reference="job:9:1", actor=world.bob),
+        lambda: decide(root),
+    )
 
 
 def test_both_are_booked(world: World, decide: Callable[[User], Any]) -> None:
-    assert decide_amid_a_hold(world, decide) == ["done", "done"]
+    decide_behind_a_hold(world, decide)
     assert ledger.balances(world.team).held == CREDIT
 
 
@@ -89,4 +71,5 @@ def test_who_locks_the_team_too_waits_in_a_circle(
         return lock(jobs, of=() if jobs.model is Job else of, **options)
 
     monkeypatch.setattr(QuerySet, "select_for_update", lock_all)
-    assert decide_amid_a_hold(world, decide) == ["done", "too late"]
+    with pytest.raises(OperationalError, match="deadlock"):
+        decide_behind_a_hold(world, decide)

@@ -16,6 +16,7 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import AuditEntry, CreditRequest, Invitation, Membership, Role, Team, Transfer, User
 from accounts.teams import invitations
+from accounts.tests.ledger.test_allowances_raced import behind
 from conftest import World, small_png, upload
 from jobs.audit.verify import run as verify
 from jobs.batches.create import open_batch
@@ -135,6 +136,16 @@ def test_an_invitation_from_before_opens_nothing(world: World, client: Client) -
     teams.delete_team(world.team, world.alice)
     client.force_login(User.objects.create_user("guest@example.org"))
     assert "Aurora" not in client.get(sent.link).content.decode()
+
+
+def test_who_comes_in_at_that_moment_is_out_again(committed_world: World) -> None:
+    world = committed_world
+    sent = invitations.invite(world.team, "charlie@example.org", Role.MEMBER, world.alice)
+    behind(
+        lambda: invitations.accept(sent.invitation, world.charlie),
+        lambda: teams.delete_team(world.team, world.alice),
+    )
+    assert not Membership.objects.filter(team=world.team).exists()
 
 
 def test_its_slug_is_free_again(world: World) -> None:
