@@ -161,7 +161,8 @@ def _encoded(image: Image.Image, ending: str) -> Transcoded:
         image.save(encoded, icc_profile=profile, **options)
         if encoded.tell() <= MAX_UPLOAD_BYTES:
             header = Header(str(options["format"]), *image.size, AS_STORED)
-            return Transcoded(_stored(encoded.getbuffer()), header, ending)
+            with encoded.getbuffer() as content:  # released at once, else ``encoded`` can't be closed
+                return Transcoded(_stored(content), header, ending)
     raise errors.too_many_bytes(encoded.tell(), MAX_UPLOAD_BYTES)
 
 
