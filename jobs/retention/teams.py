@@ -45,9 +45,12 @@ def unsettled(team: Team) -> Unsettled:
     return Unsettled(under_way[:MAX_COUNTED].count(), queries.count(team))
 
 
+@transaction.atomic
 def delete_team(team: Team, actor: User) -> None:
     """Delete the team; raise UnsettledError. What it has left stays booked, and nobody can spend it."""
-    with transaction.atomic(), posting.locked(team.pk):
+    # Before the accounts, as in ``accounts.teams.membership``, so that no two can wait for each other.
+    Team.objects.select_for_update(no_key=True).get(pk=team.pk)
+    with posting.locked(team.pk):
         if unsettled(team):
             raise UnsettledError(team.slug)
         now = timezone.now()

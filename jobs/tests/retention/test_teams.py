@@ -1,10 +1,12 @@
 """A team that is deleted lets nobody in, loses its pictures, and keeps its books."""
 
+import threading
 from uuid import uuid4
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 
@@ -15,8 +17,9 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from accounts.models import AuditEntry, CreditRequest, Invitation, Membership, Role, Team, Transfer, User
-from accounts.teams import invitations
-from accounts.tests.ledger.test_allowances_raced import behind
+from accounts.teams import invitations, membership
+from accounts.tests.at_once import at_once
+from accounts.tests.ledger.test_allowances_raced import behind, somebody_waits
 from conftest import World, small_png, upload
 from jobs.audit.verify import run as verify
 from jobs.batches.create import open_batch
@@ -27,6 +30,7 @@ from jobs.retention import due, teams
 from jobs.storage import instance
 from jobs.tests.retention.erased import cut_out, purge_now, stored
 from jobs.tests.upstream import Server
+from jobs.tests.worker.test_worker import until
 
 pytestmark = pytest.mark.both_databases
 
@@ -146,6 +150,31 @@ def test_who_comes_in_at_that_moment_is_out_again(committed_world: World) -> Non
         lambda: teams.delete_team(world.team, world.alice),
     )
     assert not Membership.objects.filter(team=world.team).exists()
+
+
+def test_a_member_who_is_removed_at_that_moment_is_not_waited_for_in_a_circle(
+    committed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes first has both the team and its accounts."""
+    team, alice = committed_world.team, committed_world.alice
+    bob = Membership.objects.get(team=team, user=committed_world.bob)
+    is_removing, lift = threading.Event(), allowances.lift
+
+    def lift_late(member: Membership) -> None:
+        is_removing.set()
+        until(somebody_waits)
+        lift(member)
+
+    def act(number: int) -> None:
+        if number:
+            assert is_removing.wait(10)
+            teams.delete_team(team, alice)
+        else:
+            membership.remove(bob, alice)
+
+    monkeypatch.setattr(allowances, "lift", lift_late)
+    assert at_once(2, act, OperationalError) == ["done", "done"]
+    assert not Membership.objects.filter(team=team).exists()
 
 
 def test_its_slug_is_free_again(world: World) -> None:
