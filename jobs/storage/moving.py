@@ -22,7 +22,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 
-from jobs.storage import files, instance, spool
+from jobs.storage import files, instance, inventory, spool
 from jobs.storage.files import CHUNK_BYTES
 from jobs.storage.instance import ForeignFilesError
 from jobs.storage.s3 import S3Storage, StoredObject
@@ -83,10 +83,18 @@ class Move:
         return counts
 
     def delete_originals(self, on_progress: Callable[[Counts], object]) -> Counts:
-        """Delete each original whose copy has the same content; raise WrongCopyError at one that differs."""
+        """Delete each original whose copy has the same content; raise WrongCopyError at one that differs.
+
+        An original without a copy goes too if no row names it: its picture was deleted since it was copied.
+        """
         counts = Counts()
-        for _pair, is_gone in self._each(self._delete, counts, on_progress):
+        for (original, copy), is_gone in self._each(self._delete_if_same, counts, on_progress):
             counts.deleted += is_gone
+            if copy is None and original.name != instance.NAME:
+                if inventory.referenced([original.name]):
+                    raise WrongCopyError(original.name)
+                self._delete(original)
+                counts.deleted += 1
         return counts
 
     def _each(
@@ -146,12 +154,16 @@ class Move:
         local = _md5(self.folder.open(in_bucket.name))
         return local == in_bucket.etag or local == _md5(self.bucket.open(in_bucket.name))
 
-    def _delete(self, pair: Pair) -> bool:
+    def _delete_if_same(self, pair: Pair) -> bool:
         original, copy = pair
-        if original.name == instance.NAME:
-            return False  # it says whose the others are, if this run is cut off
-        if copy is None or copy.size != original.size or not self._is_same(original, copy):
+        if copy is None or original.name == instance.NAME:
+            return False  # the id says whose the others are, if this run is cut off
+        if copy.size != original.size or not self._is_same(original, copy):
             raise WrongCopyError(original.name)
+        self._delete(original)
+        return True
+
+    def _delete(self, original: StoredObject) -> None:
         if self.to_bucket:
             path = Path(self.folder.path(original.name))
             path.unlink(missing_ok=True)
@@ -159,7 +171,6 @@ class Move:
                 path.parent.rmdir()
         else:
             self.bucket.delete(original.name)
-        return True
 
 
 def _side_by_side(

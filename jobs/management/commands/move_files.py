@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--delete-originals",
             action="store_true",
-            help="then delete each original whose copy is the same; only once the site uses the copies",
+            help="copy nothing; delete each original whose copy is the same, once the site uses the copies",
         )
 
     def handle(self, *_: Any, to: str, threads: int, delete_originals: bool, **_options: Any) -> None:
@@ -42,14 +42,14 @@ class Command(BaseCommand):
         self._said_at = monotonic()
         try:
             move.check()
-            done = move.copy(self._say)
-            self._report(done)
-            if delete_originals:
+            if delete_originals:  # which may be of pictures that were deleted since, so none is copied again
                 deleted = move.delete_originals(self._say).deleted
                 self.stdout.write(f"Deleted originals: {deleted}.")
+            else:
+                self._report(move.copy(self._say))
         except WrongCopyError as error:
             raise CommandError(
-                f"The copy of {error} differs, so its original is kept. Run it again."
+                f"The copy of {error} is missing or differs, so its original is kept. Copy it again first."
             ) from error
         except (ForeignFilesError, StorageUnavailableError) as error:
             raise CommandError(str(error)) from error

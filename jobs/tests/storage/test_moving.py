@@ -16,6 +16,7 @@ from pytest_django import Settings
 from chaos.process import fork
 from chaos.servers import Swift
 from chaos.waiting import wait_for
+from conftest import World
 from jobs.models import Instance
 from jobs.storage import instance
 from jobs.storage.moving import Move
@@ -80,7 +81,8 @@ def test_everything_is_there_and_back_again(bucket: S3Storage, settings: Setting
     assert "Deleted originals: 4." in move("--to", "s3", "--delete-originals")
     assert (in_bucket(bucket), in_folder()) == (FILES, {})
     assert not Path(settings.MEDIA_ROOT, "aurora/1").exists()
-    assert "Copied: 4 files" in move("--to", "files", "--delete-originals")
+    assert "Copied: 4 files" in move("--to", "files")
+    assert "Deleted originals: 4." in move("--to", "files", "--delete-originals")
     assert (in_bucket(bucket), in_folder()) == ({}, FILES)
 
 
@@ -95,14 +97,33 @@ def test_an_original_with_a_wrong_copy_is_kept(bucket: S3Storage, settings: Sett
     move("--to", "s3")
     bucket.save("aurora/1.png", ContentFile(b"DOT"))  # later than the original, so it passes for a copy
     os.utime(default_storage.path("aurora/1.png"), (1, 1))
-    with pytest.raises(CommandError, match=r"The copy of aurora/1\.png differs"):
+    with pytest.raises(CommandError, match=r"The copy of aurora/1\.png is missing or differs"):
         move("--to", "s3", "--delete-originals")
     assert in_folder()["aurora/1.png"] == b"dot"
+
+
+def test_an_original_whose_picture_was_deleted_from_the_bucket_goes_and_is_not_copied_again(
+    bucket: S3Storage,
+) -> None:
+    """The site uses the copies by then, and has deleted one for good."""
+    move("--to", "s3")
+    bucket.delete("aurora/1/source.png")
+    assert "Deleted originals: 4." in move("--to", "s3", "--delete-originals")
+    assert (len(in_bucket(bucket)), in_folder()) == (3, {})
+
+
+def test_an_original_that_was_never_copied_is_kept(bucket: S3Storage, world: World) -> None:
+    move("--to", "s3")
+    source = world.job().source.name
+    with pytest.raises(CommandError, match=f"The copy of {source} is missing"):
+        move("--to", "s3", "--delete-originals")
+    assert default_storage.exists(source)
 
 
 def test_a_download_that_is_not_the_original_is_not_put_in_place(
     bucket: S3Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    move("--to", "s3")
     move("--to", "s3", "--delete-originals")
     fetch = bucket.fetch
 
@@ -159,7 +180,6 @@ def test_a_killed_run_is_gone_on_with(transactional_db: None, bucket: S3Storage,
     run.kill()
     copied = len(list(bucket.objects())) - 1
     assert 10 <= copied < len(contents)
-    said = move("--to", "s3", "--delete-originals")
-    assert f"Copied: {len(contents) - copied} files" in said
-    assert f"Deleted originals: {len(contents)}." in said
+    assert f"Copied: {len(contents) - copied} files" in move("--to", "s3")
+    assert f"Deleted originals: {len(contents)}." in move("--to", "s3", "--delete-originals")
     assert in_bucket(bucket) == contents
