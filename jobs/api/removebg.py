@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import BinaryIO, cast
 
 from django.core.handlers.wsgi import WSGIRequest
@@ -14,7 +15,9 @@ from jobs.api import auth, requests
 from jobs.api.decorators import api_view, raise_not_found
 from jobs.calls import responses
 from jobs.calls.streaming import StreamedCall
+from jobs.connections import give_back
 from jobs.models import Job
+from jobs.renditions.decode_limit import DECODING
 from pixian.protocol import file_names
 from pixian.protocol.errors import ApiError
 from pixian.removebg import account as removebg_account
@@ -83,9 +86,12 @@ def _start_call(
 
 def _respond(job: Job, options: RemovebgOptions) -> HttpResponse:
     headers = responses.headers(job.last_attempt.headers)
+    # What was paid for isn't refused: whoever calls again without an idempotency key would pay twice.
+    room = partial(DECODING.reserve, job.team_id, patiently=True)
+    give_back()  # the database's connection meanwhile
     try:
         with job.result.open() as result:
-            made = build_response(options, cast("BinaryIO", result), headers, (job.width, job.height))
+            made = build_response(options, cast("BinaryIO", result), headers, (job.width, job.height), room)
     except FileNotFoundError as error:
         raise requests.result_gone() from error
     response = HttpResponse(made.body, headers=made.headers)

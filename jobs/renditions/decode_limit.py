@@ -34,11 +34,15 @@ class DecodeLimit:
         self._changed = Condition()
 
     @contextmanager
-    def reserve(self, team: int, size: int) -> Iterator[None]:
-        """Reserve ``size`` bytes for the team; raise ServerFailed 503/-3 if they aren't free in time."""
+    def reserve(self, team: int, size: int, *, patiently: bool = False) -> Iterator[None]:
+        """Reserve ``size`` bytes for the team; raise ServerFailed 503/-3 if they aren't free in time.
+
+        patiently: wait for as long as it takes, and raise nothing.
+        """
         size = min(size, self._share)
         with self._changed:
-            if not self._changed.wait_for(lambda: self._has_room(team, size), self._wait):
+            wait = None if patiently else self._wait
+            if not self._changed.wait_for(lambda: self._has_room(team, size), wait):
                 raise ServerFailed(
                     503,
                     Code.OVERLOADED,

@@ -4,7 +4,6 @@ The jobs that show the same files are a family, of one root. Its files go once a
 ``purged_at`` says so only when they are gone. So an interrupted run is repeated, and finds less to delete.
 """
 
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -106,6 +105,4 @@ def _delete_leftovers(folder: str) -> None:
     for place in spool.places():
         for path in place.glob(f"result-{Path(folder).name}-*"):
             path.unlink(missing_ok=True)
-    root = spool.root()
-    for path in root.glob(f"{quarantine.NAME}/*/{folder}") if root else ():
-        shutil.rmtree(path, ignore_errors=True)
+    quarantine.forget(folder)

@@ -1,7 +1,7 @@
 """Keep files that no row refers to in a folder beside the others, from which they can be put back.
 
 A file is moved to ``.quarantine/TIME/its/old/name``: by a rename, or in a bucket by a copy that is confirmed
-before the file is deleted. Only an operator's command deletes it for good.
+before the file is deleted. Only an operator's command deletes it for good, or the deletion of its picture.
 """
 
 import os
@@ -114,6 +114,17 @@ def remove(older_than: timedelta) -> tuple[int, int]:
             else:
                 file.path.unlink()
     return count, size
+
+
+def forget(folder: str) -> None:
+    """Delete for good all files of a folder: those of a picture that was deleted."""
+    if bucket := _bucket():
+        for file in contents():
+            if file.name.startswith(f"{folder}/"):
+                bucket.delete(str(file.path))
+    root = spool.root()
+    for path in root.glob(f"{NAME}/*/{folder}") if root else ():
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _new_run() -> str:

@@ -8,6 +8,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 from pixian.imaging.compose import foreground_box
 from pixian.imaging.convert import Pixels, working_copy
-from pixian.imaging.decode import decode, open_picture, shrunk_size
+from pixian.imaging.decode import Room, decode, open_picture, shrunk_size
 from pixian.imaging.encode import encode
 from pixian.imaging.layout import Box
 from pixian.protocol.credits import MICROCREDITS, is_finer, parse_credits
@@ -35,6 +36,9 @@ ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 TYPES = {Format.PNG: "image/png", Format.JPG: "image/jpeg", Format.ZIP: "application/zip"}
 EMPTY = Box(0, 0, 0, 0)
 
+BYTES_PER_PIXEL = 10
+"""Of memory, while a result is decoded, converted and encoded again."""
+
 
 @dataclass(frozen=True)
 class DropInResponse:
@@ -45,29 +49,35 @@ class DropInResponse:
 
 
 def build_response(
-    options: RemovebgOptions, result: BinaryIO, upstream_headers: Mapping[str, str], uploaded: Size
+    options: RemovebgOptions,
+    result: BinaryIO,
+    upstream_headers: Mapping[str, str],
+    uploaded: Size,
+    room: Room | None = None,
 ) -> DropInResponse:
     """Return the response, made from the upstream's PNG.
 
-    uploaded: width and height of the uploaded picture. Raises as ``pixian.imaging.decode`` does if the
-    result can't be read.
+    uploaded: width and height of the uploaded picture. room: reserves memory while the pixels are decoded and
+    encoded. Raises as ``pixian.imaging.decode`` does if the result can't be read, and as ``room`` does.
     """
     image, header = open_picture(result)
-    decode(image)
-    copy = working_copy(image, header.orientation, header.pixels)
-    pixels, profile = copy.pixels, copy.profile
-    box = foreground_box(pixels) or EMPTY
-    output_format = _output_format(options, pixels)
-    if output_format is Format.PNG and options.channels is Channels.RGBA and options.background_color is None:
-        # Nothing to change: the upstream's own bytes are passed on.
-        result.seek(0)
-        body = result.read()
-    else:
-        body = _encode(output_format, options, pixels, profile)
-    headers = _headers(options, (header.width, header.height), box, uploaded) | _credits(upstream_headers)
-    if options.as_json:
-        return DropInResponse(headers | {"Content-Type": JSON}, _json_body(body, box))
-    return DropInResponse(headers | {"Content-Type": TYPES[output_format]}, body)
+    with room(BYTES_PER_PIXEL * header.pixels) if room else nullcontext():
+        decode(image)
+        copy = working_copy(image, header.orientation, header.pixels)
+        pixels, profile = copy.pixels, copy.profile
+        box = foreground_box(pixels) or EMPTY
+        output_format = _output_format(options, pixels)
+        wanted = output_format, options.channels, options.background_color
+        if wanted == (Format.PNG, Channels.RGBA, None):
+            # Nothing to change: the upstream's own bytes are passed on.
+            result.seek(0)
+            body = result.read()
+        else:
+            body = _encode(output_format, options, pixels, profile)
+        headers = _headers(options, (header.width, header.height), box, uploaded) | _credits(upstream_headers)
+        if options.as_json:
+            return DropInResponse(headers | {"Content-Type": JSON}, _json_body(body, box))
+        return DropInResponse(headers | {"Content-Type": TYPES[output_format]}, body)
 
 
 def _output_format(options: RemovebgOptions, pixels: Pixels) -> Format:

@@ -3,8 +3,11 @@
 import base64
 import io
 import json
+import time
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -16,10 +19,14 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
 from conftest import World, small_png
+from jobs.api import removebg
 from jobs.models import Job
+from jobs.renditions.decode_limit import DecodeLimit
 from jobs.tests import upstream as wire
 from jobs.tests.api.programs import Program
 from jobs.tests.upstream import Server
+from pixian.imaging.decode import decode
+from pixian.removebg.response import BYTES_PER_PIXEL
 
 pytestmark = pytest.mark.both_databases
 
@@ -51,6 +58,28 @@ def call(shop: httpx.Client, picture: bytes | None = None, **fields: Any) -> htt
     headers = fields.pop("headers", {})
     files = {"image_file": ("photo.png", small_png() if picture is None else picture)}
     return shop.post(REMOVE, files=files, data=fields, headers=headers)
+
+
+def test_results_that_are_made_at_once_share_the_memory_for_decoding(
+    shop: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And none is refused, since all are paid."""
+    fits = BYTES_PER_PIXEL * 8 * 4
+    monkeypatch.setattr(removebg, "DECODING", DecodeLimit(total=fits, share=fits, wait=0))
+    decoding, most = Counter[str](), Counter[str]()
+
+    def slowly(image: Image.Image) -> None:
+        decoding["now"] += 1
+        most["ever"] = max(most["ever"], decoding["now"])
+        time.sleep(0.1)
+        decoding["now"] -= 1
+        decode(image)
+
+    monkeypatch.setattr("pixian.removebg.response.decode", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: call(shop), range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert most["ever"] == 1
 
 
 def opened(answer: httpx.Response) -> Image.Image:

@@ -50,16 +50,14 @@ def test_what_is_larger_than_a_share_takes_the_share() -> None:
         assert not refused(room, BOB, 2)
 
 
-def test_who_waits_gets_it_once_it_is_free() -> None:
-    room, first_has_it, second_has_it = (
-        DecodeLimit(total=10, share=10, wait=60),
-        threading.Event(),
-        threading.Event(),
-    )
+@pytest.mark.parametrize(("wait", "patiently"), [(60, False), (0, True)])
+def test_who_waits_gets_it_once_it_is_free(wait: float, patiently: bool) -> None:
+    room = DecodeLimit(total=10, share=10, wait=wait)
+    first_has_it, second_has_it = threading.Event(), threading.Event()
 
     def second() -> None:
         first_has_it.wait()
-        with room.reserve(BOB, 10):
+        with room.reserve(BOB, 10, patiently=patiently):
             second_has_it.set()
 
     with ThreadPoolExecutor(1) as other:
