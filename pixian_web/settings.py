@@ -120,9 +120,9 @@ WEB_THREADS_FOR_PAGES = 8
 GATEWAY_WAIT_SECONDS = env.integer("GATEWAY_WAIT_SECONDS", 30)
 """The time an API call waits for its turn, or for an upstream that says 429, before it gets a 429 itself."""
 
-API_CALLS_PER_KEY = env.integer("API_CALLS_PER_KEY", 300)
-API_CALLS_PER_TEAM = env.integer("API_CALLS_PER_TEAM", 900)
-API_GUESSES_PER_ADDRESS = env.integer("API_GUESSES_PER_ADDRESS", 30)
+API_CALLS_PER_KEY = env.integer("API_CALLS_PER_KEY", 300, high=1_000_000)
+API_CALLS_PER_TEAM = env.integer("API_CALLS_PER_TEAM", 900, high=1_000_000)
+API_GUESSES_PER_ADDRESS = env.integer("API_GUESSES_PER_ADDRESS", 30, high=1_000_000)
 """Limits a minute; 0 is no limit."""
 
 FETCH_NETWORKS, FETCH_PORTS = engine_config.fetch_networks, engine_config.fetch_ports

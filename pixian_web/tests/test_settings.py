@@ -18,6 +18,7 @@ OTHER_UPSTREAM = {"PIXIAN_API_ID": "px", "PIXIAN_API_SECRET": "hush"}
 WRONG = [
     ("PORT", "http", "a whole number from 1 to 65535"),
     ("PORT", "0", "a whole number from 1 to 65535"),
+    ("API_CALLS_PER_KEY", "100000000", "a whole number from 0 to 1000000"),
     ("BIND_ADDRESS", "localhost", "an IP address such as 0.0.0.0 or ::"),
     ("DEBUG", "ture", "true or false"),
     ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
