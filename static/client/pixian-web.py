@@ -25,6 +25,7 @@ import fcntl
 import getpass
 import hashlib
 import http.client
+import itertools
 import json
 import math
 import os
@@ -101,6 +102,10 @@ class UnansweredError(Exception):
 
 class ChangedError(Exception):
     """The picture changed, or could not be read, while it was sent; the site got no whole request."""
+
+
+class TakenError(Exception):
+    """Another file has got the result's name since the run was planned."""
 
 
 class HaltedError(Exception):
@@ -337,6 +342,8 @@ class Journal:
         self.placed: dict[str, Placed] = {}
         self._owners: dict[str, str] = {}
         self._targets: dict[str, list[str]] = {}
+        self._tasks_by_result: dict[str, set[str]] = {}
+        self._pictures: dict[str, str] = {}
         self._lock = threading.Lock()
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -363,7 +370,7 @@ class Journal:
         self._write({"source": source, **vars(placed)})
 
     def owner(self, target: Path) -> str | None:
-        """Return the source whose result a path holds."""
+        """Return the source that a path was last kept for."""
         return self._owners.get(str(target).casefold())
 
     def claim(self, target: Path, source: str) -> None:
@@ -371,12 +378,26 @@ class Journal:
 
     def result_of(self, task: str, targets: Iterable[Path]) -> Path | None:
         """Return a file in the output folder that still is this task's result."""
-        result = self.tasks.get(task, UNSENT).result
-        for target in [*targets, *map(Path, self._targets.get(task, []))] if result else []:
+        for target in [*targets, *map(Path, self._targets.get(task, []))]:
             with suppress(OSError):
-                if hash_file(target) == result:
+                if task in self.tasks_of(target):
                     return target
         return None
+
+    def tasks_of(self, target: Path) -> set[str]:
+        """Return the tasks that brought exactly a file's content: none if it was edited, or isn't ours."""
+        return self._tasks_by_result.get(hash_file(target), set())
+
+    def may_replace(self, target: Path, task: str, sha256: str) -> bool:
+        """Tell if a file is this task's result, or the same picture's by other options."""
+        tasks = self.tasks_of(target)
+        return task in tasks or sha256 in {self._pictures.get(each) for each in tasks}
+
+    def is_in_place(self, source: Source, placed: Placed) -> bool:
+        """Tell if a result is still under its name. It isn't read, unless another source got the name."""
+        target = Path(placed.target)
+        is_owner = self.owner(target) == str(source.path)
+        return target.exists() and (is_owner or placed.task in self.tasks_of(target))
 
     def _read(self) -> None:
         self._file.seek(0)
@@ -393,9 +414,12 @@ class Journal:
             placed = self.placed[source] = Placed(**line)
             self.claim(Path(placed.target), source)
             self._targets.setdefault(placed.task, []).append(placed.target)
+            self._pictures[placed.task] = placed.sha256
         else:
             task, state = line.pop("task"), State(line.pop("state"))
-            self.tasks[task] = Past(state=state, **line)
+            past = self.tasks[task] = Past(state=state, **line)
+            if past.result:
+                self._tasks_by_result.setdefault(past.result, set()).add(task)
 
     def _write(self, line: dict[str, Any]) -> None:
         with self._lock:
@@ -692,23 +716,28 @@ class Caller:
 
         Raises StopError, and HaltedError if the run is stopping.
         """
+        try:
+            return self._settle(task)
+        except UnansweredError as error:
+            return Ending(State.FAILED, f"no response: {clean(error)}")
+        except TakenError:
+            return Ending(State.FAILED, "another file has the result's name now")
+
+    def _settle(self, task: Task) -> Ending:
         journal = self._run.journal
         if local := journal.result_of(task.id, task.targets.values()):
             self._place(task, local)
             return Ending(State.DONE)
         first = task.targets[task.source]
         with opened_part(first, task) as part:
-            try:
-                ending, past = self._obtain(task, part)
-            except UnansweredError as error:
-                return Ending(State.FAILED, f"no response: {clean(error)}")
+            ending, past = self._obtain(task, part)
             if ending.state is State.DONE:
                 part.flush()
                 os.fsync(part.fileno())
                 # Noted before the rename, so that a file under its final name is always known as ours.
                 result = hash_file(Path(part.name))
                 journal.note(task.id, Past(State.DONE, past.number, past.at, result=result))
-                Path(part.name).replace(first)
+                self._rename(part, first, task)
         if ending.state is State.DONE:
             self._place(task, first)
         elif ending.state is not State.FAILED:
@@ -735,9 +764,16 @@ class Caller:
                     shutil.copyfileobj(file, part)
                     part.flush()
                     os.fsync(part.fileno())
-                    Path(part.name).replace(target)
+                    self._rename(part, target, task)
             placed = Placed(task.id, task.sha256, source.size, source.mtime_ns, str(target))
             self._run.journal.place(str(source.path), placed)
+
+    def _rename(self, part: BinaryIO, target: Path, task: Task) -> None:
+        """Give a result its final name; raises TakenError if another picture's, or an edited one, has it."""
+        # Checked again, since hours may have passed since the name was chosen.
+        if target.exists() and not self._run.journal.may_replace(target, task.id, task.sha256):
+            raise TakenError
+        Path(part.name).replace(target)
 
     def _obtain(self, task: Task, part: BinaryIO) -> tuple[Ending, Past]:
         """Return how the task ends, its result in ``part``: by a call, or from an earlier one."""
@@ -941,7 +977,8 @@ def _add(run: Run, plan: Plan, source: Source) -> None:
     placed = run.journal.placed.get(str(source.path))
     is_same = placed and (placed.size, placed.mtime_ns) == (source.size, source.mtime_ns)
     sha256 = placed.sha256 if placed and is_same else None
-    if placed and sha256 and placed.task == task_id(sha256, run.options) and Path(placed.target).exists():
+    is_done = placed and sha256 and placed.task == task_id(sha256, run.options)
+    if placed and is_done and run.journal.is_in_place(source, placed):
         plan.done += 1
         return
     pixels = count_pixels(source.path)
@@ -954,7 +991,7 @@ def _add(run: Run, plan: Plan, source: Source) -> None:
     if past.state in (State.REFUSED, State.LOST) and not run.again:
         plan.problems.append((source.name, f"{past.reason} (in an earlier run; --again sends it again)"))
         return
-    target = find_target(run, source, past.result)
+    target = find_target(run, source, task)
     if target is None:
         plan.in_the_way.append(source.name)
         return
@@ -962,22 +999,37 @@ def _add(run: Run, plan: Plan, source: Source) -> None:
     task.targets[source] = target
 
 
-def find_target(run: Run, source: Source, result: str) -> Path | None:
+def find_target(run: Run, source: Source, task: Task) -> Path | None:
     """Return where a source's result goes, and keep that name for it; None if a file is in the way.
 
-    result: the hash of the task's result, if there is one. A source that has its name in common with
-    another one but for the ending keeps its own ending too. A name whose source is gone is free again.
+    A file there is replaced only if its content is a result of this picture, by whatever options. If it is
+    another picture's, or the name is kept for another source, the next name is tried. A name whose source is
+    gone is free again once there is no file.
     """
-    name = Path(source.name)
-    for result_name in (name.with_suffix(run.ending), name.with_name(name.name + run.ending)):
-        target = run.out / result_name
+    is_in_the_way = False
+    for name in result_names(source, run.ending):
+        target = run.out / name
         owner = run.journal.owner(target)
-        if owner is None and target.exists() and hash_file(target) != result:
-            return None
-        if owner is None or owner == str(source.path) or not Path(owner).exists():
-            run.journal.claim(target, str(source.path))
-            return target
-    return None
+        is_kept = owner is not None and owner != str(source.path) and Path(owner).exists()
+        if target.exists():
+            if run.journal.may_replace(target, task.id, task.sha256):
+                break
+            is_in_the_way |= not (run.journal.tasks_of(target) or is_kept)
+        elif not is_kept:
+            if is_in_the_way:
+                return None
+            break
+    run.journal.claim(target, str(source.path))
+    return target
+
+
+def result_names(source: Source, ending: str) -> Iterator[Path]:
+    """Yield the names that a source's result may have: photo.png, photo.tif.png, photo.tif-2.png, ..."""
+    name = Path(source.name)
+    yield name.with_suffix(ending)
+    yield name.with_name(name.name + ending)
+    for number in itertools.count(2):
+        yield name.with_name(f"{name.name}-{number}{ending}")
 
 
 class Batch:
@@ -1085,9 +1137,10 @@ def summarize(plan: Plan, batch: Batch) -> int:
 
 
 def show_skipped(plan: Plan) -> None:
+    in_the_way = "a file that this program didn't write, or that was edited since, has the result's name"
     skipped = {
         "Skipped, no pictures": plan.not_pictures,
-        "Skipped, a file that this program didn't write has the result's name": plan.in_the_way,
+        f"Skipped, {in_the_way}": plan.in_the_way,
     }
     for why, names in skipped.items():
         if names:

@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -230,6 +231,96 @@ def test_what_is_done_is_not_done_again_even_under_another_name(
     assert shop.charges(one, two) == [1, 1]
 
 
+@pytest.mark.parametrize("mounts", [["card1", "card2", "card3"], ["card", "card", "card"]])
+def test_cards_that_number_alike_keep_their_results(
+    run: Run, shop: Shop, tmp_path: Path, mounts: list[str]
+) -> None:
+    """One card is in at a time, at a place of its own or where the one before was."""
+    pictures, out = [picture() for _ in mounts], tmp_path / "out"
+
+    def insert(mount: str, content: bytes) -> None:
+        card = tmp_path / mount
+        card.mkdir()
+        (card / "IMG_1.jpg").write_bytes(content)
+        assert run("remove", card, "--to", out) == 0
+        shutil.rmtree(card)
+
+    for mount, content in zip(mounts, pictures, strict=True):
+        insert(mount, content)
+    names = "IMG_1.png", "IMG_1.jpg.png", "IMG_1.jpg-2.png"
+    expected = {name: result(content) for name, content in zip(names, pictures, strict=True)}
+    assert results(out) == expected
+    calls = len(shop.upstream.log().calls)
+    for content in pictures:
+        insert("elsewhere", content)
+    assert results(out) == expected
+    assert len(shop.upstream.log().calls) == calls
+    assert shop.charges(*pictures) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("step", ["Caller._rename", "Journal.place"])
+def test_a_run_that_was_killed_at_a_second_card_goes_on(
+    client: ModuleType, run: Run, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Before the result has its name, and before the journal knows that it has."""
+    one, two = picture(), picture()
+    photos, out = folder(tmp_path, one=one), tmp_path / "out"
+    assert run("remove", photos, "--to", out) == 0
+    folder(tmp_path, one=two)
+
+    def die(*_: object) -> None:
+        raise client.StopError(client.NOT_WRITABLE, "killed")
+
+    name, _, method = step.partition(".")
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(client, name), method, die)
+        assert run("remove", photos, "--to", out) == 6
+    assert run("remove", photos, "--to", out) == 0
+    assert results(out) == {"one.png": result(one), "one.png.png": result(two)}
+    assert shop.charges(one, two) == [1, 1]
+
+
+def test_a_retouched_result_is_left_alone(
+    run: Run, shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = picture(), picture()
+    photos, out = folder(tmp_path, one=one, two=two), tmp_path / "out"
+    assert run("remove", photos, "--to", out) == 0
+    calls = len(shop.upstream.log().calls)
+    (out / "one.png").write_bytes(b"retouched")
+    for path in photos.iterdir():
+        os.utime(path, (0, 0))
+    assert run("remove", photos, "--to", out) == 0
+    assert results(out) == {"one.png": b"retouched", "two.png": result(two)}
+    assert "edited since, has the result's name: one.png" in capsys.readouterr().out
+    assert len(shop.upstream.log().calls) == calls
+    (photos / "one.tif").write_bytes(two)  # the name of one.png is taken, but that isn't in its way
+    assert run("remove", photos, "--to", out) == 0
+    assert results(out) == {"one.png": b"retouched", "two.png": result(two), "one.tif.png": result(two)}
+
+
+def test_a_file_that_came_while_a_picture_was_sent_is_left_alone(
+    client: ModuleType, run: Run, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = picture()
+    photos, out = folder(tmp_path, one=one), tmp_path / "out"
+    plan = client.make_plan
+
+    def plan_and_write(*arguments: object) -> object:
+        planned = plan(*arguments)
+        (out / "one.png").write_text("somebody's own")
+        return planned
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "make_plan", plan_and_write)
+        assert run("remove", photos, "--to", out) == 1
+    assert results(out) == {"one.png": b"somebody's own"}
+    (out / "one.png").unlink()
+    assert run("remove", photos, "--to", out) == 0
+    assert results(out) == {"one.png": result(one)}
+    assert shop.charges(one) == [1]
+
+
 def test_options_reach_the_service_and_another_option_is_another_call(
     run: Run, shop: Shop, tmp_path: Path
 ) -> None:
@@ -248,6 +339,8 @@ def test_options_reach_the_service_and_another_option_is_another_call(
     }
     # The first and third are the free tests: of the price, and the one that was asked for.
     assert [json.loads(text) for (text,) in rows] == [options | {"test": "true"}, options, {"test": "true"}]
+    assert run("remove", photos, "--to", out) == 0
+    assert results(out).keys() == {"one.jpg", "one.png"}  # it replaces the test's
     assert run("remove", photos, "--to", out, "--max-pixels", "1") == 2
 
 
