@@ -71,7 +71,7 @@ def test_an_upload_that_looked_before_the_pause_goes_on(
     committed_world: World, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: it looks without the lock."""
-    monkeypatch.setattr(submit, "_lock_batch", lambda _batch: False)
+    monkeypatch.setattr(submit, "_lock_batch", lambda _batch: Batch())
     beside(pause, lambda: add(committed_world))
     assert sorted(Job.objects.values_list("state", flat=True)) == ["paused", "queued"]
 
