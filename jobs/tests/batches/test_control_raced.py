@@ -19,7 +19,7 @@ from jobs.audit.verify import run as verify
 from jobs.batches import control
 from jobs.calls import attempts
 from jobs.intake import submit
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Batch, Job
 from jobs.queue import claims, concurrency
 from jobs.queue.claims import LostLeaseError
 from jobs.tests.batches.test_control import add, claimed, leave, states, the_batch
