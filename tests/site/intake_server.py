@@ -25,12 +25,15 @@ def sent(route: Route) -> dict[str, Any]:
 class IntakeServer:
     """Batches in memory.
 
-    fits: how many pictures there are credits for. module: a script of the batch's page.
+    fits: how many pictures there are credits for. duplicates: how many of them were cut out before.
+    erased: how many of those cut-outs are erased between the plan and the start. module: a script of the
+    batch's page.
     """
 
     page: Page
     fits: int = 1000
     duplicates: int = 0
+    erased: int = 0
     module: str = ""
     batches: dict[str, str] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -53,6 +56,19 @@ class IntakeServer:
                 return False
             left[0] -= 1
             route.fulfill(status=status, body=text) if status else route.abort("connectionreset")
+            return True
+
+        self.faults.append(fault)
+
+    def divert(self, fragment: str, url: str) -> None:
+        """Send the first request whose address has this fragment to another server."""
+        diverted: list[str] = []
+
+        def fault(route: Route) -> bool:
+            if fragment not in route.request.url or diverted:
+                return False
+            diverted.append(route.request.url)
+            route.continue_(url=url)
             return True
 
         self.faults.append(fault)
@@ -87,7 +103,7 @@ class IntakeServer:
         route.fulfill(json={"known": [], "refused": {}})
 
     def _plan(self, route: Route) -> None:
-        files = list(self.files.values())
+        files = self._left()
         pixels = sum((file["width"] or 0) * (file["height"] or 0) for file in files)
         duplicates = [
             {"request_id": file["request_id"], "name": file["name"]} for file in files[: self.duplicates]
@@ -112,9 +128,12 @@ class IntakeServer:
             }
         )
 
-    def _missing(self, route: Route) -> None:
+    def _left(self) -> list[dict[str, Any]]:
         done = {*self.uploads, *self.reused}
-        route.fulfill(json={"files": [file for key, file in self.files.items() if key not in done]})
+        return [file for key, file in self.files.items() if key not in done]
+
+    def _missing(self, route: Route) -> None:
+        route.fulfill(json={"files": self._left()})
 
     def _upload(self, route: Route) -> None:
         body = route.request.post_data_buffer or b""
@@ -135,8 +154,11 @@ class IntakeServer:
         route.fulfill(json={"received": len(have)})
 
     def _reuse(self, route: Route) -> None:
-        self.reused += sent(route)["request_ids"]
-        route.fulfill(json={})
+        asked = sent(route)["request_ids"]
+        reused = asked[self.erased :]
+        self.reused += reused
+        self.duplicates -= len(asked)
+        route.fulfill(json={"reused": reused})
 
     def _test(self, route: Route, path: str) -> None:
         if "credits/ask" in path:

@@ -2,7 +2,9 @@
 
 import os
 import re
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
 
@@ -124,6 +126,23 @@ def test_duplicates_cost_nothing_and_are_not_sent(
     assert not {*server.uploads} & {*server.reused}
 
 
+def test_cut_outs_that_were_erased_meanwhile_are_priced_before_they_are_sent(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    server.duplicates, server.erased = 4, 1
+    drop(owner_page, shoot)
+    plan = owner_page.locator("#uploads .plan")
+    expect(plan.locator(".lead")).to_have_text(re.compile("^26 pictures"))
+    start(owner_page)
+    expect(plan.locator(".lead")).to_have_text(re.compile("^27 pictures"))
+    expect(plan.get_by_role("alert")).to_contain_text("Nothing was uploaded or charged")
+    expect(plan.get_by_role("checkbox")).to_be_hidden()
+    assert (len(server.reused), len(server.uploads)) == (3, 0)
+    start(owner_page)
+    expect(owner_page.locator("#uploads")).to_contain_text("All 27 pictures are uploaded.")
+    assert sorted([*server.uploads, *server.reused]) == sorted(server.files)
+
+
 def test_if_all_were_cut_out_before_no_price_is_named(
     owner_page: Page, server: IntakeServer, shoot: Path
 ) -> None:
@@ -188,6 +207,37 @@ def test_a_lost_line_and_a_failing_server_cost_nothing_but_time(
     shot(owner_page, "offline")
     expect(owner_page.locator("#uploads")).to_contain_text("All 30 pictures are uploaded.")
     assert sorted(server.uploads) == sorted(server.files)
+
+
+def wake(page: Page) -> None:
+    """Let the page try again at once, as if the browser said all the time that the line is back."""
+    page.evaluate("setInterval(() => dispatchEvent(new Event('online')), 50)")
+
+
+def test_lost_lines_take_none_of_a_busy_servers_tries(
+    owner_page: Page, server: IntakeServer, large: Path
+) -> None:
+    wake(owner_page)
+    for _ in range(2):
+        server.fail("/upload/", times=6)
+        server.fail("/upload/", times=4, status=503)
+    drop(owner_page, large)
+    start(owner_page)
+    expect(owner_page.locator("#uploads")).to_contain_text("1 picture is uploaded.")
+
+
+def test_a_server_that_stays_busy_is_tried_five_times(
+    owner_page: Page, server: IntakeServer, large: Path
+) -> None:
+    wake(owner_page)
+    server.fail("/upload/", times=6)
+    server.fail("/upload/", times=5, status=503)
+    drop(owner_page, large)
+    start(owner_page)
+    uploads = owner_page.locator("#uploads")
+    expect(uploads).to_contain_text("1 file: not uploaded yet")
+    uploads.get_by_role("button", name="Retry").click()
+    expect(uploads).to_contain_text("1 picture is uploaded.")
 
 
 def test_a_batchs_page_comes_to_life_though_the_line_was_lost(
@@ -287,6 +337,67 @@ def test_a_chunk_whose_answer_was_lost_is_not_sent_twice(
     expect(owner_page.locator("#uploads")).to_contain_text("1 picture is uploaded.")
     (content,) = server.chunks.values()
     assert content == large.read_bytes()
+
+
+@pytest.mark.parametrize("fragment", ["/plan/", "/chunks/", "/upload/"])
+def test_a_page_of_somebody_on_the_way_is_a_lost_line(
+    owner_page: Page, server: IntakeServer, large: Path, fragment: str
+) -> None:
+    """A hotel's Wi-Fi answers like this until its guest has signed in."""
+    server.fail(fragment, times=2, status=200, text="<!doctype html><title>Welcome to the hotel</title>")
+    drop(owner_page, large)
+    start(owner_page)
+    expect(owner_page.locator("#uploads")).to_contain_text("1 picture is uploaded.")
+    (content,) = server.chunks.values()
+    assert content == large.read_bytes()
+    assert len(server.uploads) == 1
+
+
+class HalfAnswer(BaseHTTPRequestHandler):
+    """Answer with headers and a part of the body, then cut the line."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "20")
+        self.end_headers()
+        self.wfile.write(b'{"received": ')
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def half_answer() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), HalfAnswer) as answering:
+        threading.Thread(target=answering.serve_forever).start()
+        yield f"http://127.0.0.1:{answering.server_port}"
+        answering.shutdown()
+
+
+def test_a_line_that_is_lost_within_an_answer_is_waited_for(
+    owner_page: Page, server: IntakeServer, large: Path, half_answer: str
+) -> None:
+    server.divert("/chunks/", half_answer)
+    drop(owner_page, large)
+    start(owner_page)
+    uploads = owner_page.locator("#uploads")
+    expect(uploads).to_contain_text("The line to the server is lost")
+    expect(uploads).to_contain_text("1 picture is uploaded.")
+    (content,) = server.chunks.values()
+    assert content == large.read_bytes()
+
+
+def test_an_answer_that_makes_no_sense_holds_nothing_up(
+    owner_page: Page, server: IntakeServer, large: Path
+) -> None:
+    server.fail("/chunks/", status=200, text="null")
+    drop(owner_page, large)
+    start(owner_page)
+    uploads = owner_page.locator("#uploads")
+    expect(uploads).to_contain_text("1 file: not uploaded yet")
+    uploads.get_by_role("button", name="Retry").click()
+    expect(uploads).to_contain_text("1 picture is uploaded.")
 
 
 def test_paused_and_gone_on(owner_page: Page, server: IntakeServer, shoot: Path) -> None:

@@ -51,7 +51,17 @@ export class Draft {
     return this.plan;
   }
 
-  // The same pictures without some of them, as a batch of its own: nothing of this one was started.
+  // Takes from the store what was cut out before. Returns false if some of it is gone by now: those pictures are
+  // left, like the others.
+  async reuse(requestIds) {
+    if (requestIds.length === 0) return true;
+    const { reused } = await this.#line.json(this.addresses.reuse, { json: { request_ids: requestIds } });
+    const done = new Set(reused);
+    this.pictures = this.pictures.filter(({ requestId }) => !done.has(requestId));
+    return requestIds.every((requestId) => done.has(requestId));
+  }
+
+  // The same pictures without some of them, as a batch of its own: none of them was started.
   only(chosen) {
     const draft = new Draft(this.#line, this.#words, this.#batches);
     draft.name = this.name;

@@ -11,7 +11,7 @@ const [SIGNED_OUT, FORBIDDEN, TOO_MANY, SERVER_FAILED, DISK_FULL] = [401, 403, 4
 // The server's final no. message: its text for people, or "" if the answer was a page.
 export class Refusal extends Error {
   constructor(status, text = "") {
-    super(text === "" || text.trimStart().startsWith("<") ? "" : text);
+    super(isPage(text) ? "" : text);
     this.status = status;
   }
 }
@@ -31,34 +31,40 @@ export class Line {
     this.#tell = tell;
   }
 
-  async json(address, options) {
-    return (await this.send(address, options)).json();
+  json(address, options) {
+    return this.send(address, { ...options, parse: JSON.parse });
   }
 
-  // check: run before each try; what it throws ends the request. failures: of the server, after which it gives up.
-  async send(address, { method = "POST", json, body, signal, check, failures: most = MOST_FAILURES } = {}) {
+  // Returns the answer's text, or what parse makes of it. check: run before each try; what it throws ends the
+  // request. failures: of the server, one after the other, after which it gives up.
+  async send(address, { method = "POST", json, body, signal, check, parse = plain, failures: most = MOST_FAILURES } = {}) {
     const id = Symbol(address);
     const request = { method, body: json === undefined ? body : JSON.stringify(json) };
     const type = json === undefined ? {} : { "Content-Type": "application/json" };
+    let losses = 0;
     let failures = 0;
     let renewed = false;
     try {
       for (;;) {
         await this.#signingIn;
         await check?.();
-        const response = await this.#try(address, { ...request, headers: this.#headers(type) }, signal);
+        const answer = await this.#try(address, { ...request, headers: this.#headers(type) }, parse, signal);
         signal?.throwIfAborted();
-        if (response?.ok) return response;
-        if (response?.status === SIGNED_OUT) {
+        if (answer?.ok) return answer.content;
+        if (answer?.status === SIGNED_OUT) {
           await this.#signIn();
-        } else if (response?.status === FORBIDDEN && !renewed) {
+        } else if (answer?.status === FORBIDDEN && !renewed) {
           // The token is invalid: somebody signed in again in another tab, or the cookies are gone.
           renewed = true;
           if (!(await this.#look())) await this.#signIn();
-        } else {
+        } else if (answer) {
           failures += 1;
-          if (response && !(isPassing(response) && failures < most)) throw new Refusal(response.status, await response.text());
-          await this.#wait(id, response ? "busy" : "offline", failures, response, signal);
+          if (!isPassing(answer) || failures >= most) throw new Refusal(answer.status, answer.content);
+          await this.#wait(id, "busy", Math.max(answer.seconds, backOff(failures)), signal);
+        } else {
+          losses += 1;
+          failures = 0; // a server that restarts drops the line first, then is busy for a while
+          await this.#wait(id, "offline", backOff(losses), signal);
         }
       }
     } finally {
@@ -70,15 +76,19 @@ export class Line {
     return { "HX-Request": "true", "X-CSRFToken": this.#token, ...more };
   }
 
-  // Returns null if the line was lost.
-  async #try(address, request, signal) {
+  // Returns { ok, status, content, seconds to wait }, or null if the line was lost: before the answer, within it,
+  // or to somebody on the way who answers instead of the server, such as a hotel's Wi-Fi with its sign-in page.
+  async #try(address, request, parse, signal) {
     const timed = new AbortController();
     const stop = () => timed.abort();
     const timer = setTimeout(stop, REQUEST_SECONDS * 1000);
     signal?.addEventListener("abort", stop);
     try {
       signal?.throwIfAborted();
-      return await fetch(address, { ...request, signal: timed.signal });
+      const response = await fetch(address, { ...request, signal: timed.signal });
+      const { ok, status, headers } = response;
+      const text = await response.text();
+      return { ok, status, content: ok ? parse(text) : text, seconds: Number(headers.get("Retry-After")) || 0 };
     } catch {
       return null;
     } finally {
@@ -87,11 +97,9 @@ export class Line {
     }
   }
 
-  async #wait(id, kind, failures, response, signal) {
-    const asked = Number(response?.headers.get("Retry-After")) || 0;
-    const seconds = Math.min(LONGEST_WAIT_SECONDS, Math.max(asked, 2 ** (failures - 1)));
+  async #wait(id, kind, seconds, signal) {
     // A little by chance, so that the requests which failed together don't come back together.
-    const milliseconds = seconds * 1000 * (1 + Math.random() / 4);
+    const milliseconds = Math.min(LONGEST_WAIT_SECONDS, seconds) * 1000 * (1 + Math.random() / 4);
     this.#report(id, { kind, until: Date.now() + milliseconds });
     await sleep(milliseconds, signal);
   }
@@ -114,10 +122,11 @@ export class Line {
 
   // Returns true if we are signed in, and takes the page's token.
   async #look() {
-    const response = await this.#try(this.#home, { headers: { "HX-Request": "true" } });
-    if (!response || response.status === SIGNED_OUT || response.status >= SERVER_FAILED) return false;
-    if (!response.ok) throw new Refusal(response.status); // by somebody who isn't in the team
-    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const parse = (text) => new DOMParser().parseFromString(text, "text/html");
+    const answer = await this.#try(this.#home, { headers: { "HX-Request": "true" } }, parse);
+    if (!answer || answer.status === SIGNED_OUT || answer.status >= SERVER_FAILED) return false;
+    if (!answer.ok) throw new Refusal(answer.status); // by somebody who isn't in the team
+    const page = answer.content;
     const field = page.querySelector("input[name=csrfmiddlewaretoken]");
     if (field) this.#token = field.value;
     return Boolean(field);
@@ -132,6 +141,19 @@ export class Line {
 
 function isPassing({ status }) {
   return (status >= SERVER_FAILED || status === TOO_MANY) && status !== DISK_FULL;
+}
+
+function isPage(text) {
+  return text.trimStart().startsWith("<");
+}
+
+function plain(text) {
+  if (isPage(text)) throw new SyntaxError("a page instead of an answer");
+  return text;
+}
+
+function backOff(tries) {
+  return 2 ** (tries - 1);
 }
 
 // Ends early if the browser says that the line is back, or if the person comes back to the tab.

@@ -92,7 +92,7 @@ class Intake {
 
   #showPlan(draft) {
     new PlanPanel(this.#page, draft, {
-      start: (reused) => this.#start(draft, reused),
+      start: () => this.#start(draft),
       choose: async (chosen) => {
         this.#draft = draft.only(chosen);
         await this.#price(this.#draft);
@@ -127,14 +127,11 @@ class Intake {
     document.querySelector("[data-pick=files]")?.focus();
   }
 
-  async #start(draft, reused) {
-    const { line } = this.#page;
-    if (reused.length) await line.send(draft.addresses.reuse, { json: { request_ids: reused } });
-    const files = draft.pictures.filter(({ requestId }) => !reused.includes(requestId));
-    if (files.length === 0) return location.assign(draft.addresses.batch);
+  #start(draft) {
+    if (draft.pictures.length === 0) return location.assign(draft.addresses.batch);
     this.#draft = null;
     this.#page.region.replaceChildren();
-    this.#upload(files, draft.notes, draft.addresses);
+    this.#upload(draft.pictures, draft.notes, draft.addresses);
     return this.#move(draft.addresses);
   }
 

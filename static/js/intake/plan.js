@@ -12,7 +12,7 @@ export class PlanPanel {
   #acts;
   #part;
 
-  // page: { templates, words, line, form, region }. acts: start(reused), choose(chosen), discard().
+  // page: { templates, words, line, form, region }. acts: start(), choose(chosen), discard().
   constructor(page, draft, acts) {
     this.#page = page;
     this.#draft = draft;
@@ -112,8 +112,11 @@ export class PlanPanel {
   }
 
   async #start() {
-    if (this.#draft.plan.pictures > CONFIRMED_ABOVE && !(await this.#confirm())) return;
-    await this.#acts.start(this.#reused);
+    if (this.#draft.plan.pictures > CONFIRMED_ABOVE && !(await this.#confirm())) return null;
+    if (await this.#draft.reuse(this.#reused)) return this.#acts.start();
+    // Some cut-outs were erased meanwhile, so their pictures cost credits: the person sees how many before they start.
+    await this.#priceAgain();
+    return this.#part.set("error", this.#page.words.say("wentWrong"));
   }
 
   #confirm() {
@@ -145,7 +148,7 @@ export class PlanPanel {
     const body = new FormData();
     body.set("credits", missing);
     body.set("batch", this.#draft.id);
-    const text = await (await line.send(form.dataset.ask, { body })).text();
+    const text = await line.send(form.dataset.ask, { body });
     this.#part.set("asked", text || words.say("asked", { count: counts.missing, missing }));
     this.#part.show("ask", false);
   }

@@ -99,9 +99,10 @@ export class Uploader {
       item.file = null; // lets go of the memory
     } catch (error) {
       settle(item, error, signal);
+    } finally {
+      this.#sending -= 1;
+      this.#next();
     }
-    this.#sending -= 1;
-    this.#next();
   }
 
   #whole(item, signal) {
@@ -156,16 +157,16 @@ export class Uploader {
 }
 
 function settle(item, error, signal) {
+  const isRefused = error instanceof Refusal;
   if (error instanceof UnreadableError) {
     Object.assign(item, { state: "refused", problem: "unreadable" });
-  } else if (error instanceof Refusal && isOurs(error.status)) {
-    Object.assign(item, { state: "failed", message: error.message });
-  } else if (error instanceof Refusal) {
+  } else if (isRefused && !isOurs(error.status)) {
     Object.assign(item, { state: "refused", message: error.message });
-  } else if (signal.aborted) {
+  } else if (!isRefused && signal.aborted) {
     item.state = "waiting";
   } else {
-    throw error;
+    // Other errors than a refusal are bugs, whose messages aren't for people.
+    Object.assign(item, { state: "failed", message: isRefused ? error.message : "" });
   }
 }
 
