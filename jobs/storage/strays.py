@@ -13,7 +13,7 @@ reported, as are all strays of a storage without any such way.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from django.core.files.storage import default_storage
@@ -40,9 +40,12 @@ class Report:
     total: int
 
 
-def find_strays(names: Iterable[str], stop: Stop = interruptible.keep_going) -> Iterator[str]:
-    """Yield those of the stored files that no row refers to, nor will."""
-    unreferenced = [name for name in sorted(inventory.unreferenced(names, stop)) if _is_old(name)]
+def find_strays(
+    names: Iterable[str], stop: Stop = interruptible.keep_going, age: timedelta | None = None
+) -> Iterator[str]:
+    """Yield those of the stored files that no row refers to, nor will. age: the least; ``GRACE`` if None."""
+    before = timezone.now() - (age or GRACE)
+    unreferenced = [name for name in sorted(inventory.unreferenced(names, stop)) if _is_from(before, name)]
     # Ask again: a row may have been written after the first query.
     referenced = inventory.referenced(unreferenced)
     yield from (name for name in unreferenced if name not in referenced)
@@ -76,8 +79,8 @@ def _unclaimed_results() -> Iterator[str]:
             yield f"{spool.NAME}/{path.name}"
 
 
-def _is_old(name: str) -> bool:
+def _is_from(before: datetime, name: str) -> bool:
     try:
-        return timezone.now() - default_storage.get_modified_time(name) >= GRACE
+        return default_storage.get_modified_time(name) <= before
     except FileNotFoundError:
         return False

@@ -82,7 +82,8 @@ def files_are_rows(stop: Stop = interruptible.keep_going) -> Iterator[str]:
         yield str(error)
     stored = NameSet()
     listing = stored.adding(unless_stopped(stop, inventory.stored_names()))
-    unreferenced = list(strays.find_strays(listing, stop))
+    # Twice as old: the sweep, which runs before this at night, has had the chance to move them.
+    unreferenced = list(strays.find_strays(listing, stop, 2 * strays.GRACE))
     quarantined = {file.name for file in quarantine.contents()}
     for row, name in stored.missing(_names_in_rows(stop), key=itemgetter(1)):
         if _is_gone(row, name):

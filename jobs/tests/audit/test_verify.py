@@ -460,6 +460,17 @@ def test_what_was_stored_after_the_first_look_is_not_lost(
     assert found() == {}
 
 
+def test_a_stray_that_the_nights_sweep_just_missed_is_no_finding_yet(busy_world: World) -> None:
+    """It became old enough to be moved in between."""
+    stray_file()
+    path = default_storage.path("aurora/somewhere/result-1.png")
+    for minutes, is_found in ((61, False), (121, True)):
+        then = time.time() - minutes * 60
+        os.utime(path, (then, then))
+        assert list(strays.find_strays(set(inventory.stored_names()))) == ["aurora/somewhere/result-1.png"]
+        assert bool(verify.run().findings) is is_found
+
+
 def test_what_got_its_row_after_the_first_look_is_no_stray(
     busy_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
