@@ -114,7 +114,7 @@ def test_an_original_whose_picture_was_deleted_from_the_bucket_goes_and_is_not_c
 
 def test_an_original_that_was_never_copied_is_kept(bucket: S3Storage, world: World) -> None:
     move("--to", "s3")
-    source = world.job().source.name
+    source = str(world.job().source.name)
     with pytest.raises(CommandError, match=f"The copy of {source} is missing"):
         move("--to", "s3", "--delete-originals")
     assert default_storage.exists(source)

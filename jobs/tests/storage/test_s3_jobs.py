@@ -126,7 +126,7 @@ def test_a_team_takes_its_pictures_away_and_erased_ones_leave_the_bucket(
     assert archive.read(f"pictures/{job.pk}/source.png") == PICTURE
     assert archive.read(f"pictures/{job.pk}/result.png") == CUT_OUT
     assert len(names(bucket)) == 5  # with a preview and a rendition
-    stray = f"{job.source.name.rpartition('/')[0]}/result-9.png"
+    stray = f"{str(job.source.name).rpartition('/')[0]}/result-9.png"
     bucket.save(stray, ContentFile(b"late"))
     quarantine.set_aside(stray)
     erased(world, job)
