@@ -135,7 +135,7 @@ def test_cut_outs_that_were_erased_meanwhile_are_priced_before_they_are_sent(
     expect(plan.locator(".lead")).to_have_text(re.compile("^26 pictures"))
     start(owner_page)
     expect(plan.locator(".lead")).to_have_text(re.compile("^27 pictures"))
-    expect(plan.get_by_role("alert")).to_contain_text("Nothing was uploaded or charged")
+    expect(plan.get_by_role("alert")).to_contain_text("were deleted in the meantime")
     expect(plan.get_by_role("checkbox")).to_be_hidden()
     assert (len(server.reused), len(server.uploads)) == (3, 0)
     start(owner_page)

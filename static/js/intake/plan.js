@@ -114,9 +114,8 @@ export class PlanPanel {
   async #start() {
     if (this.#draft.plan.pictures > CONFIRMED_ABOVE && !(await this.#confirm())) return null;
     if (await this.#draft.reuse(this.#reused)) return this.#acts.start();
-    // Some cut-outs were erased meanwhile, so their pictures cost credits: the person sees how many before they start.
-    await this.#priceAgain();
-    return this.#part.set("error", this.#page.words.say("wentWrong"));
+    await this.#priceAgain(); // the others cost credits, and the person sees how many before they start
+    return this.#part.set("error", this.#page.words.say("reuseGone"));
   }
 
   #confirm() {
