@@ -116,9 +116,8 @@ def reclaim(worker: str) -> Job | None:
     due = Job.objects.claimable(now).filter(ends)
     left_behind = due.filter(state=State.RUNNING).order_by("lease_until")
     # Found by their attempts, of which few are open, since the queue may be long.
-    waiting = due.filter(state=State.QUEUED, pk__in=Attempt.objects.answered().values("job")).order_by(
-        "run_after"
-    )
+    answered = Attempt.objects.answered().values("job")
+    waiting = due.filter(state=State.QUEUED, pk__in=answered).order_by("run_after")
     return _reclaim_first(left_behind, worker) or _reclaim_first(waiting, worker)
 
 

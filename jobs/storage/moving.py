@@ -21,8 +21,9 @@ from tempfile import NamedTemporaryFile
 from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
+from django.utils import timezone
 
-from jobs.storage import files, instance, inventory, spool
+from jobs.storage import files, instance, inventory, spool, strays
 from jobs.storage.files import CHUNK_BYTES
 from jobs.storage.instance import ForeignFilesError
 from jobs.storage.s3 import S3Storage, StoredObject
@@ -85,7 +86,7 @@ class Move:
     def delete_originals(self, on_progress: Callable[[Counts], object]) -> Counts:
         """Delete each original whose copy has the same content; raise WrongCopyError at one that differs.
 
-        An original without a copy goes too if no row names it: its picture was deleted since it was copied.
+        An old original without a copy goes too if no row names it: its picture was deleted since.
         """
         counts = Counts()
         for (original, copy), is_gone in self._each(self._delete_if_same, counts, on_progress):
@@ -93,8 +94,9 @@ class Move:
             if copy is None and original.name != instance.NAME:
                 if inventory.referenced([original.name]):
                     raise WrongCopyError(original.name)
-                self._delete(original)
-                counts.deleted += 1
+                if timezone.now() - original.modified > strays.GRACE:  # else its row may follow
+                    self._delete(original)
+                    counts.deleted += 1
         return counts
 
     def _each(

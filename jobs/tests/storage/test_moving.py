@@ -108,6 +108,7 @@ def test_an_original_whose_picture_was_deleted_from_the_bucket_goes_and_is_not_c
     """The site uses the copies by then, and has deleted one for good."""
     move("--to", "s3")
     bucket.delete("aurora/1/source.png")
+    os.utime(default_storage.path("aurora/1/source.png"), (1, 1))
     assert "Deleted originals: 4." in move("--to", "s3", "--delete-originals")
     assert (len(in_bucket(bucket)), in_folder()) == (3, {})
 
