@@ -1,5 +1,6 @@
 """Files of erased pictures go, wherever the process that deletes them is killed."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def test_a_preview_that_is_made_too_late_goes_to_quarantine(
     late = preview(job, Side.BEFORE, Size.TILE)
     assert late in stored()
     assert inventory.referenced([late]) == set()
-    monkeypatch.setattr(strays, "_is_old", lambda _name: True)
+    monkeypatch.setattr(strays, "GRACE", timedelta(0))
     assert late in strays.sweep(limited=False).moved
     assert stored() == []
 
