@@ -160,19 +160,19 @@ def _queue_or_keep(job: Job, user: User) -> None:
         job.pk = None
     job.state = Job.State.KEPT
     with claims.writing():
-        _lock_batch_that_is_there(job)
+        _lock_undeleted_batch(job)
         job.save(force_insert=True)
     return None
 
 
 def _has_to_wait(job: Job, user: User) -> bool:
     """Tell if the batch is paused, or others of the person's pictures wait already; lock the batch's row."""
-    if _lock_batch_that_is_there(job).paused_at:
+    if _lock_undeleted_batch(job).paused_at:
         return True
     return Job.objects.kept().filter(team=job.team, created_by=user).exists()
 
 
-def _lock_batch_that_is_there(job: Job) -> Batch:
+def _lock_undeleted_batch(job: Job) -> Batch:
     """Lock the row of a new job's batch; raise BatchErasedError if it was deleted during the upload."""
     batch = _lock_batch(job.batch_id)
     if batch.erased_at:
