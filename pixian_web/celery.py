@@ -11,9 +11,10 @@ everything loses nothing.
 """
 
 import os
+import signal
 from typing import Any
 
-from celery import Celery, signals
+from celery import Celery, beat, signals
 from django.conf import settings
 from django.utils.log import configure_logging
 from kombu.exceptions import OperationalError
@@ -52,7 +53,8 @@ app.conf.update(
         "socket_timeout": 10,
         "max_retries": 0,
     },
-    beat_schedule_filename=str(settings.DATA_DIR / "beat"),
+    # Announcements every few seconds leave nothing that is worth a file, which a crash could spoil.
+    beat_scheduler="celery.beat:Scheduler",
     # A message that waits longer than until the next one is thrown away, so that they never pile up.
     beat_schedule={
         name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
@@ -72,6 +74,22 @@ def log_as_everything_else(**_: Any) -> None:
 
 
 signals.setup_logging.connect(log_as_everything_else)
+
+
+def end_without_failure(sender: beat.Service, **_: Any) -> None:
+    """Let beat end with 0 even if it is told to amid a message."""
+
+    def end(*_: object) -> None:
+        # What it interrupts may turn SystemExit into an error of the broker's, which beat logs and forgets.
+        # With Celery's own handler it would go on then, and end with 1 or not at all.
+        sender.stop()
+        raise SystemExit
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
+signals.beat_init.connect(end_without_failure)
 
 
 def wake(times: int, expires: float | None = None) -> None:

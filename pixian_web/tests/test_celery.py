@@ -1,0 +1,34 @@
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from celery import beat
+
+from pixian_web.celery import app
+
+
+class Interrupted(beat.Scheduler):  # type: ignore[misc]  # Celery has no types
+    """Is told to end amid a message, whose failure hides it."""
+
+    told = False
+
+    def tick(self, *_: Any, **__: Any) -> int:
+        assert not self.told, "it goes on"
+        self.told = True
+        with suppress(SystemExit):
+            signal.raise_signal(signal.SIGTERM)
+        return 0
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_beat_ends_even_if_a_message_that_fails_hides_that_it_was_told_to() -> None:
+    beat.Service(app, scheduler_cls=Interrupted).start()
