@@ -14,6 +14,7 @@ from accounts import audit_log
 from accounts.audit_log import Action
 from accounts.models import Membership, Role, Team, User
 from accounts.teams import membership
+from accounts.teams.locks import lock
 from accounts.teams.membership import RefusedError
 
 log = structlog.get_logger(__name__)
@@ -50,6 +51,8 @@ def update(user: User, groups: Collection[str]) -> None:
 def _update(user: User, team: Team, member: Membership | None, role: Role | None) -> None:
     before = Role(member.role) if member else None
     if member is None and role is not None:
+        if not lock(team.pk):
+            return
         _member, is_new = Membership.objects.get_or_create(
             team=team, user=user, defaults={"role": role, "from_provider": True}
         )

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from accounts import mail, rate_limits
 from accounts.models import Invitation, Membership, Role, Team, User, normalize_address
 from accounts.rate_limits import Bound
+from accounts.teams.locks import lock
 
 LIFETIME = timedelta(days=7)
 KEPT_AFTER = timedelta(days=30)
@@ -29,7 +30,7 @@ PER_MINUTE = 20
 
 
 class GoneError(Exception):
-    """The invitation was used, revoked or replaced, or has expired."""
+    """The invitation was used, revoked or replaced, or has expired, or its team was deleted."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ def purge() -> int:
 
 
 def _use_up(invitation: Invitation) -> None:
+    if not lock(invitation.team_id):
+        raise GoneError(str(invitation))
     # One conditional DELETE: of two requests at once, only one deletes the row.
     waiting = Invitation.objects.filter(expires_at__gt=timezone.now(), token_sha256=invitation.token_sha256)
     if not waiting.delete()[0]:

@@ -12,8 +12,9 @@ from django.db.models import QuerySet
 
 from accounts.api_keys import keys
 from accounts.ledger import allowances
-from accounts.models import ApiKey, Membership, Role, Team, User
+from accounts.models import ApiKey, Membership, Role, User
 from accounts.teams import invitations
+from accounts.teams.locks import lock
 
 
 class RefusedError(Exception):
@@ -67,7 +68,7 @@ def change_role(member: Membership, role: Role, *, from_provider: bool = False) 
 
     Once a person has changed it, the identity provider no longer does (``from_provider``).
     """
-    _lock(member.team_id)
+    lock(member.team_id)
     _become(member, role, from_provider=from_provider)
     _keep_owned(member)
 
@@ -78,7 +79,7 @@ def remove(member: Membership, by: User) -> Revoked:
 
     Raises LastOwnerError or ChangedError.
     """
-    _lock(member.team_id)
+    lock(member.team_id)
     allowances.lift(member)
     revoked = Revoked(
         keys.revoke_all_of(member.user, member.team, by), invitations.withdraw(member.team, member.user)
@@ -97,16 +98,10 @@ def leave(member: Membership) -> Revoked:
 @transaction.atomic
 def transfer_ownership(owner: Membership, heir: Membership) -> None:
     """Make another member an owner, and the owner a manager. Raises LastOwnerError or ChangedError."""
-    _lock(owner.team_id)
+    lock(owner.team_id)
     _become(heir, Role.OWNER)
     _become(owner, Role.MANAGER)
     _keep_owned(owner)
-
-
-def _lock(team_id: int) -> None:
-    # Until the end of the transaction. With no_key, rows that refer to the team can still be inserted, so
-    # submitting pictures doesn't wait. (SQLite has locked the whole file by then.)
-    Team.objects.select_for_update(no_key=True).get(pk=team_id)
 
 
 def _become(member: Membership, role: Role, *, from_provider: bool = False) -> None:

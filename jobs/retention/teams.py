@@ -16,6 +16,7 @@ from accounts.audit_log import Action
 from accounts.ledger import operations as ledger
 from accounts.ledger import posting
 from accounts.models import Allowance, ApiKey, Membership, Team, User
+from accounts.teams.locks import lock
 from jobs.audit.cases import queries
 from jobs.models import Job, Preset, Recipe, Webhook
 
@@ -47,9 +48,10 @@ def unsettled(team: Team) -> Unsettled:
 
 @transaction.atomic
 def delete_team(team: Team, actor: User) -> None:
-    """Delete the team; raise UnsettledError. What it has left stays booked, and nobody can spend it."""
-    # Before the accounts, as in ``accounts.teams.membership``, so that no two can wait for each other.
-    Team.objects.select_for_update(no_key=True).get(pk=team.pk)
+    """Delete the team, once; raise UnsettledError. What it has left stays booked, and nobody can spend it."""
+    # Before the accounts, as when a member is removed, so that no two can wait for each other.
+    if not lock(team.pk):
+        return
     with posting.locked(team.pk):
         if unsettled(team):
             raise UnsettledError(team.slug)
@@ -57,7 +59,6 @@ def delete_team(team: Team, actor: User) -> None:
         left = ledger.balances(team).available
         ApiKey.objects.filter(team=team, revoked_at=None).update(revoked_at=now, revoked_by=actor)
         Allowance.objects.filter(team=team).delete()
-        # The invitations first: who accepts one at this moment is waited for, and is a member then.
         team.invitations.all().delete()
         Membership.objects.filter(team=team).delete()
         Webhook.objects.filter(team=team).delete()

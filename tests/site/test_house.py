@@ -32,6 +32,7 @@ MAY_IMPORT = {
         "accounts.request_id",
         "accounts.spreadsheet",
         "accounts.teams.invitations",
+        "accounts.teams.locks",
         "accounts.teams.permissions",
         "pixian",
     ),

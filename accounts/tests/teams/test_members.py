@@ -91,7 +91,7 @@ def test_a_change_that_came_too_late_is_said(
     bob = of(world.bob, world.team)
     log_in(client, "alice")
     monkeypatch.setattr(
-        "accounts.teams.membership._lock",
+        "accounts.teams.membership.lock",
         lambda _: Membership.objects.filter(pk=bob.pk).update(role=Role.MANAGER),
     )
     for name in ("change_role", "remove_member", "transfer_ownership"):

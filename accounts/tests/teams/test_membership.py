@@ -198,7 +198,7 @@ def test_without_the_lock_the_look_sees_the_other(
 
     # The ledger's lock, which lifting an allowance takes, would do as well.
     monkeypatch.setattr(allowances, "lift", lambda _member: None)
-    monkeypatch.setattr(membership, "_lock", lambda _team_id: None)
+    monkeypatch.setattr(membership, "lock", lambda _team_id: None)
     monkeypatch.setattr(membership, "_keep_owned", look_and_wait)
     team = two_owners[0].team
     assert leave_at_once(two_owners, threading.Barrier(2, timeout=30)) == [True, True]

@@ -9,9 +9,11 @@ from django.core.files.storage import default_storage
 from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from accounts.api_keys import keys
 from accounts.api_keys.keys import KeyDisabledError
+from accounts.identity_provider import roles
 from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
@@ -31,6 +33,7 @@ from jobs.storage import instance
 from jobs.tests.retention.erased import cut_out, purge_now, stored
 from jobs.tests.upstream import Server
 from jobs.tests.worker.test_worker import until
+from pixian_web import oidc
 
 pytestmark = pytest.mark.both_databases
 
@@ -150,6 +153,33 @@ def test_who_comes_in_at_that_moment_is_out_again(committed_world: World) -> Non
         lambda: teams.delete_team(world.team, world.alice),
     )
     assert not Membership.objects.filter(team=world.team).exists()
+
+
+@pytest.mark.parametrize("by_group", [False, True])
+def test_who_comes_in_right_after_it_is_refused(
+    committed_world: World, settings: Settings, by_group: bool
+) -> None:
+    world = committed_world
+    sent = invitations.invite(world.team, "charlie@example.org", Role.MEMBER, world.alice)
+    settings.OIDC_GROUPS = oidc.groups("staff=aurora:member")
+
+    def come_in() -> None:
+        if by_group:
+            roles.update(world.charlie, ["staff"])
+        else:
+            with pytest.raises(invitations.GoneError):
+                invitations.accept(sent.invitation, world.charlie)
+
+    behind(lambda: teams.delete_team(world.team, world.alice), come_in)
+    assert not Membership.objects.filter(team=world.team).exists()
+
+
+def test_it_is_deleted_once(committed_world: World) -> None:
+    def delete() -> None:
+        teams.delete_team(committed_world.team, committed_world.alice)
+
+    behind(delete, delete)
+    assert AuditEntry.objects.filter(action="delete_team").count() == 1
 
 
 def test_a_member_who_is_removed_at_that_moment_is_not_waited_for_in_a_circle(
