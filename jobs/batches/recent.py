@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
 from accounts.models import Team
 from jobs.models import Batch, BatchFile, Job
@@ -76,9 +76,11 @@ def recent(team: Team) -> list[Recent]:
 
 
 def _started(team: Team) -> QuerySet[Batch]:
-    jobs = Job.objects.filter(batch=OuterRef("pk"))
-    files = BatchFile.objects.filter(batch=OuterRef("pk")).exclude(problem="", url="")
-    return Batch.objects.filter(Exists(jobs) | Exists(files), team=team)
+    jobs = Job.objects.filter(batch=OuterRef("pk")).values("pk")[:1]
+    files = BatchFile.objects.filter(batch=OuterRef("pk")).exclude(problem="", url="").values("pk")[:1]
+    # As values and not as EXISTS, one of which PostgreSQL would answer by reading the files of all teams.
+    batches = Batch.objects.alias(job=Subquery(jobs), file=Subquery(files))
+    return batches.filter(Q(job__isnull=False) | Q(file__isnull=False), team=team)
 
 
 def _counts(batches: list[UUID]) -> dict[UUID, Counter[str]]:

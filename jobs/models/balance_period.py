@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import F
@@ -16,6 +16,11 @@ LONGEST_CALL = timedelta(hours=6)
 
 
 class BalancePeriodQuerySet(models.QuerySet["BalancePeriod"]):
+    def of_account(self, account_id: int) -> Self:
+        """Select the account's periods."""
+        # Their balances are the account's too. With that said, those balances' index finds the newest ones.
+        return self.filter(account=account_id, closing__account=account_id)
+
     def outdate(self, account_id: int | None, since: datetime, until: datetime) -> None:
         """Have the periods computed again that overlap these times, in the transaction of what changed there.
 
@@ -23,7 +28,7 @@ class BalancePeriodQuerySet(models.QuerySet["BalancePeriod"]):
         """
         rows = self.filter(closing__came_at__gte=since, opening__asked_at__lte=until)
         if account_id is not None:
-            rows = rows.filter(account=account_id, closing__account=account_id)
+            rows = rows.of_account(account_id)
         # Locked in order, so that two decisions about the same periods never wait for each other.
         locked = list(rows.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         self.filter(pk__in=locked).update(is_final=False, changes=F("changes") + 1)

@@ -24,7 +24,7 @@ from bench.speed.cpu import Cpu
 from bench.speed.many_rows.fill import fill
 from bench.speed.many_rows.owners import EMAIL, TEAM
 from bench.speed.many_rows.queries import QUERIES
-from jobs.models import Backdrop, Batch, Job, Preset, Recipe
+from jobs.models import Backdrop, Batch, Job, Preset, Recipe, Webhook
 from pixian_web.wsgi import application
 from tests.site.isolation.cast import Arguments, Things, things_of
 from tests.site.isolation.routes import routes
@@ -105,7 +105,7 @@ def measure(options: argparse.Namespace) -> None:
 
 def big_things(team: Team, user: User) -> Things:
     """Return one thing of each kind, and the batch with the most pictures."""
-    for model in (Invitation, Recipe, Preset, Backdrop):  # of an earlier run
+    for model in (Invitation, Recipe, Preset, Backdrop, Webhook):  # of an earlier run
         model.objects.filter(team=team).delete()
     CreditRequest.objects.waiting().filter(team=team, batch=None).delete()
     allowances.lift(Membership.objects.get(team=team, user=user))

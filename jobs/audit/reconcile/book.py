@@ -62,7 +62,7 @@ def close(
 
 def _last_in_chain(account_id: int) -> BalanceSnapshot | None:
     """Return the balance that the next one is compared with; see ``jobs.audit.reconcile.periods``."""
-    period = BalancePeriod.objects.filter(account=account_id).order_by("-closing").first()
+    period = BalancePeriod.objects.of_account(account_id).order_by("-closing").first()
     since = BalanceSnapshot.objects.filter(pk__gt=period.closing_id if period else 0)
     other = since.exclude(account=account_id).order_by("-pk").first()
     if period and not other:
@@ -73,7 +73,7 @@ def _last_in_chain(account_id: int) -> BalanceSnapshot | None:
 
 def refresh(account_id: int) -> None:
     """Compute the account's newest rows again that may have changed."""
-    rows = BalancePeriod.objects.filter(account=account_id, is_final=False).order_by("-closing")
+    rows = BalancePeriod.objects.of_account(account_id).filter(is_final=False).order_by("-closing")
     for row in rows.select_related("opening", "closing")[:AT_ONCE]:
         compute(row)
 
@@ -147,7 +147,7 @@ def figures(row: BalancePeriod) -> Figures:
 
 def span(row: BalancePeriod) -> list[BalancePeriod]:
     """Return the rows from one quiet balance to the next that contain this row; none if there are none."""
-    rows = BalancePeriod.objects.filter(account=row.account_id).select_related("opening", "closing")
+    rows = BalancePeriod.objects.of_account(row.account_id).select_related("opening", "closing")
     earlier = rows.filter(closing__lt=row.closing_id).order_by("-closing")
     later = rows.filter(closing__gt=row.closing_id).order_by("closing")
     before = _until_quiet(row, earlier, "flying_in", "opening_id", "closing_id")
@@ -177,7 +177,7 @@ def find_differences() -> Iterator[str]:
         "pk"
     ):
         steps = {(step.opening.pk, step.closing.pk): step for step in balances(account=account).steps}
-        rows = BalancePeriod.objects.filter(account=account, is_final=True).order_by("closing")
+        rows = BalancePeriod.objects.of_account(account.pk).filter(is_final=True).order_by("closing")
         for row in rows.select_related("opening", "closing").iterator():
             step = steps.get((row.opening_id, row.closing_id))
             if step is None:

@@ -31,12 +31,12 @@ def charges(likely: dict[Attempt, int]) -> dict[Attempt, int] | None:
 
 def _around(attempt: Attempt) -> Period | None:
     """Return the time between the quiet balances before and after the call."""
-    rows = BalancePeriod.objects.filter(
-        account=attempt.account_id,
-        opening__came_at__lt=attempt.sent_at,
-        closing__came_at__gte=attempt.sent_at,
+    if attempt.account_id is None:
+        return None
+    rows = BalancePeriod.objects.of_account(attempt.account_id).filter(
+        opening__came_at__lt=attempt.sent_at, closing__came_at__gte=attempt.sent_at
     )
-    row = rows.select_related("opening", "closing").first()
+    row = rows.select_related("opening", "closing").order_by("closing").first()
     span = book.span(row) if row else []
     if not span or sum(each.calls for each in span) > book.MAX_CALLS:
         return None

@@ -86,7 +86,7 @@ class Judged:
 
 def rows_of(account: UpstreamAccount) -> QuerySet[BalancePeriod]:
     """Return the account's periods with their balances, newest first."""
-    rows = BalancePeriod.objects.filter(account=account).select_related("opening", "closing")
+    rows = BalancePeriod.objects.of_account(account.pk).select_related("opening", "closing")
     return rows.defer("opening__answer", "closing__answer").order_by("-closing")
 
 
@@ -98,9 +98,8 @@ def month_edges(first: date) -> tuple[datetime, datetime]:
 def in_month(account: UpstreamAccount, first: date) -> list[BalancePeriod]:
     """Return the periods that ended in the month that begins with this day, oldest first."""
     begin, end = month_edges(first)
-    ended = BalancePeriod.objects.filter(
-        account=account, closing__account=account, closing__came_at__gte=begin, closing__came_at__lt=end
-    )
+    of_account = BalancePeriod.objects.of_account(account.pk)
+    ended = of_account.filter(closing__came_at__gte=begin, closing__came_at__lt=end)
     rows = list(ended.select_related("closing").defer("closing__answer").order_by("closing"))
     # Most begin with the balance that ended the one before, so few are read again.
     balances = {row.closing_id: row.closing for row in rows}
