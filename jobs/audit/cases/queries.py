@@ -28,7 +28,7 @@ MAX_LISTED = 2_000
 
 ALL = Q()
 KINDS = {kind.value: kind for kind in OF_ATTEMPTS}
-PAGE = 50
+PAGE = 30
 MAX_COUNTED = 99
 ADDRESS = re.compile(r"([a-z]{1,10})-([0-9]{1,18})(?:-([0-9]{1,4}))?")
 
@@ -128,12 +128,13 @@ def _attempts(team: Team | None, only: Q = ALL) -> Iterator[Entry]:
     for key, verdict, held, over, charged, booked, header, at, put_off in named.order_by("-held")[
         :MAX_LISTED
     ]:
-        kind = KINDS.get(verdict, Kind.OVERAGE)
-        stake = {
-            Kind.OVERAGE: over,
-            Kind.MISMATCH: abs((charged or 0) - booked),
-            Kind.IMPLAUSIBLE: max(held, _readable(header)),
-        }.get(kind, held)
+        kind, stake = KINDS.get(verdict, Kind.OVERAGE), held
+        if kind is Kind.OVERAGE:
+            stake = over
+        elif kind is Kind.MISMATCH:
+            stake = abs((charged or 0) - booked)
+        elif kind is Kind.IMPLAUSIBLE:
+            stake = max(held, _readable(header))
         yield Entry(kind, Source.ATTEMPT, key, stake, at, put_off is not None, held)
 
 
