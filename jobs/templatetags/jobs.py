@@ -1,6 +1,10 @@
-"""Give states and verdicts a tone, which stands for a colour and an icon beside the word."""
+"""Show a job: its state's and verdict's tone, which stands for a colour and an icon, and its file's name."""
+
+import re
 
 from django import template
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 
 from jobs.audit.reconcile import Verdict
 from jobs.models import Job
@@ -43,3 +47,9 @@ def verdict_tone(verdict: Verdict) -> str:
 @register.filter
 def verdict_name(verdict: str) -> str:
     return str(Verdict(verdict).label)
+
+
+@register.filter
+def breakable(name: str) -> SafeString:
+    """Let a file's name break after its separators, where a line is too short for it."""
+    return mark_safe(re.sub(r"([_.-])(?=.)", r"\1<wbr>", escape(name)))  # noqa: S308 - escaped; no entity has one

@@ -71,7 +71,7 @@ export class Tiles {
     line.className = `shot-line state ${job.tone}`;
     set(line.querySelector("use"), "href", `${this.icons}#${job.tone}`);
     const name = line.querySelector(".shot-name");
-    say(name, job.name);
+    if (name.textContent !== job.name) name.replaceChildren(...breakable(job.name));
     set(name, "title", job.folder ? `${job.folder}/${job.name}` : job.name);
     say(line.querySelector(".shot-cost"), job.cost);
     status.className = `shot-state state ${job.tone}`;
@@ -97,6 +97,12 @@ function removeBlanks(element) {
 
 function inOrder(a, b) {
   return a.dataset.number - b.dataset.number || a.dataset.id - b.dataset.id;
+}
+
+// A file's name may break after its separators, as in the server's tiles.
+function breakable(name) {
+  const parts = name.split(/(?<=[_.-])(?=.)/);
+  return parts.flatMap((part, index) => (index ? [document.createElement("wbr"), part] : part));
 }
 
 function set(element, name, value) {

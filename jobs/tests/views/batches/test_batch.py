@@ -17,6 +17,7 @@ from conftest import World
 from jobs.batches import control
 from jobs.batches.cursor import OVERLAP, Cursor
 from jobs.models import Batch, BatchFile, Job
+from jobs.templatetags.jobs import breakable
 from jobs.tests import upstream as wire
 from jobs.tests.batches.test_control import BATCH, add, claimed, fail, leave, states, the_batch
 from jobs.tests.upstream import Server
@@ -488,3 +489,8 @@ def test_the_time_left_is_told_once_it_can_be(world: World, page: Page, server: 
     answer = page.poll()
     assert answer
     assert answer["left"] == "less than a minute left"
+
+
+def test_a_long_name_breaks_after_its_separators() -> None:
+    assert breakable("SKU-1<b>_front.jpg") == "SKU-<wbr>1&lt;b&gt;_<wbr>front.<wbr>jpg"
+    assert breakable("_&'.") == "_<wbr>&amp;&#x27;."
