@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
-from django.core.files.storage import default_storage
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
@@ -86,10 +85,10 @@ def _stored_result(attempt: Attempt) -> dict[str, Any] | None:
     if attempt.status != OK or attempt.job.state != Job.State.IN_DOUBT:
         return None
     name = files.result_name(attempt.job, attempt.number)
-    if not files.is_complete(name):
+    if not (found := files.find_result(name)):
         return None
-    with default_storage.open(name) as file:
-        return {"result": name, "result_sha256": files.sha256(file), "result_bytes": file.size}
+    digest, size = found
+    return {"result": name, "result_sha256": digest, "result_bytes": size}
 
 
 @transaction.atomic

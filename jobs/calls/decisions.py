@@ -9,7 +9,12 @@ from enum import Enum, auto
 
 from jobs.models import Job
 from jobs.storage.disk_space import InsufficientStorageError
-from jobs.storage.files import NotStoredError, SourceLostError, StorageUnavailableError
+from jobs.storage.files import (
+    NotStoredError,
+    SourceLostError,
+    SourceUnreadableError,
+    StorageUnavailableError,
+)
 from pixian.protocol import errors
 
 Reason = Job.Reason
@@ -19,6 +24,7 @@ FAILURES = (
     InsufficientStorageError,
     NotStoredError,
     SourceLostError,
+    SourceUnreadableError,
     StorageUnavailableError,
 )
 """The errors that ``decide`` knows."""
@@ -90,6 +96,7 @@ _BY_TYPE: dict[type[Exception], Decision] = {
     errors.Misdirected: Decision(Hold.KEEP, Next.AWAIT_OPERATOR, Reason.NOT_PIXIAN),
     InsufficientStorageError: Decision(Hold.KEEP, Next.AWAIT_OPERATOR, Reason.DISK_FULL),
     StorageUnavailableError: Decision(Hold.KEEP, Next.AWAIT_OPERATOR, Reason.STORAGE),
+    SourceUnreadableError: Decision(Hold.KEEP, Next.AWAIT_OPERATOR, Reason.STORAGE),
     NotStoredError: Decision(Hold.KEEP, Next.AWAIT_ROOM, Reason.RESULT_WAITS),
     SourceLostError: Decision(Hold.RELEASE, Next.FAIL, Reason.SOURCE_LOST),
 }

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from django.conf import settings
 
 from accounts.ledger.operations import LedgerError
 from jobs.calls import attempts, decisions
@@ -105,6 +106,17 @@ def wait_for_room(job: Job, why: str) -> None:
         claims.postpone(job, ROOM_WAIT_SECONDS, Reason.RESULT_WAITS)
     # Logged only now: another worker may have stored the body that this one no longer finds.
     log.error("a paid result waits to be stored", job=job.pk, error=why)
+
+
+def put_back(job: Job) -> None:
+    """Let a job that failed in an unexpected way wait behind the others, unless its call was made.
+
+    Otherwise it would be the first again, and with it a call's place would be taken for a whole lease. What
+    was sent, and what a program waits for, is dealt with once the lease has run out.
+    """
+    with claims.owned(job):
+        if not job.is_direct and job.attempts.latest("number").state == Attempt.State.PREPARED:
+            claims.postpone(job, settings.LEASE_SECONDS, Reason.SERVER_FAILED)
 
 
 def fail_without_charge(

@@ -38,6 +38,10 @@ class SourceLostError(Exception):
     """The source is missing from the storage. Nothing was sent."""
 
 
+class SourceUnreadableError(Exception):
+    """This source is there and can't be read, though others may be. Nothing was sent."""
+
+
 def new_source_name(team_slug: str, extension: str) -> str:
     """Return a name in a folder that only this job has, so that it is never taken."""
     return f"{team_slug}/{uuid4().hex}/source.{extension}"
@@ -60,16 +64,19 @@ def result_name(job: Job, attempt_number: int) -> str:
 def open_source(job: Job) -> "File[bytes]":
     """Open the source for reading; raise SourceLostError if it is missing.
 
-    Raises StorageUnavailableError, and InsufficientStorageError if there is no room to fetch it to.
+    Raises SourceUnreadableError, StorageUnavailableError, and InsufficientStorageError if there is no room to
+    fetch it to.
     """
     try:
         return cast("File[bytes]", job.source.open("rb"))
     except FileNotFoundError as error:
         raise SourceLostError(str(error)) from error
+    except StorageUnavailableError:
+        raise
     except OSError as error:
         if error.errno in spool.FULL:
             raise disk_space.InsufficientStorageError(str(error)) from error
-        raise
+        raise SourceUnreadableError(str(error)) from error
 
 
 def fill(
@@ -115,20 +122,20 @@ def check_picture(file: "File[bytes]") -> None:
         file.seek(0, os.SEEK_END)
 
 
-def is_complete(name: str) -> bool:
-    """Return True if this result is stored from its first to its last byte.
+def find_result(name: str) -> tuple[str, int] | None:
+    """Return the hex digest and the bytes of a result that is stored from its first to its last byte.
 
     A rename stores a file completely or not at all, but a crash during a copy between two file systems leaves
-    its beginning.
+    its beginning. Raises OSError if a file is there that can't be read.
     """
     if not default_storage.exists(name):
-        return False
+        return None
     try:
         with default_storage.open(name) as file:
             check_picture(file)
+            return sha256(file), file.size
     except (Refused, BodyLost):
-        return False
-    return True
+        return None
 
 
 def put(name: str, file: TemporaryUploadedFile) -> str:

@@ -11,6 +11,7 @@ import structlog
 from django.db import close_old_connections, connection
 
 from jobs.audit import restored
+from jobs.calls import outcomes
 from jobs.calls.upstream import Upstream
 from jobs.connections import DATABASE_AWAY
 from jobs.models import Job
@@ -83,7 +84,7 @@ class WorkerPool:
             return STEP_SECONDS
         except Exception:
             # The lease runs out, and the job is taken up again from what its rows say.
-            log.exception("a job failed in an unexpected way")
+            log.exception("a turn failed in an unexpected way")
             return STEP_SECONDS
         finally:
             close_old_connections()
@@ -94,7 +95,14 @@ class WorkerPool:
 
     def _process(self, job: Job, backoff: Backoff) -> int:
         with self._leases.held(job):
-            wait = process(job, self._upstream, backoff)
+            try:
+                wait = process(job, self._upstream, backoff)
+            except (claims.LostLeaseError, files.StorageUnavailableError, *DATABASE_AWAY):
+                raise
+            except Exception:
+                log.exception("a job failed in an unexpected way", job=job.pk)
+                outcomes.put_back(job)
+                return STEP_SECONDS
         apply.follow(job)
         return wait
 

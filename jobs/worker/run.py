@@ -9,7 +9,6 @@ here.
 from datetime import timedelta
 
 import structlog
-from django.core.files.storage import default_storage
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
@@ -91,7 +90,9 @@ def _handle_error(job: Job, attempt: Attempt, error: Exception, upstream: Upstre
     outcomes.report(decision, error, upstream)
     response = error if isinstance(error, errors.ApiError) else None
     if decision.next in (Next.RESEND, Next.AWAIT_OPERATOR):
-        return _wait(job, attempt, decision.reason, _pause(job, decision, response, backoff), response)
+        seconds = _pause(job, decision, response, backoff)
+        wait = _wait(job, attempt, decision.reason, seconds, response)
+        return 0 if isinstance(error, files.SourceUnreadableError) else wait  # it says nothing of other calls
     if decision.next is Next.AWAIT_ROOM:
         outcomes.wait_for_room(job, str(error))
     elif decision.is_unanswered:
@@ -128,9 +129,13 @@ def _resume(job: Job, attempt: Attempt, upstream: Upstream) -> int:
     if attempt.status != OK:
         error = errors.from_response(attempt.status or 0, None)
         return _handle_error(job, attempt, error, upstream, Backoff())
-    if files.is_complete(name):
-        with default_storage.open(name) as file:
-            book_result(job, attempt, name, files.sha256(file), file.size)
+    try:
+        found = files.find_result(name)
+    except OSError as error:  # it is there, perhaps whole, and paid for
+        outcomes.wait_for_room(job, str(error))
+        return 0
+    if found:
+        book_result(job, attempt, name, *found)
     elif body := leftovers.find(job, attempt):
         _store(job, attempt, body, upstream)
     elif _may_lie_elsewhere(job) and not _is_given_up(attempt):

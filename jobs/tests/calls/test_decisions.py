@@ -8,7 +8,12 @@ from jobs.calls import direct
 from jobs.calls.decisions import FAILURES, Charge, Decision, Hold, Next, decide, decide_invalid, hold_for
 from jobs.models import Job
 from jobs.storage.disk_space import InsufficientStorageError
-from jobs.storage.files import NotStoredError, SourceLostError, StorageUnavailableError
+from jobs.storage.files import (
+    NotStoredError,
+    SourceLostError,
+    SourceUnreadableError,
+    StorageUnavailableError,
+)
 from pixian.protocol import errors
 from pixian.protocol.errors import from_response
 
@@ -28,6 +33,7 @@ WAITS: list[Row] = [
     (errors.Unreachable(), Charge, Hold.KEEP, Next.RESEND, Reason.UNREACHABLE),
     (InsufficientStorageError(), Charge, Hold.KEEP, Next.AWAIT_OPERATOR, Reason.DISK_FULL),
     (StorageUnavailableError(), Charge, Hold.KEEP, Next.AWAIT_OPERATOR, Reason.STORAGE),
+    (SourceUnreadableError(), Charge, Hold.KEEP, Next.AWAIT_OPERATOR, Reason.STORAGE),
     (NotStoredError(), Charge, Hold.KEEP, Next.AWAIT_ROOM, Reason.RESULT_WAITS),
     *((answer(status), FREE, Hold.KEEP, Next.AWAIT_OPERATOR, Reason.ACCOUNT) for status in (401, 402, 403)),
     *(

@@ -1,6 +1,7 @@
 """Whoever claims a job after a crash goes on from its rows; whoever was frozen meanwhile changes nothing."""
 
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +87,21 @@ def test_a_result_that_was_torn_while_it_was_copied_is_no_result(world: World, s
     assert (job.state, job.reason, server.calls) == ("failed", Reason.RESULT_LOST, 1)
     assert balances(world) == Balances(available=99 * CREDIT, spent=CREDIT)
     assert not default_storage.exists(name)
+
+
+def test_a_paid_result_that_cannot_be_read_waits_until_it_can(world: World, server: Server) -> None:
+    world.job()
+    crash_before((attempts, "book"), server)
+    path = Path(default_storage.path(files.result_name(Job.objects.get(), 1)))
+    aside = path.rename(path.with_suffix(".aside"))
+    path.mkdir()  # which nobody can open as a file, however mighty
+    job, _ = run(server)
+    assert (job.state, job.reason, balances(world).held) == ("queued", Reason.RESULT_WAITS, CREDIT)
+
+    path.rmdir()
+    aside.rename(path)
+    job, _ = run(server)
+    assert (job.state, server.calls, content(job)) == ("done", 1, wire.CUT_OUT)
 
 
 class Sleeper(Upstream):

@@ -172,6 +172,46 @@ def test_an_unexpected_error_costs_one_turn_and_no_thread(
     assert server.calls == 2
 
 
+def spoil(path: str) -> None:
+    """Put a folder where a file is, which nobody can open, however mighty."""
+    Path(path).unlink()
+    Path(path).mkdir()
+
+
+def test_pictures_that_cannot_be_read_hold_up_no_others(
+    committed_world: World, server: Server, settings: Settings
+) -> None:
+    settings.CALLS_AT_START = 2
+    add(committed_world, 3)
+    for job in Job.objects.order_by("pk")[:2]:
+        spoil(job.source.path)
+    with working(server.upstream):
+        until(lambda: "done" in states())
+    assert states() == ["queued", "queued", "done"]
+    assert set(Job.objects.filter(state="queued").values_list("reason", flat=True)) == {"storage"}
+    assert ledger.balances(committed_world.team).held > 0
+
+
+def test_a_job_that_fails_in_an_unexpected_way_waits_behind_the_others(
+    committed_world: World, server: Server, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.CALLS_AT_START = 1
+    add(committed_world, 2)
+    first = Job.objects.order_by("pk")[0].pk
+
+    def stumble(job: Job, *args: Any) -> int:
+        if job.pk == first:
+            raise ZeroDivisionError
+        return process(job, *args)
+
+    monkeypatch.setattr(pool, "process", stumble)
+    monkeypatch.setattr(pool, "STEP_SECONDS", 0)
+    with working(server.upstream):
+        until(lambda: "done" in states())
+    assert states() == ["queued", "done"]
+    assert Job.objects.get(pk=first).fence == 1
+
+
 def slow(seconds: float) -> wire.Step:
     return replace(wire.answer(), delay=seconds)
 
