@@ -50,8 +50,8 @@ def run(
 
     ``quick`` leaves out the invariant that reads every result; ``nightly`` reads only a night's share of
     them. ``report`` is called with each invariant's number and findings, ``progress`` with the number of
-    results that were read and are to be read. Raises StoppedError, and stores no findings, if the process is
-    asked to end; the results read by then count as read.
+    results that were read and are to be read. Raises StoppedError if the process is asked to end, and
+    StorageUnavailableError; what was found by then is stored, and the results read by then count as read.
     """
     by_number: dict[int, list[str]] = {}
     with _snapshot(), cancelled_when_stopped(stop):
@@ -59,12 +59,21 @@ def run(
         for number in unless_stopped(stop, sorted(INVARIANTS.keys() - {HASHING, LISTING})):
             by_number[number] = _bounded(unless_stopped(stop, INVARIANTS[number][1]()))
             report(number, by_number[number])
-    if not quick:
-        find = stored.due_results_match if nightly else stored.results_match
-        by_number[HASHING] = _bounded(find(stop, progress))
-        report(HASHING, by_number[HASHING])
-    by_number[LISTING] = _bounded(stored.files_are_rows(stop))
-    report(LISTING, by_number[LISTING])
+    try:
+        if not quick:
+            find = stored.due_results_match if nightly else stored.results_match
+            by_number[HASHING] = _bounded(find(stop, progress))
+            report(HASHING, by_number[HASHING])
+        by_number[LISTING] = _bounded(stored.files_are_rows(stop))
+        report(LISTING, by_number[LISTING])
+    except Exception:
+        if any(by_number.values()):  # what is known to be wrong, even if not all could be checked
+            _store(by_number)
+        raise
+    return _store(by_number)
+
+
+def _store(by_number: dict[int, list[str]]) -> Verification:
     findings = [[number, sentence] for number in sorted(by_number) for sentence in by_number[number]]
     return Verification.objects.create(findings=findings)
 

@@ -11,7 +11,7 @@ from operator import itemgetter, or_
 from typing import NamedTuple
 
 from django.core.files.storage import default_storage
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 
 from jobs.audit.verify import rounds
 from jobs.audit.verify.rounds import Segment
@@ -32,12 +32,20 @@ def ignore(_done: int, _total: int) -> None:
     pass
 
 
-class Result(NamedTuple):
-    """A job's key, the name of its result, the expected hash, and what was made from it."""
+class Expected(NamedTuple):
+    """A stored file with the hash that it came with. origin: what it then is."""
 
-    job: int
+    what: str
     name: str
     sha256: str
+    origin: str
+
+
+class Result(NamedTuple):
+    """A job's key, the files that its cut-out consists of, the result first, and what was made from it."""
+
+    job: int
+    files: Sequence[Expected]
     renditions: Sequence[Rendition] = ()
 
 
@@ -100,13 +108,26 @@ def _results(segment: Segment) -> Iterator[Result]:
     """Yield the segment's results in the order of their jobs."""
     # In batches: SQLite refuses a write during an open query once another connection has written.
     after = segment.after
-    stored = rounds.results().order_by("pk").values_list("pk", "result", "result_sha256")
+    stored = _with_options(rounds.results()).order_by("pk")
     while batch := list(stored.filter(pk__gt=after, pk__lte=segment.last)[:BATCH]):
         made = defaultdict(list)
-        after = batch[-1][0]
-        for row in Rendition.objects.filter(job__in=[pk for pk, *_ in batch], state=Rendition.State.MADE):
+        after = batch[-1].pk
+        for row in Rendition.objects.filter(job__in=batch, state=Rendition.State.MADE):
             made[row.job_id].append(row)
-        yield from (Result(pk, name, sha256, made[pk]) for pk, name, sha256 in batch)
+        yield from (Result(job.pk, _files(job), made[job.pk]) for job in batch)
+
+
+def _with_options(jobs: QuerySet[Job]) -> QuerySet[Job]:
+    columns = ("result", "result_sha256", "source", "source_sha256", "options", "reused_from__options")
+    return jobs.select_related("reused_from").only(*columns)
+
+
+def _files(job: Job) -> list[Expected]:
+    """Return the files that the job's cut-out consists of: a delta PNG says little without its source."""
+    found = [Expected("result", str(job.result), job.result_sha256, "what came from the upstream")]
+    if (job.reused_from or job).is_delta:
+        found.append(Expected("source", str(job.source), job.source_sha256, "what was uploaded"))
+    return found
 
 
 def _known_damaged() -> set[int]:
@@ -114,24 +135,35 @@ def _known_damaged() -> set[int]:
 
 
 def _still_damaged(stop: Stop, end: float) -> Iterator[str]:
-    known = DamagedResult.objects.order_by("pk").values_list("pk", "job__result", "job__result_sha256")
-    for result in unless_stopped(stop, [Result(*row) for row in known]):
-        yield from _damage(result, {result.job}, stop) if time.monotonic() < end else [_sentence(result)]
+    known = _with_options(Job.objects.filter(damage__isnull=False)).order_by("pk")
+    for result in unless_stopped(stop, [Result(job.pk, _files(job)) for job in known]):
+        if time.monotonic() < end:
+            yield from _damage(result, {result.job}, stop)
+        else:
+            name = result.files[0].name
+            yield f"The result of job {result.job}, {name}, was damaged when it was last read."
 
 
 def _damage(result: Result, known: set[int], stop: Stop) -> Iterator[str]:
     """Yield a sentence about a damaged result, and record that it is damaged, or intact again."""
-    pk, name, expected, _renditions = result
-    if _hash(name, stop) in (None, expected):
-        if pk in known:
-            DamagedResult.objects.filter(pk=pk).delete()
-    elif Job.objects.filter(pk=pk, result=name).exists():
-        DamagedResult.objects.get_or_create(job_id=pk)
-        yield _sentence(result)
+    flaws = list(filter(None, (_flaw(file, stop) for file in result.files)))
+    if not flaws:
+        if result.job in known:
+            DamagedResult.objects.filter(pk=result.job).delete()
+    elif Job.objects.filter(pk=result.job, result=result.files[0].name).exists():
+        DamagedResult.objects.get_or_create(job_id=result.job)
+        for file, flaw in flaws:
+            yield f"The {file.what} of job {result.job}, {file.name}, {flaw}."
 
 
-def _sentence(result: Result) -> str:
-    return f"The result of job {result.job}, {result.name}, isn't what came from the upstream."
+def _flaw(file: Expected, stop: Stop) -> tuple[Expected, str] | None:
+    """Return the file with what is wrong with it; None if nothing is, or if it is missing."""
+    try:
+        return (file, f"isn't {file.origin}") if _hash(file.name, stop) not in (None, file.sha256) else None
+    except files.StorageUnavailableError:
+        raise
+    except OSError as error:  # of a disk that fails, or of one who may not read it
+        return file, f"can't be read: {error.strerror}"
 
 
 def _damaged_renditions(result: Result, stop: Stop) -> Iterator[str]:
@@ -140,7 +172,7 @@ def _damaged_renditions(result: Result, stop: Stop) -> Iterator[str]:
         name = str(row.file)
         # Read the row again: it may have been made anew, or be deleted, meanwhile.
         same = Rendition.objects.filter(pk=row.pk, state=Rendition.State.MADE, file=name, sha256=row.sha256)
-        if _hash(name, stop) not in (None, row.sha256) and same.exists():
+        if _flaw(Expected("rendition", name, row.sha256, "what was made"), stop) and same.exists():
             want_again(row)
             yield f"The rendition {name} of job {row.job_id} was damaged. It is made anew at 0 credits."
 

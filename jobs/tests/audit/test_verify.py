@@ -185,6 +185,17 @@ def other_bytes() -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"!")
 
 
+def other_source() -> None:
+    path = Path(job().source.path)
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+
+
+def unreadable() -> None:
+    path = Path(job().result.path)
+    path.unlink()
+    path.mkdir()  # which nobody can open as a file, however mighty
+
+
 def other_hash() -> None:
     change(job(), result_sha256="0" * 64)
 
@@ -316,6 +327,8 @@ PLANTED: list[tuple[Callable[[], None], set[int], str]] = [
     (decision_lost, {4}, "is booked: 0.000001 charged, held 1.5, settled 1.5, released 0, overage 0.5"),
     (other_bytes, {5}, "isn't what came from the upstream"),
     (other_hash, {5}, "isn't what came from the upstream"),
+    (other_source, {5}, "isn't what was uploaded"),
+    (unreadable, {5}, "can't be read: Is a directory"),
     (result_deleted, {6}, "has lost its file aurora/"),
     (source_deleted, {6}, "has lost its file aurora/"),
     (stray_file, {6}, "No row names the file aurora/somewhere/result-1.png."),

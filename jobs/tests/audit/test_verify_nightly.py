@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
+from accounts.models import LedgerAccount
 from conftest import ROOT, World, small_png
 from jobs.audit import verify
 from jobs.audit.verify import cancelling, rounds, stored
 from jobs.models import DamagedResult, Job, PeriodicTask, ResultRound, Verification
+from jobs.storage.files import StorageUnavailableError
 from jobs.storage.interruptible import Stop, StoppedError
 from jobs.tests.upstream import Server, run
 from jobs.tests.worker.test_worker import WORKER, instance, running, until
@@ -46,7 +49,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     hash_ = stored._hash
 
     def noting(name: str, stop: Stop) -> str | None:
-        names.append(name)
+        if "/result-" in name:
+            names.append(name)
         return hash_(name, stop)
 
     monkeypatch.setattr(stored, "_hash", noting)
@@ -151,7 +155,7 @@ def test_a_night_has_an_end_and_the_next_one_goes_on(
     hash_ = stored._hash
 
     def slowly(name: str, stop: Stop) -> str | None:
-        now[0] += stored.NIGHTLY_SECONDS / 2
+        now[0] += stored.NIGHTLY_SECONDS / 2 if "/result-" in name else 0
         return hash_(name, stop)
 
     monkeypatch.setattr(stored, "_hash", slowly)
@@ -172,6 +176,43 @@ def test_a_damaged_result_is_reported_every_night_until_it_is_intact(
     path.write_bytes(whole)
     assert a_night(read) == (1, [])
     assert a_night(read) == (0, [])
+
+
+def test_a_result_that_cannot_be_read_ends_no_night(results: list[Job], read: list[str]) -> None:
+    path = Path(results[1].result.path)
+    aside = path.rename(path.with_suffix(".aside"))
+    path.mkdir()
+    sentence = f"The result of job {results[1].pk}, {results[1].result}, can't be read: Is a directory."
+    assert a_night(read) == (5, [sentence])
+    assert a_night(read) == (1, [sentence])
+    path.rmdir()
+    aside.rename(path)
+    assert a_night(read) == (1, [])
+
+
+def test_the_source_of_a_delta_is_read_again_until_it_is_intact(results: list[Job], read: list[str]) -> None:
+    path = Path(results[1].source.path)
+    whole = path.read_bytes()
+    path.write_bytes(b"other")
+    sentence = f"The source of job {results[1].pk}, {results[1].source}, isn't what was uploaded."
+    assert a_night(read) == (5, [sentence])
+    assert a_night(read) == (1, [sentence])
+    path.write_bytes(whole)
+    assert a_night(read) == (1, [])
+
+
+def test_wrong_books_are_stored_even_if_the_files_cannot_be_checked(
+    results: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Mock(side_effect=StorageUnavailableError("away"))
+    monkeypatch.setattr("jobs.audit.verify.stored.files.stored_chunks", away)
+    with pytest.raises(StorageUnavailableError):
+        verify.run(nightly=True)
+    assert not Verification.objects.exists()
+    LedgerAccount.objects.filter(kind="spent").update(balance_microcredits=1)
+    with pytest.raises(StorageUnavailableError):
+        verify.run(nightly=True)
+    assert {number for number, _sentence in Verification.objects.get().findings} == {1, 2}
 
 
 def test_what_the_command_finds_stays_found(results: list[Job], read: list[str]) -> None:
