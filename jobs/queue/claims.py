@@ -214,11 +214,11 @@ def postpone(job: Job, seconds: float, reason: Reason) -> None:
 
     It is paused if its batch was paused meanwhile, unless it only waits for its paid result to be stored.
     """
-    # Read without a lock, which the job's row, locked already, forbids (``jobs.batches.control``): a picture
-    # that is put back in the very moment of a pause may go again.
-    paused = Batch.objects.filter(jobs=job.pk, paused_at__isnull=False)
-    pauses = job.batch_id is not None and reason != Reason.RESULT_WAITS and paused.exists()
-    state = State.PAUSED if pauses else State.QUEUED
+    # The job's row is locked already, so nobody may wait for the batch's here (``jobs.batches.control``). If
+    # someone has that, it may be resumed just now, and would never find this picture paused: it goes again.
+    batches = Batch.objects.select_for_update(no_key=True, skip_locked=True).filter(paused_at__isnull=False)
+    pauses = job.batch_id is not None and reason != Reason.RESULT_WAITS
+    state = State.PAUSED if pauses and batches.filter(pk=job.batch_id).first() else State.QUEUED
     _release(job, state, reason, run_after=timezone.now() + timedelta(seconds=seconds))
 
 

@@ -200,3 +200,23 @@ def test_everything_at_once(committed_world: World, monkeypatch: pytest.MonkeyPa
     control.cancel(the_batch())
     assert ledger.balances(committed_world.team).held == 0
     assert verify().findings == []
+
+
+def put_back(job: Job) -> None:
+    with claims.owned(job):
+        claims.postpone(job, 0, Job.Reason.SLOW_DOWN)
+
+
+def test_a_picture_that_is_put_back_amid_a_resume_goes_again(job: Job) -> None:
+    """As the upstream asks to, having read that its batch is paused."""
+    in_hand = claimed()
+    pause()
+    behind(lambda: put_back(in_hand), lambda: control.resume(the_batch()))
+    assert states([job]) == ["queued"]
+
+
+def test_so_does_one_that_is_put_back_behind_a_resume(job: Job) -> None:
+    in_hand = claimed()
+    pause()
+    beside(lambda: control.resume(the_batch()), lambda: put_back(in_hand))
+    assert states([job]) == ["queued"]
