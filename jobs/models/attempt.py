@@ -27,6 +27,11 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         """Select the attempts whose answer is recorded, and not dealt with yet."""
         return self.filter(state=Attempt.State.ANSWERED).exclude(state__in=_ENDED)
 
+    def under_way(self) -> Self:
+        """Select the attempts that a worker, or a web process, has something to do for."""
+        states = (Attempt.State.PREPARED, Attempt.State.SENT, Attempt.State.ANSWERED)
+        return self.filter(state__in=states).exclude(state__in=_ENDED)
+
     def for_review(self) -> Self:
         """Select the attempts that a person has to look at.
 

@@ -29,7 +29,7 @@ INVARIANTS: dict[int, tuple[str, Find]] = {
     7: ("Settled ≤ charged by the upstream ≤ settled and held in doubt", paid.charges_are_settled),
     8: ("Every roll-up equals its recomputation", rollups.all_recompute),
     9: ("Nothing is undelivered for more than 5 minutes", moving.all_delivered),
-    10: ("Nothing is sent for more than 10 minutes", moving.all_answered),
+    10: ("Nothing is sent for more than 10 minutes, and no job waits for nothing", moving.all_answered),
 }
 HASHING, LISTING = 5, 6
 """The invariants of the files. Those of the database alone are checked before them."""

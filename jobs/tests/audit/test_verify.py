@@ -308,15 +308,27 @@ def sent_for_long() -> None:
     change(attempt(State.PREPARED), state=State.SENT, sent_at=timezone.now() - timedelta(minutes=11))
 
 
+def ended_with_a_call_to_make() -> None:
+    change(attempt(State.PREPARED).job, state="cancelled")
+
+
+def waiting_for_nothing() -> None:
+    change(job(), state="queued")
+
+
+def stranded() -> None:
+    change(attempt(State.PREPARED).job, state="paused")
+
+
 PLANTED: list[tuple[Callable[[], None], set[int], str]] = [
     (across_teams, {1}, "is a grant of 0.000007 from Aurora: available to Outsiders: available"),
     (against_its_kind, {1}, "is a release of 0.000007 from Aurora: spent to Aurora: available"),
     (balance_is_off, {1, 2}, "All balances sum to 0.000001 instead of 0."),
     (two_balances_are_off, {2}, "The balance of Aurora: spent is"),
-    (ended_with_an_open_hold, {3}, "is released, and its hold is open"),
+    (ended_with_an_open_hold, {3, 10}, "is released, and its hold is open"),
     (open_with_an_ended_hold, {3}, "is in_doubt, and its hold has ended"),
     (hold_without_an_attempt, {3}, "of 1 (nobody) is no attempt's"),
-    (attempt_that_vanished, {3}, "is no attempt's"),
+    (attempt_that_vanished, {3, 10}, "is no attempt's"),
     (
         two_headers_changed_places,
         {4},
@@ -349,6 +361,9 @@ PLANTED: list[tuple[Callable[[], None], set[int], str]] = [
     (nobody_works, {9}, "has been due for more than 5 minutes"),
     (left_behind, {9}, "has been due for more than 5 minutes"),
     (sent_for_long, {10}, "has been sent for more than 10 minutes"),
+    (ended_with_a_call_to_make, {10}, "is prepared, and its job is cancelled"),
+    (waiting_for_nothing, {10}, "is queued, and has no call to make"),
+    (stranded, {10}, "is paused, and its batch isn't"),
 ]
 
 
