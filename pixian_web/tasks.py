@@ -61,7 +61,12 @@ def run_periodic_tasks() -> None:
 def start(sender: WorkController, **_: Any) -> None:
     """Begin the heartbeat before any message comes, so that a worker without work is seen too."""
     app.conf.worker_concurrency = sender.concurrency  # which the command line may have changed
-    _pool()
+    try:
+        _pool()
+    except Exception:
+        # Celery logs what a receiver raises, and goes on; half of this worker would be missing.
+        log.exception("the worker can't start")
+        raise SystemExit(1) from None
     for number in range(sender.concurrency):
         _start(threading.Thread(target=_poll, name=f"poll{number + 1}", daemon=True))
     for thread in background.threads(stopping):

@@ -214,12 +214,16 @@ def postpone(job: Job, seconds: float, reason: Reason) -> None:
 
     It is paused if its batch was paused meanwhile, unless it only waits for its paid result to be stored.
     """
-    # The job's row is locked already, so nobody may wait for the batch's here (``jobs.batches.control``). If
-    # someone has that, it may be resumed just now, and would never find this picture paused: it goes again.
-    batches = Batch.objects.select_for_update(no_key=True, skip_locked=True).filter(paused_at__isnull=False)
-    pauses = job.batch_id is not None and reason != Reason.RESULT_WAITS
-    state = State.PAUSED if pauses and batches.filter(pk=job.batch_id).first() else State.QUEUED
+    pauses = job.batch_id is not None and reason != Reason.RESULT_WAITS and _is_surely_paused(job.batch_id)
+    state = State.PAUSED if pauses else State.QUEUED
     _release(job, state, reason, run_after=timezone.now() + timedelta(seconds=seconds))
+
+
+def _is_surely_paused(batch_id: UUID) -> bool:
+    # The job's row is locked already, so nobody may wait for the batch's here (``jobs.batches.control``).
+    # Whoever has that may be resuming it, and wouldn't find a picture that is paused only now: it goes again.
+    batches = Batch.objects.select_for_update(no_key=True, skip_locked=True)
+    return batches.filter(pk=batch_id, paused_at__isnull=False).first() is not None
 
 
 def finish(job: Job, *, name: str, sha256: str, size: int) -> None:
