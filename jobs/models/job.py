@@ -34,6 +34,11 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Select the jobs whose worker holds a lease."""
         return self.unfinished().filter(state=Job.State.RUNNING, lease_until__gte=now)
 
+    def asked_to_wait(self, now: datetime) -> Self:
+        """Select the jobs that the upstream put off; for each of them a worker's thread waits."""
+        waiting = self.unfinished().filter(state=Job.State.QUEUED, reason=Job.Reason.SLOW_DOWN)
+        return waiting.filter(run_after__gt=now)
+
     def unfinished(self) -> Self:
         return self.filter(state__in=_UNFINISHED)
 

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 STEP_SECONDS = 5
 
+MAX_RETRY_AFTER_SECONDS = 60 * 60
+"""A thread obeys no longer wait than this, which only a proxy or a fault would ask for, and asks again."""
+
 
 def linear_wait(refusals_in_a_row: int, retry_after: int | None = None) -> int:
     """Return the seconds to wait after the n-th 429 in a row: n × 5, or ``retry_after`` if that is longer."""
-    return max(STEP_SECONDS * refusals_in_a_row, retry_after or 0)
+    return max(STEP_SECONDS * refusals_in_a_row, min(retry_after or 0, MAX_RETRY_AFTER_SECONDS))
 
 
 @dataclass

@@ -81,7 +81,8 @@ def due_since(now: datetime) -> datetime | None:
 
 def _idle_threads(now: datetime) -> int:
     threads = workers.at_work().aggregate(all=Sum("threads"))["all"] or 0
-    return max(0, threads - Job.objects.in_flight(now).filter(origin=Job.Origin.BROWSER).count())
+    at_work = Job.objects.in_flight(now).filter(origin=Job.Origin.BROWSER).count()
+    return max(0, threads - at_work - Job.objects.asked_to_wait(now).count())
 
 
 def _count(rows: QuerySet[Any]) -> str:

@@ -252,6 +252,21 @@ def test_a_job_that_no_idle_worker_takes_is_reported(world: World) -> None:
     assert said("Queue").fine
 
 
+def test_a_worker_that_the_upstream_asked_to_wait_is_not_idle(world: World) -> None:
+    workers.register("host:1", 1)
+    world.job()
+    put_off = claims.claim("host:1")
+    assert put_off
+    with claims.owned(put_off):
+        claims.postpone(put_off, 900, Job.Reason.SLOW_DOWN)
+    due = timezone.now() - work.STARTS_WITHIN - timedelta(seconds=1)
+    job = world.job()
+    Job.objects.filter(pk=job.pk).update(run_after=due)
+    assert said("Queue").fine
+    Job.objects.exclude(pk=job.pk).update(run_after=due)  # now that has passed
+    assert not said("Queue").fine
+
+
 def test_a_job_that_a_dead_worker_left_is_reported(world: World) -> None:
     world.job()
     claims.claim("dead")

@@ -14,10 +14,13 @@ UNANSWERED = timedelta(minutes=10)
 
 
 def all_delivered() -> Iterator[str]:
-    """Check 9: a due job is claimed, unless no call may start or other jobs are being claimed."""
-    long_ago = timezone.now() - UNDELIVERED
+    """Check 9: a due job is claimed, unless no call may start, or others are being claimed or put off."""
+    now = timezone.now()
+    long_ago = now - UNDELIVERED
     ramp = Ramp.objects.first()
     if (ramp and ramp.claimed_at > long_ago) or concurrency.free_calls() <= 0:
+        return
+    if Job.objects.asked_to_wait(now).exists():
         return
     for job in Job.objects.claimable(long_ago).order_by("pk").values_list("pk", flat=True).iterator():
         yield f"Job {job} has been due for more than 5 minutes, and no worker takes it."

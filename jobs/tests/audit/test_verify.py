@@ -545,6 +545,17 @@ def test_a_due_job_waits_its_turn_while_others_are_claimed(
     assert found() == {}
 
 
+def test_a_due_job_waits_as_long_as_the_upstream_asks_for(world: World, server: Server) -> None:
+    server.script.append(wire.error(429, 1015, "slow", Retry_After="900"))
+    put_off, _wait = world.job(), run(server)
+    other = world.job()
+    change(other, run_after=timezone.now() - timedelta(minutes=6))
+    Ramp.objects.update(claimed_at=timezone.now() - timedelta(minutes=6))
+    assert found() == {}
+    change(put_off, reason="unreachable")
+    assert set(found()) == {9}
+
+
 def test_work_under_way_raises_no_false_alarm(committed_world: World, server: Server) -> None:
     """Verification runs repeatedly while two threads pay for thirty pictures."""
     for _ in range(30):

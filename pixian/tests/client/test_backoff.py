@@ -5,7 +5,7 @@ from pixian.client.backoff import Backoff, linear_wait
 
 @pytest.mark.parametrize(
     ("refusals", "retry_after", "seconds"),
-    [(1, None, 5), (2, None, 10), (3, None, 15), (12, None, 60), (1, 30, 30), (3, 2, 15)],
+    [(1, None, 5), (2, None, 10), (3, None, 15), (12, None, 60), (1, 30, 30), (3, 2, 15), (1, 86_400, 3600)],
 )
 def test_the_wait_grows_linearly(refusals: int, retry_after: int | None, seconds: int) -> None:
     assert linear_wait(refusals, retry_after) == seconds
