@@ -2,6 +2,7 @@
 
 import re
 from argparse import ArgumentTypeError
+from collections.abc import Callable
 from dataclasses import asdict
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from django.core.management.base import CommandError
 from accounts.ledger.money import to_credits, to_microcredits
 from accounts.ledger.operations import Balances
 from accounts.models import Team, User, normalize_address
+from pixian.protocol.text import is_storable
 
 MAX_MEMO = 400
 
@@ -39,7 +41,29 @@ def memo_argument(text: str) -> str:
     """Return the text if it fits into a transfer's memo."""
     if len(text) > MAX_MEMO:
         raise ArgumentTypeError(f"a memo has {MAX_MEMO} characters at most")
+    if not is_storable(text):
+        raise ArgumentTypeError("it has characters that can't be stored")
     return text
+
+
+def team_name_argument(text: str) -> str:
+    """Return the text without blanks around it if a team can be called that."""
+    name, most = text.strip(), Team._meta.get_field("name").max_length or 0
+    if not 0 < len(name) <= most or not is_storable(name):
+        raise ArgumentTypeError(f"a team's name has 1 to {most} characters")
+    return name
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return a type of arguments that are whole numbers within these bounds."""
+
+    def parse(text: str) -> int:
+        is_number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+        if not is_number or not least <= int(text) <= most:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
 
 
 def find_team(slug: str) -> Team:

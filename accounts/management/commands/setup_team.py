@@ -14,7 +14,7 @@ from accounts.api_keys import keys
 from accounts.auth.email_addresses import is_confirmed
 from accounts.auth.login_links import login_link
 from accounts.ledger.money import to_credits
-from accounts.management.arguments import credits_argument
+from accounts.management.arguments import credits_argument, team_name_argument
 from accounts.models import Team, User, normalize_address
 from accounts.teams.create import open_team
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
     help = "Opens a team and prints it as JSON. Creates the owner if there is no such user yet."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name")
+        parser.add_argument("name", type=team_name_argument)
         parser.add_argument("--owner", required=True, metavar="EMAIL")
         parser.add_argument("--api-key", metavar="NAME", help="create a key; its secret is shown once")
         parser.add_argument("--password", help="for a new owner; without one, only the link logs them in")

@@ -57,6 +57,13 @@ def test_a_new_owner_can_be_given_a_password(db: None) -> None:
     assert User.objects.get(email="dora@example.org").check_password("a long sentence")
 
 
+@pytest.mark.parametrize("name", ["", "  ", "n" * 81, "a\0b", "\udcff"])
+def test_a_team_needs_a_name_that_can_be_stored(db: None, name: str) -> None:
+    with pytest.raises(CommandError, match="1 to 80 characters"):
+        setup_team(name, "--owner", "dora@example.org")
+    assert not Team.objects.exists()
+
+
 def test_no_credits_are_fine(db: None) -> None:
     assert setup_team("North", "--owner", "dora@example.org")["credits"] == "0"
 

@@ -9,11 +9,13 @@ from django.core.files.storage import storages
 from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import filesizeformat
 
+from accounts.management.arguments import whole_number
 from jobs.storage.files import StorageUnavailableError
 from jobs.storage.instance import ForeignFilesError
 from jobs.storage.moving import Counts, Move, WrongCopyError
 
 SAID_EVERY_SECONDS = 10
+MAX_THREADS = 100
 
 
 class Command(BaseCommand):
@@ -24,7 +26,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--to", choices=("s3", "files"), required=True, help="where the copies go")
-        parser.add_argument("--threads", type=int, default=8, help="files at once (8)")
+        parser.add_argument(
+            "--threads", type=whole_number(1, MAX_THREADS), default=8, help="files at once (8)"
+        )
         parser.add_argument(
             "--delete-originals",
             action="store_true",
@@ -34,8 +38,6 @@ class Command(BaseCommand):
     def handle(self, *_: Any, to: str, threads: int, delete_originals: bool, **_options: Any) -> None:
         if not settings.S3_BUCKET:
             raise CommandError("S3_BUCKET isn't set. For this command alone, set it in the environment.")
-        if threads < 1:
-            raise CommandError("--threads must be 1 or more.")
         # As the settings make them: this one needs both, whichever the site uses.
         folder, bucket = storages["files"], storages["s3"]
         move = Move(folder, bucket, to_bucket=to == "s3", threads=threads)  # type: ignore[arg-type]

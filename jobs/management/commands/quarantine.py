@@ -7,10 +7,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import filesizeformat
 
+from accounts.management.arguments import whole_number
 from jobs.storage import instance, inventory, quarantine, strays
 from jobs.storage.files import StorageUnavailableError
 
 MIN_DAYS = quarantine.MIN_AGE.days
+MAX_DAYS = 10_000
 
 
 class Command(BaseCommand):
@@ -23,7 +25,11 @@ class Command(BaseCommand):
         actions.add_parser("move", help="quarantine all files that no row refers to, however many")
         away = actions.add_parser("remove", help="permanently delete files that were moved long ago")
         away.add_argument(
-            "--older-than", type=int, required=True, metavar="DAYS", help=f"at least {MIN_DAYS}"
+            "--older-than",
+            type=whole_number(MIN_DAYS, MAX_DAYS),
+            required=True,
+            metavar="DAYS",
+            help=f"at least {MIN_DAYS}",
         )
         away.add_argument("--yes", action="store_true", help="do it")
 
@@ -71,8 +77,6 @@ class Command(BaseCommand):
         self.stdout.write(f"Moved to quarantine: {len(report.moved)} of {report.total} files.")
 
     def _remove(self, days: int, *, yes: bool) -> None:
-        if days < MIN_DAYS:
-            raise CommandError(f"--older-than {days} is too soon; the minimum is {MIN_DAYS} days.")
         if not yes:
             raise CommandError("Nothing was deleted. This can't be undone; add --yes to do it.")
         count, size = quarantine.remove(timedelta(days=days))

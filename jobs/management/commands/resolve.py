@@ -16,7 +16,7 @@ from accounts import request_id
 from accounts.audit_log import ReasonError
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import to_credits
-from accounts.management.arguments import credits_argument
+from accounts.management.arguments import credits_argument, memo_argument, whole_number
 from accounts.models import Team, Transfer, User
 from accounts.teams.permissions import may_decide
 from jobs.audit import review, several
@@ -26,6 +26,7 @@ from jobs.calls import attempts
 from jobs.models import Attempt
 from jobs.search.date_range import DateRange
 
+MAX_KEY = 2**63 - 1
 WAITS = "Nothing was booked: a second person has to approve this on the page Review."
 
 
@@ -48,7 +49,10 @@ class Command(BaseCommand):
         which.add_argument("--all", action="store_true", help="all calls in doubt, narrowed down by these:")
         parser.add_argument("--team", metavar="SLUG")
         parser.add_argument(
-            "--account", type=int, metavar="ID", help="of the upstream, as the address has it"
+            "--account",
+            type=whole_number(1, MAX_KEY),
+            metavar="ID",
+            help="of the upstream, as the address has it",
         )
         parser.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="first day of sending")
         parser.add_argument("--until", type=date.fromisoformat, metavar="DATE", help="last day, included")
@@ -57,7 +61,7 @@ class Command(BaseCommand):
         charge.add_argument("--not-charged", action="store_const", const=0, dest="charged")
         charge.add_argument("--as-estimated", action="store_true", help="with --all")
         charge.add_argument("--as-balance", action="store_true", help="with --all: as the balances say")
-        parser.add_argument("--why", required=True, metavar="TEXT")
+        parser.add_argument("--why", required=True, type=memo_argument, metavar="TEXT")
         parser.add_argument("--by", required=True, metavar="EMAIL")
         parser.add_argument("--yes", action="store_true", help="with --all: decide, after a look without it")
 
