@@ -37,8 +37,9 @@ MAY_IMPORT = {
         "pixian",
     ),
     "engine": ("pixian",),
-    # An API key has the shape of the contract's credentials, and the books its unit of credits.
-    "accounts": ("pixian.protocol.credentials", "pixian.protocol.credits"),
+    # An API key has the shape of the contract's credentials, the books its unit of credits, and no database
+    # stores some texts.
+    "accounts": ("pixian.protocol.credentials", "pixian.protocol.credits", "pixian.protocol.text"),
     "pixian": (),
     "chaos": (*PACKAGES, "conftest"),
     "bench": (*PACKAGES, "conftest"),
