@@ -20,6 +20,10 @@ MAX_STRIPS = 65_536
 MAX_JPEG_STRIPS = 8_192
 MAX_VALUE_BYTES = 1 << 20
 MAX_TILE_PIXELS = 1 << 22
+MAX_TILED_PIXELS = 1 << 26
+"""Limit on the pixels of all tiles together: each is decoded whole, however little of it the picture shows,
+and all may be the same few bytes. Tiles of up to 1,024 × 1,024 stay within it in any picture that may be
+uploaded, even along a single row of pixels."""
 
 WIDTH, HEIGHT, COMPRESSION, OFFSETS, STRIP_BYTES = 256, 257, 259, 273, 279
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
@@ -33,7 +37,9 @@ TAGS = {
 """The tags of pixels, colours and orientation. All others are dropped, with the directories they point to."""
 
 VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8}
-NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
+NUMBERS = {1: "B", 3: "H", 4: "I", 6: "B", 8: "H", 9: "I", 16: "Q", 17: "Q"}
+"""Types that libtiff takes for sizes and positions. The signed ones are read as unsigned, so that a negative
+number, which libtiff refuses, is a huge one here."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def parse(source: SourceFile) -> Container:
     width, height = (_number(source, layout, entries, tag) for tag in (WIDTH, HEIGHT))
     if not (width and height):
         raise errors.unreadable_picture()
-    _check_tiles(source, layout, entries, width * height)
+    _check_tiles(source, layout, entries, (width, height))
     if _number(source, layout, entries, COMPRESSION) == JPEG:
         _check_jpegs(source, layout, entries)
     return Container("TIFF", width, height, source.size, _rewrite(source, layout, entries))
@@ -138,12 +144,26 @@ def _number(source: SourceFile, layout: Layout, entries: dict[int, Entry], tag: 
     return next(iter(_numbers(source, layout, entries, tag)), 0)
 
 
-def _check_tiles(source: SourceFile, layout: Layout, entries: dict[int, Entry], pixels: int) -> None:
-    """Raise TooComplex for tiles much larger than the picture, whose buffer could fill the memory."""
+def _check_tiles(
+    source: SourceFile, layout: Layout, entries: dict[int, Entry], size: tuple[int, int]
+) -> None:
+    """Raise TooComplex for tiles much larger than the picture, each by itself or all together.
+
+    One could fill the memory with its buffer, and many would take hours to decode. Separate planes don't
+    count: they have more tiles, each of fewer bytes.
+    """
     width, height = (_number(source, layout, entries, tag) for tag in (TILE_WIDTH, TILE_HEIGHT))
-    allowed = max(MAX_TILE_PIXELS, 2 * pixels)
+    if not (width and height):
+        return
+    allowed = max(MAX_TILE_PIXELS, 2 * size[0] * size[1])
     if width * height > allowed:
         raise errors.too_complex(f"has tiles of {width * height:,} pixels; the limit is {allowed:,}")
+    columns, rows = -(-size[0] // width), -(-size[1] // height)
+    pixels = columns * width * rows * height
+    if pixels > MAX_TILED_PIXELS:
+        raise errors.too_complex(
+            f"has {pixels:,} pixels in all tiles together; the limit is {MAX_TILED_PIXELS:,}"
+        )
 
 
 def _check_jpegs(source: SourceFile, layout: Layout, entries: dict[int, Entry]) -> None:

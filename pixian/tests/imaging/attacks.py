@@ -11,6 +11,7 @@ from pixian.tests.imaging.odd_pictures import chunk, riff, saved, segment
 MEGABYTE = 1 << 20
 MOST = 31_000_000  # bytes of a file that is just allowed
 TEAL = Image.new("RGB", (100, 100), "teal")
+LONG, SIGNED_LONG = 4, 9
 UNREADABLE, TOO_MANY_PIXELS, SERVED = (400, 1006), (413, 1013), (200, 0)
 
 
@@ -55,8 +56,30 @@ def tiff(*entries: tuple[int, int, int, int], behind: bytes = b"", compression: 
     """16 × 16, grey; ``behind`` begins at 4,096. An entry is a tag, a type, a count and a value."""
     usual = {256: 16, 257: 16, 258: 8, 259: compression, 262: 1, 273: 8, 277: 1, 278: 16, 279: 256}
     tags = {tag: (4, 1, value) for tag, value in usual.items()} | {tag: rest for tag, *rest in entries}
+    if 324 in tags:  # tiles instead of strips
+        tags = {tag: rest for tag, rest in tags.items() if tag not in (273, 278, 279)}
     table = b"".join(struct.pack("<HHII", tag, *rest) for tag, rest in sorted(tags.items()))
     return (b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + table + bytes(4)).ljust(4096, b"\0") + behind
+
+
+def tiff_of_tiles(size: tuple[int, int], tile: tuple[int, int], kind: int = LONG) -> bytes:
+    """All tiles are black, and have the same few bytes. kind: the type of their width and height."""
+    count = -(-size[0] // tile[0]) * -(-size[1] // tile[1])
+    one = zlib.compress(bytes(tile[0] * tile[1]), 9)
+    if count == 1:
+        return tiff(*_tiles(size, tile, kind, 1, 4096, len(one)), behind=one, compression=8)
+    at = 4096 + 8 * count
+    table = struct.pack(f"<{2 * count}I", *[at] * count, *[len(one)] * count)
+    entries = _tiles(size, tile, kind, count, 4096, 4096 + 4 * count)
+    return tiff(*entries, behind=table + one, compression=8)
+
+
+def _tiles(
+    size: tuple[int, int], tile: tuple[int, int], kind: int, count: int, starts: int, lengths: int
+) -> list[tuple[int, int, int, int]]:
+    picture = [(256, LONG, 1, size[0]), (257, LONG, 1, size[1])]
+    tiles = [(322, kind, 1, tile[0]), (323, kind, 1, tile[1])]
+    return [*picture, *tiles, (324, LONG, count, starts), (325, LONG, count, lengths)]
 
 
 def tiff_of_a_jpeg() -> bytes:
@@ -136,6 +159,12 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], set[tuple[int, int]]]] = {
         lambda: tiff(
             *((322, 4, 1, 30_000), (323, 4, 1, 30_000), (324, 4, 1, 4096), (325, 4, 1, 99)), compression=8
         ),
+        {UNREADABLE},
+    ),
+    "TIFF of tall tiles": (lambda: tiff_of_tiles((60_000, 1), (16, 1 << 18)), {UNREADABLE}),
+    "TIFF of tall tiles for 32 MP": (lambda: tiff_of_tiles((65_535, 488), (16, 3_997_632)), {UNREADABLE}),
+    "TIFF of tall tiles in signed numbers": (
+        lambda: tiff_of_tiles((60_000, 1), (16, 1 << 18), SIGNED_LONG),
         {UNREADABLE},
     ),
     "TIFF directories in a loop": (

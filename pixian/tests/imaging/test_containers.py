@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from pixian.imaging import decode
+from pixian.imaging.containers.tiff import MAX_STRIPS
 from pixian.imaging.convert import Pixels
 from pixian.protocol.errors import Code, Refused
+from pixian.tests.imaging.attacks import tiff_of_tiles
 from pixian.tests.imaging.odd_pictures import (
     CUT,
     ODD,
@@ -108,6 +110,17 @@ def test_what_stands_behind_a_pngs_pixels_is_not_looked_at() -> None:
     assert decode.check(io.BytesIO(turned)).orientation == 6
     behind = turned[:at] + turned[end:-12] + turned[at:end] + turned[-12:]
     assert decode.check(io.BytesIO(behind)).orientation == 1
+
+
+@pytest.mark.parametrize("tile", [(16, 16), (256, 256), (512, 512), (1_024, 1_024), (1_024, 16)])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (300, 200), (1_025, 1_025), (65_535, 1), (1, 65_535), (65_535, 488)]
+)
+def test_tiles_may_stick_out_of_any_picture(size: tuple[int, int], tile: tuple[int, int]) -> None:
+    count = -(-size[0] // tile[0]) * -(-size[1] // tile[1])
+    if count <= MAX_STRIPS:
+        header = decode.check(io.BytesIO(tiff_of_tiles(size, tile)))
+        assert (header.width, header.height) == size
 
 
 def test_an_empty_png_chunk_list_is_no_picture() -> None:
