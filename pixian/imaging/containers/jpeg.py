@@ -72,10 +72,13 @@ def parse(source: SourceFile) -> Container:
     return Container("JPEG", *seen.size, seen.data_bytes, content, other)
 
 
-def survey(source: SourceFile) -> Survey:
-    """Parse the segments up to the end of the image; raise as ``parse`` does."""
+def survey(source: SourceFile, counter: Counter | None = None) -> Survey:
+    """Parse the segments up to the end of the image; raise as ``parse`` does.
+
+    counter: counts the segments; by default those of this image alone.
+    """
     seen = Survey(source)
-    position, counter = len(SOI), Counter("segments")
+    position, counter = len(SOI), counter or Counter("segments")
     while (at := source.find(MARKER, position)) < source.size:
         counter.add()
         kind = source.at(at + 1, 1)[0]

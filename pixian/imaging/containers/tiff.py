@@ -10,14 +10,22 @@ from typing import BinaryIO, cast
 
 from pixian.imaging.containers.container import MAX_METADATA_BYTES, Container, Counter, splice
 from pixian.imaging.containers.jpeg import MAX_SCAN_PIXELS, survey
-from pixian.imaging.spliced_file import Piece, SourceFile, SplicedFile
+from pixian.imaging.spliced_file import Piece, Range, SourceFile, SplicedFile, length_of
 from pixian.protocol import errors
 
 MAX_ENTRIES = 4_096
 MAX_STRIPS = 65_536
 """Limit on strips or tiles: one per row of the tallest picture."""
 
+SMALL_STRIPS_BYTES = 1 << 24
+MAX_COPIES = 2
+"""Limit on the bytes of all strips or tiles together, as a multiple of the file's size: they may share bytes,
+but each is read by itself. Small ones may share more, as the tiles of a blank page do."""
+
 MAX_JPEG_STRIPS = 8_192
+MAX_JPEG_SEGMENTS = 16 * MAX_JPEG_STRIPS
+"""Limit on the segments of all strips or tiles together. Encoders write 3 to 10 in each."""
+
 MAX_VALUE_BYTES = 1 << 20
 MAX_TILE_PIXELS = 1 << 22
 MAX_TILED_PIXELS = 1 << 26
@@ -86,8 +94,10 @@ def parse(source: SourceFile) -> Container:
     if not (width and height):
         raise errors.unreadable_picture()
     _check_tiles(source, layout, entries, (width, height))
+    strips = _strips(source, layout, entries)
+    _check_bytes(source, strips)
     if _number(source, layout, entries, COMPRESSION) == JPEG:
-        _check_jpegs(source, layout, entries)
+        _check_jpegs(source, strips)
     return Container("TIFF", width, height, source.size, _rewrite(source, layout, entries))
 
 
@@ -166,15 +176,36 @@ def _check_tiles(
         )
 
 
-def _check_jpegs(source: SourceFile, layout: Layout, entries: dict[int, Entry]) -> None:
-    """Raise TooComplex if the strips or tiles, each a JPEG, have too many scans together."""
-    starts = _numbers(source, layout, entries, OFFSETS) or _numbers(source, layout, entries, TILE_OFFSETS)
-    sizes = _numbers(source, layout, entries, STRIP_BYTES) or _numbers(source, layout, entries, TILE_BYTES)
-    Counter("strips or tiles of JPEG", MAX_JPEG_STRIPS).add(len(starts))
+def _strips(source: SourceFile, layout: Layout, entries: dict[int, Entry]) -> list[Range]:
+    """Return the ranges of the strips or tiles, as far as they are within the file.
+
+    As in libtiff, tiles count if there are both, and a first one without a size reaches to the file's end.
+    """
+    starts = _numbers(source, layout, entries, TILE_OFFSETS) or _numbers(source, layout, entries, OFFSETS)
+    sizes = _numbers(source, layout, entries, TILE_BYTES) or _numbers(source, layout, entries, STRIP_BYTES)
+    first = (next(iter(sizes), 0) or source.size,)
+    return [
+        (start, max(start, min(start + size, source.size)))
+        for start, size in zip(starts, first + sizes[1:], strict=False)
+    ]
+
+
+def _check_bytes(source: SourceFile, strips: list[Range]) -> None:
+    """Raise TooComplex for strips or tiles that together have far more bytes than the file."""
+    size = sum(map(length_of, strips))
+    allowed = max(SMALL_STRIPS_BYTES, MAX_COPIES * source.size)
+    if size > allowed:
+        raise errors.too_complex(f"has {size:,} bytes in its strips or tiles; the limit is {allowed:,}")
+
+
+def _check_jpegs(source: SourceFile, strips: list[Range]) -> None:
+    """Raise TooComplex if the strips or tiles, each a JPEG, have too many parts or scans together."""
+    Counter("strips or tiles of JPEG", MAX_JPEG_STRIPS).add(len(strips))
+    segments = Counter("segments in all strips or tiles together", MAX_JPEG_SEGMENTS)
     work = Counter("pixels in all scans together", MAX_SCAN_PIXELS)
-    for start, size in zip(starts, sizes, strict=False):
-        strip = SplicedFile(source.file, [(start, max(start, min(start + size, source.size)))])
-        work.add(survey(SourceFile(cast("BinaryIO", strip))).scan_pixels)
+    for strip in strips:
+        file = SourceFile(cast("BinaryIO", SplicedFile(source.file, [strip])))
+        work.add(survey(file, segments).scan_pixels)
 
 
 def _rewrite(source: SourceFile, layout: Layout, entries: dict[int, Entry]) -> BinaryIO:

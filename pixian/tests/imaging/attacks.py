@@ -52,11 +52,16 @@ def full(part: bytes) -> bytes:
     return part * (MOST // len(part))
 
 
-def tiff(*entries: tuple[int, int, int, int], behind: bytes = b"", compression: int = 1) -> bytes:
-    """16 × 16, grey; ``behind`` begins at 4,096. An entry is a tag, a type, a count and a value."""
+def tiff(
+    *entries: tuple[int, int, int, int], behind: bytes = b"", compression: int = 1, strips: bool = True
+) -> bytes:
+    """16 × 16, grey; ``behind`` begins at 4,096. An entry is a tag, a type, a count and a value.
+
+    strips: whether there are strips, as usual.
+    """
     usual = {256: 16, 257: 16, 258: 8, 259: compression, 262: 1, 273: 8, 277: 1, 278: 16, 279: 256}
     tags = {tag: (4, 1, value) for tag, value in usual.items()} | {tag: rest for tag, *rest in entries}
-    if 324 in tags:  # tiles instead of strips
+    if not strips:
         tags = {tag: rest for tag, rest in tags.items() if tag not in (273, 278, 279)}
     table = b"".join(struct.pack("<HHII", tag, *rest) for tag, rest in sorted(tags.items()))
     return (b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + table + bytes(4)).ljust(4096, b"\0") + behind
@@ -67,11 +72,12 @@ def tiff_of_tiles(size: tuple[int, int], tile: tuple[int, int], kind: int = LONG
     count = -(-size[0] // tile[0]) * -(-size[1] // tile[1])
     one = zlib.compress(bytes(tile[0] * tile[1]), 9)
     if count == 1:
-        return tiff(*_tiles(size, tile, kind, 1, 4096, len(one)), behind=one, compression=8)
+        entries = _tiles(size, tile, kind, 1, 4096, len(one))
+        return tiff(*entries, behind=one, compression=8, strips=False)
     at = 4096 + 8 * count
     table = struct.pack(f"<{2 * count}I", *[at] * count, *[len(one)] * count)
     entries = _tiles(size, tile, kind, count, 4096, 4096 + 4 * count)
-    return tiff(*entries, behind=table + one, compression=8)
+    return tiff(*entries, behind=table + one, compression=8, strips=False)
 
 
 def _tiles(
@@ -82,11 +88,42 @@ def _tiles(
     return [*picture, *tiles, (324, LONG, count, starts), (325, LONG, count, lengths)]
 
 
-def tiff_of_a_jpeg() -> bytes:
-    strip = scans(2_000, 1_024)
-    size = ((256, 4, 1, 1024), (257, 4, 1, 1024), (278, 4, 1, 1024), (258, 3, 1, 8), (277, 3, 1, 3))
-    data = (262, 3, 1, 6), (273, 4, 1, 4096), (279, 4, 1, len(strip))
-    return tiff(*size, *data, behind=strip, compression=7)
+def tiff_of_a_jpeg(count: int, side: int, *, has_size: bool = True, has_decoy: bool = False) -> bytes:
+    """A JPEG of so many scans. has_size: its strip has one. has_decoy: it is a tile, beside a strip."""
+    jpeg = scans(count, side)
+    size = [(256, LONG, 1, side), (257, LONG, 1, side), (278, LONG, 1, side)]
+    color = (258, 3, 1, 8), (262, 3, 1, 6), (277, 3, 1, 3)
+    data = (273, LONG, 1, 4096), (279, LONG, 1, len(jpeg) * has_size)
+    if has_decoy:
+        data = (324, LONG, 1, 4096), (325, LONG, 1, len(jpeg))
+        size += [(322, LONG, 1, side), (323, LONG, 1, side)]
+    return tiff(*size, *color, *data, behind=jpeg, compression=7)
+
+
+def tiff_of_strips(height: int, strip: bytes, compression: int, order: int = 1) -> bytes:
+    """Strips of a row each, which all have the same bytes. order: that of the bits in a byte."""
+    at = 4096 + 8 * height
+    table = struct.pack(f"<{2 * height}I", *[at] * height, *[len(strip)] * height)
+    tags = (257, LONG, 1, height), (278, LONG, 1, 1), (266, LONG, 1, order)
+    strips = (273, LONG, height, 4096), (279, LONG, height, 4096 + 4 * height)
+    return tiff(*tags, *strips, behind=table + strip, compression=compression)
+
+
+def reversed_strip() -> bytes:
+    """A megabyte, of which the first bytes are 16 black pixels, with the bits of each byte reversed."""
+    mirrored = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+    return zlib.compress(bytes(16)).translate(mirrored).ljust(MEGABYTE, b"\0")
+
+
+def tiff_of_segments() -> bytes:
+    """Strips with bytes of their own, each a JPEG of many empty segments."""
+    strip, count = b"\xff\xd8" + b"\xff\xe5\0\2" * 16_000, 480
+    starts = [4096 + 8 * count + at * len(strip) for at in range(count)]
+    table = struct.pack(f"<{2 * count}I", *starts, *[len(strip)] * count)
+    tags, strips = ((257, LONG, 1, count), (278, LONG, 1, 1)), (273, LONG, count, 4096)
+    return tiff(
+        *tags, strips, (279, LONG, count, 4096 + 4 * count), behind=table + strip * count, compression=7
+    )
 
 
 def bmp(compression: int, data: bytes, side: int = 5_600) -> bytes:
@@ -111,7 +148,15 @@ def webp_in_34_bytes() -> bytes:
 ATTACKS: dict[str, tuple[Callable[[], bytes], set[tuple[int, int]]]] = {
     "20,000 scans of 1 MP": (lambda: scans(20_000, 1_000), {UNREADABLE}),
     "10,000 scans of 30 MP": (lambda: scans(10_000, 5_500), {UNREADABLE}),
-    "scans of a JPEG in a TIFF": (tiff_of_a_jpeg, {UNREADABLE}),
+    "scans of a JPEG in a TIFF": (lambda: tiff_of_a_jpeg(2_000, 1_024), {UNREADABLE}),
+    "scans of a JPEG of unknown size in a TIFF": (
+        lambda: tiff_of_a_jpeg(60, 4_000, has_size=False),
+        {UNREADABLE},
+    ),
+    "scans of a JPEG behind a decoy in a TIFF": (
+        lambda: tiff_of_a_jpeg(60, 4_000, has_decoy=True),
+        {UNREADABLE},
+    ),
     "empty APP segments": (lambda: jpeg(full(segment(0xE5, b""))), {UNREADABLE}),
     "empty comments": (lambda: jpeg(full(segment(0xFE, b""))), {UNREADABLE}),
     "fill bytes": (lambda: jpeg(full(b"\xff")), {SERVED, UNREADABLE}),
@@ -161,6 +206,15 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], set[tuple[int, int]]]] = {
         ),
         {UNREADABLE},
     ),
+    "TIFF of JPEGs that share their bytes": (
+        lambda: tiff_of_strips(8_000, b"\xff\xd8" + b"\xff\0" * (MOST // 2), 7),
+        {UNREADABLE},
+    ),
+    "TIFF of strips that share their bytes, reversed": (
+        lambda: tiff_of_strips(65_000, reversed_strip(), 8, order=2),
+        {UNREADABLE},
+    ),
+    "TIFF of JPEGs of many segments": (tiff_of_segments, {UNREADABLE}),
     "TIFF of tall tiles": (lambda: tiff_of_tiles((60_000, 1), (16, 1 << 18)), {UNREADABLE}),
     "TIFF of tall tiles for 32 MP": (lambda: tiff_of_tiles((65_535, 488), (16, 3_997_632)), {UNREADABLE}),
     "TIFF of tall tiles in signed numbers": (

@@ -1,6 +1,7 @@
 """Metadata never costs a picture; missing pixels always do."""
 
 import io
+import struct
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,7 @@ from pixian.imaging import decode
 from pixian.imaging.containers.tiff import MAX_STRIPS
 from pixian.imaging.convert import Pixels
 from pixian.protocol.errors import Code, Refused
-from pixian.tests.imaging.attacks import tiff_of_tiles
+from pixian.tests.imaging.attacks import LONG, tiff, tiff_of_tiles
 from pixian.tests.imaging.odd_pictures import (
     CUT,
     ODD,
@@ -121,6 +122,19 @@ def test_tiles_may_stick_out_of_any_picture(size: tuple[int, int], tile: tuple[i
     if count <= MAX_STRIPS:
         header = decode.check(io.BytesIO(tiff_of_tiles(size, tile)))
         assert (header.width, header.height) == size
+
+
+@pytest.mark.parametrize("size", [0, 16, 256, 4096, 1 << 31])
+@pytest.mark.parametrize("count", [1, 16])
+def test_plain_strips_are_read_whatever_size_is_told(count: int, size: int) -> None:
+    at, rows = 4096 + 8 * count, 16 // count
+    starts = range(at, at + 256, 16 * rows)
+    behind = struct.pack(f"<{2 * count}I", *starts, *[size] * count) + bytes(range(256))
+    entries = (273, LONG, count, 4096), (279, LONG, count, 4096 + 4 * count)
+    if count == 1:
+        entries = (273, LONG, 1, at), (279, LONG, 1, size)
+    content = tiff(*entries, (278, LONG, 1, rows), behind=behind)
+    assert np.array_equal(pixels(content)[..., 0].ravel(), range(256))
 
 
 def test_an_empty_png_chunk_list_is_no_picture() -> None:
