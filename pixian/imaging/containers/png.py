@@ -33,13 +33,19 @@ SMALLEST = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"sBIT": 1, b"tRNS"
 SMALLEST_TRNS = {0: 2, 2: 6, 3: 1}
 """Minimum length of tRNS, by colour type."""
 
+PALETTE, COLOR_BYTES = 3, 3
+"""The colour type of a picture with a palette, and the length of one of its colours."""
+
 DEFLATE = b"\0"
 """The only compression method of a profile."""
 
 
 @dataclass
 class Chunks:
-    """The chunks that have been parsed so far. pixels: the data of IDAT; pieces: all others, whole."""
+    """The chunks that have been parsed so far.
+
+    pixels: the data of IDAT. pieces: all others, whole. palette_bytes: length of the first palette.
+    """
 
     source: SourceFile
     header: bytes = b""
@@ -47,6 +53,7 @@ class Chunks:
     pixels: list[Piece] = field(default_factory=list)
     data_bytes: int = 0
     kinds: set[bytes] = field(default_factory=set)
+    palette_bytes: int | None = None
 
 
 def parse(source: SourceFile) -> Container:
@@ -65,7 +72,7 @@ def parse(source: SourceFile) -> Container:
         raise errors.unreadable_picture()
     width, height = struct.unpack(">II", chunks.header[:8])
     check_pixels(width, height)
-    if not chunks.data_bytes:
+    if not chunks.data_bytes or (chunks.header[9] == PALETTE and (chunks.palette_bytes or 0) < COLOR_BYTES):
         raise errors.unreadable_picture()
     content = _content(chunks, chunks.data_bytes)
     # zlib never gets to see its checksum if the chunk claims to end before it.
@@ -88,7 +95,13 @@ def _add_chunk(chunks: Chunks, kind: bytes, position: int, length: int) -> None:
     elif end > source.size:
         return
     elif kind == b"IHDR":
+        if chunks.header:  # browsers refuse a second one, and it would make the first one's palette unusable
+            raise errors.unreadable_picture()
         chunks.header = source.at(position + 8, min(length, HEADER_BYTES)).ljust(HEADER_BYTES, b"\0")
+        chunks.pieces.append((position, end))
+    elif kind == b"PLTE":
+        # Browsers and the plug-in heed no palette but the first.
+        chunks.palette_bytes = length if chunks.palette_bytes is None else chunks.palette_bytes
         chunks.pieces.append((position, end))
     # An upper-case first letter marks a critical chunk, which no decoder may skip.
     elif kind[:1].isupper() or _is_needed(chunks, kind, position, length):

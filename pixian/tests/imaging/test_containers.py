@@ -17,6 +17,7 @@ from pixian.tests.imaging.odd_pictures import (
     CUT,
     ODD,
     PLAIN,
+    chunk,
     jpeg_with,
     png_with,
     saved,
@@ -111,6 +112,31 @@ def test_what_stands_behind_a_pngs_pixels_is_not_looked_at() -> None:
     assert decode.check(io.BytesIO(turned)).orientation == 6
     behind = turned[:at] + turned[end:-12] + turned[at:end] + turned[-12:]
     assert decode.check(io.BytesIO(behind)).orientation == 1
+
+
+@pytest.mark.parametrize(
+    "palettes", [(), (b"",), (b"ab",), (b"", b"abc")], ids=["none", "empty", "less than a colour", "too late"]
+)
+def test_a_png_of_indices_without_a_palette_is_no_picture(palettes: tuple[bytes, ...]) -> None:
+    content = saved("PNG", scene().quantize(4))
+    start, end = content.index(b"PLTE") - 4, content.index(b"IDAT") - 4
+    assert decode.check(io.BytesIO(content))
+    with pytest.raises(Refused) as caught:
+        decode.check(
+            io.BytesIO(content[:start] + b"".join(chunk(b"PLTE", p) for p in palettes) + content[end:])
+        )
+    assert caught.value.code == Code.UNREADABLE
+
+
+def test_a_png_of_two_headers_is_no_picture() -> None:
+    """The palette, which comes between them, would be skipped."""
+    content = saved("PNG", scene().quantize(4))
+    start, end = content.index(b"PLTE") - 4, content.index(b"IDAT") - 4
+    colored = chunk(b"IHDR", content[16:24] + b"\x08\2\0\0\0")
+    with pytest.raises(Refused):
+        decode.check(
+            io.BytesIO(content[:8] + colored + content[start:end] + content[8:start] + content[end:])
+        )
 
 
 @pytest.mark.parametrize("tile", [(16, 16), (256, 256), (512, 512), (1_024, 1_024), (1_024, 16)])
