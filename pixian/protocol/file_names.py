@@ -12,7 +12,7 @@ ENDINGS = {"image/png": "png", "image/jpeg": "jpg"}
 # Browsers escape these three characters in a form's file names, and no others.
 ESCAPED = {"%22": '"', "%0d": "\r", "%0a": "\n"}
 ESCAPE = re.compile("|".join(ESCAPED), re.IGNORECASE)
-DRIVES = re.compile(r"^(?:[A-Za-z]:)+")
+DRIVES = re.compile(r"^(?:\s*[A-Za-z]:)+")
 
 # The characters besides letters and digits that RFC 5987 allows unescaped in an extended value.
 UNQUOTED = "!#$&+-.^_`|~"
@@ -46,6 +46,8 @@ def attachment(name: str) -> str:
     """
     name = clean(name) or UNNAMED
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    # Cleaned again: wide forms of slashes, dots and colons have become plain ones.
+    plain = clean(plain) or UNNAMED
     plain = re.sub(r'["\\%]', "_", plain)
     value = f'attachment; filename="{plain}"'
     return value if plain == name else f"{value}; filename*=UTF-8''{quote(name, safe=UNQUOTED)}"

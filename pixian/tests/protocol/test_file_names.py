@@ -3,6 +3,8 @@
 import email.message
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pixian.protocol.file_names import attachment, clean, cut_out_name
 
@@ -13,6 +15,7 @@ from pixian.protocol.file_names import attachment, clean, cut_out_name
         ("photo.jpg", "photo.jpg"),
         ("C:\\Users\\bob\\photo.jpg", "photo.jpg"),
         ("C:photo.jpg", "photo.jpg"),
+        ("C: D: E:photo.jpg", "photo.jpg"),
         ("..\\../photo.jpg", "photo.jpg"),
         ("/etc/passwd", "passwd"),
         ("\\\\server\\share\\photo.jpg", "photo.jpg"),
@@ -57,6 +60,14 @@ def test_a_result_is_called_after_its_original(original: str, expected: str) -> 
         ('5" tv.png', "attachment; filename=\"5_ tv.png\"; filename*=UTF-8''5%22%20tv.png"),
         ("a\r\nX: b.png", 'attachment; filename="aX: b.png"'),
         ("", 'attachment; filename="picture"'),
+        ("写真", "attachment; filename=\"picture\"; filename*=UTF-8''%E5%86%99%E7%9C%9F"),
+        ("．．", "attachment; filename=\"picture\"; filename*=UTF-8''%EF%BC%8E%EF%BC%8E"),
+        ("Ｃ：a.png", "attachment; filename=\"a.png\"; filename*=UTF-8''%EF%BC%A3%EF%BC%9Aa.png"),
+        ("a／b.png", "attachment; filename=\"b.png\"; filename*=UTF-8''a%EF%BC%8Fb.png"),
+        (
+            "a％２２b.png",
+            "attachment; filename=\"a_b.png\"; filename*=UTF-8''a%EF%BC%85%EF%BC%92%EF%BC%92b.png",
+        ),
     ],
 )
 def test_a_header_carries_any_name(name: str, value: str) -> None:
@@ -68,3 +79,15 @@ def test_a_header_carries_any_name(name: str, value: str) -> None:
         clean(name).encode("ascii", "ignore").decode(),
         "picture",
     ) or ("filename*" in value)
+
+
+@given(st.text(max_size=30))
+@example("．．／．／evil.png")
+@example("‥／evil.png")
+@example("a℅b.png")
+@example("．．＼evil.png")
+def test_the_plain_name_in_a_header_is_as_clean_as_the_full_one(name: str) -> None:
+    plain = attachment(name).split('"')[1]
+    assert plain
+    assert clean(plain) == plain
+    assert plain.isascii()
