@@ -102,7 +102,9 @@ def open_picture(file: BinaryIO) -> tuple[Image.Image, Header]:
 def decode(image: Image.Image) -> None:
     """Decode all pixels of an opened picture; raise Refused 400/1006 if they are incomplete or broken."""
     spliced = _spliced_file(image)
-    spliced.read_until(time.monotonic() + DECODE_SECONDS)
+    deadline = time.monotonic() + DECODE_SECONDS
+    for file in (spliced, *map(_raw, (spliced.other_ending, spliced.unchecked))):
+        file.read_until(deadline)
     try:
         drafted = bool(getattr(image, "decoderconfig", ()))
         _load(image, spliced.unchecked)
@@ -156,7 +158,11 @@ def _parse_container(source: SourceFile) -> Container:
 
 def _spliced_file(image: Image.Image) -> SplicedFile:
     """Return the file that the picture is read from; an empty one if it is none of ours."""
-    file = image.content if isinstance(image, webp.Still) else getattr(image, "fp", None)
+    return _raw(image.content if isinstance(image, webp.Still) else getattr(image, "fp", None))
+
+
+def _raw(file: object) -> SplicedFile:
+    """Return the file below the buffer; an empty one if it is none of ours."""
     raw = getattr(file, "raw", None)
     return raw if isinstance(raw, SplicedFile) else SplicedFile(io.BytesIO(), ())
 

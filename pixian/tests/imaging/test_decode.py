@@ -1,14 +1,17 @@
 import io
 import struct
 import zlib
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pixian.imaging import decode
-from pixian.protocol.errors import Code, Refused
+from pixian.imaging import decode, spliced_file
+from pixian.protocol.errors import Code, Refused, TooComplex
+from pixian.tests.imaging.odd_pictures import ODD
 
 
 def encoded(kind: str, size: tuple[int, int] = (40, 30), **save: object) -> bytes:
@@ -65,6 +68,23 @@ def test_a_truncated_picture_is_refused(kind: str) -> None:
     file = io.BytesIO()
     noise.save(file, kind)
     assert code_of(file.getvalue()[: len(file.getvalue()) // 2]) == Code.UNREADABLE
+
+
+@pytest.mark.parametrize("name", ["wrong checksum of pixels", "JPEG without its end"])
+def test_the_deadline_holds_for_a_picture_that_is_read_twice(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, _header = decode.open_picture(io.BytesIO(ODD[name][1]()))
+    opened = Image.open
+
+    def opened_late(*args: Any, **options: Any) -> Image.Image:
+        monkeypatch.setattr(spliced_file, "time", SimpleNamespace(monotonic=lambda: float("inf")))
+        return opened(*args, **options)
+
+    monkeypatch.setattr(Image, "open", opened_late)
+    with image, pytest.raises(TooComplex) as caught:
+        decode.decode(image)
+    assert "20 seconds" in caught.value.message
 
 
 def test_too_many_pixels_are_refused_from_the_header() -> None:
