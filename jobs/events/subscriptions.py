@@ -55,7 +55,9 @@ def rotate(webhook: Webhook) -> str:
 
 
 def switch_on(webhook: Webhook) -> None:
-    Webhook.objects.filter(pk=webhook.pk).update(disabled_at=None, disabled_why="")
+    """Send events to the webhook again. What failed before is held against it no more."""
+    off = Webhook.objects.filter(pk=webhook.pk, disabled_at__isnull=False)
+    off.update(disabled_at=None, disabled_why="", enabled_at=timezone.now())
 
 
 def switch_off(webhook: Webhook, why: str = "") -> bool:

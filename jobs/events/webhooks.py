@@ -101,19 +101,22 @@ def send_due(stop: Stop = keep_going) -> int:
 
 
 def switch_off_failing(stop: Stop = keep_going) -> None:
-    """Switch off webhooks that have failed for three days."""
+    """Switch off webhooks that have failed for three days; one switched on again has three days from then."""
     since = timezone.now() - FAILING_FOR
-    for webhook in Webhook.objects.filter(disabled_at=None):
+    for webhook in Webhook.objects.filter(disabled_at=None).exclude(enabled_at__gte=since):
         if not stop() and _has_failed(webhook, since):
             subscriptions.switch_off(webhook, FAILED_FOR_LONG)
 
 
 def _has_failed(webhook: Webhook, since: datetime) -> bool:
-    """Tell if nothing was delivered since then, but tried, and if there is an event from before that."""
-    tried = webhook.deliveries.filter(tries__gt=0)
-    recent, failed = tried.filter(sent_at__gte=since), tried.exclude(state=State.DELIVERED)
-    delivered = recent.filter(state=State.DELIVERED)
-    return recent.exists() and not delivered.exists() and failed.filter(event__at__lt=since).exists()
+    """Tell if nothing was delivered since then, and an event from before that was given up since.
+
+    That one failed in all its tries, which take two days: a single try may fail at any good receiver, even
+    the first after days without events, or that of an old event that a person replays.
+    """
+    recent = webhook.deliveries.filter(sent_at__gte=since)
+    given_up = recent.filter(state=State.FAILED, tries__gt=len(BACKOFF), event__at__lt=since)
+    return given_up.exists() and not recent.filter(state=State.DELIVERED).exists()
 
 
 def _claim(flying: Collection[Delivery]) -> list[Delivery]:

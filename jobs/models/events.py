@@ -21,6 +21,7 @@ class Webhook(models.Model):
     """An address of a team's own that is told of events. secret: encrypted, it signs each delivery.
 
     events: values of ``EventKind``. disabled_at: switched off, by a person or after too many failures.
+    enabled_at: when a person last switched it on again.
     """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="webhooks")
@@ -31,6 +32,7 @@ class Webhook(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     disabled_at = models.DateTimeField(null=True)
     disabled_why = models.CharField(max_length=400, blank=True)
+    enabled_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.url

@@ -241,22 +241,67 @@ def test_after_a_rotation_both_secrets_sign_for_a_day(
     assert [second.is_signed_by(new), second.is_signed_by(old)] == [True, False]
 
 
-def test_a_webhook_that_failed_for_three_days_is_switched_off(world: World, receiver: Receiver) -> None:
-    receiver.answers = [500]
-    failing, healthy, idle = (hook(world, receiver, f"/{name}") for name in "abc")
-    for webhook in (failing, healthy):
-        outbox.ping(webhook)
-    send_due()
-    webhooks.switch_off_failing()
-    assert not Webhook.objects.filter(disabled_at__isnull=False).exists()
+def given_up(webhook: Webhook, **ago: float) -> Delivery:
+    """Make a delivery that failed in all its tries, which began that long ago."""
+    outbox.ping(webhook)
+    delivery = Delivery.objects.latest("pk")
+    at = timezone.now() - timedelta(**ago)
+    Event.objects.filter(pk=delivery.event_id).update(at=at)
+    delivery.state, delivery.due_at, delivery.tries = State.FAILED, None, len(BACKOFF) + 1
+    delivery.sent_at, delivery.status = at + sum(BACKOFF, timedelta()), 500
+    delivery.save()
+    return delivery
 
-    Event.objects.update(at=timezone.now() - timedelta(days=4))
-    receiver.answers = [200]
-    outbox.ping(healthy)
+
+def delivered(webhook: Webhook, **ago: float) -> None:
+    outbox.ping(webhook)
     send_due()
+    delivery = Delivery.objects.filter(webhook=webhook, state=State.DELIVERED).latest("pk")
+    at = timezone.now() - timedelta(**ago)
+    Event.objects.filter(pk=delivery.event_id).update(at=at)
+    Delivery.objects.filter(pk=delivery.pk).update(sent_at=at)
+
+
+def switched_off() -> list[Webhook]:
     webhooks.switch_off_failing()
-    assert list(Webhook.objects.filter(disabled_at__isnull=False)) == [failing]
+    return list(Webhook.objects.filter(disabled_at__isnull=False))
+
+
+def test_a_webhook_that_failed_for_three_days_is_switched_off(world: World, receiver: Receiver) -> None:
+    failing, healthy, new, idle = (hook(world, receiver, f"/{name}") for name in "abcd")
+    for webhook in (failing, healthy):
+        given_up(webhook, days=3.5)
+    given_up(new, days=2.5)
+    delivered(healthy, days=2)
+    assert switched_off() == [failing]
+    assert Webhook.objects.get(disabled_at__isnull=False).disabled_why == webhooks.FAILED_FOR_LONG
     assert idle.deliveries.count() == 0
+
+
+def test_one_try_that_fails_after_quiet_days_switches_no_webhook_off(
+    world: World, receiver: Receiver
+) -> None:
+    webhook = hook(world, receiver)
+    given_up(webhook, days=20)
+    delivered(webhook, days=4)
+    receiver.answers = [503]
+    outbox.ping(webhook)
+    send_due()
+    assert switched_off() == []
+    assert subscriptions.replay(webhook.deliveries.get(state=State.FAILED))  # an old event, tried anew
+    send_due()
+    assert switched_off() == []
+
+
+def test_a_webhook_that_is_switched_on_again_has_three_days(world: World, receiver: Receiver) -> None:
+    webhook = hook(world, receiver)
+    given_up(webhook, days=3.5)
+    assert switched_off() == [webhook]
+    subscriptions.switch_on(webhook)
+    assert switched_off() == []
+    Webhook.objects.update(enabled_at=timezone.now() - timedelta(days=3.6))
+    subscriptions.switch_on(webhook)  # it is on, so this gives it no more time
+    assert switched_off() == [webhook]
 
 
 def test_old_events_are_purged(world: World, receiver: Receiver) -> None:
