@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from jobs import metrics
-from jobs.connections import give_back
+from jobs.connections import DATABASE_AWAY, give_back
 from jobs.events import payloads, signing, subscriptions
 from jobs.events.signing import DecryptionError
 from jobs.models import Delivery, Webhook
@@ -47,6 +47,9 @@ NOTHING_TO_TELL = gettext_noop("What the event is about is gone.")
 REDIRECTED = gettext_noop("The receiver redirects, and redirects aren't followed.")
 IS_GONE = gettext_noop("The receiver answered 410 Gone.")
 FAILED_FOR_LONG = gettext_noop("Every delivery has failed for three days.")
+OUR_FAULT = gettext_noop("Something went wrong on our side")
+NOT_THEIRS = (NOTHING_TO_TELL, OUR_FAULT)
+"""Problems that say nothing about the receiver."""
 
 State = Delivery.State
 WAITING = Func(template="'waiting'")  # a literal, for SQLite's partial index ``delivery_due``
@@ -115,7 +118,8 @@ def _has_failed(webhook: Webhook, since: datetime) -> bool:
     the first after days without events, or that of an old event that a person replays.
     """
     recent = webhook.deliveries.filter(sent_at__gte=since)
-    given_up = recent.filter(state=State.FAILED, tries__gt=len(BACKOFF), event__at__lt=since)
+    tried_out = recent.filter(state=State.FAILED, tries__gt=len(BACKOFF), event__at__lt=since)
+    given_up = tried_out.exclude(problem__in=NOT_THEIRS)
     return given_up.exists() and not recent.filter(state=State.DELIVERED).exists()
 
 
@@ -166,6 +170,11 @@ def _prepare(delivery: Delivery) -> Request | None:
         _settle(delivery, Result(problem=NO_SECRET))
     except ObjectDoesNotExist:
         _settle(delivery, Result(problem=NOTHING_TO_TELL))
+    except DATABASE_AWAY:
+        raise  # nor could the try be recorded
+    except Exception:  # such as an event of a kind that only a later release knows; the others go on
+        log.exception("an event can't be put into words", delivery=delivery.pk, kind=event.kind)
+        _settle(delivery, Result(problem=OUR_FAULT))
     return None
 
 
@@ -175,6 +184,9 @@ def _send(request: Request) -> Result:
         posted = fetcher().post(request.url, request.body, request.headers)
     except Refused as error:
         return Result(problem=error.message)
+    except Exception:  # it would end the round, and be met again in each one
+        log.exception("a request can't be made")
+        return Result(problem=OUR_FAULT)
     answer = posted.body.decode(errors="replace").replace("\0", "\ufffd")
     problem = REDIRECTED if 300 <= posted.status < 400 else ""
     return Result(posted.status, problem, answer)

@@ -19,7 +19,7 @@ from jobs.models import Delivery, Event, Webhook
 from jobs.tests import upstream as wire
 from jobs.tests.events.receiver import EVERYTHING, Received, Receiver
 from jobs.tests.upstream import Server, run
-from pixian.server.url_fetcher import Fetcher, FetchLimits
+from pixian.server.url_fetcher import Fetcher, FetchLimits, Posted
 
 pytestmark = pytest.mark.both_databases
 
@@ -223,6 +223,50 @@ def test_a_secret_that_cannot_be_read_is_a_failed_try(
     delivery = webhook.deliveries.get()
     assert (delivery.problem, delivery.state) == (webhooks.NO_SECRET, State.WAITING)
     assert receiver.received == []
+
+
+def test_an_event_of_a_kind_that_is_unknown_is_a_failed_try_and_the_others_go_on(
+    world: World, receiver: Receiver
+) -> None:
+    """A later release wrote it, before a return to this one."""
+    webhook = hook(world, receiver)
+    event = Event.objects.create(team=world.team, kind="job.styled", subject="x")
+    unknown = event.deliveries.create(webhook=webhook)
+    outbox.ping(webhook)
+    send_due()
+    unknown.refresh_from_db()
+    assert (unknown.state, unknown.tries, unknown.problem) == (State.WAITING, 1, webhooks.OUR_FAULT)
+    assert unknown.due_at
+    assert unknown.due_at - timezone.now() <= BACKOFF[0]
+    assert [request.payload["type"] for request in receiver.received] == ["ping"]
+    assert Delivery.objects.get(state=State.DELIVERED).event.kind == "ping"
+
+
+def test_a_request_that_fails_in_an_unexpected_way_is_a_failed_try(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, other = hook(world, receiver, "/odd"), hook(world, receiver, "/other")
+    post = Fetcher.post
+
+    def fail_for_one(self: Fetcher, url: str, *more: Any) -> Posted:
+        if url == odd.url:
+            raise ValueError(url)
+        return post(self, url, *more)
+
+    monkeypatch.setattr(Fetcher, "post", fail_for_one)
+    for webhook in (odd, other):
+        outbox.ping(webhook)
+    send_due()
+    assert (odd.deliveries.get().tries, odd.deliveries.get().problem) == (1, webhooks.OUR_FAULT)
+    assert other.deliveries.get().state == State.DELIVERED
+
+
+def test_a_fault_of_ours_switches_no_webhook_off(world: World, receiver: Receiver) -> None:
+    delivery = given_up(hook(world, receiver), days=3.5)
+    Delivery.objects.update(problem=webhooks.OUR_FAULT)
+    assert switched_off() == []
+    Delivery.objects.update(problem="")
+    assert switched_off() == [delivery.webhook]
 
 
 def test_after_a_rotation_both_secrets_sign_for_a_day(
