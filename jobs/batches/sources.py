@@ -9,6 +9,7 @@ The messages are recorded in English, whole and without figures, so that each re
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -28,11 +29,12 @@ from accounts.teams.permissions import may_spend
 from jobs.batches import register
 from jobs.batches.receive import receive
 from jobs.batches.register import Listing, record_problem
-from jobs.connections import give_back
+from jobs.connections import DATABASE_AWAY, give_back
 from jobs.intake.forms import UploadRefusedError
 from jobs.models import Batch, BatchFile
 from jobs.storage.interruptible import Stop, keep_going
 from pixian.protocol.errors import Code, Refused
+from pixian.protocol.file_names import UNNAMED
 from pixian.protocol.text import is_storable
 from pixian.server.url_fetcher import Fetcher, is_image
 
@@ -104,11 +106,11 @@ class Added:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file to check, or the reason why there is none."""
+    """A file to check, or the reason why there is none: Refused is the address's, any other is ours."""
 
     file: BatchFile
-    picture: TemporaryUploadedFile
-    error: Refused | None = None
+    picture: TemporaryUploadedFile | None = None
+    error: Exception | None = None
 
 
 @cache
@@ -135,8 +137,7 @@ def fetch_due(stop: Stop = keep_going) -> int:
             files = [file for file in files if not _is_given_up(file)]
             give_back()  # the connection: a server may keep these threads waiting
             for fetched in list(pool.map(_fetch, files)):
-                with fetched.picture:
-                    _settle(fetched)
+                _finish(fetched)
             tried += len(files)
     return tried
 
@@ -163,16 +164,38 @@ def _take(file: BatchFile) -> bool:
 
 
 def _fetch(file: BatchFile) -> Fetched:
-    """Fetch one address, in a thread that never talks to the database."""
-    picture = TemporaryUploadedFile(file.name, None, 0, None)
+    """Fetch one address, in a thread that never talks to the database. What goes wrong is in the outcome."""
+    picture = None
     try:
+        # The disk may refuse a file with the ending of a long name; ``receive`` takes the name from ``file``.
+        picture = TemporaryUploadedFile(UNNAMED, None, 0, None)
         picture.size = fetcher().fetch(file.url, cast("BinaryIO", picture), _may_be_picture).size
-    except Refused as error:
-        return Fetched(file, picture, error)
-    except BaseException:
-        picture.close()
-        raise
+        picture.flush()  # for a full disk, as there is nothing to read yet
+    except Exception as error:  # noqa: BLE001 - it is told of in ``_finish``
+        _close(picture)
+        return Fetched(file, error=error)
     return Fetched(file, picture)
+
+
+def _close(picture: TemporaryUploadedFile | None) -> None:
+    if picture is not None:
+        with suppress(OSError):  # a full disk has no room for its last bytes; it is deleted all the same
+            picture.close()
+
+
+def _finish(fetched: Fetched) -> None:
+    """Settle a file and close it. Whatever goes wrong with it, the others go on."""
+    try:
+        _settle(fetched)
+    except DATABASE_AWAY:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            _put_off(fetched.file, str(error))
+        else:  # perhaps it is the picture, for which an image library may raise anything: that counts
+            log.exception("a picture can't be fetched, in an unexpected way", file=fetched.file.pk)
+    finally:
+        _close(fetched.picture)
 
 
 def _settle(fetched: Fetched) -> None:
@@ -183,10 +206,12 @@ def _settle(fetched: Fetched) -> None:
         BatchFile.objects.filter(pk=file.pk).update(fetch_after=None)
     elif not may_spend(file.batch.team_id, file.batch.created_by_id):
         record_problem(file, Problem.FORBIDDEN, NOT_A_MEMBER)
-    elif fetched.error:
+    elif isinstance(fetched.error, Refused):
         _note_failure(file, fetched.error)
-    else:
+    elif fetched.picture is not None:
         _submit(file, fetched.picture)
+    elif fetched.error:
+        raise fetched.error
 
 
 def _submit(file: BatchFile, picture: TemporaryUploadedFile) -> None:
@@ -194,9 +219,14 @@ def _submit(file: BatchFile, picture: TemporaryUploadedFile) -> None:
         with translation.override("en"):
             receive(file, file.batch.created_by, picture)
     except UploadRefusedError as error:
-        if not file.problem:  # the fault is ours, so it isn't a try of theirs
-            log.warning("a fetched picture is put off", file=file.pk, error=error.message)
-            _try_again(file, LATER, fetches=file.fetches - 1)
+        if not file.problem:
+            _put_off(file, error.message)
+
+
+def _put_off(file: BatchFile, why: str) -> None:
+    """Fetch the file later: the fault is ours, so it isn't a try of theirs."""
+    log.warning("a fetched picture is put off", file=file.pk, error=why)
+    _try_again(file, LATER, fetches=file.fetches - 1)
 
 
 def _note_failure(file: BatchFile, error: Refused) -> None:

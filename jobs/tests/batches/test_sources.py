@@ -1,5 +1,7 @@
 """Pictures by their addresses: fetched in the background, each once, and never from our own network."""
 
+import errno
+import os
 import socket
 import threading
 import time
@@ -8,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -26,7 +29,7 @@ from jobs.storage import files
 from jobs.tests.browser import SCRIPT, begin
 from jobs.tests.storage.disks import full
 from jobs.worker import background
-from pixian.server.url_fetcher import Fetcher, FetchLimits
+from pixian.server.url_fetcher import Fetched, Fetcher, FetchLimits
 from pixian.tests.server.test_url_fetcher import (
     CLOSED,
     FORBIDDEN,
@@ -207,6 +210,111 @@ def test_a_fault_of_ours_is_no_try_of_theirs(bob: Client, web: Web, monkeypatch:
     assert Job.objects.count() == 1
 
 
+class OneThatFails(Fetcher):
+    """Fails in its own way for the addresses in ``errors``."""
+
+    errors: ClassVar[dict[str, Exception]] = {}
+
+    def fetch(self, url: str, *more: Any) -> Fetched:
+        if url in self.errors:
+            raise self.errors[url]
+        return super().fetch(url, *more)
+
+
+@pytest.fixture
+def failing(web: Web, monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
+    """Return the errors by address, each in place of a fetch."""
+    fetcher, errors = sources.fetcher(), dict[str, Exception]()
+    monkeypatch.setattr(OneThatFails, "errors", errors)
+    odd = OneThatFails(fetcher.limits, resolve=lookup, tls=NO_TLS, wire=web.internet)
+    monkeypatch.setattr(sources, "fetcher", lambda: odd)
+    return errors
+
+
+def test_a_full_disk_is_no_try_of_theirs_and_the_others_go_on(
+    bob: Client, web: Web, failing: dict[str, Exception]
+) -> None:
+    urls = [web.put(f"{n}.png") for n in range(6)]
+    failing |= dict.fromkeys(urls[:2], OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    add(bob, begin(bob), *urls)
+    for _ in range(sources.MAX_TAKEN + 1):
+        sources.fetch_due()
+        BatchFile.objects.filter(fetch_after__isnull=False).update(fetch_after=timezone.now())
+    assert list(BatchFile.objects.filter(fetch_after__isnull=False).values_list("url", "fetches")) == [
+        (url, 0) for url in urls[:2]
+    ]
+    assert Job.objects.count() == 4
+
+    failing.clear()
+    sources.fetch_due()
+    assert (Job.objects.count(), problems()) == (6, {})
+
+
+def test_without_room_for_a_temporary_file_nothing_is_a_try(
+    bob: Client, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(bob, begin(bob), web.put("a.png"))
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "TemporaryUploadedFile", full)
+        assert sources.fetch_due() == 1
+    file = BatchFile.objects.get()
+    assert (file.fetches, file.problem) == (0, "")
+    assert timedelta() < (file.fetch_after or timezone.now()) - timezone.now() <= sources.LATER
+
+
+def test_the_last_bytes_may_find_the_disk_full(
+    bob: Client, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = TemporaryUploadedFile.close
+
+    def close_and_fail(self: TemporaryUploadedFile) -> None:
+        close(self)
+        full()
+
+    add(bob, begin(bob), web.put("a.png"))
+    with monkeypatch.context() as patch:
+        patch.setattr(TemporaryUploadedFile, "flush", full, raising=False)
+        patch.setattr(TemporaryUploadedFile, "close", close_and_fail)
+        sources.fetch_due()
+    assert (BatchFile.objects.get().fetches, Job.objects.count()) == (0, 0)
+    fetch_all()
+    assert Job.objects.count() == 1
+
+
+def test_a_disk_that_fails_amid_a_submission_is_no_try_of_theirs(
+    bob: Client, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    add(bob, begin(bob), web.put("a.png"))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "put", broken)
+        sources.fetch_due()
+    assert (BatchFile.objects.get().fetches, problems()) == (0, {})
+    fetch_all()
+    assert Job.objects.count() == 1
+
+
+def test_an_unexpected_failure_counts_for_its_own_address_only(
+    bob: Client, web: Web, failing: dict[str, Exception]
+) -> None:
+    urls = [web.put(f"{n}.png") for n in range(4)]
+    failing[urls[0]] = ValueError("nobody thought of that")
+    add(bob, begin(bob), *urls)
+    for _ in range(sources.MAX_TAKEN + 1):
+        sources.fetch_due()
+        BatchFile.objects.filter(fetch_after__isnull=False).update(fetch_after=timezone.now())
+    assert (list(problems()), Job.objects.count()) == (urls[:1], 3)
+
+
+def test_a_name_too_long_for_the_disk_is_fetched_all_the_same(bob: Client, web: Web) -> None:
+    path = "a." + "x" * 248
+    add(bob, begin(bob), web.put(path))
+    sources.fetch_due()
+    assert Job.objects.get().name == path
+
+
 @pytest.mark.parametrize("content_type", ["", "application/octet-stream"])
 def test_a_server_need_not_know_what_it_serves(bob: Client, web: Web, content_type: str) -> None:
     add(bob, begin(bob), web.put("a", Content_Type=content_type))
@@ -219,8 +327,7 @@ def test_what_was_removed_meanwhile_is_not_submitted(bob: Client, web: Web) -> N
     taken = sources._claim(4)
     BatchFile.objects.update(problem="removed")
     for fetched in map(sources._fetch, taken):
-        with fetched.picture:
-            sources._settle(fetched)
+        sources._finish(fetched)
     assert not Job.objects.exists()
     assert BatchFile.objects.get().problem == "removed"
 
