@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import base36_to_int, int_to_base36
 
 from accounts.models import User
@@ -42,3 +43,10 @@ def user_of_link(number: str, token: str) -> User | None:
     except (ValueError, OverflowError):
         return None
     return user if user and _tokens.check_token(user, token) else None
+
+
+def use_up(user: User) -> bool:
+    """Use up the link of a user whom ``user_of_link`` returned; False if any login was faster."""
+    # One conditional UPDATE: of two requests at once, only one changes the row.
+    unused = User.objects.filter(pk=user.pk, last_login=user.last_login)
+    return unused.update(last_login=timezone.now()) == 1

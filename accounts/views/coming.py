@@ -34,14 +34,7 @@ def login_link(request: HttpRequest, number: str, token: str) -> HttpResponse:
     """
     user = login_links.user_of_link(number, token)
     if user is None:
-        messages.error(
-            request,
-            _(
-                "This link has already been used or has expired. Ask the person who runs this site for "
-                "a new one."
-            ),
-        )
-        return redirect("account_login")
+        return _refuse(request)
     # Browsers that prefetch a page say so in Sec-Purpose.
     is_opened = request.method == "GET" and "Sec-Purpose" not in request.headers
     if is_opened and OPENED in request.COOKIES:
@@ -49,6 +42,14 @@ def login_link(request: HttpRequest, number: str, token: str) -> HttpResponse:
     if OPENED in request.GET:
         return render(request, "accounts/no_cookies.html", status=BAD_REQUEST)
     return _redirect_with_cookie(request)
+
+
+def _refuse(request: HttpRequest) -> HttpResponse:
+    messages.error(
+        request,
+        _("This link has already been used or has expired. Ask the person who runs this site for a new one."),
+    )
+    return redirect("account_login")
 
 
 def _redirect_with_cookie(request: HttpRequest) -> HttpResponse:
@@ -66,6 +67,8 @@ def _redirect_with_cookie(request: HttpRequest) -> HttpResponse:
 
 
 def _sign_in(request: HttpRequest, user: User) -> HttpResponse:
+    if not login_links.use_up(user):
+        return _refuse(request)
     # No second factor is required. Links are created on the machine that runs this site, at start-up or by a
     # command, and anyone who can read one there can change the database itself. They are also the way back
     # for users who lost their phone, so a link counts as reauthentication, which turning off a second factor

@@ -1,6 +1,7 @@
 """One-time log-in links: good once, for a day, for whom they were made."""
 
 from datetime import datetime, timedelta
+from threading import Barrier
 
 import pytest
 from django.test import Client
@@ -11,6 +12,7 @@ from pytest_django import Settings
 from accounts.auth import login_links
 from accounts.auth.login_links import login_link, user_of_link
 from accounts.models import User
+from accounts.tests.at_once import at_once
 from conftest import World
 
 pytestmark = pytest.mark.both_databases
@@ -53,6 +55,31 @@ def test_a_link_is_used_once(world: World, client: Client, settings: Settings) -
     path = path_of(world.alice, settings)
     client.get(path, follow=True)
     assert refused(Client(), path)
+
+
+@pytest.mark.parametrize("came_before", [False, True])
+def test_a_link_that_several_open_at_once_lets_in_one(
+    committed_world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch, came_before: bool
+) -> None:
+    if came_before:
+        Client().force_login(committed_world.alice)
+    path = path_of(User.objects.get(pk=committed_world.alice.pk), settings)
+    checked = Barrier(3, timeout=30)
+
+    def user_when_all_have_asked(number: str, token: str) -> User | None:
+        user = user_of_link(number, token)
+        checked.wait()
+        return user
+
+    monkeypatch.setattr(login_links, "user_of_link", user_when_all_have_asked)
+
+    def open_it(_number: int) -> str:
+        browser = Client()
+        browser.cookies["opened"] = "1"
+        browser.get(path)
+        return "in" if who(browser) else "out"
+
+    assert at_once(3, open_it) == ["in", "out", "out"]
 
 
 def test_looking_at_a_link_does_not_use_it_up(world: World, client: Client, settings: Settings) -> None:
