@@ -61,15 +61,18 @@ class AskForPasswordForm(ResetPasswordForm):  # type: ignore[misc]
 
 class NewPasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]
     def save(self) -> None:
-        """Set the password, and drop the other ways into an account whose address isn't confirmed.
+        """Set the password; where the address isn't confirmed, drop sign-ins and second factors of before.
 
-        A passkey, or an account at the identity provider, may belong to a stranger who claimed the address
-        first, and each signs in by itself.
+        They may belong to a stranger who claimed the address first: a passkey or an account at the identity
+        provider signs in by itself, and an authenticator app would keep the mailbox's owner out for good.
         """
         super().save()
         if not is_confirmed(self.user):
             SocialAccount.objects.filter(user=self.user).delete()
-            Authenticator.objects.filter(user=self.user, type=Authenticator.Type.WEBAUTHN).delete()
+            # Who joined by an invitation loses their second factor too until they confirm their address: the
+            # mailbox that got the invitation is then all that says whose account it is. The link itself says
+            # nothing, since the person who sent it may have opened it.
+            Authenticator.objects.filter(user=self.user).delete()
 
 
 def clean_credential(clean: Callable[[], Any]) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from django.contrib.admin.models import LogEntry
 from django.core import mail
 from django.core.management import CommandError, call_command
@@ -15,6 +16,7 @@ from pytest_django import Settings
 from accounts.auth import email_addresses
 from accounts.models import Membership, Role, Team, User
 from accounts.teams import invitations
+from accounts.tests.auth.factors import with_app
 from accounts.tests.auth.mailbox import the_link
 from conftest import World
 
@@ -216,9 +218,11 @@ def test_a_new_password_is_for_the_account_whose_address_it_is(world: World, mal
     assert len(mail.outbox) == 1
 
 
-def test_a_new_password_by_mail_drops_an_unconfirmed_accounts_passkeys(world: World, mallory: User) -> None:
-    """They sign in without the password, and may belong to the person who took the address first."""
+def test_a_new_password_by_mail_drops_an_unconfirmed_accounts_factors(world: World, mallory: User) -> None:
+    """They sign in without the password, or keep its owner out; the person who took the address has them."""
     for user in (mallory, world.bob):
+        with_app(user)
+        RecoveryCodes.activate(user)
         Authenticator.objects.create(user=user, type=Authenticator.Type.WEBAUTHN, data={})
         mail.outbox.clear()
         client = Client()
@@ -226,7 +230,13 @@ def test_a_new_password_by_mail_drops_an_unconfirmed_accounts_passkeys(world: Wo
         page = client.get(the_link(), follow=True).redirect_chain[-1][0]
         client.post(page, {"password1": "a long sentence", "password2": "a long sentence"})
         assert User.objects.get(pk=user.pk).check_password("a long sentence")
-    assert [kept.user for kept in Authenticator.objects.all()] == [world.bob]
+    kinds = Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES, Authenticator.Type.WEBAUTHN
+    kept = Authenticator.objects.values_list("user", "type")
+    assert set(kept) == {(world.bob.pk, kind) for kind in kinds}
+    for user in (mallory, world.bob):
+        client = Client()
+        client.post(reverse("account_login"), {"login": user.email, "password": "a long sentence"})
+        assert ("_auth_user_id" in client.session) == (user == mallory)
 
 
 @pytest.mark.parametrize("email", ["VICTIM@example.org", "victim@ｅxample.org", "victim@example．org"])
