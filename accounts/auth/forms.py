@@ -1,5 +1,6 @@
 """Adapt allauth's forms: a new address, an app's first code, and malformed passkey credentials."""
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,9 @@ from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.webauthn import forms as webauthn
 from allauth.socialaccount.models import SocialAccount
+from django import forms
+from django.core.exceptions import ValidationError
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 
 from accounts.auth.email_addresses import is_confirmed
@@ -75,6 +79,34 @@ class NewPasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]
             Authenticator.objects.filter(user=self.user).delete()
 
 
+UNREADABLE = (
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,  # nested too deeply, or a key of an unknown algorithm
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What a credential that no browser wrote raises in allauth, in fido2 and in what they parse it with."""
+
+
+class CredentialField(forms.JSONField):
+    """A passkey's answer, as the page's script writes it. Anyone may send another text without signing in."""
+
+    widget = forms.HiddenInput
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except UNREADABLE as error:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from error
+
+    def bound_data(self, data: Any, initial: Any) -> Any:  # noqa: ARG002
+        """Return an empty value for the next page, whose challenge another answer is for."""
+        return InvalidJSONInput()
+
+
 def clean_credential(clean: Callable[[], Any]) -> Any:
     """Run a form's own cleaning, and turn its failures on a malformed credential into a validation error.
 
@@ -82,7 +114,7 @@ def clean_credential(clean: Callable[[], Any]) -> Any:
     """
     try:
         return clean()
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise get_adapter().validation_error("incorrect_code") from error
 
 
@@ -97,20 +129,28 @@ class SetUpAppForm(ActivateTOTPForm):  # type: ignore[misc]
 
 
 class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
+    credential = CredentialField()
+
     def clean(self) -> Any:
         return clean_credential(super().clean)
 
 
 class LoginByPasskeyForm(webauthn.LoginWebAuthnForm):  # type: ignore[misc]
+    credential = CredentialField()
+
     def clean_credential(self) -> Any:
         return clean_credential(super().clean_credential)
 
 
 class SecondFactorByPasskeyForm(webauthn.AuthenticateWebAuthnForm):  # type: ignore[misc]
+    credential = CredentialField()
+
     def clean_credential(self) -> Any:
         return clean_credential(super().clean_credential)
 
 
 class ConfirmByPasskeyForm(webauthn.ReauthenticateWebAuthnForm):  # type: ignore[misc]
+    credential = CredentialField()
+
     def clean_credential(self) -> Any:
         return clean_credential(super().clean_credential)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import struct
+from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
@@ -19,25 +21,66 @@ PASSWORD = "correct horse"
 JSON = {"Accept": "application/json"}
 KEY: dict[str, Any] = {"id": "AA", "rawId": "AA", "type": "public-key", "clientExtensionResults": {}}
 ANSWER = {"clientDataJSON": "e30", "authenticatorData": "AA", "signature": "AA", "attestationObject": "AA"}
-NONSENSE = [
-    "",
-    "nonsense",
-    *map(
-        json.dumps,
-        (
-            1,
-            [],
-            {},
-            {"id": "x"},
-            {"response": {"userHandle": "AA"}},
-            KEY | {"response": None},
-            KEY | {"response": ANSWER},
-            KEY | {"response": ANSWER | {"userHandle": "MQ"}},
-            KEY | {"rawId": "é", "response": ANSWER},
-            KEY | {"response": ANSWER | {"clientDataJSON": "////"}},
-        ),
-    ),
-]
+EXTENDED, ATTESTED = 0x85, 0x45
+"""Flags of an authenticator's data: the person was there, and what follows."""
+
+
+SAID = b'{"type": "webauthn.get", "challenge": "AA", "origin": "http://testserver"}'
+
+
+def encoded(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def answer(flags: int, cbor: bytes, client_data: bytes = SAID) -> dict[str, Any]:
+    """Return what an authenticator answers that sends this CBOR, with a signature or for a new passkey."""
+    data = bytes(32) + bytes([flags]) + bytes(4) + cbor
+    new = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59" + struct.pack(">H", len(data)) + data
+    parts = {"authenticatorData": data, "attestationObject": new, "clientDataJSON": client_data}
+    return KEY | {
+        "response": {"signature": "AA", "userHandle": "MQ"} | {k: encoded(v) for k, v in parts.items()}
+    }
+
+
+def key(cbor: bytes) -> bytes:
+    """Return the data of a new passkey, with this public key."""
+    return bytes(16) + b"\x00\x01a" + cbor
+
+
+NONSENSE = {
+    "nothing": "",
+    "no JSON": "nonsense",
+    "nested JSON": "[" * 100_000,
+    "nested objects": '{"a":' * 50_000,
+    "a long number": "1" * 5_000,
+    "a lone surrogate": r'{"id": "\ud800"}',
+    "NaN": "NaN",
+} | {
+    name: json.dumps(credential)
+    for name, credential in {
+        "a number": 1,
+        "a list": [],
+        "an empty object": {},
+        "an ID": {"id": "x"},
+        "a user": {"response": {"userHandle": "AA"}},
+        "null": KEY | {"response": None},
+        "short parts": KEY | {"response": ANSWER},
+        "short parts of a user": KEY | {"response": ANSWER | {"userHandle": "MQ"}},
+        "an ID that isn't encoded": KEY | {"rawId": "é", "response": ANSWER},
+        "parts that are no JSON": KEY | {"response": ANSWER | {"clientDataJSON": "////"}},
+        "no extensions": answer(EXTENDED, b""),
+        "half an extension": answer(EXTENDED, b"\xa1"),
+        "half a number": answer(EXTENDED, b"\x1b\x00"),
+        "half a fraction": answer(EXTENDED, b"\xf9"),
+        "a bad text": answer(EXTENDED, b"\x61\xff"),
+        "a list as a key": answer(EXTENDED, b"\xa1\x81\x00\x00"),
+        "nested extensions": answer(EXTENDED, b"\x81" * 5_000 + b"\x00"),
+        "a short passkey": answer(ATTESTED, bytes(16) + b"\x00\x05ab"),
+        "an empty public key": answer(ATTESTED, key(b"\xa0")),
+        "a list as a public key": answer(ATTESTED, key(b"\x81\x00")),
+        "nested client data": answer(ATTESTED, key(b"\xa1\x03\x26"), b"[" * 3_000),
+    }.items()
+}
 
 
 @pytest.fixture
@@ -49,9 +92,10 @@ def alice(world: World, client: Client) -> Client:
 
 
 def passkey_of(user: User, name: str = "Laptop") -> Authenticator:
-    """Make a row as a ceremony leaves it, without the key."""
+    """Make a row as a ceremony leaves it, with a public key that says nothing but its algorithm."""
+    credential = answer(ATTESTED, key(b"\xa1\x03\x26"))
     return Authenticator.objects.create(
-        user=user, type=Authenticator.Type.WEBAUTHN, data={"name": name, "credential": {}}
+        user=user, type=Authenticator.Type.WEBAUTHN, data={"name": name, "credential": credential}
     )
 
 
@@ -76,7 +120,7 @@ def test_a_passkey_login_reveals_no_user(db: None, client: Client) -> None:
     assert asked.get("allowCredentials", []) == []
 
 
-@pytest.mark.parametrize("credential", NONSENSE)
+@pytest.mark.parametrize("credential", NONSENSE.values(), ids=NONSENSE)
 def test_a_malformed_credential_signs_nobody_in(world: World, client: Client, credential: str) -> None:
     client.get(reverse("mfa_login_webauthn"), headers=JSON)
     response = client.post(reverse("mfa_login_webauthn"), {"credential": credential}, follow=True)
@@ -85,7 +129,7 @@ def test_a_malformed_credential_signs_nobody_in(world: World, client: Client, cr
     assert "_auth_user_id" not in client.session
 
 
-@pytest.mark.parametrize("credential", NONSENSE)
+@pytest.mark.parametrize("credential", NONSENSE.values(), ids=NONSENSE)
 def test_a_malformed_credential_is_no_second_factor(world: World, client: Client, credential: str) -> None:
     with_app(world.alice)
     client.post(reverse("account_login"), {"login": world.alice.email, "password": PASSWORD})
@@ -94,13 +138,23 @@ def test_a_malformed_credential_is_no_second_factor(world: World, client: Client
     assert "_auth_user_id" not in client.session
 
 
-@pytest.mark.parametrize("credential", NONSENSE)
+@pytest.mark.parametrize("credential", NONSENSE.values(), ids=NONSENSE)
 def test_a_malformed_credential_adds_no_passkey(alice: Client, credential: str) -> None:
     alice.get(reverse("mfa_add_webauthn"))
     answers = {"name": "x", "passwordless": "on", "credential": credential}
     page = alice.post(reverse("mfa_add_webauthn"), answers).content.decode()
     assert 'role="alert"' in page
     assert not Authenticator.objects.exists()
+
+
+@pytest.mark.parametrize("credential", NONSENSE.values(), ids=NONSENSE)
+def test_a_malformed_credential_confirms_nobody(world: World, client: Client, credential: str) -> None:
+    passkey_of(world.alice)
+    client.force_login(world.alice)
+    client.get(reverse("mfa_reauthenticate_webauthn"))
+    response = client.post(reverse("mfa_reauthenticate_webauthn"), {"credential": credential})
+    assert (response.status_code, response["Location"]) == (302, reverse("account_login"))
+    assert reverse("account_reauthenticate") in client.get(reverse("mfa_add_webauthn"))["Location"]
 
 
 def test_renaming_and_removing(world: World, alice: Client) -> None:
