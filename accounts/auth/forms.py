@@ -91,16 +91,26 @@ UNREADABLE = (
 """What a credential that no browser wrote raises in allauth, in fido2 and in what they parse it with."""
 
 
+MAX_CREDENTIAL = 64 * 1024
+"""Characters; real ones have a few thousand. The time to read one grows with the square of its length."""
+
+
 class CredentialField(forms.JSONField):
     """A passkey's answer, as the page's script writes it. Anyone may send another text without signing in."""
 
     widget = forms.HiddenInput
 
     def to_python(self, value: Any) -> Any:
+        # In this way a browser writes only control characters and half characters; databases refuse some.
+        if isinstance(value, str) and (len(value) > MAX_CREDENTIAL or "\\u" in value):
+            raise self._invalid()
         try:
             return super().to_python(value)
         except UNREADABLE as error:
-            raise ValidationError(self.error_messages["invalid"], code="invalid") from error
+            raise self._invalid() from error
+
+    def _invalid(self) -> ValidationError:
+        return ValidationError(self.error_messages["invalid"], code="invalid")
 
     def bound_data(self, data: Any, initial: Any) -> Any:  # noqa: ARG002
         """Return an empty value for the next page, whose challenge another answer is for."""

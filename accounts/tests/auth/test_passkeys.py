@@ -1,5 +1,6 @@
 """Passkeys without a browser; the ceremony itself is in tests/site/test_account_pages.py."""
 
+import hashlib
 import json
 import re
 import struct
@@ -19,11 +20,14 @@ pytestmark = pytest.mark.both_databases
 
 PASSWORD = "correct horse"
 JSON = {"Accept": "application/json"}
+LOCAL = {"Host": "localhost"}
 KEY: dict[str, Any] = {"id": "AA", "rawId": "AA", "type": "public-key", "clientExtensionResults": {}}
 ANSWER = {"clientDataJSON": "e30", "authenticatorData": "AA", "signature": "AA", "attestationObject": "AA"}
 EXTENDED, ATTESTED = 0x85, 0x45
 """Flags of an authenticator's data: the person was there, and what follows."""
 
+ES256, UNKNOWN = b"\xa1\x03\x26", b"\xa1\x03\x39\x03\xe6"
+"""Public keys that name nothing but their algorithm: -7, which every authenticator has, and -999."""
 
 SAID = b'{"type": "webauthn.get", "challenge": "AA", "origin": "http://testserver"}'
 
@@ -32,9 +36,9 @@ def encoded(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def answer(flags: int, cbor: bytes, client_data: bytes = SAID) -> dict[str, Any]:
+def answer(flags: int, cbor: bytes, client_data: bytes = SAID, site: bytes = bytes(32)) -> dict[str, Any]:
     """Return what an authenticator answers that sends this CBOR, with a signature or for a new passkey."""
-    data = bytes(32) + bytes([flags]) + bytes(4) + cbor
+    data = site + bytes([flags]) + bytes(4) + cbor
     new = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59" + struct.pack(">H", len(data)) + data
     parts = {"authenticatorData": data, "attestationObject": new, "clientDataJSON": client_data}
     return KEY | {
@@ -91,12 +95,10 @@ def alice(world: World, client: Client) -> Client:
     return client
 
 
-def passkey_of(user: User, name: str = "Laptop") -> Authenticator:
+def passkey_of(user: User, cbor: bytes = ES256) -> Authenticator:
     """Make a row as a ceremony leaves it, with a public key that says nothing but its algorithm."""
-    credential = answer(ATTESTED, key(b"\xa1\x03\x26"))
-    return Authenticator.objects.create(
-        user=user, type=Authenticator.Type.WEBAUTHN, data={"name": name, "credential": credential}
-    )
+    data = {"name": "Laptop", "credential": answer(ATTESTED, key(cbor))}
+    return Authenticator.objects.create(user=user, type=Authenticator.Type.WEBAUTHN, data=data)
 
 
 def options_on(page: str) -> Any:
@@ -155,6 +157,55 @@ def test_a_malformed_credential_confirms_nobody(world: World, client: Client, cr
     response = client.post(reverse("mfa_reauthenticate_webauthn"), {"credential": credential})
     assert (response.status_code, response["Location"]) == (302, reverse("account_login"))
     assert reverse("account_reauthenticate") in client.get(reverse("mfa_add_webauthn"))["Location"]
+
+
+def reply(page: str, kind: str, flags: int, cbor: bytes, **more: str) -> str:
+    """Return the answer to a page's challenge, as a program sends it."""
+    (challenge,) = re.findall(r'"challenge": ?"([^"]+)"', page)
+    said = {"type": f"webauthn.{kind}", "challenge": challenge, "origin": "http://localhost"}
+    return json.dumps(
+        answer(flags, cbor, json.dumps(said).encode(), hashlib.sha256(b"localhost").digest()) | more
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "cbor", "more"),
+    [
+        (5, b"", {}),
+        (ATTESTED, key(ES256), {"note": "\0"}),
+        (ATTESTED, key(ES256), {"note": "\ud800"}),
+        (ATTESTED, key(ES256), {"note": "x" * 70_000}),
+    ],
+    ids=["no key", "NUL", "a lone surrogate", "too long"],
+)
+def test_what_cannot_be_kept_adds_no_passkey(
+    alice: Client, flags: int, cbor: bytes, more: dict[str, str]
+) -> None:
+    page = alice.get(reverse("mfa_add_webauthn"), headers=LOCAL).content.decode()
+    answers = {"name": "x", "credential": reply(page, "create", flags, cbor, **more)}
+    page = alice.post(reverse("mfa_add_webauthn"), answers, headers=LOCAL).content.decode()
+    assert 'role="alert"' in page
+    assert not Authenticator.objects.exists()
+
+
+def test_a_passkey_is_added(alice: Client) -> None:
+    page = alice.get(reverse("mfa_add_webauthn"), headers=LOCAL).content.decode()
+    answers = {"name": "x", "credential": reply(page, "create", ATTESTED, key(ES256))}
+    assert alice.post(reverse("mfa_add_webauthn"), answers, headers=LOCAL).status_code == 302
+    assert Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN).exists()
+
+
+def test_a_key_of_an_unknown_algorithm_signs_nobody_in(world: World, client: Client) -> None:
+    passkey_of(world.alice, cbor=UNKNOWN)
+    page = client.get(reverse("mfa_login_webauthn"), headers=JSON | LOCAL).content.decode()
+    credential = json.loads(reply(page, "get", 5, b""))
+    credential["rawId"] = credential["id"] = encoded(b"a")
+    credential["response"]["userHandle"] = encoded(str(world.alice.pk).encode())
+    response = client.post(
+        reverse("mfa_login_webauthn"), {"credential": json.dumps(credential)}, headers=LOCAL
+    )
+    assert (response.status_code, response["Location"]) == (302, reverse("account_login"))
+    assert "_auth_user_id" not in client.session
 
 
 def test_renaming_and_removing(world: World, alice: Client) -> None:
