@@ -15,6 +15,7 @@ from allauth.mfa.webauthn import forms as webauthn
 from allauth.socialaccount.models import SocialAccount
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 
@@ -38,10 +39,18 @@ class NewAddressForm(AddEmailForm):  # type: ignore[misc]
 
         allauth would delete that; the user couldn't sign in until the new one is confirmed.
         """
-        pending = EmailAddress.objects.filter(user=self.user, verified=False).exclude(email=self.user.email)
-        pending.delete()
-        address = EmailAddress.objects.create(user=self.user, email=self.cleaned_data["email"])
+        address = self._only_pending()
         send_verification_email_to_address(request, address)
+        return address
+
+    @transaction.atomic
+    def _only_pending(self) -> EmailAddress:
+        # Of two requests at once the second one waits, and finds the row of the first.
+        User.objects.select_for_update(no_key=True).get(pk=self.user.pk)
+        email = self.cleaned_data["email"]
+        unconfirmed = EmailAddress.objects.filter(user=self.user, verified=False)
+        unconfirmed.exclude(email__in=[self.user.email, email]).delete()
+        address, _is_new = EmailAddress.objects.get_or_create(user=self.user, email=email)
         return address
 
 

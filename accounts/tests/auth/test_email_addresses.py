@@ -1,12 +1,17 @@
 """The address that somebody logs in with, and changing it."""
 
+from threading import Barrier
+
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
+from accounts.auth.forms import NewAddressForm
 from accounts.models import User
+from accounts.tests.at_once import at_once
 from accounts.tests.auth.factors import with_app
 from accounts.tests.auth.mailbox import the_link, the_mail
 from conftest import World
@@ -18,9 +23,14 @@ PASSWORD = "correct horse"
 
 
 @pytest.fixture
-def alice(world: World, client: Client) -> Client:
-    """Return alice's browser, in which she has just typed her password."""
-    client.force_login(world.alice)
+def alice(world: World) -> Client:
+    return browser_of(world.alice)
+
+
+def browser_of(user: User) -> Client:
+    """Return a browser in which the user has just typed their password."""
+    client = Client()
+    client.force_login(user)
     client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     return client
 
@@ -52,6 +62,38 @@ def test_a_confirmed_address_takes_the_old_ones_place(world: World, alice: Clien
     assert address_of(world.alice) == NEW
     assert log_in(NEW)
     assert not log_in("alice@example.org")
+
+
+@pytest.mark.parametrize("emails", [[NEW] * 4, [NEW, "a@example.net", "b@example.net", "c@example.net"]])
+def test_of_several_asked_for_at_once_one_waits_to_be_confirmed(
+    committed_world: World, monkeypatch: pytest.MonkeyPatch, emails: list[str]
+) -> None:
+    alice = committed_world.alice
+    browsers = [browser_of(alice) for _ in emails]
+    checked, clean = Barrier(len(emails), timeout=30), NewAddressForm.clean_email
+
+    def clean_when_all_have_asked(form: NewAddressForm) -> str:
+        email = clean(form)
+        checked.wait()
+        return email
+
+    monkeypatch.setattr(NewAddressForm, "clean_email", clean_when_all_have_asked)
+
+    def ask(number: int) -> str:
+        answers = {"email": emails[number], "action_add": ""}
+        return str(browsers[number].post(reverse("account_email"), answers).status_code)
+
+    assert at_once(len(emails), ask) == ["302"] * len(emails)
+    (pending,) = EmailAddress.objects.filter(user=alice, verified=False)
+    assert pending.email in emails
+
+
+def test_a_link_still_works_when_the_address_is_asked_for_again(world: World, alice: Client) -> None:
+    send(alice, "add")
+    link = the_link()
+    send(alice, "add")
+    alice.post(link)
+    assert address_of(world.alice) == NEW
 
 
 def test_until_then_the_old_one_logs_in(world: World, alice: Client) -> None:
