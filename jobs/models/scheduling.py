@@ -57,11 +57,12 @@ class WorkerHeartbeat(models.Model):
 class PeriodicTask(models.Model):
     """A task that one worker of all runs now and then: the one that moves ``due_at`` on.
 
-    ran_at: when it last came to its end without an error.
+    started_at: when it was last begun. ran_at: when it last came to its end without an error.
     """
 
     name = models.CharField(max_length=20, primary_key=True)
     due_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
     ran_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

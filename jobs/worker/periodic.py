@@ -66,7 +66,8 @@ def _claim(name: str, first: timedelta, every: timedelta) -> bool:
     """Claim the task if it is due; only one process succeeds."""
     now = timezone.now()
     PeriodicTask.objects.get_or_create(name=name, defaults={"due_at": now + first})
-    return bool(PeriodicTask.objects.filter(name=name, due_at__lte=now).update(due_at=now + every))
+    due = PeriodicTask.objects.filter(name=name, due_at__lte=now)
+    return bool(due.update(due_at=now + every, started_at=now))
 
 
 def _record_balance(upstream: Upstream, _stop: Stop) -> None:

@@ -6,6 +6,7 @@ import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.core.files.base import ContentFile
@@ -302,7 +303,37 @@ def test_periodic_tasks_tell_when_they_last_ran(world: World, paid_upstream: Ser
 
 def test_a_periodic_task_that_never_came_to_its_end_is_reported(world: World) -> None:
     begun = timezone.now() - timedelta(minutes=30)
-    PeriodicTask.objects.create(name="balance", due_at=begun + periodic.HOUR, ran_at=begun - periodic.HOUR)
+    row = PeriodicTask.objects.create(name="balance", due_at=begun + periodic.HOUR, started_at=begun)
+    assert not said("Periodic tasks").fine
+    PeriodicTask.objects.filter(pk=row.pk).update(ran_at=begun - periodic.HOUR)
+    assert not said("Periodic tasks").fine
+    PeriodicTask.objects.filter(pk=row.pk).update(ran_at=begun + timedelta(minutes=1))
+    assert said("Periodic tasks").fine
+
+
+def test_a_task_that_has_failed_ever_since_is_reported(
+    world: World, paid_upstream: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.retention.quota.measure", Mock(side_effect=OSError("no space left")))
+    for name in periodic.TASKS:
+        PeriodicTask.objects.create(name=name, due_at=timezone.now() + periodic.DAY)
+    PeriodicTask.objects.filter(name="quota").update(due_at=timezone.now())
+    periodic.run_due(paid_upstream.upstream)
+    assert said("Periodic tasks").fine  # it may still be at work
+    PeriodicTask.objects.filter(name="quota").update(started_at=timezone.now() - timedelta(minutes=6))
+    check = said("Periodic tasks")
+    assert not check.fine
+    assert check.says.endswith("quota.")
+
+
+def test_a_verification_may_take_the_night(world: World) -> None:
+    yesterday = timezone.now() - periodic.DAY
+    begun = timezone.now() - timedelta(minutes=40)
+    PeriodicTask.objects.create(
+        name="verify", due_at=begun + periodic.DAY, started_at=begun, ran_at=yesterday
+    )
+    assert said("Periodic tasks").fine
+    PeriodicTask.objects.update(started_at=timezone.now() - timedelta(hours=3))
     assert not said("Periodic tasks").fine
 
 
