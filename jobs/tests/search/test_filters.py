@@ -21,7 +21,7 @@ from conftest import World
 from jobs.audit.reconcile import books
 from jobs.models import Attempt, Batch, Job
 from jobs.models.verdicts import Verdict
-from jobs.search import facets, filters, name_index, pagination, scan
+from jobs.search import facets, filters, name_index, names, pagination, scan
 from jobs.search.date_range import DateRange
 from jobs.search.filters import JobFilter
 
@@ -251,6 +251,60 @@ def test_a_search_works_as_well_without_the_index_of_names(table: Table) -> None
         for part in PARTS:
             expected = [job.pk for job in plain(table, JobFilter(name=part))]
             assert walk(table.team, JobFilter(name=part), 4) == expected, part
+
+
+def both_ways(team: Team, part: str) -> tuple[list[int], list[int]]:
+    """Return what a scan finds by a part of the name, and what the index does."""
+    wanted = JobFilter(name=part)
+    assert filters._is_rare(wanted), "the index isn't asked"
+    found = []
+    for first_scanned in (1_000, 1):
+        with mock.patch.object(filters, "FIRST_SCANNED", first_scanned):
+            found.append(filters.find(team, wanted, None, 100).keys)
+    return found[0], found[1]
+
+
+ALIKE = [
+    *(("straße", "STRASSE.png"), ("ﬁnal", "FINAL.png"), ("ŉabc", "ʼNabc.png"), ("maſs", "MASS.png")),
+    *(("ΦΩΤΟΣ-1", "φωτος-1.png"), ("φωτοσ", "φωτος.png"), ("φωτος", "φωτοσυνθεση.png")),
+    *(("ΦΩΤΟΣ", "φωτοσυνθεση.png"), ("ΐabc", unicodedata.normalize("NFD", "Ϊ́ABC.png"))),
+    *(("ÅNGSTRÖM", unicodedata.normalize("NFD", "ångström.png")), ("\u212bngström", "ångström.png")),
+]
+
+
+@pytest.mark.parametrize(("part", "name"), ALIKE)
+def test_letters_that_have_several_in_the_other_case_are_found_in_old_jobs_too(
+    world: World, part: str, name: str
+) -> None:
+    jobs = named(world, name, "another", "a third")
+    assert both_ways(world.team, part) == ([jobs[0]], [jobs[0]])
+
+
+def test_the_index_finds_what_a_scan_finds(world: World) -> None:
+    """Whichever letters are alike, which databases differ about, they are so in new jobs and in old ones."""
+    dice = random.Random(5)
+    letters = ["s", "S", "ß", "ſ", "ẞ", "σ", "ς", "Σ", "i", "I", "İ", "ı", "k", "\u212a", "ǆ", "ǅ", "ŉ", "ﬁ"]
+    words = ["".join(dice.choices([*letters, "é", "e\u0301", "ΐ"], k=4)) + "abc" for _ in range(20)]
+    cases = [case for word in words for case in (word, word.lower(), word.upper(), word.casefold())]
+    named(world, *cases, "another", "a third")
+    for part in cases:
+        by_scan, by_index = both_ways(world.team, part)
+        assert by_scan == by_index, part
+
+
+def test_plain_letters_are_looked_up_once() -> None:
+    assert names.spellings("photo-1") == ["photo-1"]
+
+
+def named(world: World, *texts: str) -> list[int]:
+    """Make jobs of these names and return their keys."""
+    dice, keys = random.Random(3), []
+    for number, text in enumerate(texts):
+        job = _job(dice, world.team, [world.alice.pk], number)
+        job.name = text
+        job.save()
+        keys.append(job.pk)
+    return keys
 
 
 def test_a_database_that_refuses_the_index_is_only_slower(
