@@ -5,6 +5,7 @@ from the provider itself over TLS, so its signature adds nothing (OpenID Connect
 adds the nonce, and that each document is about the same issuer and the same person.
 """
 
+import re
 from typing import Any
 
 from allauth.socialaccount.models import SocialLogin
@@ -24,6 +25,9 @@ Claims = dict[str, Any]
 STATE_LENGTH = 32
 MAX_SUBJECT = 191
 """allauth's column for it. The standard allows 255; providers use a UUID or so."""
+
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""What JSON may contain, and a database refuses; SQLite only some of it, but one rule is for both."""
 
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint")
 
@@ -57,7 +61,12 @@ class OidcClient(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
             if userinfo["sub"] != claims["sub"]:
                 raise OAuth2Error("the ID token and the userinfo endpoint are about two people")
             claims |= userinfo
-        return self.get_provider().sociallogin_from_response(request, {"userinfo": claims})
+        login = self.get_provider().sociallogin_from_response(request, {"userinfo": claims})
+        user, account = login.user, login.account
+        kept = (account.uid, user.first_name, user.last_name, *account.extra_data["groups"])
+        if any(UNSTORABLE.search(text) for text in kept):
+            raise OAuth2Error("the subject, the name or a group contains NUL or half a character")
+        return login
 
     def _verified_claims(self, request: HttpRequest, app: Any, id_token: str) -> Claims:
         claims: Claims = self._decode_id_token(app, id_token)

@@ -28,7 +28,7 @@ from accounts.identity_provider.oidc import IdentityProvider, OidcClient
 
 View = Callable[[HttpRequest, IdentityProvider], HttpResponse]
 
-UNUSABLE = (AttributeError, KeyError, TypeError, ValueError)
+UNUSABLE = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
 """What a document of another shape than the standard's raises in allauth and in ours."""
 
 

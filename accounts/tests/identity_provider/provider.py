@@ -30,7 +30,8 @@ DORA = {"sub": "dora-1", "email": "dora@example.org", "name": "Dora Duval", "gro
 class Provider:
     """claims: the person's. token, id_token, userinfo, discovery: what is changed in it; None leaves it out.
 
-    status, location: of every answer. slow: seconds before each, and drip: between its bytes.
+    status, location: of every answer. text: sent in place of each. slow: seconds before each, and drip:
+    between its bytes.
     """
 
     def __init__(self, issuer: str) -> None:
@@ -42,6 +43,7 @@ class Provider:
         self.discovery: dict[str, Any] = {}
         self.status, self.slow, self.drip = 200, 0.0, 0.0
         self.location = ""
+        self.text: bytes | None = None
         self.asked: list[str] = []
         self.request: dict[str, str] = {}
 
@@ -80,6 +82,7 @@ def serving() -> Iterator[Provider]:
             length = int(self.headers.get("Content-Length") or 0)
             form = dict(parse_qsl(self.rfile.read(length).decode()))
             body = json.dumps(provider.answer(self.path, form)).encode()
+            body = body if provider.text is None else provider.text
             time.sleep(provider.slow)
             self.send_response(provider.status)
             if provider.location:

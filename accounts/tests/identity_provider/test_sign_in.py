@@ -288,6 +288,14 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "another person": ("userinfo", {"sub": "eve"}),
     "nobody": ("userinfo", {"sub": None}),
     "a name that is none": ("userinfo", {"name": 5}),
+    "NUL in a name": ("userinfo", {"name": "Dora\0"}),
+    "NUL in a surname": ("userinfo", {"family_name": "Duval\0"}),
+    "half a character in a name": ("userinfo", {"name": "Dora \ud800"}),
+    "NUL in a group": ("userinfo", {"groups": ["staff", "\0"]}),
+    "half a character in a group": ("userinfo", {"groups": "\ud800"}),
+    "NUL in a subject": ("claims", {"sub": "dora\0"}),
+    "half a character in a subject": ("claims", {"sub": "\ud800"}),
+    "expires after the end of time": ("token", {"expires_in": 10**30}),
 }
 
 
@@ -315,6 +323,14 @@ def test_a_discovery_document_that_is_not_the_issuers_begins_nothing(
 ) -> None:
     provider.discovery = change
     assert "didn't work" in said(client, client.post(reverse("oidc_login")))
+
+
+def test_a_document_too_nested_to_be_read_signs_nobody_in(provider: Provider, client: Client) -> None:
+    answer = provider.authorize(leave(client))
+    provider.text = b"[" * 100_000
+    assert "didn't work" in said(client, client.get(reverse("oidc_callback"), answer))
+    assert "didn't work" in said(client, client.post(reverse("oidc_login")))
+    assert who(client) is None
 
 
 def test_a_provider_without_a_userinfo_endpoint_will_do(provider: Provider, client: Client) -> None:
