@@ -30,7 +30,10 @@ LOGGED = 300
 
 
 class OidcAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
-    """The provider never makes anyone staff, and opens an account of staff only once they connected it."""
+    """The provider makes nobody staff, and opens an account of staff only if its user has connected it.
+
+    Whoever becomes staff keeps the connection that they had, which may have been made by address.
+    """
 
     def get_requests_session(self) -> requests.Session:
         return BoundedSession()
