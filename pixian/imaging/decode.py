@@ -39,9 +39,8 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 DECODE_SECONDS = 20
 """Deadline of decoding, against pictures built to be slow; the largest ordinary one takes 2 s of CPU."""
 
-COMPARED_ROWS = 256
+COMPARED_PIXELS = 1 << 18
 BYTES_PER_PIXEL = 4
-PROGRESSIVE_BYTES = 6  # per pixel: all coefficients of three full channels, 2 bytes each
 
 # A hostile file makes Pillow's parsers raise almost anything.
 PILLOW_ERRORS = (
@@ -91,9 +90,10 @@ def open_picture(file: BinaryIO) -> tuple[Image.Image, Header]:
     container = _parse_container(SourceFile(file))
     try:
         image = container.image or Image.open(container.content, formats=[container.format])
-        # ``decode`` gets only the image, so its file carries the variants.
+        # ``decode`` gets only the image, so its file carries the variants and what is known of them.
         spliced = _spliced_file(image)
         spliced.other_ending, spliced.unchecked = container.other_ending, container.unchecked
+        spliced.buffer_bytes = container.buffer_bytes
         return image, _header(image)
     except PILLOW_ERRORS as error:
         raise errors.unreadable_picture() from error
@@ -106,9 +106,9 @@ def decode(image: Image.Image) -> None:
     for file in (spliced, *map(_raw, (spliced.other_ending, spliced.unchecked))):
         file.read_until(deadline)
     try:
-        drafted = bool(getattr(image, "decoderconfig", ()))
+        is_compared = _is_compared(image)
         _load(image, spliced.unchecked)
-        if spliced.other_ending is not None and not drafted:
+        if spliced.other_ending is not None and is_compared:
             _compare(image, spliced.other_ending)
     except DeadlineError as error:
         raise errors.too_slow(DECODE_SECONDS) from error
@@ -120,8 +120,11 @@ def decoding_bytes(image: Image.Image, header: Header) -> int:
     """Estimate the memory that decoding takes; call it after ``draft``, if the picture is drafted."""
     if isinstance(image, webp.Still):
         return webp.BYTES_PER_PIXEL * header.pixels
-    coefficients = PROGRESSIVE_BYTES * header.pixels if image.info.get("progressive") else 0
-    return coefficients + BYTES_PER_PIXEL * image.width * image.height
+    # Pillow's own reader of uncompressed TIFFs needs no buffer.
+    buffer_bytes = _spliced_file(image).buffer_bytes if getattr(image, "use_load_libtiff", True) else 0
+    copies = 2 if _is_compared(image) else 1
+    per_pixel = copies * BYTES_PER_PIXEL + getattr(image, "correction_bytes", 0)
+    return buffer_bytes + per_pixel * image.width * image.height
 
 
 def check(file: BinaryIO, room: Room | None = None) -> Header:
@@ -167,25 +170,36 @@ def _raw(file: object) -> SplicedFile:
     return raw if isinstance(raw, SplicedFile) else SplicedFile(io.BytesIO(), ())
 
 
+def _is_compared(image: Image.Image) -> bool:
+    """Return True if the picture is to be decoded twice: see ``Container.other_ending``."""
+    is_drafted = bool(getattr(image, "decoderconfig", ()))
+    return _spliced_file(image).other_ending is not None and not is_drafted
+
+
 def _load(image: Image.Image, unchecked: BinaryIO | None) -> None:
     try:
         image.load()
     except PILLOW_ERRORS:
         if unchecked is None:
             raise
-        # Only the checksum may be wrong: browsers show such a picture.
-        with Image.open(unchecked, formats=[str(image.format)]) as other:
-            other.load()
-            image.im, image._mode, image.info = other.im, other.mode, other.info
-            image.tile = []  # type: ignore[attr-defined]
+    else:
+        return
+    # Only the checksum may be wrong: browsers show such a picture. The first one's memory is given back here,
+    # since the error holds it as long as it is handled.
+    image._im = None
+    with Image.open(unchecked, formats=[str(image.format)]) as other:
+        other.load()
+        image.im, image._mode, image.info = other.im, other.mode, other.info
+        image.tile = []  # type: ignore[attr-defined]
 
 
 def _compare(image: Image.Image, other_ending: BinaryIO) -> None:
     """Raise OSError if any pixel depends on the bytes after the end of the file."""
     with Image.open(other_ending, formats=[str(image.format)]) as other:
         other.load()
-        for top in range(0, image.height, COMPARED_ROWS):
-            rows = (0, top, image.width, min(top + COMPARED_ROWS, image.height))
+        step = max(1, COMPARED_PIXELS // image.width)
+        for top in range(0, image.height, step):
+            rows = (0, top, image.width, min(top + step, image.height))
             if image.crop(rows).tobytes() != other.crop(rows).tobytes():
                 raise OSError("The pixels are incomplete")
 

@@ -15,6 +15,7 @@ RGB_OF_16_BITS, ITS_LOWER_HALVES = "RGB;16B", "RGB;16L"
 """Raw modes that read the upper byte of each big-endian sample, and the lower one."""
 
 STRIP_ROWS = 128
+TRANSPARENCY_BYTES = 6  # per pixel: the lower halves of a 16-bit picture, and its alpha
 
 
 class PngStream(PngImagePlugin.PngStream):
@@ -85,11 +86,21 @@ class PngStream(PngImagePlugin.PngStream):
 class PngImageFile(PngImagePlugin.PngImageFile):
     """A PNG whose transparent colour is compared in all its 16 bits."""
 
+    @property
+    def correction_bytes(self) -> int:
+        """Return the memory per pixel that ``load_end`` takes beside the picture."""
+        return TRANSPARENCY_BYTES if self._has_wide_transparency else 0
+
+    @property
+    def _has_wide_transparency(self) -> bool:
+        is_wide = self.png is not None and self.png.im_rawmode == RGB_OF_16_BITS
+        return is_wide and isinstance(self.info.get("transparency"), tuple)
+
     def load_end(self) -> None:
         """Apply the transparent colour of a 16-bit RGB picture."""
-        is_wide = self.png is not None and self.png.im_rawmode == RGB_OF_16_BITS
+        is_corrected = self._has_wide_transparency
         super().load_end()
-        if is_wide and isinstance(self.info.get("transparency"), tuple):
+        if is_corrected:
             self._make_transparent(self.info.pop("transparency"))
 
     def _make_transparent(self, color: tuple[int, int, int]) -> None:

@@ -77,6 +77,9 @@ class SplicedFile(io.RawIOBase):
     unchecked: BinaryIO | None = None
     """Variants of the same picture; see ``Container``."""
 
+    buffer_bytes = 0
+    """Memory that the picture's decoder takes; see ``Container``."""
+
     def __init__(self, file: BinaryIO, pieces: Iterable[Piece]) -> None:
         self._file = file
         self._pieces = [piece for piece in pieces if length_of(piece)]

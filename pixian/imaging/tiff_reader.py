@@ -11,6 +11,9 @@ PLANES = 2
 REVERSED_BITS = 2
 PREMULTIPLIED, STRAIGHT = 1, 2  # meanings of an extra sample
 
+CORRECTION_BYTES = 8
+"""Per pixel: the most memory that copies took while samples were corrected, beside the picture."""
+
 Layout = tuple[bytes, int, tuple[int, ...], int, tuple[int, ...], tuple[int, ...]]
 """Byte order, photometric interpretation, sample format, bit order, bits of each sample, extra samples."""
 
@@ -34,6 +37,14 @@ class TiffImageFile(TiffImagePlugin.TiffImageFile):
             # A colour map has 16-bit values. One without any above 255 was written by a program that used 8
             # bits; libtiff makes the same assumption.
             self.palette = ImagePalette.raw("RGB;L", bytes(colors))
+
+    @property
+    def correction_bytes(self) -> int:
+        """Return the memory per pixel that ``load_end`` takes beside the picture."""
+        is_corrected = (
+            self._is_packed or self._is_other_lab or self._is_wide_grey_and_alpha() or self._is_inverted
+        )
+        return CORRECTION_BYTES if is_corrected or self.mode == "La" else 0
 
     def load_end(self) -> None:
         """Correct the decoded samples."""
@@ -85,17 +96,32 @@ class TiffImageFile(TiffImagePlugin.TiffImageFile):
         """Return True for 16-bit grey with alpha: Pillow has no mode for it, so it is read as RGBA bytes."""
         return self._photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO) and self.mode == "RGBA"
 
+    @property
+    def _is_packed(self) -> bool:
+        return self.mode.startswith("I;16") and self._bits == 12
+
+    @property
+    def _is_other_lab(self) -> bool:
+        return self._photometric in (LAB, ICC_LAB) and self.mode == "RGB"
+
+    @property
+    def _is_inverted(self) -> bool:
+        """Return True if white is zero, in a mode that Pillow doesn't invert."""
+        is_unknown = self.mode.startswith("I;16") or self.mode == "F"
+        has_two = self.tag_v2.get(TiffImagePlugin.SAMPLESPERPIXEL) == 2
+        return self._photometric == WHITE_IS_ZERO and (is_unknown or has_two)
+
     def _corrected(self) -> Image.Image:
-        if self.mode.startswith("I;16") and self._bits == 12:
+        if self._is_packed:
             return Image.fromarray(np.asarray(self) << 4)
-        if self._photometric in (LAB, ICC_LAB) and self.mode == "RGB":
+        if self._is_other_lab:
             return self._lab()
         image: Image.Image = self
         if self._is_wide_grey_and_alpha():
             image = self._grey_and_alpha()
         if image.mode == "La":
             image = image.convert("LA")
-        return self._negative(image) if self._photometric == WHITE_IS_ZERO else image
+        return self._negative(image) if self._is_inverted else image
 
     def _grey_and_alpha(self) -> Image.Image:
         """Return the upper bytes of grey and alpha, which libtiff stores in the machine's byte order."""
@@ -111,15 +137,13 @@ class TiffImageFile(TiffImagePlugin.TiffImageFile):
         return Image.merge("LAB", (light, *colors))
 
     def _negative(self, image: Image.Image) -> Image.Image:
-        """Invert a picture in which white is zero, if its mode is one that Pillow doesn't invert."""
+        """Invert a picture in which white is zero."""
         if image.mode.startswith("I;16"):
             return Image.fromarray(np.uint16(65535) - np.asarray(image, np.uint16))
         if image.mode == "F":
             return Image.fromarray(-np.asarray(image))
-        if self.tag_v2.get(TiffImagePlugin.SAMPLESPERPIXEL) == 2:
-            alpha_stays = list(range(256)) if image.mode == "LA" else []
-            return image.point([*range(255, -1, -1), *alpha_stays])
-        return image
+        alpha_stays = list(range(256)) if image.mode == "LA" else []
+        return image.point([*range(255, -1, -1), *alpha_stays])
 
 
 def _layouts() -> Iterator[tuple[Layout, tuple[str, str]]]:

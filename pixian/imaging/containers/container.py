@@ -45,7 +45,8 @@ class Container:
     for the decoder. other_ending: if the file lacks its end marker, the same file with different bytes after
     the pixels; the pixels are complete exactly if both files decode to the same picture. unchecked: the same
     file without the checksum of the pixels, to be used if that is wrong. image: the opened picture, for a
-    format that Pillow itself opens too expensively.
+    format that Pillow itself opens too expensively. buffer_bytes: memory that the decoder takes beside the
+    picture.
     """
 
     format: str
@@ -56,6 +57,7 @@ class Container:
     other_ending: BinaryIO | None = None
     unchecked: BinaryIO | None = None
     image: Image.Image | None = None
+    buffer_bytes: int = 0
 
     def check_size(self) -> None:
         """Raise as ``check_pixels`` does, and TooComplex for too high a compression ratio."""

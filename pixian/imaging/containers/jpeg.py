@@ -31,6 +31,7 @@ EXIF, PROFILE = b"Exif\0", b"ICC_PROFILE\0"
 EXIF_HEAD_BYTES = len(EXIF) + 1  # a second NUL, instead of which some programs write something else
 PROFILE_HEAD_BYTES = len(PROFILE) + 2  # the piece's number and the number of pieces
 ALL_COEFFICIENTS = (1 << 64) - 1
+COEFFICIENT_BYTES = 2
 FILLER_BYTES = 4096
 
 
@@ -42,6 +43,7 @@ class Survey:
     pieces: list[Piece] = field(default_factory=lambda: [SOI])
     size: tuple[int, int] = (0, 0)
     progressive: bool = False
+    interleaved: bool = False  # the first scan has all components
     components: list[int] = field(default_factory=list)
     final: dict[int, int] = field(default_factory=dict)  # component → bit set of its complete coefficients
     has_exif: bool = False
@@ -53,6 +55,13 @@ class Survey:
     @property
     def scan_pixels(self) -> int:
         return self.scans * self.size[0] * self.size[1]
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Return the memory for all coefficients, which a decoder keeps unless one scan has them all."""
+        if self.interleaved and not self.progressive:
+            return 0
+        return COEFFICIENT_BYTES * len(self.components) * self.size[0] * self.size[1]
 
     @property
     def is_complete(self) -> bool:
@@ -69,7 +78,7 @@ def parse(source: SourceFile) -> Container:
     # Without an end marker the last scan may be cut off. Then the decoder makes pixels of whatever follows,
     # so they change if noise follows; those of a complete scan don't.
     other = None if seen.ended else splice(source, [*seen.pieces, NOISE, EOI])
-    return Container("JPEG", *seen.size, seen.data_bytes, content, other)
+    return Container("JPEG", *seen.size, seen.data_bytes, content, other, buffer_bytes=seen.buffer_bytes)
 
 
 def survey(source: SourceFile, counter: Counter | None = None) -> Survey:
@@ -123,6 +132,7 @@ def _scan(seen: Survey, start: int, end: int) -> int:
     head = seen.source.at(start + 4, end - start - 4)
     if not head or len(head) < 4 + 2 * head[0] or not seen.components:
         raise errors.unreadable_picture()
+    seen.interleaved |= not seen.scans and head[0] == len(seen.components)
     seen.scans += 1
     width, height = seen.size
     allowed = min(MAX_SCANS, max(1, MAX_SCAN_PIXELS // max(1, width * height)))

@@ -33,12 +33,15 @@ MAX_TILED_PIXELS = 1 << 26
 and all may be the same few bytes. Tiles of up to 1,024 × 1,024 stay within it in any picture that may be
 uploaded, even along a single row of pixels."""
 
-WIDTH, HEIGHT, COMPRESSION, OFFSETS, STRIP_BYTES = 256, 257, 259, 273, 279
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
+OFFSETS, SAMPLES, ROWS, STRIP_BYTES, PLANES = 273, 277, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
-PROFILE, JPEG = 34675, 7
+PROFILE, JPEG, YCBCR, SEPARATE = 34675, 7, 6, 2
+YCBCR_BYTES = 4  # per pixel: libtiff converts YCbCr to RGBA
 PER_STRIP = (OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES)
 TAGS = {
-    *(WIDTH, HEIGHT, 258, COMPRESSION, 262, 266, 274, 277, 278, 284, 292, 293, 317, 318, 319, 320),
+    *(WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, 266, 274, SAMPLES, ROWS, PLANES, 292, 293),
+    *(317, 318, 319, 320),
     *(TILE_WIDTH, TILE_HEIGHT, 332, 333, 334, 338, 339, 340, 341, 347, *range(512, 522), *range(529, 533)),
     *(PROFILE, *PER_STRIP),
 }
@@ -96,9 +99,12 @@ def parse(source: SourceFile) -> Container:
     _check_tiles(source, layout, entries, (width, height))
     strips = _strips(source, layout, entries)
     _check_bytes(source, strips)
+    # The decoder gets the whole file at once, and decodes a strip or tile at a time.
+    buffer_bytes = source.size + _strip_bytes(source, layout, entries, (width, height))
     if _number(source, layout, entries, COMPRESSION) == JPEG:
-        _check_jpegs(source, strips)
-    return Container("TIFF", width, height, source.size, _rewrite(source, layout, entries))
+        buffer_bytes += _check_jpegs(source, strips)
+    content = _rewrite(source, layout, entries)
+    return Container("TIFF", width, height, source.size, content, buffer_bytes=buffer_bytes)
 
 
 def _layout(head: bytes) -> Layout:
@@ -198,14 +204,31 @@ def _check_bytes(source: SourceFile, strips: list[Range]) -> None:
         raise errors.too_complex(f"has {size:,} bytes in its strips or tiles; the limit is {allowed:,}")
 
 
-def _check_jpegs(source: SourceFile, strips: list[Range]) -> None:
-    """Raise TooComplex if the strips or tiles, each a JPEG, have too many parts or scans together."""
+def _strip_bytes(source: SourceFile, layout: Layout, entries: dict[int, Entry], size: tuple[int, int]) -> int:
+    """Return the memory that a decoded strip or tile takes."""
+    width, height, rows, photometric, planes = (
+        _number(source, layout, entries, tag) for tag in (TILE_WIDTH, TILE_HEIGHT, ROWS, PHOTOMETRIC, PLANES)
+    )
+    pixels = width * height or size[0] * min(rows or size[1], size[1])
+    samples = 1 if planes == SEPARATE else _number(source, layout, entries, SAMPLES) or 1
+    bits = samples * max(_numbers(source, layout, entries, BITS), default=1)
+    return pixels * max(-(-bits // 8), YCBCR_BYTES if photometric == YCBCR else 0)
+
+
+def _check_jpegs(source: SourceFile, strips: list[Range]) -> int:
+    """Return the memory for the coefficients of a strip or tile, each of which is a JPEG.
+
+    Raises TooComplex if they have too many parts or scans together.
+    """
     Counter("strips or tiles of JPEG", MAX_JPEG_STRIPS).add(len(strips))
     segments = Counter("segments in all strips or tiles together", MAX_JPEG_SEGMENTS)
     work = Counter("pixels in all scans together", MAX_SCAN_PIXELS)
+    buffer_bytes = 0
     for strip in strips:
-        file = SourceFile(cast("BinaryIO", SplicedFile(source.file, [strip])))
-        work.add(survey(file, segments).scan_pixels)
+        seen = survey(SourceFile(cast("BinaryIO", SplicedFile(source.file, [strip]))), segments)
+        work.add(seen.scan_pixels)
+        buffer_bytes = max(buffer_bytes, seen.buffer_bytes)
+    return buffer_bytes
 
 
 def _rewrite(source: SourceFile, layout: Layout, entries: dict[int, Entry]) -> BinaryIO:

@@ -11,7 +11,10 @@ from PIL import Image
 
 from pixian.imaging import decode, spliced_file
 from pixian.protocol.errors import Code, Refused, TooComplex
+from pixian.tests.imaging.attacks import tiff_of_a_jpeg
 from pixian.tests.imaging.odd_pictures import ODD
+from pixian.tests.imaging.pictures import LONG, SHORT, png
+from pixian.tests.imaging.tiff_cases import tiff
 
 
 def encoded(kind: str, size: tuple[int, int] = (40, 30), **save: object) -> bytes:
@@ -85,6 +88,83 @@ def test_the_deadline_holds_for_a_picture_that_is_read_twice(
     with image, pytest.raises(TooComplex) as caught:
         decode.decode(image)
     assert "20 seconds" in caught.value.message
+
+
+def jpeg_of_scans(components: int, scans: int) -> bytes:
+    """A grey JPEG of 160 × 120 whose components come in so many scans: in all, or each in one of its own."""
+    count = struct.pack(">H", 8 + 3 * components), struct.pack(">BHHB", 8, 120, 160, components)
+    parts = b"".join(bytes([number, 0x11, 0]) for number in range(components))
+    content = b"\xff\xd8\xff\xdb\0\x43\0" + bytes([1]) * 64 + b"\xff\xc0" + b"".join(count) + parts
+    for table in (0, 0x10):  # one code of one bit, for nothing
+        content += b"\xff\xc4\0\x14" + bytes([table, 1]) + bytes(16)
+    for scan in range(scans):
+        ids = range(components) if scans == 1 else [scan]
+        head = struct.pack(">HB", 6 + 2 * len(ids), len(ids)) + b"".join(bytes([number, 0]) for number in ids)
+        content += b"\xff\xda" + head + b"\0\x3f\0" + bytes(160 * 120 // 64 * 2 * len(ids) // 8)
+    return content + b"\xff\xd9"
+
+
+def deflated(samples: int, bits: int, photometric: int, *, rows: int = 120, **tags: Any) -> bytes:
+    """A black TIFF of 160 × 120. rows: in a strip; all strips have the same bytes."""
+    strip = zlib.compress(bytes(160 * rows * samples * bits // 8))
+    if (count := 120 // rows) > 1:
+        tags |= {"tag273": (LONG, [8] * count), "tag279": (LONG, [len(strip)] * count)}
+    tags |= {"tag259": (SHORT, [8]), "tag278": (LONG, [rows])}
+    return tiff((160, 120), [strip], [bits] * samples, photometric, **tags)
+
+
+WIDE_PNG = png((160, 120), 16, 2, [bytes(160 * 6)] * 120, chunk(b"tRNS", bytes(6)))
+RESERVED: dict[str, tuple[bytes, float]] = {
+    "JPEG": (encoded("JPEG", (160, 120)), 4),
+    "JPEG, progressive": (encoded("JPEG", (160, 120), progressive=True), 4 + 6),
+    "JPEG without its end, which is read twice": (encoded("JPEG", (160, 120))[:-2], 8),
+    "JPEG of one scan": (jpeg_of_scans(3, 1), 4),
+    "JPEG of a scan for each colour": (jpeg_of_scans(3, 3), 4 + 6),
+    "JPEG of a scan for each ink": (jpeg_of_scans(4, 4), 4 + 8),
+    "PNG": (encoded("PNG", (160, 120)), 4),
+    "PNG of 16 bits, a colour of which is transparent": (WIDE_PNG, 4 + 6),
+    "WebP": (encoded("WEBP", (160, 120)), 16),
+    "TIFF": (encoded("TIFF", (160, 120)), 4),
+    "TIFF, deflated": (deflated(3, 8, 2), 4 + 3),
+    "TIFF of strips": (deflated(3, 8, 2, rows=12), 4 + 0.3),
+    "TIFF of 16 bits and alpha": (deflated(4, 16, 2, tag338=(SHORT, [2])), 4 + 8),
+    "TIFF of 16 bits in strips": (deflated(4, 16, 2, rows=12, tag338=(SHORT, [2])), 4 + 0.8),
+    "TIFF of Lab, which is converted": (deflated(3, 16, 8), 4 + 6 + 8),
+    "TIFF of YCbCr, which becomes RGBA": (deflated(3, 8, 6, tag530=(SHORT, [1, 1])), 4 + 4),
+    "TIFF of a JPEG": (encoded("TIFF", (160, 120), compression="jpeg"), 4 + 3),
+    "TIFF of a progressive JPEG": (tiff_of_a_jpeg(1, 160), 4 + 4 + 6),
+}
+"""By name: a picture, and the bytes that are reserved for each pixel, beside the whole file of a TIFF."""
+
+
+@pytest.mark.parametrize(("content", "per_pixel"), RESERVED.values(), ids=RESERVED)
+def test_memory_is_reserved_for_what_a_decoder_keeps(content: bytes, per_pixel: float) -> None:
+    image, header = decode.open_picture(io.BytesIO(content))
+    with image:
+        file = len(content) if getattr(image, "use_load_libtiff", False) else 0
+        assert decode.decoding_bytes(image, header) == pytest.approx(per_pixel * header.pixels + file)
+        decode.decode(image)
+
+
+def test_a_picture_that_is_read_twice_is_in_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, _header = decode.open_picture(io.BytesIO(ODD["wrong checksum of pixels"][1]()))
+    opened, kept = Image.open, []
+
+    def opened_again(*args: Any, **options: Any) -> Image.Image:
+        kept.append(image._im)
+        return opened(*args, **options)
+
+    monkeypatch.setattr(Image, "open", opened_again)
+    with image:
+        decode.decode(image)
+    assert kept == [None]
+
+
+def test_a_jpeg_that_is_drafted_needs_all_its_coefficients() -> None:
+    image, header = decode.open_picture(io.BytesIO(jpeg_of_scans(3, 3)))
+    with image:
+        image.draft(None, (20, 15))
+        assert decode.decoding_bytes(image, header) == 6 * 160 * 120 + 4 * 20 * 15
 
 
 def test_too_many_pixels_are_refused_from_the_header() -> None:
