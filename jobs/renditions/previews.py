@@ -16,11 +16,11 @@ from jobs.models import Job
 from jobs.renditions.decode_limit import DECODING
 from jobs.renditions.master import Master
 from pixian.imaging import convert, decode
-from pixian.imaging.convert import WorkingCopy
 from pixian.imaging.orientation import AS_STORED
 
 QUALITY = 82
-BYTES_PER_PIXEL = 8  # a source and its result
+MERGED_BYTES = 18
+"""For a pixel of a source with its delta: both, what they make, and what making it and shrinking it takes."""
 
 Small = tuple[Image.Image, bytes | None]
 """A small picture and the ICC profile that describes it."""
@@ -49,25 +49,37 @@ def preview(job: Job, side: Side, size: Size) -> str:
     original = (job.source if side is Side.BEFORE else job.result).name or ""
     name = f"{original}.{size}.webp"
     if not default_storage.exists(name):
-        with DECODING.reserve(job.team_id, BYTES_PER_PIXEL * job.width * job.height):
-            merged = Master(job).merged if side is Side.AFTER else None
-            image, profile = _small(merged, size) if merged else _shrink(original, size)
-            webp = _encode(image, profile)
+        small = _merged(job, size) if side is Side.AFTER else None
+        if small is None:
+            with default_storage.open(original) as file:
+                small = shrunk(job.team_id, cast("BinaryIO", file), size.edge)
         # Two requests may get here at once; both make the same picture, so either copy will do.
-        name = default_storage.save(name, ContentFile(webp))
+        name = default_storage.save(name, ContentFile(_encode(*small)))
     return name
 
 
-def _shrink(name: str, size: Size) -> Small:
-    with default_storage.open(name) as file:
-        image, header = decode.open_picture(cast("BinaryIO", file))
-        image.draft(None, (size.edge, size.edge))
+def shrunk(team_id: int, file: BinaryIO, edge: int) -> Small:
+    """Return a picture of at most ``edge`` pixels a side, upright.
+
+    Raises Refused if the file is damaged, and ServerFailed 503/-3 if too many pictures are being read.
+    """
+    image, header = decode.open_picture(file)
+    image.draft(None, (edge, edge))
+    needed = decode.decoding_bytes(image, header), convert.thumbnail_bytes(image, header.orientation)
+    with DECODING.reserve(team_id, max(needed)):
         decode.decode(image)
-        return convert.thumbnail(image, header.orientation, size.edge)
+        return convert.thumbnail(image, header.orientation, edge)
 
 
-def _small(whole: WorkingCopy, size: Size) -> Small:
-    return convert.thumbnail(Image.fromarray(whole.pixels), AS_STORED, size.edge)[0], whole.profile
+def _merged(job: Job, size: Size) -> Small | None:
+    """Return what a delta PNG and its source make; None if it is no delta, or doesn't fit the source."""
+    if not (job.reused_from or job).is_delta:
+        return None
+    with DECODING.reserve(job.team_id, MERGED_BYTES * job.width * job.height):
+        whole = Master(job).merged
+        if whole is None:
+            return None
+        return convert.thumbnail(Image.fromarray(whole.pixels), AS_STORED, size.edge)[0], whole.profile
 
 
 def _encode(image: Image.Image, profile: bytes | None) -> bytes:

@@ -9,13 +9,14 @@ from PIL import Image
 
 from pixian.imaging.color_profile import color_space, ink_as_rgb
 from pixian.imaging.decode import shrunk_size
-from pixian.imaging.orientation import upright
+from pixian.imaging.orientation import AS_STORED, upright
 from pixian.protocol.form_fields import Size
 
 Pixels = npt.NDArray[np.uint8]
 """uint8[H, W, channels], straight alpha."""
 
 STRIP_ROWS = 128
+COPY_BYTES, RESIZING_BYTES = 4, 2  # per pixel
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,13 @@ def thumbnail(image: Image.Image, orientation: int, edge: int) -> tuple[Image.Im
     pixels = rgba(small)
     space.apply(pixels)
     return Image.fromarray(pixels if small.mode == "RGBA" else pixels[..., :3]), space.profile
+
+
+def thumbnail_bytes(image: Image.Image, orientation: int) -> int:
+    """Estimate the memory that ``thumbnail`` takes, with the decoded picture; call it after ``draft``."""
+    is_turned, may_be_transparent = orientation != AS_STORED, image.has_transparency_data
+    per_pixel = COPY_BYTES * (2 + is_turned + may_be_transparent) + RESIZING_BYTES
+    return per_pixel * image.width * image.height
 
 
 def eight_bit(image: Image.Image) -> Image.Image:

@@ -1,6 +1,8 @@
 """Renditions in every style, and E17: nothing that a camera noted is in any of them."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -68,11 +70,26 @@ def content(row: Rendition) -> bytes:
         return bytes(file.read())
 
 
-def backdrop(world: World, colour: tuple[int, int, int] = (10, 200, 30)) -> Backdrop:
-    picture = encoded(Image.new("RGB", (300, 200), colour), "PNG")
-    with TemporaryUploadedFile("wall.png", "image/png", len(picture), None) as file:
+def backdrop(world: World, colour: tuple[int, int, int] = (10, 200, 30), kind: str = "PNG") -> Backdrop:
+    picture = encoded(Image.new("RGB", (300, 200), colour), kind)
+    with TemporaryUploadedFile("wall", None, len(picture), None) as file:
         file.write(picture)
         return backdrops.store(world.team, world.alice, file, check_picture(file, world.team.pk), "wall")
+
+
+def test_memory_is_reserved_for_the_small_view_of_a_backdrop(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall, sizes = backdrop(world, kind="WEBP"), []
+
+    @contextmanager
+    def reserve(_team: int, size: int) -> Iterator[None]:
+        sizes.append(size)
+        yield
+
+    monkeypatch.setattr("jobs.renditions.previews.DECODING.reserve", reserve)
+    assert Image.open(io.BytesIO(backdrops.thumbnail(wall, 30))).size == (30, 20)
+    assert sizes == [backdrops.BYTES_PER_PIXEL * 300 * 200] == [16 * 300 * 200]
 
 
 STYLES: dict[str, dict[str, Any]] = {

@@ -2,6 +2,8 @@
 
 import io
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -284,3 +286,67 @@ def test_while_a_team_decodes_all_that_it_may_none_is_made(
     with room.reserve(job.team_id, 100), pytest.raises(ServerFailed):
         preview(job, Side.BEFORE, Size.TILE)
     assert preview(job, Side.BEFORE, Size.TILE)
+
+
+class Reserved(DecodeLimit):
+    """Keeps what was reserved, by the number of bytes per pixel of an 800 × 600 picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[float] = []
+
+    @contextmanager
+    def reserve(self, team: int, size: int, *, patiently: bool = False) -> Iterator[None]:
+        self.sizes.append(size / (800 * 600))
+        with super().reserve(team, size, patiently=patiently):
+            yield
+
+
+@pytest.fixture
+def reserved(monkeypatch: pytest.MonkeyPatch) -> Reserved:
+    room = Reserved()
+    monkeypatch.setattr(previews, "DECODING", room)
+    return room
+
+
+ON_ITS_SIDE = Image.Exif()
+ON_ITS_SIDE[0x0112] = 6
+MEMORY: dict[str, tuple[bytes, float]] = {
+    "JPEG, drafted at half its size": (encoded(halves(1600, 1200), "JPEG"), 10),
+    "progressive JPEG": (encoded(halves(1600, 1200), "JPEG", progressive=True), 4 * 6 + 4),
+    "PNG": (encoded(halves(), "PNG"), 10),
+    "PNG that may be transparent": (encoded(halves().convert("RGBA"), "PNG"), 14),
+    "PNG on its side": (encoded(halves(), "PNG", exif=ON_ITS_SIDE), 14),
+    "WebP": (encoded(halves(), "WEBP"), 16),
+}
+
+
+@pytest.mark.parametrize(("content", "per_pixel"), MEMORY.values(), ids=MEMORY)
+def test_memory_is_reserved_for_the_costlier_of_reading_and_shrinking(
+    world: World, reserved: Reserved, content: bytes, per_pixel: float
+) -> None:
+    preview(world.job(content), Side.BEFORE, Size.TILE)
+    assert reserved.sizes == [per_pixel]
+
+
+def test_memory_is_reserved_for_a_delta_and_its_source(
+    world: World, server: Server, reserved: Reserved
+) -> None:
+    job = world.job(encoded(halves(), "PNG"))
+    job.options = {"output.format": "delta_png"}
+    job.save()
+    cut_out = np.array(halves().convert("RGBA"))
+    server.script.append(wire.answer(delta_png.encode(np.array(halves()), cut_out)))
+    job, _ = run(server)
+    preview(job, Side.AFTER, Size.TILE)
+    assert reserved.sizes == [previews.MERGED_BYTES]
+
+
+def test_memory_is_reserved_for_a_result_that_is_larger_than_its_source(
+    world: World, server: Server, reserved: Reserved
+) -> None:
+    world.job(encoded(halves(80, 60), "PNG"))
+    server.script.append(wire.answer(encoded(halves().convert("RGBA"), "PNG")))
+    job, _ = run(server)
+    preview(job, Side.AFTER, Size.TILE)
+    assert reserved.sizes[-1] == 14  # after it was tried as a delta
