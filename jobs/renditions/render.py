@@ -20,8 +20,8 @@ from pixian.protocol.errors import Refused
 
 __all__ = ["RenditionError", "cached", "make", "make_each"]
 
-MASTER_BYTES, RESULT_BYTES = 10, 9
-"""For a pixel of the source with its cut-out, and of the composed picture with its encoding."""
+MASTER_BYTES, RESULT_BYTES = 16, 9
+"""For a pixel of the source while its delta is merged, and of the composed picture with its encoding."""
 
 NOT_DONE = gettext_noop("The picture isn't cut out yet.")
 ERASED = gettext_noop("The picture was deleted.")
