@@ -14,7 +14,7 @@ from jobs.audit.verify.cancelling import cancelled_when_stopped
 from jobs.audit.verify.stored import Progress, ignore
 from jobs.models import Verification
 from jobs.storage import interruptible
-from jobs.storage.interruptible import Stop, unless_stopped
+from jobs.storage.interruptible import Stop, StoppedError, unless_stopped
 
 Find = Callable[..., Iterator[str]]
 Report = Callable[[int, list[str]], None]
@@ -50,8 +50,9 @@ def run(
 
     ``quick`` leaves out the invariant that reads every result; ``nightly`` reads only a night's share of
     them. ``report`` is called with each invariant's number and findings, ``progress`` with the number of
-    results that were read and are to be read. Raises StoppedError if the process is asked to end, and
-    StorageUnavailableError; what was found by then is stored, and the results read by then count as read.
+    results that were read and are to be read. Raises StoppedError, and stores no findings, if the process is
+    asked to end; the results read by then count as read. Raises StorageUnavailableError once it has stored
+    what was found by then.
     """
     by_number: dict[int, list[str]] = {}
     with _snapshot(), cancelled_when_stopped(stop):
@@ -66,6 +67,8 @@ def run(
             report(HASHING, by_number[HASHING])
         by_number[LISTING] = _bounded(stored.files_are_rows(stop))
         report(LISTING, by_number[LISTING])
+    except StoppedError:
+        raise
     except Exception:
         if any(by_number.values()):  # what is known to be wrong, even if not all could be checked
             _store(by_number)
