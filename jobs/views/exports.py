@@ -1,6 +1,7 @@
 """Send a list as a file, written while it is sent."""
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from itertools import chain
 from typing import cast
 
@@ -15,7 +16,13 @@ class Export(StreamingHttpResponse):
     def begin(self) -> None:
         """Write the first block, before the headers are sent: until then a failure gets a page of its own."""
         blocks = iter(cast("Iterable[bytes]", self.streaming_content))
-        self.streaming_content = chain([next(blocks, b"")], blocks)
+        with ExitStack() as failing:
+            # A page replaces this response, so nobody closes it. Its own ``close`` would end the request too.
+            for close in self._resource_closers:  # type: ignore[attr-defined]
+                failing.callback(close)
+            first = next(blocks, b"")
+            failing.pop_all()
+        self.streaming_content = chain([first], blocks)
 
 
 def attachment(blocks: Iterable[bytes], name: str, content_type: str = CSV) -> Export:

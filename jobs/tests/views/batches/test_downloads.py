@@ -2,25 +2,30 @@
 
 import io
 import zipfile
+from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import unquote
 from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import OperationalError
 from django.http import StreamingHttpResponse
 from django.test import Client
 from django.urls import reverse
 
 from conftest import World
+from jobs.batches import packing
 from jobs.intake.forms import UploadRefusedError
 from jobs.models import Batch, Job, Rendition
+from jobs.storage.files import StorageUnavailableError
 from jobs.tests import upstream as wire
 from jobs.tests.batches.boxes import add, batch_of, delta_of, new_batch, photo
 from jobs.tests.upstream import Server, run
 from jobs.views import download_slots
 from jobs.views.batches import downloads
-from jobs.views.download_slots import BusyError, Slots
+from jobs.views.download_slots import BusyError, Held, Slots
 
 
 @pytest.fixture
@@ -179,7 +184,7 @@ def test_who_gets_it(world: World, client: Client, batch: Batch, who: str, statu
         assert status == 404 or body(response)
         assert client.get(reverse(name, args=["outsiders", batch.pk])).status_code == 404
     assert client.get(reverse("batch_zip", args=[world.team.slug, uuid4()])).status_code == 404
-    assert not download_slots.SLOTS._taken
+    assert not download_slots.SLOTS.taken()
 
 
 @pytest.mark.parametrize(
@@ -235,6 +240,35 @@ def test_a_team_has_three_downloads_at_once(
     assert names(body(bob.get(address(batch)))) == ["a.png", "b.png", "manifest.csv"]
     names(body(begun[1]))
     assert bob.get(address(batch)).status_code == 200
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailableError("away"), OperationalError("away")])
+def test_a_download_that_fails_at_its_start_takes_no_place(
+    bob: Client, batch: Batch, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    monkeypatch.setattr(downloads, "SLOTS", slots := Slots(1))
+    bob.raise_request_exception = False
+    kept, really_hold = list[Held](), slots.hold
+
+    def hold(team: str, content: Iterator[bytes]) -> Held:
+        kept.append(really_hold(team, content))  # as whatever keeps the failure and its frames does
+        return kept[-1]
+
+    monkeypatch.setattr(slots, "hold", hold)
+    with monkeypatch.context() as away:
+        away.setattr(packing, "fetch", Mock(side_effect=failure))
+        assert [bob.get(address(batch)).status_code for _ in range(2)] == [503, 503]
+    assert bob.get(address(batch)).status_code == 200
+
+
+def test_a_download_that_is_dropped_unclosed_takes_no_place() -> None:
+    """A session, for one, is stored after the view; if that fails, a page replaces the download."""
+    slots = Slots(1)
+    held = slots.hold("a", iter(()))
+    with pytest.raises(BusyError):
+        slots.hold("a", iter(()))
+    del held
+    slots.hold("a", iter(()))
 
 
 def test_downloads_leave_threads_to_pages() -> None:
