@@ -24,7 +24,9 @@ PROBE_PATH = "/healthz"
 PROBE_THREADS = 4
 MAX_HEADER_BYTES = 1 << 16
 RECEIVE_BYTES = 1 << 14
-SMALL_BODY_BYTES = 1 << 19
+SMALL_BODY_BYTES = 1 << 17
+"""Kept in memory in any case: 64 MiB for as many connections as there may be."""
+
 MAX_RESPONSE_BYTES = 1 << 27
 """Larger than any picture: a thread blocks on a slow client only for a response beyond this size."""
 
@@ -97,9 +99,13 @@ class WaitressWorker(Worker):  # type: ignore[misc]
         return servers
 
     def _keep_bodies_in_memory(self, kept: int) -> None:
-        """Keep the next bodies in memory while little is kept, so that a picture is written to disk once."""
+        """Keep bodies in memory while little is kept, so that a picture is written to disk once."""
         plenty = kept < self.limits.memory_bytes
         self._adjustments.inbuf_overflow = self.limits.body_bytes if plenty else SMALL_BODY_BYTES
+        for channel in () if plenty else self._channels():
+            if channel.request is not None and channel.request.body_rcv is not None:
+                # One that has begun goes on in a file, which its next bytes are appended to.
+                channel.request.body_rcv.getbuf().overflow = SMALL_BODY_BYTES
 
     def _application(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         # Without file_wrapper the application's thread reads the file. With it the event loop would, and a
@@ -111,6 +117,8 @@ class WaitressWorker(Worker):  # type: ignore[misc]
     def _turn(self) -> None:
         self.notify()
         wasyncore.poll2(CHECK_EVERY_SECONDS, self._sockets)
+        # Each time: between two checks that are further apart, any amount may come.
+        self._keep_bodies_in_memory(self._kept())
         now = time.monotonic()
         if now - self._checked_at >= CHECK_EVERY_SECONDS:
             self._checked_at = now
@@ -128,13 +136,15 @@ class WaitressWorker(Worker):  # type: ignore[misc]
         if len(self._sockets) >= self.limits.connections:
             for channel in slowest[: self.limits.connections // 10]:
                 channel.dismiss(CROWDED)
-        kept = sum(channel.kept_bytes() for channel in self._channels())
+        kept = self._kept()
         for channel in slowest:
             if kept <= self.limits.kept_bytes:
                 break
             kept -= channel.kept_bytes()
             channel.dismiss(CROWDED)
-        self._keep_bodies_in_memory(kept)
+
+    def _kept(self) -> int:
+        return sum(channel.kept_bytes() for channel in self._channels())
 
     def _channels(self) -> list[Channel]:
         return [c for c in self._sockets.values() if isinstance(c, Channel)]

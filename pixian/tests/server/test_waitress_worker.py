@@ -297,12 +297,30 @@ def test_unfinished_bodies_have_a_bound_together(tmp_path: Path) -> None:
             connection.close()
 
 
-@pytest.mark.parametrize(("limits", "kept"), [("", b"BytesIO"), ("memory_bytes=0", b"BufferedRandom")])
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [("", b"BytesIO"), ("memory_bytes=0", b"BufferedRandom"), ("memory_bytes=1_000_000", b"BufferedRandom")],
+)
 def test_a_body_is_kept_in_memory_while_there_is_enough(tmp_path: Path, limits: str, kept: bytes) -> None:
     body = bytes(2_000_000)
     with serving(tmp_path, limits) as (port, _process):
         answer = talk(port, head("/kept", f"Content-Length: {len(body)}", "Connection: close"), body)
     assert answer.endswith(kept)
+
+
+def test_a_body_that_has_begun_goes_on_in_a_file_once_others_keep_enough(tmp_path: Path) -> None:
+    """Whole, though it began in memory. Its size is that of a small one, of as many as there may be."""
+    with (
+        serving(tmp_path, "memory_bytes=1_000_000") as (port, _process),
+        closing(reach(port)) as begun,
+        closing(reach(port)) as other,
+    ):
+        begun.sendall(head("/kept", "Content-Length: 200000", "Connection: close") + bytes(10_000))
+        time.sleep(0.5)
+        other.sendall(head("/", "Content-Length: 2000000") + bytes(1_500_000))
+        time.sleep(0.5)
+        begun.sendall(bytes(190_000))
+        assert all_of(begun).endswith(b"BufferedRandom")
 
 
 def is_open(connection: socket.socket) -> bool:
