@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from jobs.batches.naming import PICTURE, NamingError, key
+from pixian.protocol.text import is_storable
 
 MAX_BYTES = 2 << 20
 MAX_ROWS = 10_000
@@ -30,10 +31,13 @@ def read(content: bytes) -> dict[str, str]:
     """
     if len(content) > MAX_BYTES:
         raise NamingError(_("The list is larger than %(limit)s MB.") % {"limit": MAX_BYTES >> 20})
+    text = _text(content)
     try:
-        rows = _rows(_text(content))
-    except csv.Error as error:
-        raise NamingError(_("The list can't be read as CSV.")) from error
+        rows = _rows(text) if is_storable(text) else None
+    except (csv.Error, ValueError):  # Python 3.13 and later raise a ValueError for a quote as the delimiter
+        rows = None
+    if rows is None:
+        raise NamingError(_("The list can't be read as CSV."))
     if not rows:
         raise NamingError(_("The list has no line with an old and a new name."))
     if len(rows) > MAX_ROWS:

@@ -246,6 +246,9 @@ def test_lists_of_many_forms(text: str, expected: dict[str, str]) -> None:
         b"a.jpg\nb.jpg\n",
         b"\x89PNG\r\n\x1a\n\0\0",
         b"x" * (3 << 20),
+        b"a.jpg,b\0c\n",
+        "a.jpg,b\0c\n".encode("utf-16"),
+        b"sep=\0\na.jpg\0b\n",
         b"a,b\n" * 10_001,
         b'"' + b"x" * 140_000,
     ],
@@ -255,6 +258,7 @@ def test_what_is_not_a_list_is_refused(content: bytes) -> None:
         name_list.read(content)
 
 
+@example(b'sep="\na.jpg"b\n')
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_list_or_refused(content: bytes) -> None:
     try:
