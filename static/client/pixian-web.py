@@ -1038,6 +1038,7 @@ class Batch:
     def __init__(self, run: Run, plan: Plan) -> None:
         self.endings: dict[str, Ending] = {}
         self.stopped: StopError | None = None
+        self._fault: Exception | None = None
         run.history = History()
         self._run = run
         self._plan = plan
@@ -1050,7 +1051,8 @@ class Batch:
     def work(self) -> None:
         """Do all tasks, or as many as a StopError lets; see ``stopped``.
 
-        Raises KeyboardInterrupt, once the calls under way have ended or at the second Ctrl-C.
+        Raises KeyboardInterrupt, once the calls under way have ended or at the second Ctrl-C, and an
+        exception that a thread didn't expect, once the calls of the others have ended.
         """
         began, started = time.monotonic(), 0
         try:
@@ -1070,6 +1072,8 @@ class Batch:
                 say("Waiting for the calls under way. Ctrl-C again leaves them to the next run.")
             self._wait()
             raise
+        if self._fault:
+            raise self._fault
 
     def _wait(self) -> None:
         # Not by Thread.join: if a signal interrupts it, Python 3.11 takes the thread for ended.
@@ -1088,9 +1092,9 @@ class Batch:
             self._stop(error)
         except OSError as error:
             self._stop(StopError(NOT_WRITABLE, f"The output folder can't be written: {error.strerror}."))
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - work() raises it; here it would end only a thread
+            self._fault = self._fault or error
             self._run.halt.set()
-            raise
         finally:
             with self._lock:
                 self._working -= 1
@@ -1179,6 +1183,9 @@ def remove(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             summarize(plan, batch)
             return INTERRUPTED
+        except Exception:
+            summarize(plan, batch)
+            raise
         return summarize(plan, batch)
 
 

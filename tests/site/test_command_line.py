@@ -655,6 +655,37 @@ def test_watch_waits_for_credits(
     assert results(out) == {"one.png": WHOLE}
 
 
+@pytest.mark.parametrize("command", [["remove"], ["watch", "--settle", "0", "--every", "0.01"]])
+def test_an_error_that_nobody_expected_ends_the_command(
+    client: ModuleType,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+) -> None:
+    """A supervisor starts it again; else it would idle, and say nothing of the pictures that still come."""
+    photos, out = folder(tmp_path, **several(3)), tmp_path / "out"
+    settle, sleep, end = client.Caller.settle, time.sleep, time.monotonic() + 20
+
+    def fail_at_second(caller: Any, task: Any) -> Any:
+        if task.source.name == "p1.png":
+            raise RuntimeError("a bug")
+        return settle(caller, task)
+
+    def sleep_for_a_while(seconds: float) -> None:
+        sleep(seconds)
+        if time.monotonic() > end:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(client.Caller, "settle", fail_at_second)
+    monkeypatch.setattr(client.time, "sleep", sleep_for_a_while)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(*command, photos, "--to", out, "--threads", "1")
+    assert "p0.png → p0.png" in capsys.readouterr().out
+    assert results(out).keys() == {"p0.png"}
+
+
 def test_a_picture_that_changes_meanwhile_is_not_sent(
     client: ModuleType, run: Run, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
