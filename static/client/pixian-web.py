@@ -386,7 +386,9 @@ class Journal:
 
     def tasks_of(self, target: Path) -> set[str]:
         """Return the tasks that brought exactly a file's content: none if it was edited, or isn't ours."""
-        return self._tasks_by_result.get(hash_file(target), set())
+        result = hash_file(target)
+        with self._lock:  # another thread may be adding one
+            return set(self._tasks_by_result.get(result, ()))
 
     def may_replace(self, target: Path, task: str, sha256: str) -> bool:
         """Tell if a file is this task's result, or the same picture's by other options."""

@@ -686,6 +686,17 @@ def test_an_error_that_nobody_expected_ends_the_command(
     assert results(out).keys() == {"p0.png"}
 
 
+def test_results_that_are_alike_may_come_at_once(client: ModuleType, tmp_path: Path) -> None:
+    """Two pictures without a subject have the same empty result, and two threads look at it and add to it."""
+    past, target = client.Past(client.State.DONE, 0, 0, result=sha256(WHOLE).hexdigest()), tmp_path / "a.png"
+    target.write_bytes(WHOLE)
+    with client.Journal(tmp_path) as journal:
+        journal.note("one", past)
+        for _ in journal.tasks_of(target):
+            journal.note("another", past)
+        assert journal.tasks_of(target) == {"one", "another"}
+
+
 def test_a_picture_that_changes_meanwhile_is_not_sent(
     client: ModuleType, run: Run, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
