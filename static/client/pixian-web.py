@@ -672,12 +672,16 @@ class History:
         """
         first = datetime.fromtimestamp(at, UTC).date() - timedelta(days=1)
         last = first + timedelta(days=3)
-        with self._lock:
-            jobs = self._jobs(get, str(first), str(last)).get(sha256, [])
-        found = [read_json(get, f"/api/jobs/{number}") for number in jobs]
-        matching = [job for job in found if job["options"] == dict(options)]
         ranks = {"done": 0, "failed": 2}
-        return min(matching, key=lambda job: ranks.get(job["state"], 1), default=None)
+        try:
+            with self._lock:
+                jobs = self._jobs(get, str(first), str(last)).get(sha256, [])
+            found = [read_json(get, f"/api/jobs/{number}") for number in jobs]
+            matching = [job for job in found if job["options"] == dict(options)]
+            best = min(matching, key=lambda job: ranks.get(job["state"], 1), default=None)
+            return best and {name: best[name] for name in ("id", "state", "charged", "booked")}
+        except (AttributeError, KeyError, TypeError) as error:  # it is JSON, but not what a site answers
+            raise LookupError("the history makes no sense") from error
 
     def _jobs(self, get: Get, since: str, until: str) -> dict[str, list[int]]:
         """Return the ids of some days' jobs by the hash of their picture."""

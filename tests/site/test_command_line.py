@@ -518,6 +518,25 @@ def test_a_call_in_doubt_is_asked_for_and_never_sent_again_by_itself(
     assert shop.charges(one) == [2]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    ["null", "[]", '"text"', "7", "{}", '{"items": null}', '{"items": [7]}', '{"items": [], "next": 7}'],
+)
+def test_a_history_that_makes_no_sense_leaves_a_call_in_doubt(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: str
+) -> None:
+    one = picture()
+    photos, out = folder(tmp_path, one=one), tmp_path / "out"
+    out.mkdir()
+    task = sha256(json.dumps([sha256(one).hexdigest(), []]).encode()).hexdigest()
+    line = {"task": task, "state": "sent", "number": 0, "at": time.time() - TWO_DAYS}
+    (out / ".pixian-web.jsonl").write_text(f"{json.dumps(line)}\n")
+    with answering(b"200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer.encode())) as url:
+        assert run("remove", photos, "--to", out, "--url", url) == 1
+    assert "may have been charged: the history makes no sense" in capsys.readouterr().out
+    assert results(out) == {}
+
+
 def test_a_site_that_fails_is_asked_again_by_the_next_run(
     client: ModuleType, run: Run, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
