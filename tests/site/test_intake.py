@@ -107,6 +107,24 @@ def test_chosen_ones_become_a_batch_of_their_own(owner_page: Page, server: Intak
     assert len(server.batches) == 2
 
 
+def test_what_was_left_out_can_be_added_again(owner_page: Page, server: IntakeServer, shoot: Path) -> None:
+    server.fits = 12
+    drop(owner_page, shoot)
+    owner_page.get_by_role("button", name="Choose which").click()
+    dialog = owner_page.get_by_role("dialog")
+    dialog.get_by_role("button", name="None").click()
+    for name in ("SKU-4.jpg", "SKU-10.jpg"):
+        dialog.get_by_label(name).check()
+    server.files.clear()
+    dialog.get_by_role("button", name="Keep only these").click()
+    plan = owner_page.locator("#uploads .plan")
+    expect(plan.locator(".lead")).to_have_text(re.compile("^2 pictures"))
+    drop(owner_page, shoot / "red/SKU-1.jpg", shoot / "red/high heels/SKU-4.jpg")
+    expect(plan.locator(".lead")).to_have_text(re.compile("^3 pictures"))
+    expect(plan).to_contain_text("1 file: the same picture twice")
+    assert sorted(file["number"] for file in server.files.values()) == [1, 2, 3]
+
+
 def test_duplicates_cost_nothing_and_are_not_sent(
     owner_page: Page, server: IntakeServer, shoot: Path
 ) -> None:

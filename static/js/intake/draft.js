@@ -61,7 +61,8 @@ export class Draft {
     return requestIds.every((requestId) => done.has(requestId));
   }
 
-  // The same pictures without some of them, as a batch of its own: none of them was started.
+  // The same pictures without some of them, as a batch of its own: none of them was started. The others may be
+  // added again, like any that it doesn't have.
   only(chosen) {
     const draft = new Draft(this.#line, this.#words, this.#batches);
     draft.name = this.name;
@@ -69,7 +70,8 @@ export class Draft {
     draft.pictures = this.pictures
       .filter(({ requestId }) => chosen.has(requestId))
       .map((picture, index) => ({ ...picture, requestId: uuid(), number: index + 1, listed: false }));
-    draft.#seen = this.#seen;
+    draft.#seen = new Set(draft.pictures.map(keyOf));
+    draft.#next = draft.pictures.length + 1;
     return draft;
   }
 
@@ -87,8 +89,7 @@ export class Draft {
   }
 
   #take({ file, folder, found }) {
-    // A folder dropped twice, or one picture under two names, isn't paid twice.
-    const key = found.sha256 || [folder, file.name, file.size, file.lastModified].join("/");
+    const key = keyOf({ file, folder, sha256: found.sha256 });
     if (found.problem) return this.#refuse(found.problem, file.name);
     if (this.#seen.has(key)) return this.#refuse("twice", file.name, "ok");
     if (this.pictures.length === MOST_PICTURES) return this.notes.count("tooMany", 1, { most: MOST_PICTURES });
@@ -101,4 +102,9 @@ export class Draft {
   #refuse(word, name, tone) {
     this.notes.add(this.#words.say(word), this.#words.say(`${word}Text`), name, tone);
   }
+}
+
+// A folder dropped twice, or one picture under two names, isn't paid twice.
+function keyOf({ file, folder, sha256 }) {
+  return sha256 || [folder, file.name, file.size, file.lastModified].join("/");
 }
