@@ -768,6 +768,7 @@ def test_the_site_serves_it(shop: Shop) -> None:
 
 def test_two_runs_do_not_share_an_output_folder(run: Run, shop: Shop, tmp_path: Path) -> None:
     photos, out = folder(tmp_path), tmp_path / "out"
-    with started(shop, "watch", photos, "--to", out):
-        wait((out / ".pixian-web.jsonl").exists)
+    with started(shop, "watch", photos, "--to", out) as process:
+        assert process.stdout
+        assert "Watching" in process.stdout.readline()  # the journal's file is there before it is locked
         assert run("remove", photos, "--to", out) == 2
