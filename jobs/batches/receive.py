@@ -30,7 +30,8 @@ PROBLEMS = {
 def receive(file: BatchFile, user: User, picture: TemporaryUploadedFile) -> Job:
     """Submit a file of a batch, which waits if there are no credits for it; repeating it is harmless.
 
-    Raises UploadRefusedError. A refusal that is about the picture is recorded in the file's row.
+    Raises UploadRefusedError, never with 409: to the page's script that means that a chunk is missing, and to
+    send it again. A refusal that is about the picture is recorded in the file's row.
     """
     check_not_removed(file)
     _check_unchanged(file, picture)
@@ -61,7 +62,7 @@ def _check_unchanged(file: BatchFile, picture: TemporaryUploadedFile) -> None:
         return
     message = _("This file has changed since it was chosen. Nothing was stored; choose it again.")
     record_problem(file, Problem.CHANGED, message)
-    raise UploadRefusedError(message, HTTPStatus.CONFLICT)
+    raise UploadRefusedError(message, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def _checked(file: BatchFile, picture: TemporaryUploadedFile) -> Upload:
@@ -83,7 +84,7 @@ def _submit(file: BatchFile, user: User, upload: Upload) -> Job:
             "Another picture was already uploaded under this request number. Reload the page, then "
             "upload this one again."
         )
-        raise UploadRefusedError(message, HTTPStatus.CONFLICT) from error
+        raise UploadRefusedError(message, HTTPStatus.UNPROCESSABLE_ENTITY) from error
     except BatchErasedError as error:
         raise _removed() from error
     except StorageFullError as error:
@@ -92,7 +93,7 @@ def _submit(file: BatchFile, user: User, upload: Upload) -> Job:
 
 def _removed() -> UploadRefusedError:
     message = _("This picture was removed from the batch in the meantime. Nothing was stored.")
-    return UploadRefusedError(message, HTTPStatus.CONFLICT)
+    return UploadRefusedError(message, HTTPStatus.GONE)
 
 
 def _storage_full() -> UploadRefusedError:

@@ -1,5 +1,6 @@
 """Hundreds of pictures taken in by a real browser: before the start, while uploading, and what goes wrong."""
 
+import json
 import os
 import re
 import threading
@@ -355,6 +356,23 @@ def test_a_chunk_whose_answer_was_lost_is_not_sent_twice(
     expect(owner_page.locator("#uploads")).to_contain_text("1 picture is uploaded.")
     (content,) = server.chunks.values()
     assert content == large.read_bytes()
+
+
+def test_a_large_file_that_changed_is_sent_once(owner_page: Page, large: Path) -> None:
+    """By the real server, which discards its chunks; those aren't missing."""
+    sent: list[str] = []
+
+    def list_as_another(route: Route) -> None:
+        (file,) = route.request.post_data_json["files"]  # type: ignore[index]
+        route.continue_(post_data=json.dumps({"files": [file | {"sha256": "0" * 64}]}))
+
+    owner_page.route("**/files/", list_as_another)
+    owner_page.on("request", lambda request: sent.append(request.url.rpartition("?")[2]))
+    drop(owner_page, large)
+    start(owner_page)
+    expect(owner_page.locator("#uploads")).to_contain_text("1 file: This file has changed since it was")
+    offsets = [each for each in sent if each.startswith("offset=")]
+    assert offsets == ["offset=0", "offset=2097152", "offset=4194304"]
 
 
 @pytest.mark.parametrize("fragment", ["/plan/", "/chunks/", "/upload/"])

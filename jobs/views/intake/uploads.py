@@ -93,7 +93,7 @@ def _picture(request: HttpRequest) -> TemporaryUploadedFile:
 
 
 def _assemble(file: BatchFile, member: Membership) -> None:
-    """Take in a file whose chunks are all here; raise UploadRefusedError if one is missing."""
+    """Take in a file whose chunks are all here; raise UploadRefusedError, with 409 if one is missing."""
     upload = UnfinishedUpload(member.team_id, member.user_id, file.request_id)
     with full_disk.refusing(), upload.assemble() as picture:
         if _has_arrived(file):  # by an earlier request, whose answer was lost

@@ -7,7 +7,7 @@ const AT_ONCE = 4;
 const CHUNK_BYTES = 2 * 1024 * 1024;
 const MOST_STALLS = 5;
 const RATE_SECONDS = 10;
-const CONFLICT = 409;
+const CONFLICT = 409; // the server has another part of the file than we thought, so ask it which
 // Refusals that aren't about the picture, so that trying again makes sense.
 const isOurs = (status) => [402, 403, 404, 429].includes(status) || status >= 500;
 

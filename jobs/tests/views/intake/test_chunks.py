@@ -131,6 +131,16 @@ def test_what_is_no_picture_is_refused_and_makes_room(
     assert stored_chunks(settings) == []
 
 
+def test_only_a_missing_chunk_is_a_conflict(bob: Client, file: BatchFile) -> None:
+    """After one, the page's script sends what isn't here again, which is in vain if it won't be taken."""
+    for status, change in ((422, {"sha256": "0" * 64}), (410, {"problem": "removed"})):
+        send_all(bob, file)
+        BatchFile.objects.update(**change)
+        assert finish(bob, file).status_code == status
+        BatchFile.objects.update(sha256="", problem="")
+    assert finish(bob, file).status_code == 409  # they were discarded
+
+
 @pytest.mark.parametrize("offset", ["", "x", "-1", "1.5", "1" * 20, "²"])
 def test_an_offset_is_a_number(bob: Client, file: BatchFile, settings: Settings, offset: str) -> None:
     assert send(bob, file, offset, b"x").status_code == 400
@@ -170,7 +180,7 @@ def test_chunks_are_for_listed_files_of_the_team(
 
 def test_a_removed_file_takes_no_chunk(bob: Client, file: BatchFile) -> None:
     BatchFile.objects.update(problem="removed")
-    assert send(bob, file, 0, b"x").status_code == 409
+    assert send(bob, file, 0, b"x").status_code == 410
 
 
 def test_a_full_disk_is_told(bob: Client, file: BatchFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,7 +186,7 @@ def test_a_refused_file_can_be_mended_and_sent_again(bob: Client) -> None:
 
 def test_a_file_that_changed_since_it_was_listed_is_not_taken(bob: Client, settings: Settings) -> None:
     response = upload(bob, small_png(9, 9), sha256="0" * 64)
-    assert (response.status_code, "has changed" in text(response)) == (409, True)
+    assert (response.status_code, "has changed" in text(response)) == (422, True)
     assert BatchFile.objects.get().problem == "changed"
     assert_nothing_happened(settings)
 
@@ -195,7 +195,7 @@ def test_a_removed_file_is_not_taken(bob: Client, settings: Settings) -> None:
     batch, file = begin(bob), listing()
     register(bob, batch, file)
     BatchFile.objects.update(problem="removed")
-    assert send_file(bob, batch, file["request_id"], picture()).status_code == 409
+    assert send_file(bob, batch, file["request_id"], picture()).status_code == 410
     assert_nothing_happened(settings)
 
 
@@ -212,7 +212,7 @@ def test_a_file_whose_batch_is_deleted_during_its_upload_is_not_taken(
 
     monkeypatch.setattr("jobs.batches.receive.submit", delete_first)
     response = send_file(bob, batch, file["request_id"], picture())
-    assert (response.status_code, "was removed" in text(response)) == (409, True)
+    assert (response.status_code, "was removed" in text(response)) == (410, True)
     assert_nothing_happened(settings)
 
 
@@ -281,7 +281,7 @@ def test_a_requests_number_stands_for_one_picture(world: World, bob: Client) -> 
     ids: dict[str, Any] = {"request_id": uuid4(), "batch": uuid4()}
     upload(bob, **ids)
     response = upload(bob, small_png(9, 9), **ids)
-    assert (response.status_code, "Another picture" in text(response)) == (409, True)
+    assert (response.status_code, "Another picture" in text(response)) == (422, True)
     assert Job.objects.count() == 1
     assert BatchFile.objects.get().problem == ""
     assert ledger.balances(world.team).held == CREDIT
