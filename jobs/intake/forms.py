@@ -7,10 +7,11 @@ from uuid import uuid4
 from django import forms
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.template.defaultfilters import filesizeformat
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from jobs.intake.submit import Upload
-from jobs.intake.transcode import SeveralPicturesError, transcode
+from jobs.intake.transcode import JPEG_SIDE, SeveralPicturesError, SideTooLongError, transcode
 from jobs.renditions.decode_limit import DECODING
 from pixian.imaging import decode
 from pixian.imaging.decode import Header
@@ -125,6 +126,12 @@ def _refusal(error: ApiError) -> UploadRefusedError:
                 "want as a picture of its own, then upload that."
             )
         )
+    if isinstance(error, SideTooLongError):
+        message = _(
+            "A side of the picture is longer than %(limit)s pixels. Crop or shrink it, then upload that."
+        )
+        limit = number_format(JPEG_SIDE, force_grouping=True)
+        return UploadRefusedError(message % {"limit": limit}, TOO_LARGE)
     if error.code == Code.TOO_MANY_BYTES:
         message = _("As a PNG or JPEG this picture is larger than %(limit)s. Upload a smaller one.")
         return UploadRefusedError(message % {"limit": filesizeformat(MAX_UPLOAD_BYTES)}, TOO_LARGE)

@@ -18,10 +18,12 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from PIL import Image
 
 from pixian.imaging.decode import PILLOW_ERRORS, Header, Room, shrunk_size
+from pixian.imaging.layout import MAX_SIDE
 from pixian.imaging.orientation import AS_STORED, TAG, upright
 from pixian.protocol import errors
 from pixian.protocol.errors import Code, Refused
 from pixian.protocol.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
+from pixian.protocol.options import Format
 
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis"})
 AVIF_BRANDS = frozenset({b"avif"})
@@ -44,6 +46,7 @@ PNG: list[dict[str, Any]] = [{"format": "PNG", "compress_level": 3}]  # twice as
 JPEGS: list[dict[str, Any]] = [
     {"format": "JPEG", "subsampling": 0, "quality": quality} for quality in (95, 90, 85)
 ]
+JPEG_SIDE = MAX_SIDE[Format.JPEG]
 DECODING_ERRORS = (*PILLOW_ERRORS, RuntimeError, MemoryError)
 
 
@@ -52,6 +55,14 @@ class SeveralPicturesError(Refused):
 
     def __init__(self) -> None:
         super().__init__(400, Code.UNREADABLE, "The file contains several pictures.")
+
+
+class SideTooLongError(Refused):
+    """A side is longer than any of a JPEG, though the pixels may be few."""
+
+    def __init__(self, width: int, height: int) -> None:
+        refusal = errors.side_too_long(width, height, JPEG_SIDE)
+        super().__init__(refusal.status, refusal.code, refusal.message)
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,8 @@ def transcode(file: BinaryIO, room: Room | None = None) -> Transcoded | None:
     """Return what the upstream takes instead of a HEIC or AVIF; None for any other file.
 
     room: reserves memory while the pixels are decoded. Raises Refused 400/1006 for a file that is broken or
-    a sequence, 413/1013 for too many pixels, 413/1012 for too many bytes, and what ``room`` raises.
+    a sequence, 413/1013 for too many pixels or too long a side, 413/1012 for too many bytes, and what
+    ``room`` raises.
     """
     ending = _ending(_brands(file))
     if ending is None:
@@ -143,6 +155,8 @@ def _open(content: bytes, ending: str) -> _Opened:
         if width * height > MAX_UPLOAD_PIXELS:
             shrink_to = shrunk_size(width, height, MAX_UPLOAD_PIXELS)
             raise errors.too_many_pixels(width, height, MAX_UPLOAD_PIXELS, shrink_to)
+        if max(width, height) > JPEG_SIDE:
+            raise SideTooLongError(width, height)
     return _Opened(image, max(width * height for width, height in sizes))
 
 

@@ -215,6 +215,14 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(
     assert (status, "32 megapixels" in message or "can read" in message) in ((413, True), (400, True))
 
 
+@pytest.mark.parametrize("size", [(65_504, 64), (64, 65_504)])
+def test_a_side_longer_than_a_jpegs_is_refused_with_what_to_do(size: tuple[int, int]) -> None:
+    """Though its pixels are few; the longest is taken."""
+    status, message = refusal(heic(Image.new("RGB", size)))
+    assert (status, "longer than 65,500 pixels. Crop or shrink it" in message) == (413, True)
+    assert transcoded(heic(Image.new("RGB", (65_500, 64)))).size == (65_500, 64)
+
+
 def test_memory_is_reserved_by_the_header() -> None:
     reserved: list[int] = []
 
