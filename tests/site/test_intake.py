@@ -597,6 +597,31 @@ def test_after_a_restart_the_rest_is_chosen_again_and_nothing_comes_twice(
     assert len(server.uploads) == 30
 
 
+def test_what_is_missing_is_looked_for_by_one_timer(
+    owner_page: Page, server: IntakeServer, shoot: Path, tmp_path: Path
+) -> None:
+    """Each drop looks too. Its look puts the next one off, and doesn't begin another series."""
+    looks: list[str] = []
+    server.fail("/upload/", times=99)
+    drop(owner_page, shoot)
+    start(owner_page)
+    expect(owner_page).to_have_url(re.compile("/batches/"))
+    owner_page.clock.install()
+    owner_page.reload()
+    missing = owner_page.locator("#uploads")
+    expect(missing).to_contain_text("30 pictures of this batch have not been uploaded")
+    stranger = tmp_path / "stranger.jpg"
+    Image.new("RGB", (9, 9)).save(stranger)
+    for count in range(1, 4):
+        drop(owner_page, stranger)
+        expect(missing.get_by_text("None of these files is missing here")).to_have_count(count)
+    owner_page.on("request", lambda request: looks.extend(re.findall("/missing/", request.url)))
+    for count in range(1, 4):
+        with owner_page.expect_response(re.compile("/missing/")):
+            owner_page.clock.run_for(15_500)
+        assert len(looks) == count
+
+
 def test_the_rest_of_a_large_file_goes_on_after_a_restart(
     owner_page: Page, server: IntakeServer, large: Path
 ) -> None:

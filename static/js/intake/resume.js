@@ -13,6 +13,7 @@ export class Resume {
   #acts;
   #part = null;
   #missing = [];
+  #timer = 0;
 
   // acts: pick(kind) opens a chooser, upload(files, notes) sends them, uploading(ids) tells which are on their way.
   constructor(page, batch, acts) {
@@ -26,7 +27,7 @@ export class Resume {
     const { files } = await this.#page.line.json(this.#batch.missing, { method: "GET" });
     this.#missing = files.filter(({ request_id: id }) => !this.#acts.isOnItsWay(id));
     this.#render();
-    if (this.#missing.length) setTimeout(() => this.#lookAgain(), LOOK_SECONDS * 1000);
+    if (this.#missing.length) this.#lookLater();
   }
 
   async take({ pictures, unreadable }) {
@@ -89,9 +90,15 @@ export class Resume {
     region.append(this.#part.root);
   }
 
+  // One timer, however often it was looked meanwhile: each drop and each end of an upload looks too.
+  #lookLater() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#lookAgain(), LOOK_SECONDS * 1000);
+  }
+
   #lookAgain() {
     if (!this.#part?.root.isConnected) return;
-    if (document.hidden) setTimeout(() => this.#lookAgain(), LOOK_SECONDS * 1000);
+    if (document.hidden) this.#lookLater();
     else this.look().catch(() => {}); // what is shown stays
   }
 }
