@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -23,16 +23,24 @@ from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 from django.utils import timezone
 
-from jobs.storage import files, instance, inventory, spool, strays
+from jobs.models import Job
+from jobs.storage import files, instance, inventory, quarantine, spool, strays
 from jobs.storage.files import CHUNK_BYTES
 from jobs.storage.instance import ForeignFilesError
 from jobs.storage.s3 import S3Storage, StoredObject
 
 AT_ONCE = 500
+EXTRAS_AT_ONCE = 10_000
+"""Each time, the rows of all purged jobs are read."""
+
+EXTRAS_NAMED = 10
 SURELY_LATER = timedelta(hours=1)
 """A copy so much younger than its original is of its last content: none is written for so long."""
 
 LEFT_ALONE = (f"{spool.NAME}/", "lost+found/")
+OWN_FOLDER = re.compile(r"(?:.+/)?[0-9a-f]{32}")
+"""A folder that only one job has (``files.new_source_name``)."""
+
 MD5 = re.compile(r"[0-9a-f]{32}")
 
 Pair = tuple[StoredObject, StoredObject | None]
@@ -45,13 +53,19 @@ class WrongCopyError(Exception):
 
 @dataclass
 class Counts:
-    """Files and bytes that a run has dealt with so far. extra: files that only the other storage has."""
+    """Files and bytes that a run has dealt with so far.
+
+    erased: copies deleted since their pictures were deleted for good. extra: other files that only the other
+    storage has; extra_names: of the first ones.
+    """
 
     copied: int = 0
     copied_bytes: int = 0
     there: int = 0
     deleted: int = 0
+    erased: int = 0
     extra: int = 0
+    extra_names: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -95,7 +109,7 @@ class Move:
                 if inventory.referenced([original.name]):
                     raise WrongCopyError(original.name)
                 if timezone.now() - original.modified > strays.GRACE:  # else its row may follow
-                    self._delete(original)
+                    self._delete(original.name, in_bucket=not self.to_bucket)
                     counts.deleted += 1
         return counts
 
@@ -103,11 +117,30 @@ class Move:
         self, do: Callable[[Pair], bool], counts: Counts, on_progress: Callable[[Counts], object]
     ) -> Iterator[tuple[Pair, bool]]:
         """Do something for each file in several threads; yield what came of it."""
-        pairs = _side_by_side(self._originals(), self._copies(), counts)
+        extras = list[str]()
+
+        def note(extra: StoredObject) -> None:
+            extras.append(extra.name)
+            if len(extras) == EXTRAS_AT_ONCE:
+                self._sort_out(extras, counts)
+
+        pairs = _side_by_side(self._originals(), self._copies(), note)
         with ThreadPoolExecutor(self.threads) as pool:
             while some := list(islice(pairs, AT_ONCE)):
                 yield from zip(some, pool.map(do, some), strict=True)
                 on_progress(counts)
+        self._sort_out(extras, counts)
+
+    def _sort_out(self, extras: list[str], counts: Counts) -> None:
+        """Delete copies whose pictures the site has deleted for good since; count the others."""
+        erased = _erased(extras)
+        for name in erased:
+            self._delete(name, in_bucket=self.to_bucket)
+        left = [name for name in extras if name not in erased]
+        counts.erased += len(erased)
+        counts.extra += len(left)
+        counts.extra_names += left[: EXTRAS_NAMED - len(counts.extra_names)]
+        extras.clear()
 
     def _originals(self) -> Iterator[StoredObject]:
         return _in_folder(self.folder) if self.to_bucket else self.bucket.objects()
@@ -162,33 +195,56 @@ class Move:
             return False  # the id says whose the others are, if this run is cut off
         if copy.size != original.size or not self._is_same(original, copy):
             raise WrongCopyError(original.name)
-        self._delete(original)
+        self._delete(original.name, in_bucket=not self.to_bucket)
         return True
 
-    def _delete(self, original: StoredObject) -> None:
-        if self.to_bucket:
-            path = Path(self.folder.path(original.name))
+    def _delete(self, name: str, *, in_bucket: bool) -> None:
+        if in_bucket:
+            self.bucket.delete(name)
+        else:
+            path = Path(self.folder.path(name))
             path.unlink(missing_ok=True)
             with suppress(OSError):  # other files of the same job are still in it
                 path.parent.rmdir()
-        else:
-            self.bucket.delete(original.name)
 
 
 def _side_by_side(
-    originals: Iterable[StoredObject], copies: Iterator[StoredObject], counts: Counts
+    originals: Iterable[StoredObject],
+    copies: Iterator[StoredObject],
+    on_extra: Callable[[StoredObject], object],
 ) -> Iterator[Pair]:
-    """Yield each original with its copy; count copies without an original. Both are sorted by name."""
+    """Yield each original with its copy; tell of copies without an original. Both are sorted by name."""
     copy = next(copies, None)
     for original in originals:
         while copy and copy.name.encode() < original.name.encode():
-            counts.extra += 1
+            on_extra(copy)
             copy = next(copies, None)
         is_there = copy is not None and copy.name == original.name
         yield original, copy if is_there else None
         if is_there:
             copy = next(copies, None)
-    counts.extra += (copy is not None) + sum(1 for _ in copies)
+    while copy:
+        on_extra(copy)
+        copy = next(copies, None)
+
+
+def _erased(names: Iterable[str]) -> set[str]:
+    """Return those of the files that are of pictures deleted for good: no row names them, nor ever will."""
+    olds = {name: _old_name(name) for name in names}
+    folders = {name: old.rpartition("/")[0] for name, old in olds.items()}
+    wanted = set(filter(OWN_FOLDER.fullmatch, folders.values()))
+    if not wanted:
+        return set()
+    sources = Job.objects.exclude(purged_at=None).order_by().values_list("source", flat=True)
+    purged = wanted.intersection(source.rpartition("/")[0] for source in sources.iterator())
+    found = {name for name, folder in folders.items() if folder in purged}
+    named = inventory.referenced(olds[name] for name in found) if found else set()
+    return {name for name in found if olds[name] not in named}
+
+
+def _old_name(name: str) -> str:
+    """Return the name that a file had before it was moved to quarantine."""
+    return name.split("/", 2)[-1] if name.startswith(f"{quarantine.NAME}/") else name
 
 
 def _in_folder(storage: FileSystemStorage) -> Iterator[StoredObject]:

@@ -45,10 +45,13 @@ class Command(BaseCommand):
         try:
             move.check()
             if delete_originals:  # which may be of pictures that were deleted since, so none is copied again
-                deleted = move.delete_originals(self._say).deleted
-                self.stdout.write(f"Deleted originals: {deleted}.")
+                counts = move.delete_originals(self._say)
+                self.stdout.write(f"Deleted originals: {counts.deleted}.")
             else:
-                self._report(move.copy(self._say))
+                counts = move.copy(self._say)
+                size = filesizeformat(counts.copied_bytes)
+                self.stdout.write(f"Copied: {counts.copied} files, {size}. There already: {counts.there}.")
+            self._report_extras(counts)
         except WrongCopyError as error:
             raise CommandError(
                 f"The copy of {error} is missing or differs, so its original is kept. Copy it again first."
@@ -63,8 +66,9 @@ class Command(BaseCommand):
                 f"{counts.copied} copied, {counts.there} there already, {counts.deleted} deleted …"
             )
 
-    def _report(self, counts: Counts) -> None:
-        size = filesizeformat(counts.copied_bytes)
-        self.stdout.write(f"Copied: {counts.copied} files, {size}. There already: {counts.there}.")
+    def _report_extras(self, counts: Counts) -> None:
+        if counts.erased:
+            self.stdout.write(f"Deleted there, as their pictures were deleted: {counts.erased}.")
         if counts.extra:
-            self.stdout.write(f"Only there, and left alone: {counts.extra}.")
+            names = ", ".join(counts.extra_names)
+            self.stdout.write(f"Only there, and left alone: {counts.extra}, such as {names}.")

@@ -17,11 +17,13 @@ from chaos.process import fork
 from chaos.servers import Swift
 from chaos.waiting import wait_for
 from conftest import World
-from jobs.models import Instance
+from jobs.models import Instance, Job
 from jobs.storage import instance
 from jobs.storage.moving import Move
 from jobs.storage.s3 import S3Storage
+from jobs.tests.retention.erased import cut_out, erased, purge_now
 from jobs.tests.storage import buckets
+from jobs.tests.upstream import Server
 
 FILES = {
     ".quarantine/2026-01-01T00-00-00Z-abcd/aurora/1/result-1.png": b"astray",
@@ -150,6 +152,47 @@ def test_anothers_files_are_neither_copied_nor_joined(bucket: S3Storage) -> None
     with pytest.raises(CommandError, match="files to copy don't belong"):
         move("--to", "s3")
     assert in_bucket(bucket) == {}
+
+
+@pytest.mark.parametrize("to", ["s3", "files"])
+@pytest.mark.parametrize("options", [(), ("--delete-originals",)])
+def test_a_picture_that_is_deleted_after_its_copy_is_deleted_there_too(
+    bucket: S3Storage, world: World, server: Server, settings: Settings, to: str, options: tuple[str, ...]
+) -> None:
+    """With what lies of it in quarantine. Whatever else only the other storage has stays, and is named."""
+    job, lost = cut_out(world, server), world.job()
+    folder = str(job.source.name).rpartition("/")[0]
+    aside = f".quarantine/2026-01-01T00-00-00Z-abcd/{folder}/result-1.png"
+    default_storage.save(aside, ContentFile(b"astray"))
+    if to == "files":
+        move("--to", "s3")
+        move("--to", "s3", "--delete-originals")
+        settings.STORAGES = settings.STORAGES | {"default": settings.STORAGES["s3"]}
+    move("--to", to)
+    target = storages["s3" if to == "s3" else "files"]
+    assert all(target.exists(name) for name in (aside, str(job.source.name)))
+
+    assert (erased(world, job), purge_now()) == (1, 1)
+    others = sorted(["aurora/1.png", str(lost.source.name)])
+    for name in others:
+        default_storage.delete(name)
+    said = move("--to", to, *options)
+    assert "Deleted there, as their pictures were deleted: 5." in said
+    assert f"Only there, and left alone: 2, such as {', '.join(others)}." in said
+    assert not any(target.exists(name) for name in (aside, str(job.source.name)))
+    assert all(target.exists(name) for name in others)
+
+
+def test_a_folder_that_others_share_is_no_pictures_own(
+    bucket: S3Storage, world: World, server: Server
+) -> None:
+    job = cut_out(world, server)
+    Job.objects.filter(pk=job.pk).update(source="aurora/old.png")
+    move("--to", "s3")
+    assert (erased(world, job), purge_now()) == (1, 1)
+    default_storage.delete("aurora/1.png")
+    assert "such as aurora/1.png" in move("--to", "s3")
+    assert bucket.exists("aurora/1.png")
 
 
 def test_a_bucket_that_does_not_answer_is_an_error_in_a_line(
