@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import IO
 
 from django.conf import settings
 from django.core.files.base import File
@@ -172,16 +173,23 @@ class Move:
         path = Path(self.folder.path(original.name))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with NamedTemporaryFile(prefix="copy.", dir=settings.FILE_UPLOAD_TEMP_DIR, delete=False) as near:
-            digest = hashlib.md5(usedforsecurity=False)
-            for chunk in fetched.chunks(CHUNK_BYTES):
-                near.write(chunk)
-                digest.update(chunk)
-            near.flush()
-            os.fsync(near.fileno())
+            try:
+                self._write(original, fetched, near)
+                Path(near.name).replace(path)
+            except BaseException:  # the disk is full, for one
+                Path(near.name).unlink(missing_ok=True)
+                raise
+        files.sync_folder(path.parent)
+
+    def _write(self, original: StoredObject, fetched: "File[bytes]", near: "IO[bytes]") -> None:
+        digest = hashlib.md5(usedforsecurity=False)
+        for chunk in fetched.chunks(CHUNK_BYTES):
+            near.write(chunk)
+            digest.update(chunk)
+        near.flush()
+        os.fsync(near.fileno())
         if MD5.fullmatch(original.etag) and digest.hexdigest() != original.etag:
             raise WrongCopyError(original.name)
-        Path(near.name).replace(path)
-        files.sync_folder(path.parent)
 
     def _is_same(self, original: StoredObject, copy: StoredObject) -> bool:
         """Compare the content with the bucket's MD5; with the bytes if it has none, or another kind."""
@@ -193,7 +201,11 @@ class Move:
         original, copy = pair
         if copy is None or original.name == instance.NAME:
             return False  # the id says whose the others are, if this run is cut off
-        if copy.size != original.size or not self._is_same(original, copy):
+        try:
+            is_right = copy.size == original.size and self._is_same(original, copy)
+        except FileNotFoundError:  # the site has deleted the copy meanwhile, which the next run then sees
+            return False
+        if not is_right:
             raise WrongCopyError(original.name)
         self._delete(original.name, in_bucket=not self.to_bucket)
         return True

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import filesizeformat
 
 from accounts.management.arguments import whole_number
+from jobs.storage import spool
 from jobs.storage.files import StorageUnavailableError
 from jobs.storage.instance import ForeignFilesError
 from jobs.storage.moving import Counts, Move, WrongCopyError
@@ -58,6 +59,10 @@ class Command(BaseCommand):
             ) from error
         except (ForeignFilesError, StorageUnavailableError) as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            if error.errno not in spool.FULL:
+                raise
+            raise CommandError(f"The disk is full: {error}. Free up space, then run this again.") from error
 
     def _say(self, counts: Counts) -> None:
         if monotonic() - self._said_at >= SAID_EVERY_SECONDS:

@@ -1,10 +1,12 @@
 """All files are copied to a bucket and back, whatever interrupts it, and no original goes before its copy."""
 
+import errno
 import os
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.core.files.base import ContentFile
@@ -20,7 +22,7 @@ from conftest import World
 from jobs.models import Instance, Job
 from jobs.storage import instance
 from jobs.storage.moving import Move
-from jobs.storage.s3 import S3Storage
+from jobs.storage.s3 import S3Storage, StoredObject
 from jobs.tests.retention.erased import cut_out, erased, purge_now
 from jobs.tests.storage import buckets
 from jobs.tests.upstream import Server
@@ -193,6 +195,36 @@ def test_a_folder_that_others_share_is_no_pictures_own(
     default_storage.delete("aurora/1.png")
     assert "such as aurora/1.png" in move("--to", "s3")
     assert bucket.exists("aurora/1.png")
+
+
+def test_a_copy_that_is_deleted_while_it_is_compared_is_left_to_the_next_run(
+    bucket: S3Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move("--to", "s3")
+    move("--to", "s3", "--delete-originals")
+    move("--to", "files")
+    is_same = Move._is_same
+
+    def is_same_a_moment_later(self: Move, original: StoredObject, copy: StoredObject) -> bool:
+        if copy.name == "aurora/1.png":
+            self.folder.delete(copy.name)
+        return is_same(self, original, copy)
+
+    monkeypatch.setattr(Move, "_is_same", is_same_a_moment_later)
+    assert "Deleted originals: 3." in move("--to", "files", "--delete-originals")
+    assert list(in_bucket(bucket)) == ["aurora/1.png"]
+
+
+def test_a_full_disk_is_an_error_in_a_line_and_is_not_filled_further(
+    bucket: S3Storage, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move("--to", "s3")
+    move("--to", "s3", "--delete-originals")
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(CommandError, match="The disk is full"):
+        move("--to", "files")
+    assert list(Path(settings.FILE_UPLOAD_TEMP_DIR).glob("copy.*")) == []
+    assert (len(in_bucket(bucket)), in_folder()) == (4, {})
 
 
 def test_a_bucket_that_does_not_answer_is_an_error_in_a_line(
