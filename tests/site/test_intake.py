@@ -4,6 +4,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -228,15 +229,47 @@ def test_a_lost_line_and_a_failing_server_cost_nothing_but_time(
     assert sorted(server.uploads) == sorted(server.files)
 
 
-def wake(page: Page) -> None:
-    """Let the page try again at once, as if the browser said all the time that the line is back."""
+def hurry(page: Page) -> None:
+    """Let the browser always say that the line is back, and other waits take a twentieth of their time."""
     page.evaluate("setInterval(() => dispatchEvent(new Event('online')), 50)")
+    page.evaluate(
+        "(wait => { window.setTimeout = (act, milliseconds) => wait(act, milliseconds / 20); })(setTimeout)"
+    )
+
+
+def test_coming_back_to_the_window_takes_none_of_a_busy_servers_tries(
+    owner_page: Page, server: IntakeServer, large: Path
+) -> None:
+    """A person goes to and fro during a restart; only a line that was lost is tried again at once."""
+    tries: list[float] = []
+    events = "for (const name of ['online', 'focus']) setInterval(() => dispatchEvent(new Event(name)), 50)"
+
+    def restart(route: Route) -> bool:
+        is_upload = "/upload/" in route.request.url
+        if is_upload:
+            tries.append(time.monotonic())
+        if is_upload and len(tries) <= 5:
+            route.abort("connectionreset")
+            return True
+        if is_upload and time.monotonic() < tries[5] + 2.5:
+            route.fulfill(status=503, headers={"Retry-After": "3"})
+            return True
+        return False
+
+    server.faults.append(restart)
+    owner_page.evaluate(events)
+    drop(owner_page, large)
+    start(owner_page)
+    expect(owner_page.locator("#uploads")).to_contain_text("1 picture is uploaded.")
+    assert len(tries) == 7
+    assert tries[5] - tries[0] < 16  # of 31 seconds
+    assert tries[6] - tries[5] >= 3
 
 
 def test_lost_lines_take_none_of_a_busy_servers_tries(
     owner_page: Page, server: IntakeServer, large: Path
 ) -> None:
-    wake(owner_page)
+    hurry(owner_page)
     for _ in range(2):
         server.fail("/upload/", times=6)
         server.fail("/upload/", times=4, status=503)
@@ -248,7 +281,7 @@ def test_lost_lines_take_none_of_a_busy_servers_tries(
 def test_a_server_that_stays_busy_is_tried_five_times(
     owner_page: Page, server: IntakeServer, large: Path
 ) -> None:
-    wake(owner_page)
+    hurry(owner_page)
     server.fail("/upload/", times=6)
     server.fail("/upload/", times=5, status=503)
     drop(owner_page, large)

@@ -5,6 +5,8 @@
 const MOST_FAILURES = 5;
 const LONGEST_WAIT_SECONDS = 30;
 const SIGN_IN_LOOK_SECONDS = 4;
+// The browser says that the line is back, or the person comes back to the tab.
+const MAY_BE_BACK = ["online", "focus"];
 const REQUEST_SECONDS = 120; // a chunk of 2 MiB takes so long at 17 kB/s
 const [SIGNED_OUT, FORBIDDEN, TOO_MANY, SERVER_FAILED, DISK_FULL] = [401, 403, 429, 500, 507];
 
@@ -101,7 +103,8 @@ export class Line {
     // A little by chance, so that the requests which failed together don't come back together.
     const milliseconds = Math.min(LONGEST_WAIT_SECONDS, seconds) * 1000 * (1 + Math.random() / 4);
     this.#report(id, { kind, until: Date.now() + milliseconds });
-    await sleep(milliseconds, signal);
+    // A server that is busy has said for how long, and its tries are counted.
+    await sleep(milliseconds, kind === "offline" ? MAY_BE_BACK : [], signal);
   }
 
   // Several requests find out at once that we are signed out; one of them waits for the sign-in.
@@ -114,7 +117,7 @@ export class Line {
     const id = Symbol("sign-in");
     this.#report(id, { kind: "signedOut" });
     try {
-      while (!(await this.#look())) await sleep(SIGN_IN_LOOK_SECONDS * 1000);
+      while (!(await this.#look())) await sleep(SIGN_IN_LOOK_SECONDS * 1000, MAY_BE_BACK);
     } finally {
       this.#report(id, null);
     }
@@ -156,19 +159,17 @@ function backOff(tries) {
   return 2 ** (tries - 1);
 }
 
-// Ends early if the browser says that the line is back, or if the person comes back to the tab.
-function sleep(milliseconds, signal) {
+// Ends early by any of the events.
+function sleep(milliseconds, events, signal) {
   return new Promise((resolve) => {
     const wake = () => {
       clearTimeout(timer);
-      removeEventListener("online", wake);
-      removeEventListener("focus", wake);
+      for (const event of events) removeEventListener(event, wake);
       signal?.removeEventListener("abort", wake);
       resolve();
     };
     const timer = setTimeout(wake, milliseconds);
-    addEventListener("online", wake);
-    addEventListener("focus", wake);
+    for (const event of events) addEventListener(event, wake);
     signal?.addEventListener("abort", wake);
   });
 }
