@@ -37,7 +37,7 @@ class Limits:
     body_bytes: a larger body is refused by the server itself, before the application sees it.
     connections: per process; when they are used up, the slowest ones are closed.
     kept_bytes: size of all unfinished requests and responses together, in memory and temporary files.
-    memory_bytes: kept_bytes above which a new body goes to a temporary file, unless it is small.
+    memory_bytes: kept_bytes above which bodies go on in temporary files, unless they are small.
     """
 
     patience: float = 20
