@@ -41,6 +41,7 @@ from jobs.models import Attempt, Job
 
 PAUSE_SECONDS = 0.05
 AGAIN_SECONDS = 0.1
+MOST_WAITING = 500
 POLL_SECONDS = 0.005
 NOTED_WITHIN_SECONDS = 30
 SETTLES_WITHIN_SECONDS = 180
@@ -143,7 +144,10 @@ class Load:
         self.bookings.note(job=job.pk, attempt=attempt.pk, charged=attempt.charged_microcredits)
 
     def _upload(self, seed: str) -> None:
-        """Upload until told to stop; send each picture again with the same id until there is an answer."""
+        """Upload until told to stop; send each picture again with the same id until there is an answer.
+
+        It waits while many jobs do, whose pictures would fill a small volume for good.
+        """
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         self.system.random.seed(seed)
@@ -152,8 +156,10 @@ class Load:
             request, picture = uuid4(), self.system.picture()
             while not stop.is_set():
                 try:
-                    self._submit(picture, request)
-                    break
+                    if self.system.unfinished() < MOST_WAITING:
+                        self._submit(picture, request)
+                        break
+                    stop.wait(AGAIN_SECONDS)
                 except (DatabaseError, InterfaceError, OSError):  # the disk may be full
                     stop.wait(AGAIN_SECONDS)
                 finally:
