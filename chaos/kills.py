@@ -10,6 +10,7 @@ forgets Idempotency-Keys.
 """
 
 import argparse
+import signal
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -27,6 +28,7 @@ WAITING_JOBS = 30
 
 THREADS = 2
 SETTLES_WITHIN_SECONDS = 120
+LAST_LINES = 150
 CONTROL_KILLS = 20
 
 Start = Callable[[], Process]
@@ -72,8 +74,10 @@ class Kills:
     def settle(self) -> None:
         """Let the last ones finish what there is, and end them as an operator would."""
         self._system.settle(SETTLES_WITHIN_SECONDS)
-        if any(codes := [process.end() for process in self._processes]):
-            raise RuntimeError(f"processes that were told to stop ended with {codes}")
+        codes = [process.end() for process in self._processes]
+        if not {*codes} <= {0, -signal.SIGTERM}:  # the latter if it was started just now
+            last = "\n".join(self._system.log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+            raise RuntimeError(f"processes that were told to stop ended with {codes}; their log:\n{last}")
 
 
 def kill(system: System, options: argparse.Namespace, kills: int, plant: Prepare = None) -> None:

@@ -92,6 +92,7 @@ def fork(work: Callable[[], object], log: Path) -> Process:
     code = 1
     try:
         os.setpgid(0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the experiment's own handler would end it with 1
         # If the experiment is killed, the kernel kills its children.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
