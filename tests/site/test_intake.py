@@ -229,6 +229,13 @@ def test_a_lost_line_and_a_failing_server_cost_nothing_but_time(
     assert sorted(server.uploads) == sorted(server.files)
 
 
+def retry_the_one_file(page: Page) -> None:
+    uploads = page.locator("#uploads")
+    expect(uploads).to_contain_text("1 file: not uploaded yet")
+    uploads.get_by_role("button", name="Retry").click()
+    expect(uploads).to_contain_text("1 picture is uploaded.")
+
+
 def hurry(page: Page) -> None:
     """Let the browser always say that the line is back, and other waits take a twentieth of their time."""
     page.evaluate("setInterval(() => dispatchEvent(new Event('online')), 50)")
@@ -286,10 +293,7 @@ def test_a_server_that_stays_busy_is_tried_five_times(
     server.fail("/upload/", times=5, status=503)
     drop(owner_page, large)
     start(owner_page)
-    uploads = owner_page.locator("#uploads")
-    expect(uploads).to_contain_text("1 file: not uploaded yet")
-    uploads.get_by_role("button", name="Retry").click()
-    expect(uploads).to_contain_text("1 picture is uploaded.")
+    retry_the_one_file(owner_page)
 
 
 def test_a_batchs_page_comes_to_life_though_the_line_was_lost(
@@ -392,7 +396,7 @@ def test_a_chunk_whose_answer_was_lost_is_not_sent_twice(
 
 
 def test_a_large_file_that_changed_is_sent_once(owner_page: Page, large: Path) -> None:
-    """By the real server, which discards its chunks; those aren't missing."""
+    """Let the real server refuse it, which discards its chunks: those aren't missing."""
     sent: list[str] = []
 
     def list_as_another(route: Route) -> None:
@@ -463,10 +467,7 @@ def test_an_answer_that_makes_no_sense_holds_nothing_up(
     server.fail("/chunks/", status=200, text="null")
     drop(owner_page, large)
     start(owner_page)
-    uploads = owner_page.locator("#uploads")
-    expect(uploads).to_contain_text("1 file: not uploaded yet")
-    uploads.get_by_role("button", name="Retry").click()
-    expect(uploads).to_contain_text("1 picture is uploaded.")
+    retry_the_one_file(owner_page)
 
 
 def test_paused_and_gone_on(owner_page: Page, server: IntakeServer, shoot: Path) -> None:

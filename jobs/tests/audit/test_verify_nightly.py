@@ -164,13 +164,18 @@ def test_a_night_has_an_end_and_the_next_one_goes_on(
     assert read == [str(job.result) for job in results]
 
 
-def test_a_damaged_result_is_reported_every_night_until_it_is_intact(
-    results: list[Job], read: list[str]
+@pytest.mark.parametrize(
+    ("file", "origin"), [("result", "what came from the upstream"), ("source", "what was uploaded")]
+)
+def test_a_damaged_file_is_reported_every_night_until_it_is_intact(
+    results: list[Job], read: list[str], file: str, origin: str
 ) -> None:
-    path = Path(results[3].result.path)
+    """Of a delta both files are read, since it says little without its source."""
+    stored_file = getattr(results[3], file)
+    path = Path(stored_file.path)
     whole = path.read_bytes()
     path.write_bytes(b"other")
-    sentence = f"The result of job {results[3].pk}, {results[3].result}, isn't what came from the upstream."
+    sentence = f"The {file} of job {results[3].pk}, {stored_file}, isn't {origin}."
     assert a_night(read) == (5, [sentence])
     assert a_night(read) == (1, [sentence])
     path.write_bytes(whole)
@@ -187,17 +192,6 @@ def test_a_result_that_cannot_be_read_ends_no_night(results: list[Job], read: li
     assert a_night(read) == (1, [sentence])
     path.rmdir()
     aside.rename(path)
-    assert a_night(read) == (1, [])
-
-
-def test_the_source_of_a_delta_is_read_again_until_it_is_intact(results: list[Job], read: list[str]) -> None:
-    path = Path(results[1].source.path)
-    whole = path.read_bytes()
-    path.write_bytes(b"other")
-    sentence = f"The source of job {results[1].pk}, {results[1].source}, isn't what was uploaded."
-    assert a_night(read) == (5, [sentence])
-    assert a_night(read) == (1, [sentence])
-    path.write_bytes(whole)
     assert a_night(read) == (1, [])
 
 
