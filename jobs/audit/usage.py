@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from django.db.models import F, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 
 from accounts.models import ApiKey, Team, User
 from jobs.models import Batch, UsageDay
@@ -90,8 +90,13 @@ def by_group(team: Team, span: DateRange, by: By) -> list[GroupUsage]:
 
 def by_batch(team: Team, span: DateRange, limit: int) -> list[GroupUsage]:
     """Return the usage of the batches that cost most, and of the calls outside of one."""
+    days = rows(team, span)
+    # Adding up one column for each batch of years takes PostgreSQL half as long as adding up six.
+    costs = days.exclude(batch=None).values("batch").annotate(cost=Sum("booked"))
+    dearest = [row["batch"] for row in costs.order_by("-cost", "batch")[:limit]]
+    shown = days.filter(Q(batch__in=dearest) | Q(batch=None))
     order = ("-sum_booked", "-sum_duplicates", "-sum_renditions", "group")
-    groups = list(_grouped(rows(team, span), "batch", *order, limit=limit))
+    groups = list(_grouped(shown, "batch", *order))
     return _named(groups, Batch.objects.values_list("pk", "pk", "name"))
 
 
@@ -135,10 +140,8 @@ def rows(team: Team, span: DateRange) -> QuerySet[UsageDay]:
     return found.filter(day__lte=span.until) if span.until else found
 
 
-def _grouped(
-    days: QuerySet[UsageDay], column: str, *order: str, limit: int | None = None
-) -> Iterator[GroupUsage]:
-    found: Iterable[Any] = days.values(group=F(column)).annotate(**_SUMS).order_by(*order)[:limit]
+def _grouped(days: QuerySet[UsageDay], column: str, *order: str) -> Iterator[GroupUsage]:
+    found: Iterable[Any] = days.values(group=F(column)).annotate(**_SUMS).order_by(*order)
     for row in found:
         # PostgreSQL adds up large integers to decimals.
         yield GroupUsage(row["group"], Usage(*(int(row[f"sum_{name}"]) for name in COUNTS)))

@@ -74,7 +74,7 @@ def _batches(team: Team, groups: Iterable[GroupUsage], whole: Usage, *, links: b
 
 
 def _others(shown: list[GroupUsage], whole: Usage) -> Iterator[Part]:
-    if len(shown) == BATCHES and (rest := whole - usage.total(shown)) != Usage():
+    if len(shown) >= BATCHES and (rest := whole - usage.total(shown)) != Usage():
         yield Part(_("All other batches"), rest, percent(rest.booked, whole.booked))
 
 
