@@ -24,6 +24,7 @@ from jobs import usage_days
 from jobs.audit import usage_forecast
 from jobs.models import Batch, Job
 from jobs.tests.audit.test_usage_rollup import booked, reused
+from jobs.views.credits import usage_parts
 from jobs.views.credits.charts import bar_chart, round_up
 
 pytestmark = pytest.mark.both_databases
@@ -81,6 +82,23 @@ def test_the_page_sums_up_what_was_spent_and_saved(client: Client, story: World)
         "batch": [("=Shoes", 3 * CREDIT, "66.67"), (outside, 1_500_000, "33.33")],
         "preset": [("White + A style of its own", 3 * CREDIT, "66.67"), (outside, 1_500_000, "33.33")],
     }
+
+
+def test_calls_outside_of_batches_have_a_line_of_their_own_beside_the_dearest_batches(
+    client: Client, world: World, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_parts, "BATCHES", 1)
+    cheap = Batch.objects.create(id=uuid4(), team=world.team, created_by=world.bob)
+    booked(world.team, world.bob, 3 * CREDIT, batch=batch)
+    booked(world.team, world.bob, 2 * CREDIT, batch=cheap)
+    booked(world.team, world.bob, CREDIT)
+    client.force_login(world.bob)
+    shown = page(client, by="batch").context["breakdown"].parts  # type: ignore[attr-defined]
+    assert [(part.name, part.usage.booked) for part in shown] == [
+        ("=Shoes", 3 * CREDIT),
+        ("Programs’ calls, outside of batches", CREDIT),
+        ("All other batches", 2 * CREDIT),
+    ]
 
 
 def test_another_breakdown_keeps_the_period_and_the_other_way_round(client: Client, story: World) -> None:
