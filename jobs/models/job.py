@@ -51,6 +51,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         jobs = self.filter(state=state)
         return jobs if state == Job.State.DONE else jobs.exclude(state=Func(template="'done'"))
 
+    def for_operator(self) -> Self:
+        """Select the jobs that an operator has to do something about."""
+        return self.unfinished().filter(state=Job.State.QUEUED, reason__in=Job.FOR_OPERATOR)
+
     def before(self, job: Job) -> Self:
         """Select the team's jobs whose turn comes before this waiting one's."""
         sooner = Q(run_after__lt=job.run_after) | Q(run_after=job.run_after, pk__lt=job.pk)
@@ -116,6 +120,15 @@ class Job(models.Model):
         INTERRUPTED = "interrupted", _("The program disconnected before anything was sent.")
         NOT_BOOKED = "not_booked", _("The charge couldn't be booked. It needs to be reviewed.")
         UNANSWERED = "unanswered", _("The service never responded, so we don't know whether it charged.")
+
+    FOR_OPERATOR = (
+        Reason.ACCOUNT,
+        Reason.NOT_PIXIAN,
+        Reason.DISK_FULL,
+        Reason.STORAGE,
+        Reason.RESULT_WAITS,
+    )
+    """Why a job waits for good unless an operator does something."""
 
     class Priority(models.IntegerChoices):
         """The order within a team; teams take turns."""

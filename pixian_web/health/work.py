@@ -56,6 +56,8 @@ def queue() -> Finding:
         "running": _count(Job.objects.in_flight(now)),
         "free": free,
     }
+    if for_operator := _for_operator():
+        return False, f"{says} {for_operator}"
     if oldest is None:
         return True, says
     says += " " + _("The oldest has been due for %(time)s.") % {"time": timesince(oldest, now)}
@@ -69,6 +71,23 @@ def queue() -> Finding:
         return False, f"{says} {why % {'count': idle}}"
     is_stuck = free and now - oldest > (SLOW_QUEUE if workers.at_work().exists() else STARTS_WITHIN)
     return not is_stuck, says
+
+
+def _for_operator() -> str:
+    """Say how many jobs wait for an operator, by reason, and name the oldest; empty if none do."""
+    jobs = Job.objects.for_operator().values_list("reason", "pk").order_by("-pk")[:MAX_COUNTED]
+    numbers: dict[str, list[int]] = {}
+    for reason, number in jobs:
+        numbers.setdefault(reason, []).append(number)
+    return " ".join(
+        ngettext(
+            "Picture %(number)s waits: %(why)s",
+            "Picture %(number)s and others wait, %(count)s together: %(why)s",
+            len(found),
+        )
+        % {"number": found[-1], "count": len(found), "why": Job.Reason(reason).label}
+        for reason, found in sorted(numbers.items())
+    )
 
 
 def due_since(now: datetime) -> datetime | None:

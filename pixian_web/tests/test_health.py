@@ -268,6 +268,23 @@ def test_a_worker_that_the_upstream_asked_to_wait_is_not_idle(world: World) -> N
     assert not said("Queue").fine
 
 
+def test_pictures_that_wait_for_an_operator_are_named_with_what_for(world: World) -> None:
+    jobs = [world.job() for _ in range(4)]
+    reasons = (Job.Reason.STORAGE, Job.Reason.STORAGE, Job.Reason.RESULT_WAITS, Job.Reason.SLOW_DOWN)
+    for reason in reasons:
+        job = claims.claim("test")
+        assert job
+        with claims.owned(job):
+            claims.postpone(job, 900, reason)
+    check = said("Queue")
+    assert not check.fine
+    assert f"Picture {jobs[0].pk} and others wait, 2 together: The storage of the pictures" in check.says
+    assert f"Picture {jobs[2].pk} waits: The result is safe" in check.says
+    assert f"Picture {jobs[3].pk} " not in check.says
+    Job.objects.update(reason="")
+    assert said("Queue").fine
+
+
 def test_a_job_that_a_dead_worker_left_is_reported(world: World) -> None:
     world.job()
     claims.claim("dead")
