@@ -1,7 +1,6 @@
 """Print the processes of the Procfile that these settings need, as honcho's arguments.
 
-Run as ``python -m pixian_web.processes``; it fails if web couldn't listen. Without ``--port``, honcho assigns
-ports itself and overrides ``PORT``.
+Run as ``python -m pixian_web.processes``; it fails if web couldn't listen.
 """
 
 import os
@@ -14,6 +13,16 @@ from pixian_web.settings import BIND_ADDRESS, CELERY_BROKER_URL, PIXIAN_EMBEDDED
 def needed() -> list[str]:
     workers = ["celery", "beat"] if CELERY_BROKER_URL else ["worker"]
     return ["web", *workers, *(["engine"] if PIXIAN_EMBEDDED else [])]
+
+
+def arguments() -> list[str]:
+    """Return the arguments of ``honcho start``.
+
+    Without ``--port``, honcho assigns ports itself and overrides ``PORT``. It reads ``.env`` otherwise than
+    the settings do: a value ends at ``#``, and the file wins over the environment. So it gets no file, and
+    each process reads ``.env`` itself.
+    """
+    return ["--env", os.devnull, "--port", str(PORT), *needed()]
 
 
 def require_port() -> None:
@@ -34,4 +43,4 @@ def require_port() -> None:
 
 if __name__ == "__main__":
     require_port()
-    sys.stdout.write(f"--port {PORT} {' '.join(needed())}\n")
+    sys.stdout.write(f"{' '.join(arguments())}\n")

@@ -1,6 +1,9 @@
 """Which processes the settings ask for, and whether they could start."""
 
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,28 @@ def test_no_process_is_started_for_nothing(
     monkeypatch.setattr(processes, "CELERY_BROKER_URL", broker)
     monkeypatch.setattr(processes, "PIXIAN_EMBEDDED", embedded)
     assert processes.needed() == needed
+
+
+def test_no_process_gets_settings_that_another_parser_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SECRET_KEY=k3#v8x\nOIDC_NAME=Acme 'Login\nDATA_DIR=file\n")
+    program = "import os; print([os.environ.get(n) for n in ('SECRET_KEY', 'OIDC_NAME', 'DATA_DIR')])"
+    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "Procfile").write_text(f"web: exec {sys.executable} program.py\n")
+    honcho = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("honcho")),
+            "start",
+            *processes.arguments()[: -len(processes.needed())],
+            "web",
+        ],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "DATA_DIR": "environment"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "[None, None, 'environment']" in honcho.stdout
 
 
 def test_a_free_port_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
