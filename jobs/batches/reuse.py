@@ -13,20 +13,22 @@ from jobs.renditions import apply
 from pixian.protocol.options import Options
 
 COPIED = (
-    *("original", "source", "source_sha256", "source_bytes", "content_type", "width", "height"),
-    *("options", "result", "result_sha256", "result_bytes"),
+    *("original", "original_sha256", "source", "source_sha256", "source_bytes", "content_type"),
+    *("width", "height", "options", "result", "result_sha256", "result_bytes"),
 )
 """A job's columns that say what its files are. The files themselves are shared, not copied."""
 
 
 def earlier(team: Team, sha256s: Collection[str]) -> dict[str, Job]:
     """Return the latest job with a master for each of these pictures that the team has cut out."""
-    done = Job.objects.filter(
-        team=team, source_sha256__in=sha256s, state=Job.State.DONE, test=False, origin=Job.Origin.BROWSER
-    ).filter(erased_at=None)
-    whole = done.filter(damage=None, reused_from__damage=None)
-    newest_last = whole.select_related("reused_from").order_by("pk")
-    return {job.source_sha256: job for job in newest_last if _has_master(job)}
+    done = Job.objects.filter(team=team, state=Job.State.DONE, test=False, origin=Job.Origin.BROWSER)
+    whole = done.filter(erased_at=None, damage=None, reused_from__damage=None).select_related("reused_from")
+    found = {}
+    for column in ("source_sha256", "original_sha256"):  # of what was stored, and of what that was made from
+        for job in whole.filter(**{f"{column}__in": sha256s}).order_by("pk"):
+            if _has_master(job):
+                found[getattr(job, column)] = job
+    return found
 
 
 def use_again(batch: Batch, user: User, request_ids: Sequence[UUID]) -> list[UUID]:

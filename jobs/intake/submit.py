@@ -233,6 +233,7 @@ def _new_job(upload: Upload, **owners: Any) -> Job:
     if upload.original:
         job.original.name = files.original_name(job, upload.original_ending)
         job.original_bytes = upload.original.size
+        job.original_sha256 = files.sha256(upload.original)
     job.estimated_microcredits = 0 if job.test else attempts.estimate(job.priced_pixels)
     return job
 

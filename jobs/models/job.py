@@ -174,6 +174,8 @@ class Job(models.Model):
     # What came, if the upstream doesn't take it and ``source`` was made from it (HEIC, AVIF).
     original = models.FileField(max_length=200, blank=True)
     original_bytes = models.PositiveBigIntegerField(null=True)
+    # Of those bytes, by which a browser recognises the picture; None without an original.
+    original_sha256 = models.CharField(max_length=64, null=True)  # noqa: DJ001 - null adds it without a rewrite
     source = models.FileField(max_length=200)
     source_sha256 = models.CharField(max_length=64)
     source_bytes = models.PositiveBigIntegerField()
@@ -232,6 +234,11 @@ class Job(models.Model):
             models.Index(fields=["batch", "updated_at"], name="job_batch_changes"),
             models.Index(fields=["team", "created_by", "id"], condition=Q(state="kept"), name="job_kept"),
             models.Index(fields=["team", "source_sha256"], name="job_same_source"),
+            models.Index(
+                fields=["team", "original_sha256"],
+                condition=Q(original_sha256__isnull=False),
+                name="job_same_original",
+            ),
             models.Index(
                 fields=["team", "-priority", "run_after", "id"],
                 condition=Q(state__in=["queued", "running"]),

@@ -115,8 +115,8 @@ def _files(team: Team) -> Iterator[tuple[str, ...]]:
     for job in _jobs(team):
         shares = _shares(job)
         for kind, name in _names(job):
-            sha256 = {"source": job.source_sha256, "result": job.result_sha256}.get(kind, "")
-            size = {"source": job.source_bytes, "result": job.result_bytes}.get(kind)
+            sha256 = getattr(job, f"{kind}_sha256") or ""
+            size = getattr(job, f"{kind}_bytes")
             path = _path(shares.pk if shares else job.pk, kind, name)
             yield (str(job.pk), kind, path, sha256, str(size or ""), str(shares.pk) if shares else "")
 

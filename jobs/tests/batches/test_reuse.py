@@ -1,6 +1,7 @@
 """The same picture is cut out once: the store offers it at 0 credits, to the same team alone."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from PIL import Image
 
 from accounts.ledger import operations as ledger
 from accounts.models import Transfer
@@ -18,6 +20,7 @@ from jobs.audit.verify import run as verify
 from jobs.batches import reuse
 from jobs.models import Batch, DamagedResult, Job, Rendition
 from jobs.tests.browser import SCRIPT, begin, listing, post_json, register, upload
+from jobs.tests.intake.heif import avif, heic
 from jobs.tests.upstream import Server, run
 
 pytestmark = pytest.mark.both_databases
@@ -82,6 +85,23 @@ def test_a_picture_that_was_cut_out_before_is_offered_and_costs_nothing(
     assert (ledger.balances(world.team), server.calls) == (before, calls)
     assert offered(bob, batch) == []
     assert verify().findings == []
+
+
+@pytest.mark.parametrize(("make", "name"), [(heic, "photo.heic"), (avif, "photo.avif")])
+def test_a_picture_that_had_to_be_converted_is_recognised_by_its_original(
+    bob: Client, server: Server, make: Callable[[Image.Image], bytes], name: str
+) -> None:
+    content = make(Image.new("RGB", (30, 20), "teal"))
+    digest = sha256(content).hexdigest()
+    batch, request_id = listed(bob, name, sha256=digest)
+    upload(bob, content, batch=batch, request_id=UUID(request_id), name=name)
+    first = run(server)[0]
+    for _ in range(2):  # the second time it's known by what was used again
+        batch, request_id = listed(bob, name, sha256=digest)
+        assert offered(bob, batch) == [{"request_id": request_id, "name": name}]
+        assert use_again(bob, batch, request_id).json() == {"reused": [request_id]}
+    again = Job.objects.get(request_id=request_id)
+    assert (again.reused_from, again.original_sha256) == (first, digest)
 
 
 def test_it_becomes_what_the_rest_of_its_batch_becomes(bob: Client, done: Job) -> None:
@@ -204,7 +224,8 @@ def test_an_upload_and_a_reuse_at_once_are_one_job(committed_world: World, serve
 
 
 def test_it_is_found_by_its_index(world: World, done: Job) -> None:
-    explained = Job.objects.filter(team=world.team, source_sha256__in=[SHA256]).explain()
+    of_team = Job.objects.filter(team=world.team)
     if connection.vendor == "sqlite":
-        assert "job_same_source" in explained
+        assert "job_same_source" in of_team.filter(source_sha256__in=[SHA256]).explain()
+        assert "job_same_original" in of_team.filter(original_sha256__in=[SHA256]).explain()
     assert reuse.earlier(world.team, [SHA256]) == {SHA256: done}
