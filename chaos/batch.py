@@ -140,7 +140,8 @@ class Run:
         while (lost := self._paid_in_vain()) or self._states[State.IN_DOUBT]:
             self.results_lost += lost
             self.decided += timeouts.decide(self.system)
-            control.retry(Batch.objects.get(pk=self.uploader.batch))
+            batch = Batch.objects.select_related("created_by").get(pk=self.uploader.batch)
+            control.retry(batch, batch.created_by)
             self._wait("what was in doubt", self._is_quiet)
 
     def _paid_in_vain(self) -> int:

@@ -93,6 +93,12 @@ def spender_standings(team: Team, user: User, api_key: ApiKey | None = None) -> 
     return sorted(_standings(team.allowances.filter(theirs).order_by("pk")), key=lambda each: each.left)
 
 
+def most_at_once(team_id: int, user_id: int) -> int | None:
+    """Return what the person's whole allowance permits in the present period; None without any."""
+    theirs = Allowance.objects.filter(team=team_id, member__user=user_id)
+    return min((standing.limit for standing in _standings(theirs)), default=None)
+
+
 def member_standings(team: Team) -> dict[int, Standing]:
     """Return the standings of the members' allowances, by membership id."""
     standings = _standings(team.allowances.filter(member__isnull=False))

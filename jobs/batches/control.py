@@ -5,16 +5,18 @@ A batch's row is locked before its jobs' rows, and those before the ledger's, by
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.ledger.allowances import AllowanceUsedUpError
 from accounts.ledger.operations import LedgerError, balances
-from accounts.models import Team
+from accounts.models import Team, User
 from accounts.teams.permissions import may_spend
-from jobs.calls import attempts
+from jobs.calls import attempts, kept
 from jobs.models import Attempt, Batch, BatchFile, Job
+from jobs.models.job import PAYER
 from jobs.queue import claims, notify
 from jobs.storage.interruptible import Stop, keep_going
 
@@ -70,19 +72,31 @@ def cancel(batch: Batch, only: Sequence[int] | None = None) -> int:
     return sum(_cancel(keys[at : at + CANCELLED_AT_ONCE]) for at in range(0, len(keys), CANCELLED_AT_ONCE))
 
 
-def retry(batch: Batch, only: Sequence[int] | None = None, *, state: str = "") -> int:
-    """Let failed and cancelled pictures wait for credits; return how many will be tried again.
+def retry(batch: Batch, user: User, only: Sequence[int] | None = None, *, state: str = "") -> int:
+    """Let failed and cancelled pictures wait for credits of this person; return how many will be tried again.
 
     only: the keys of the jobs; None for all of the batch. state: only those in this state. Some of them start
     at once, and the rest within seconds (``jobs.worker.background``).
     """
     jobs = batch.jobs.all() if only is None else batch.jobs.filter(pk__in=only)
     with claims.writing():
-        kept = claims.keep_again(jobs.filter(state=state) if state else jobs)
-    if kept:
+        count = claims.keep_again(jobs.filter(state=state) if state else jobs, user)
+    return _start_some(batch, count)
+
+
+def take_over(batch: Batch, user: User) -> int:
+    """Let this person pay for the kept pictures whose payer may not spend any more; return how many."""
+    with claims.writing():
+        _lock(batch)
+        count = claims.pay(kept.without_payer(batch), user)
+    return _start_some(batch, count)
+
+
+def _start_some(batch: Batch, count: int) -> int:
+    if count:
         end = time.monotonic() + START_AT_ONCE_SECONDS
         start_kept(lambda: time.monotonic() > end, team=batch.team)
-    return kept
+    return count
 
 
 def forget_refused(batch: Batch) -> int:
@@ -97,8 +111,8 @@ def start_kept(stop: Stop = keep_going, *, team: Team | None = None) -> int:
     one for ever. Other people of the team may have an allowance of their own left. Who has left the team, or
     may only look by now, spends nothing.
     """
-    kept = Job.objects.kept() if team is None else Job.objects.kept().filter(team=team)
-    waiting = kept.order_by().values_list("team", "created_by").distinct()
+    jobs = Job.objects.kept() if team is None else Job.objects.kept().filter(team=team)
+    waiting: Iterable[tuple[int, int]] = jobs.order_by().values_list("team", PAYER).distinct()
     return sum(_start_those_of(*those, stop) for those in waiting if may_spend(*those))
 
 
@@ -109,16 +123,19 @@ def _start_those_of(team_id: int, user_id: int, stop: Stop) -> int:
             break
         try:
             started += _start(job)
+        except AllowanceUsedUpError as error:
+            if error.asked_microcredits <= error.limit_microcredits:
+                break
         except LedgerError:
             break
     return started
 
 
 def _in_order(team_id: int, user_id: int) -> Iterator[Job]:
-    """Yield the person's kept jobs, the oldest first; each is looked up when it is asked for."""
-    kept = Job.objects.kept().filter(team=team_id, created_by=user_id).order_by("pk")
+    """Yield the kept jobs that the person pays for, the oldest first; each is read when it is asked for."""
+    jobs = kept.ahead(team_id, user_id).select_related("team", "created_by", "payer", "batch").order_by("pk")
     last = 0
-    while job := kept.select_related("team", "created_by", "batch").filter(pk__gt=last).first():
+    while job := jobs.filter(pk__gt=last).first():
         last = job.pk
         yield job
 
@@ -133,7 +150,7 @@ def _start(job: Job) -> bool:
     with claims.writing():
         if job.batch is None or _lock(job.batch).paused_at or not claims.begin(job):
             return False
-        attempts.prepare(job, job.created_by)
+        attempts.prepare(job, job.payer or job.created_by)
         notify.after_commit()
     return True
 

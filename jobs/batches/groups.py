@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 
 from accounts.ledger.money import display, for_plural, rounded_up
 from jobs.batches.progress import Progress
+from jobs.calls import kept
 from jobs.models import Attempt, BatchFile, Job
 
 LISTED = 200
@@ -58,11 +59,11 @@ def groups(progress: Progress) -> list[Group]:
 def _kept(progress: Progress) -> Iterator[Group]:
     if not (count := progress.states[State.KEPT]):
         return
-    money = progress.money
+    money, batch = progress.money, progress.batch
     lacking = rounded_up(money.lacking)
     title = ngettext("%(count)s waits for credits", "%(count)s wait for credits", count) % {"count": count}
     action = None
-    if progress.batch.paused_at:
+    if batch.paused_at:
         text = ngettext(
             "They may cost up to %(credits)s credit, and start once the batch is resumed.",
             "They may cost up to %(credits)s credits, and start once the batch is resumed.",
@@ -83,6 +84,23 @@ def _kept(progress: Progress) -> Iterator[Group]:
         text = _(
             "They start by themselves, in order: in a moment, or once the allowance of their owner renews."
         )
+    if large := kept.beyond_allowance(batch):
+        more = ngettext(
+            "%(count)s of them may cost more than the whole allowance that pays for it, and starts once "
+            "that is raised.",
+            "%(count)s of them may cost more than the whole allowance that pays for them, and start once "
+            "that is raised.",
+            large,
+        )
+        text = f"{text} {more % {'count': large}}"
+    if unpaid := kept.without_payer(batch).count():
+        more = ngettext(
+            "%(count)s of them was to be paid by a person who may not spend any more.",
+            "%(count)s of them were to be paid by a person who may not spend any more.",
+            unpaid,
+        )
+        text = f"{text} {more % {'count': unpaid}}"
+        action = Action("take_over", _("Pay for them myself"), {"action": "take_over"})
     yield Group("kept", count, title, text, "doubt", action, _jobs(progress, State.KEPT))
 
 

@@ -11,8 +11,8 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import rounded_up
 from accounts.models import Team, User
 from jobs.batches import register, reuse
-from jobs.calls import attempts, pricing
-from jobs.models import Batch, Job
+from jobs.calls import attempts, kept, pricing
+from jobs.models import Batch
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 
 
@@ -130,12 +130,11 @@ def plan(batch: Batch, user: User, *, reusing: bool = False) -> Plan:
 
 def means_of(team: Team, user: User) -> Means:
     """Return what a person can spend in a team now."""
-    balances = ledger.balances(team)
+    balances, waiting = ledger.balances(team), kept.ahead(team.pk, user.pk)
     tightest = next(iter(allowances.spender_standings(team, user)), None)
-    kept = Job.objects.kept().filter(team=team, created_by=user)
     return Means(
         pool=balances.available,
         allowance=tightest.left if tightest else None,
         owed=balances.owed,
-        waiting=kept.aggregate(sum=Sum("estimated_microcredits"))["sum"] or 0,
+        waiting=waiting.aggregate(sum=Sum("estimated_microcredits"))["sum"] or 0,
     )

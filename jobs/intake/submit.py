@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.ledger.operations import LedgerError
 from accounts.models import ApiKey, Team, User
 from jobs import plain_sql
-from jobs.calls import attempts
+from jobs.calls import attempts, kept
 from jobs.models import Attempt, Batch, Job
 from jobs.queue import claims, concurrency, notify
 from jobs.queue.claims import CallLimitError
@@ -137,7 +137,7 @@ def submit_again(job: Job, user: User) -> None:
     Raises NotFailedError, and what ``ledger.hold`` raises.
     """
     paused = job.batch_id is not None and _lock_batch(job.batch_id).paused_at is not None
-    if job.is_direct or not claims.requeue(job, paused=paused):
+    if job.is_direct or not claims.requeue(job, user, paused=paused):
         raise NotFailedError(str(job.pk))
     attempts.prepare(job, user)
     notify.after_commit()
@@ -169,7 +169,8 @@ def _has_to_wait(job: Job, user: User) -> bool:
     """Tell if the batch is paused, or others of the person's pictures wait already; lock the batch's row."""
     if _lock_undeleted_batch(job).paused_at:
         return True
-    return Job.objects.kept().filter(team=job.team, created_by=user).exists()
+    # Most people have none, and are spared the look at their allowance.
+    return Job.objects.kept_by(job.team_id, user.pk).exists() and kept.ahead(job.team_id, user.pk).exists()
 
 
 def _lock_undeleted_batch(job: Job) -> Batch:

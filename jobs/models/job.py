@@ -7,6 +7,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Func, Prefetch, Q
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +22,8 @@ from pixian.protocol.options import Format, Options
 # As literals, since SQLite uses a partial index (``job_unfinished``) only if the query has its condition word
 # by word. Without it each look at the queue reads every job there ever was.
 _UNFINISHED = [Func(template="'queued'"), Func(template="'running'")]
+
+PAYER = Coalesce("payer", "created_by")
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -45,6 +48,14 @@ class JobQuerySet(models.QuerySet["Job"]):
     def kept(self) -> Self:
         """Select the jobs that wait for credits, and whose batch isn't paused."""
         return self.filter(state=Func(template="'kept'"), batch__paused_at=None)
+
+    def with_payer(self) -> Self:
+        """Add the column ``pays``, the person whose credits the next call takes."""
+        return self.annotate(pays=PAYER)
+
+    def kept_by(self, team_id: int, user_id: int) -> Self:
+        """Select the kept jobs of a team that this person pays for."""
+        return self.kept().with_payer().filter(team=team_id, pays=user_id)
 
     def in_state(self, state: str) -> Self:
         """Select the jobs in this state, by ``job_not_done`` if it isn't *done*: those are few."""
@@ -154,6 +165,8 @@ class Job(models.Model):
     # into each of its indexes, so there are no shorter ones beside these.
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="jobs", db_index=False)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="jobs", db_index=False)
+    # Who asked for its next call, and pays for it; None for its author.
+    payer = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     api_key = models.ForeignKey(
         ApiKey, on_delete=models.PROTECT, null=True, related_name="jobs", db_index=False
     )
@@ -232,7 +245,7 @@ class Job(models.Model):
         indexes = (
             models.Index(fields=["team", "-id"], name="job_history"),
             models.Index(fields=["batch", "updated_at"], name="job_batch_changes"),
-            models.Index(fields=["team", "created_by", "id"], condition=Q(state="kept"), name="job_kept"),
+            models.Index("team", PAYER, "id", condition=Q(state="kept"), name="job_kept"),
             models.Index(fields=["team", "source_sha256"], name="job_same_source"),
             models.Index(
                 fields=["team", "original_sha256"],

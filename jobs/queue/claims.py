@@ -20,6 +20,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
+from accounts.models import User
 from jobs import plain_sql
 from jobs.events import outbox
 from jobs.models import Attempt, Batch, Job, Ramp
@@ -241,11 +242,11 @@ def mark_in_doubt(job: Job, reason: Reason) -> None:
     _release(job, State.IN_DOUBT, reason)
 
 
-def requeue(job: Job, *, paused: bool = False) -> bool:
-    """Queue a failed job once more, or pause it; False if it isn't failed any more."""
+def requeue(job: Job, payer: User, *, paused: bool = False) -> bool:
+    """Queue a failed job once more, paid by this person, or pause it; False if it isn't failed any more."""
     failed = Job.objects.filter(pk=job.pk, state=State.FAILED, erased_at=None)
     now, state = timezone.now(), State.PAUSED if paused else State.QUEUED
-    return bool(failed.update(state=state, reason="", run_after=now, updated_at=now))
+    return bool(failed.update(state=state, reason="", payer=payer, run_after=now, updated_at=now))
 
 
 def unsent(jobs: QuerySet[Job]) -> QuerySet[Job]:
@@ -276,9 +277,9 @@ def resume(batch: UUID) -> int:
 
 
 def begin(job: Job) -> bool:
-    """Queue a job that was kept; False if it isn't kept any more."""
+    """Queue a job that was kept; False if it isn't kept any more, or another person pays for it by now."""
     now = timezone.now()
-    kept = Job.objects.filter(pk=job.pk, state=State.KEPT)
+    kept = Job.objects.filter(pk=job.pk, state=State.KEPT, payer=job.payer_id)
     return bool(kept.update(state=State.QUEUED, reason="", run_after=now, updated_at=now))
 
 
@@ -287,11 +288,16 @@ def cancel(job: Job) -> bool:
     return _end(job, {"state": State.CANCELLED, "reason": ""}, UNSENT)
 
 
-def keep_again(jobs: QuerySet[Job]) -> int:
-    """Let failed or cancelled jobs of a batch wait for credits, to be started from there."""
+def keep_again(jobs: QuerySet[Job], payer: User) -> int:
+    """Let failed or cancelled jobs of a batch wait for credits of this person, to be started from there."""
     ended = jobs.filter(state__in=[State.FAILED, State.CANCELLED], batch__isnull=False, erased_at=None)
     reopen(*ended.order_by("batch").values_list("batch", flat=True).distinct())
-    return _move_all(ended, state=State.KEPT, reason="")
+    return _move_all(ended, state=State.KEPT, reason="", payer=payer)
+
+
+def pay(jobs: QuerySet[Job], payer: User) -> int:
+    """Let kept jobs wait for credits of another person, inside the caller's ``writing``."""
+    return _move_all(jobs.filter(state=State.KEPT), payer=payer)
 
 
 def _call_is_made() -> Exists:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.ledger import allowances, periods
@@ -15,9 +18,10 @@ from accounts.models import Allowance, AllowanceUse, Membership, Role, Transfer,
 from conftest import World, small_png
 from jobs.audit.reconcile import books
 from jobs.audit.verify import run as verify
-from jobs.batches import control, sources
+from jobs.batches import control, groups, plan, sources
 from jobs.batches.create import open_batch
-from jobs.calls import attempts
+from jobs.batches.progress import progress
+from jobs.calls import attempts, outcomes
 from jobs.intake.submit import submit_again
 from jobs.models import Attempt, Batch, Job
 from jobs.queue import claims
@@ -52,6 +56,11 @@ def add(world: World, count: int = 1, user: User | None = None, batch: UUID = BA
         world.job(PICTURE, user, keep=True, batch=batch, request_id=uuid4(), number=number)
         for number in range(1, count + 1)
     ]
+
+
+def waiting_group() -> groups.Group:
+    """What the batch's page says of its pictures that wait for credits."""
+    return next(group for group in groups.groups(progress(the_batch())) if group.key == "kept")
 
 
 def states(jobs: list[Job]) -> list[str]:
@@ -188,6 +197,68 @@ def test_the_same_kept_request_is_one_job(world: World) -> None:
     first = world.job(PICTURE, keep=True, batch=BATCH, request_id=request_id)
     assert world.job(PICTURE, keep=True, batch=BATCH, request_id=request_id) == first
     assert Job.objects.count() == 1
+
+
+def test_what_costs_more_than_a_whole_allowance_holds_up_nothing(world: World) -> None:
+    """Neither those that wait behind it nor a new one; it starts itself once the allowance is raised."""
+    leave(world, 10)
+    bob = Membership.objects.get(team=world.team, user=world.bob)
+    allowances.grant(bob, limit=3 * CREDIT, period=Allowance.Period.DAY)
+    large = world.job(small_png(2000, 2000), world.bob, keep=True, batch=BATCH, request_id=uuid4(), number=9)
+    assert (large.state, states(add(world, 1, world.bob))) == ("kept", ["queued"])
+    later = add(world, 1, world.bob, batch=uuid4())
+    assert states([large, *later]) == ["kept", "queued"]
+    assert plan.means_of(world.team, world.bob).waiting == 0
+    assert "1 of them may cost more than the whole allowance" in waiting_group().text
+    Job.objects.filter(pk=large.pk).update(estimated_microcredits=3 * CREDIT)  # the price was learned since
+    leave(world, 10)
+    last = add(world, 2, world.bob, batch=uuid4())
+    assert states(last) == ["kept", "kept"]
+    tomorrow = allowances.spender_standings(world.team, world.bob)[0].renews_at
+    with mock.patch("accounts.ledger.operations.timezone.now", return_value=tomorrow):
+        assert control.start_kept() == 2
+    assert states([large, *last]) == ["kept", "queued", "queued"]
+    allowances.grant(bob, limit=10 * CREDIT, period=Allowance.Period.MONTH)
+    assert (control.start_kept(), states([large])) == (1, ["queued"])
+
+
+def test_who_retries_pays(world: World) -> None:
+    """So nobody uses up another's allowance, and the pictures of who has left can be tried again."""
+    job = fail(world)
+    Membership.objects.filter(user=world.alice, team=world.team).delete()
+    assert control.retry(the_batch(), world.bob) == 1
+    held = Transfer.objects.filter(kind=Transfer.Kind.HOLD).order_by("-pk")
+    assert (states([job]), held[0].actor) == (["queued"], world.bob)
+    job = claimed()
+    with claims.owned(job):  # and pays for what follows by itself, too
+        attempts.release(job.last_attempt)
+        outcomes.retry(job, Job.Reason.SERVER_FAILED, 1)
+    assert (held.count(), held[0].actor) == (3, world.bob)
+
+
+def test_what_nobody_pays_for_any_more_can_be_taken_over(world: World, client: Client) -> None:
+    leave(world, 0)
+    jobs = add(world, 2)
+    leave(world, 5)
+    Membership.objects.filter(user=world.alice, team=world.team).update(role=Role.VIEWER)
+    group = waiting_group()
+    assert "2 of them were to be paid by a person who may not spend any more" in group.text
+    assert group.action
+    client.force_login(world.bob)
+    client.post(reverse("batch_control", args=["aurora", BATCH]), group.action.fields)
+    assert states(jobs) == ["queued", "queued"]
+    holds = Transfer.objects.filter(kind=Transfer.Kind.HOLD)
+    assert {hold.actor for hold in holds} == {world.bob}
+    assert control.take_over(the_batch(), world.bob) == 0
+
+
+def test_a_start_leaves_what_another_took_over_meanwhile_to_that_person(world: World) -> None:
+    leave(world, 0)
+    (job,) = add(world)
+    stale = Job.objects.get(pk=job.pk)
+    Job.objects.filter(pk=job.pk).update(payer=world.bob)
+    with claims.writing():
+        assert not claims.begin(stale)
 
 
 # Pause and resume
@@ -346,7 +417,7 @@ def test_a_paused_batch_can_be_cancelled(world: World) -> None:
 def test_undo_after_a_cancel(world: World, server: Server) -> None:
     jobs = add(world, 2)
     control.cancel(the_batch())
-    assert control.retry(the_batch(), state="cancelled") == 2
+    assert control.retry(the_batch(), world.bob, state="cancelled") == 2
     assert states(jobs) == ["queued"] * 2
     assert ledger.balances(world.team).held == 2 * CREDIT
     wire.run(server)
@@ -358,14 +429,14 @@ def test_undo_without_credits_waits_for_them(world: World) -> None:
     jobs = add(world, 2)
     control.cancel(the_batch())
     leave(world, 1)
-    assert control.retry(the_batch()) == 2
+    assert control.retry(the_batch(), world.bob) == 2
     assert states(jobs) == ["queued", "kept"]
 
 
 def test_retry_leaves_the_cancelled_alone_if_asked_for_the_failed(world: World) -> None:
     failed, other = fail(world), add(world)[0]
     control.cancel(the_batch())
-    assert control.retry(the_batch(), state="failed") == 1
+    assert control.retry(the_batch(), world.bob, state="failed") == 1
     assert states([failed, other]) == ["queued", "cancelled"]
 
 
@@ -373,20 +444,20 @@ def test_retry_touches_nothing_that_goes_on_or_is_done(world: World, server: Ser
     jobs = add(world, 3)
     wire.run(server)
     claimed()
-    assert (control.retry(the_batch()), states(jobs)) == (0, ["done", "running", "queued"])
+    assert (control.retry(the_batch(), world.bob), states(jobs)) == (0, ["done", "running", "queued"])
 
 
 def test_retry_in_a_paused_batch_waits_for_the_resume(world: World) -> None:
     job = fail(world)
     control.pause(the_batch())
-    assert (control.retry(the_batch()), states([job])) == (1, ["kept"])
+    assert (control.retry(the_batch(), world.bob), states([job])) == (1, ["kept"])
 
 
 def test_retry_lets_the_workers_do_what_takes_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = add(world, 3)
     control.cancel(the_batch())
     monkeypatch.setattr(control, "START_AT_ONCE_SECONDS", -1)
-    assert (control.retry(the_batch()), states(jobs)) == (3, ["kept"] * 3)
+    assert (control.retry(the_batch(), world.bob), states(jobs)) == (3, ["kept"] * 3)
     assert (control.start_kept(), states(jobs)) == (3, ["queued"] * 3)
 
 

@@ -174,7 +174,7 @@ def test_everything_at_once(committed_world: World, monkeypatch: pytest.MonkeyPa
         pause,
         lambda: control.resume(the_batch()),
         lambda: control.cancel(the_batch()),
-        lambda: control.retry(the_batch()),
+        lambda: control.retry(the_batch(), committed_world.bob),
         control.start_kept,
         process,
         process,

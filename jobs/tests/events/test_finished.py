@@ -81,7 +81,7 @@ def test_a_batch_that_gets_more_finishes_again(world: World) -> None:
     Job.objects.filter(pk=second.pk).update(state="cancelled")
     assert finish_due() == 1
 
-    control.retry(batch, [first.pk])
+    control.retry(batch, world.bob, [first.pk])
     batch.refresh_from_db()
     assert batch.finished_at is None
     Job.objects.filter(batch=batch).update(state="cancelled")
@@ -144,6 +144,6 @@ def test_retrying_a_picture_locks_its_batch_first(world: World) -> None:
     job = picture(world, batch, "failed")
     finish_due()
     with claims.writing():
-        assert claims.keep_again(Job.objects.filter(pk=job.pk)) == 1
+        assert claims.keep_again(Job.objects.filter(pk=job.pk), world.bob) == 1
     batch.refresh_from_db()
     assert batch.finished_at is None

@@ -78,7 +78,7 @@ def again_as_a_group(site: Site) -> None:
     in_a_batch(site)
     for job in Job.objects.filter(state="failed").select_related("batch"):
         assert job.batch
-        control.retry(job.batch)
+        control.retry(job.batch, job.created_by)
     site.work()
 
 

@@ -204,10 +204,10 @@ def test_what_breaks_off_inside_owned_is_undone(world: World) -> None:
 def test_only_a_failed_job_is_queued_again(world: World) -> None:
     add(world)
     job = claimed()
-    assert not claims.requeue(job)
+    assert not claims.requeue(job, world.bob)
     claims.fail(job, Reason.REFUSED)
-    assert claims.requeue(job)
-    assert not claims.requeue(job)
+    assert claims.requeue(job, world.bob)
+    assert not claims.requeue(job, world.bob)
     again = claimed()
     assert (again.pk, again.fence, again.reason) == (job.pk, job.fence + 1, "")
 

@@ -124,8 +124,8 @@ def test_nothing_works_on_it_any_more(world: World, server: Server) -> None:
     run(server)
     erased(world, job)
     assert job.batch
-    assert control.retry(job.batch) == 0
-    assert not claims.requeue(job)
+    assert control.retry(job.batch, world.bob) == 0
+    assert not claims.requeue(job, world.bob)
     with pytest.raises(IntegrityError), transaction.atomic():  # the database has the last word
         Job.objects.filter(pk=job.pk).update(state="queued")
 

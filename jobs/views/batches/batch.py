@@ -12,7 +12,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.models import Role
+from accounts.models import Role, User
 from accounts.teams.permissions import enter, remember
 from jobs.batches import changes as changed
 from jobs.batches import control as controls
@@ -66,23 +66,23 @@ def changes(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
 class ControlForm(forms.Form):
     """An action on a batch, or on some of its jobs."""
 
-    ACTIONS = ("pause", "resume", "cancel", "retry", "forget")
+    ACTIONS = ("pause", "resume", "cancel", "retry", "take_over", "forget")
     action = forms.ChoiceField(choices=[(name, name) for name in ACTIONS])
     state = forms.ChoiceField(required=False, choices=[(state, state) for state in ("failed", "cancelled")])
 
 
 @require_POST
 def control(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
-    """Pause, resume, cancel or retry, or take refused files off the batch."""
+    """Pause, resume, cancel, retry or pay for pictures, or take refused files off the batch."""
     member = enter(request, team, Role.MEMBER)
     shown, form = scripts.batch_of(member, batch), ControlForm(request.POST)
     if not form.is_valid():
         return HttpResponse(status=400)
-    done = _act(shown, form.cleaned_data["action"], form.cleaned_data["state"], _keys(request))
+    done = _act(shown, member.user, form.cleaned_data["action"], form.cleaned_data["state"], _keys(request))
     return _done(request, shown, done)
 
 
-def _act(shown: Batch, action: str, state: str, keys: list[int] | None) -> str:
+def _act(shown: Batch, user: User, action: str, state: str, keys: list[int] | None) -> str:
     """Do it, and return what was done."""
     match action:
         case "pause":
@@ -98,8 +98,11 @@ def _act(shown: Batch, action: str, state: str, keys: list[int] | None) -> str:
                 "%(count)s pictures cancelled; what was held for them was given back.",
                 count,
             ) % {"count": count}
-        case "retry":
-            count = controls.retry(shown, keys, state=state)
+        case "retry" | "take_over":
+            if action == "retry":
+                count = controls.retry(shown, user, keys, state=state)
+            else:
+                count = controls.take_over(shown, user)
             text = ngettext("%(count)s picture goes again.", "%(count)s pictures go again.", count)
             return text % {"count": count}
         case _:
