@@ -49,6 +49,6 @@ class Master:
 
     def _as_stored(self) -> WorkingCopy:
         with self.job.result.open() as file:
-            image, header = decode.open_picture(cast("BinaryIO", file))
+            image, header = decode.open_result(cast("BinaryIO", file))
             decode.decode(image)
             return convert.working_copy(image, header.orientation, MAX_RESULT_PIXELS)

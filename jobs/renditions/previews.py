@@ -63,7 +63,7 @@ def shrunk(team_id: int, file: BinaryIO, edge: int) -> Small:
 
     Raises Refused if the file is damaged, and ServerFailed 503/-3 if too many pictures are being read.
     """
-    image, header = decode.open_picture(file)
+    image, header = decode.open_result(file)  # a source's sides were checked when it was uploaded
     image.draft(None, (edge, edge))
     needed = decode.decoding_bytes(image, header), convert.thumbnail_bytes(image, header.orientation)
     with DECODING.reserve(team_id, max(needed)):

@@ -60,7 +60,7 @@ def _composed(
 def _frame(job: Job) -> form_fields.Size:
     """Return the size of the cut-out; only its header is read."""
     with job.result.open() as file:
-        _, header = decode.open_picture(cast("BinaryIO", file))
+        _, header = decode.open_result(cast("BinaryIO", file))
         return header.width, header.height
 
 

@@ -102,12 +102,12 @@ def fill(
 def check_picture(file: "File[bytes]") -> None:
     """Raise Refused for what isn't a picture, and BodyLost for a picture without its end.
 
-    A connection that breaks in a body of unknown length leaves such a picture behind. The file's position is
-    at its end afterwards.
+    A connection that breaks in a body of unknown length leaves such a picture behind. The sides may be of any
+    length, since it was paid for. The file's position is at its end afterwards.
     """
     file.seek(0)
     try:
-        image, header = decode.open_picture(cast("BinaryIO", file))
+        image, header = decode.open_result(cast("BinaryIO", file))
         file.seek(max(0, (file.size or 0) - TAIL_BYTES))
         if ENDS.get(header.format, b"") in file.read():
             return

@@ -75,7 +75,7 @@ def _complete_result(path: Path, length: int | None) -> ResultFile | None:
         file.truncate(end if length is None else length)
         file.size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        image, _header = decode.open_picture(cast("BinaryIO", file))
+        image, _header = decode.open_result(cast("BinaryIO", file))
         decode.decode(image)
     except Refused:
         file.close()

@@ -13,13 +13,13 @@ from PIL import Image, PngImagePlugin
 
 from pixian.imaging import bmp_reader, png_reader, tiff_reader
 from pixian.imaging.containers import bmp, gif, jpeg, png, tiff, webp
-from pixian.imaging.containers.container import MAX_METADATA_BYTES, Container, shrunk_size
+from pixian.imaging.containers.container import MAX_METADATA_BYTES, MAX_SIDE, Container, shrunk_size
 from pixian.imaging.orientation import ON_THEIR_SIDE, orientation
 from pixian.imaging.spliced_file import DeadlineError, SourceFile, SplicedFile
 from pixian.protocol import errors
 from pixian.protocol.limits import MAX_UPLOAD_PIXELS
 
-__all__ = ["FORMATS", "Header", "check", "decode", "open_picture", "shrunk_size"]
+__all__ = ["FORMATS", "Header", "check", "decode", "open_picture", "open_result", "shrunk_size"]
 
 PARSERS: dict[bytes, Callable[[SourceFile], Container]] = {
     b"BM": bmp.parse,
@@ -41,6 +41,10 @@ DECODE_SECONDS = 20
 
 COMPARED_PIXELS = 1 << 18
 BYTES_PER_PIXEL = 4
+SIDE_BYTES = 32
+"""For a pixel of the sides, if one is long: the decoder's lines, and each copy's pointers to its rows. In a
+result of 1 × 25 million pixels they take more than the pixels do."""
+
 
 # A hostile file makes Pillow's parsers raise almost anything.
 PILLOW_ERRORS = (
@@ -87,13 +91,25 @@ def open_picture(file: BinaryIO) -> tuple[Image.Image, Header]:
     Raises Refused 400/1006 if the file isn't a picture in an allowed format, TooComplex if it would take too
     long to decode, and Refused 413/1013 for too many pixels.
     """
-    container = _parse_container(SourceFile(file))
+    return _open(file, MAX_SIDE)
+
+
+def open_result(file: BinaryIO) -> tuple[Image.Image, Header]:
+    """Open an upstream's result as ``open_picture`` does, but with sides of any length.
+
+    It was paid for, and nothing says that the upstream has our limit.
+    """
+    return _open(file, None)
+
+
+def _open(file: BinaryIO, longest: int | None) -> tuple[Image.Image, Header]:
+    container = _parse_container(SourceFile(file), longest)
     try:
         image = container.image or Image.open(container.content, formats=[container.format])
         # ``decode`` gets only the image, so its file carries the variants and what is known of them.
         spliced = _spliced_file(image)
         spliced.other_ending, spliced.unchecked = container.other_ending, container.unchecked
-        spliced.buffer_bytes = container.buffer_bytes
+        spliced.buffer_bytes = container.buffer_bytes + _sides_bytes(container)
         return image, _header(image)
     except PILLOW_ERRORS as error:
         raise errors.unreadable_picture() from error
@@ -145,7 +161,7 @@ def check(file: BinaryIO, room: Room | None = None) -> Header:
     return header
 
 
-def _parse_container(source: SourceFile) -> Container:
+def _parse_container(source: SourceFile, longest: int | None) -> Container:
     """Parse the container that the file's first bytes announce; raise as ``open_picture`` does."""
     head = source.at(0, max(map(len, PARSERS)))
     parse = next((parse for magic, parse in PARSERS.items() if head.startswith(magic)), None)
@@ -155,8 +171,13 @@ def _parse_container(source: SourceFile) -> Container:
         container = parse(source)
     except (struct.error, IndexError) as error:
         raise errors.unreadable_picture() from error
-    container.check_size()
+    container.check_size(longest)
     return container
+
+
+def _sides_bytes(container: Container) -> int:
+    sides = container.width, container.height
+    return SIDE_BYTES * sum(sides) if max(sides) > MAX_SIDE else 0
 
 
 def _spliced_file(image: Image.Image) -> SplicedFile:

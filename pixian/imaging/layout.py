@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
+from pixian.imaging.containers import container
 from pixian.protocol import errors
 from pixian.protocol.form_fields import Size
 from pixian.protocol.limits import MAX_RESULT_PIXELS
 from pixian.protocol.margin import Edges
 from pixian.protocol.options import Alignment, Format, Options
 
-MAX_SIDE = {Format.PNG: 1_000_000, Format.DELTA_PNG: 1_000_000, Format.JPEG: 65_500}
-"""The longest side that the encoders can write: the limits of libpng and libjpeg."""
+MAX_SIDE = {Format.PNG: container.MAX_SIDE, Format.DELTA_PNG: container.MAX_SIDE, Format.JPEG: 65_500}
+"""The longest side of a result: of a PNG, what can be uploaded again (G); of a JPEG, the limit of libjpeg."""
 
 
 @dataclass(frozen=True)

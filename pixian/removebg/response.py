@@ -17,7 +17,7 @@ from PIL import Image
 
 from pixian.imaging.compose import foreground_box
 from pixian.imaging.convert import Pixels, working_copy
-from pixian.imaging.decode import Room, decode, open_picture, shrunk_size
+from pixian.imaging.decode import Room, decode, open_result, shrunk_size
 from pixian.imaging.encode import encode
 from pixian.imaging.layout import Box
 from pixian.protocol.credits import MICROCREDITS, is_finer, parse_credits
@@ -60,7 +60,7 @@ def build_response(
     uploaded: width and height of the uploaded picture. room: reserves memory while the pixels are decoded and
     encoded. Raises as ``pixian.imaging.decode`` does if the result can't be read, and as ``room`` does.
     """
-    image, header = open_picture(result)
+    image, header = open_result(result)
     with room(BYTES_PER_PIXEL * header.pixels) if room else nullcontext():
         decode(image)
         copy = working_copy(image, header.orientation, header.pixels)

@@ -176,6 +176,7 @@ def test_nothing_found_is_an_empty_frame(http: httpx.Client) -> None:
         ({"result.margin": "5000px"}, 1023),
         ({"result.margin": "2500px", "result.crop_to_foreground": "true"}, 1023),
         ({"result.margin": "40000px 0", "output.format": "jpeg"}, 1023),
+        ({"result.target_size": "300 65536"}, 1023),
         ({"result.margin": "50%", "result.target_size": "100 100"}, 1019),
         ({"background.color": "red"}, 1019),
         ({"output.format": "webp"}, 1019),

@@ -17,6 +17,7 @@ from accounts.models import Transfer
 from conftest import World, hold_of, small_png
 from jobs.audit.reconcile import books
 from jobs.models import Attempt, Job
+from jobs.renditions.previews import Side, Size, preview
 from jobs.tests import upstream as wire
 from jobs.tests.api.programs import Program
 from jobs.tests.upstream import Server
@@ -212,6 +213,17 @@ def test_a_200_without_a_picture_never_looks_whole(
         program.call()
     assert the_job().reason == Reason.NOT_A_PICTURE
     assert ledger.balances(committed_world.team).spent == CREDIT
+
+
+def test_a_result_longer_than_any_upload_is_kept(
+    committed_world: World, program: Program, server: Server
+) -> None:
+    server.script.append(wire.answer(small_png(3, 65_536)))
+    answer = program.call(fields={"result.target_size": "3 65536"})
+    assert (answer.status_code, answer.content) == (200, small_png(3, 65_536))
+    job = the_job()
+    assert (job.state, books(job).verdict) == ("done", "matched")
+    preview(job, Side.AFTER, Size.TILE)
 
 
 def test_a_charge_that_cant_be_read_waits_for_a_person(

@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
-from conftest import World
+from conftest import World, small_png
 from jobs.calls import attempts
 from jobs.calls.upstream import Upstream
 from jobs.models import Attempt, Job
@@ -64,6 +64,18 @@ def test_a_restart_goes_on_from_the_rows(
     assert balances(world).held == in_doubt
     if state == "done":
         assert content(job) == wire.CUT_OUT
+
+
+@pytest.mark.parametrize("step", [(files, "put"), (attempts, "book")], ids=["not stored", "not booked"])
+def test_a_result_longer_than_any_upload_survives_a_crash(
+    world: World, server: Server, step: tuple[Any, str]
+) -> None:
+    long = small_png(3, 65_536)
+    server.script.append(wire.answer(long))
+    world.job()
+    crash_before(step, server)
+    job, _ = run(server)
+    assert (job.state, server.calls, content(job)) == ("done", 1, long)
 
 
 @pytest.mark.parametrize("step", ["send", "answer", "book"])

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
-from conftest import World
+from conftest import World, small_png
 from jobs.models import Job
 from jobs.storage import disk_space, files, spool
 from jobs.tests import upstream as wire
@@ -52,6 +52,11 @@ def test_a_complete_picture_passes_and_its_size_is_known(body: TemporaryUploaded
 
 def test_a_jpeg_is_a_picture_too(body: TemporaryUploadedFile, photo: Any) -> None:
     files.fill(body, [photo("chelsea")])
+    files.check_picture(body)
+
+
+def test_a_paid_picture_passes_however_long_it_is(body: TemporaryUploadedFile) -> None:
+    files.fill(body, [small_png(3, 65_536)])
     files.check_picture(body)
 
 

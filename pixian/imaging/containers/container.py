@@ -27,7 +27,7 @@ MAX_METADATA_BYTES = 4 << 20
 printers, have 3 MB."""
 
 MAX_SIDE = 65_535
-"""The longest side of a JPEG, and so of a result. A picture of 1 × 32 million pixels is useless, and costs
+"""The longest side of a JPEG, and so of any upload. A picture of 1 × 32 million pixels is useless, and costs
 decoders ten times what its number of pixels suggests (G)."""
 
 SMALL_PIXELS = 1_000_000
@@ -59,9 +59,14 @@ class Container:
     image: Image.Image | None = None
     buffer_bytes: int = 0
 
-    def check_size(self) -> None:
-        """Raise as ``check_pixels`` does, and TooComplex for too high a compression ratio."""
+    def check_size(self, longest: int | None = None) -> None:
+        """Raise Refused 413/1013 for too many pixels or too long a side, and TooComplex as below.
+
+        longest: the limit on a side, None for any. TooComplex is for too high a compression ratio.
+        """
         check_pixels(self.width, self.height)
+        if longest is not None and max(self.width, self.height) > longest:
+            raise errors.side_too_long(self.width, self.height, longest)
         pixels = self.width * self.height
         allowed = max(SMALL_PIXELS, self.data_bytes * MAX_PIXELS_PER_BYTE)
         if pixels > allowed:
@@ -71,12 +76,10 @@ class Container:
 
 
 def check_pixels(width: int, height: int) -> None:
-    """Raise Refused 413/1013 for too many pixels or too long a side."""
+    """Raise Refused 413/1013 for too many pixels."""
     if width * height > MAX_UPLOAD_PIXELS:
         shrink_to = shrunk_size(width, height, MAX_UPLOAD_PIXELS)
         raise errors.too_many_pixels(width, height, MAX_UPLOAD_PIXELS, shrink_to)
-    if max(width, height) > MAX_SIDE:
-        raise errors.side_too_long(width, height, MAX_SIDE)
 
 
 class Counter:

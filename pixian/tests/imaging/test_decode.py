@@ -174,6 +174,23 @@ def test_too_many_pixels_are_refused_from_the_header() -> None:
     assert "900,000,000" in caught.value.message
 
 
+@pytest.mark.parametrize("size", [(65_536, 3), (3, 65_536), (1, 1_000_000)])
+def test_a_result_has_sides_of_any_length(size: tuple[int, int]) -> None:
+    content = encoded("PNG", size)
+    assert code_of(content) == Code.TOO_MANY_PIXELS
+    image, header = decode.open_result(io.BytesIO(content))
+    with image:
+        assert (header.width, header.height) == size
+        assert decode.decoding_bytes(image, header) == 4 * header.pixels + 32 * sum(size)
+        decode.decode(image)
+
+
+def test_a_result_has_no_more_pixels_than_an_upload() -> None:
+    with pytest.raises(Refused) as caught:
+        decode.open_result(io.BytesIO(bomb(30_000, 30_000)))
+    assert caught.value.code == Code.TOO_MANY_PIXELS
+
+
 @given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(100, 25_000_000))
 def test_shrinking_keeps_the_bound(width: int, height: int, most: int) -> None:
     new_width, new_height = decode.shrunk_size(width, height, most)
