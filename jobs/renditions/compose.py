@@ -7,7 +7,7 @@ from django.utils.translation import gettext_noop
 
 from jobs.models import Backdrop
 from jobs.renditions import backdrops
-from jobs.renditions.style import MAX_WEBP_SIDE, Background, Format, Style
+from jobs.renditions.style import Background, Format, Style
 from jobs.renditions.style_fields import Shadow as ShadowName
 from pixian.imaging import encode
 from pixian.imaging.backdrop import blurred
@@ -77,12 +77,10 @@ def compose(
 
 
 def encoded(pixels: Pixels, style: Style, profile: bytes | None, *, is_opaque: bool) -> bytes:
-    """Encode a composed picture in the style's format; raise RenditionError if it can't hold that many."""
+    """Encode a composed picture, whose layout is the style's own, in the style's format."""
     if style.format is Format.JPEG:
         return encode.jpeg(pixels, style.quality, profile)
     if style.format is Format.WEBP:
-        if max(pixels.shape) > MAX_WEBP_SIDE:
-            raise RenditionError(TOO_LARGE)
         return encode.webp(pixels, style.quality, profile)
     if is_opaque:
         return encode.opaque_png(pixels, profile)

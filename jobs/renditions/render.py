@@ -15,7 +15,7 @@ from jobs.renditions.stored import Made
 from jobs.renditions.style import Format, Style
 from pixian.imaging import delta_png
 from pixian.imaging.compose import foreground_box
-from pixian.imaging.layout import lay_out, most_pixels
+from pixian.imaging.layout import most_pixels
 from pixian.protocol.errors import Refused
 
 __all__ = ["RenditionError", "cached", "make", "make_each"]
@@ -88,7 +88,7 @@ def _render(master: Master, style: Style) -> Made:
             return _delta(master, style)
         cut_out = master.cut_out
         height, width = cut_out.pixels.shape[:2]
-        layout = lay_out((width, height), foreground_box(cut_out.pixels), style.options)
+        layout = style.lay_out((width, height), foreground_box(cut_out.pixels))
         backdrop = backdrop_of(style, master.job.team_id)
         pixels, is_opaque = compose(cut_out, layout, style, backdrop, lambda: master.original)
         content = encoded(pixels, style, cut_out.profile, is_opaque=is_opaque)

@@ -26,6 +26,9 @@ from jobs.renditions.style_fields import (
     StyleError,
     text_of,
 )
+from pixian.imaging import layout
+from pixian.imaging.layout import Box, Layout
+from pixian.protocol import errors
 from pixian.protocol.errors import Refused
 from pixian.protocol.form_fields import Color, Size
 from pixian.protocol.limits import MAX_RESULT_PIXELS
@@ -34,8 +37,8 @@ from pixian.protocol.options import WHITE, Alignment, Options
 
 __all__ = ["PLAIN", "Background", "Format", "Shadow", "Style", "StyleError"]
 
-MAX_WEBP_SIDE = 16_383
-"""The largest side that the format can state. Source: RFC 9649, § 2.5."""
+MAX_SIDE = {Format(name): side for name, side in layout.MAX_SIDE.items()} | {Format.WEBP: 16_383}
+"""The longest side by format. A WebP's is the largest that it can state; source: RFC 9649, § 2.5."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,16 @@ class Style:
             vertical_alignment=self.alignment,
         )
 
+    def lay_out(self, frame: Size, foreground: Box | None) -> Layout:
+        """Return the layout of a picture of this size; raise Refused 400/1023 if its format can't hold it.
+
+        foreground: the box of the subject; None without one.
+        """
+        laid_out = layout.lay_out(frame, foreground, self.options)
+        if max(laid_out.size) > (longest := MAX_SIDE[self.format]):
+            raise errors.result_too_large(*laid_out.size, f"{longest:,} pixels a side for {self.format}")
+        return laid_out
+
     @property
     def fill(self) -> Color | None:
         """Return the colour of its background, if that is a colour: a JPEG without one is white."""
@@ -130,9 +143,9 @@ class Style:
                 message = _("The size has more than %(limit)s megapixels.")
                 raise StyleError(message % {"limit": MAX_RESULT_PIXELS // 1_000_000}) from error
             raise StyleError(_("The margin leaves no room for the picture within this size.")) from error
-        if self.format is Format.WEBP and max(size) > MAX_WEBP_SIDE:
-            message = _("A WebP has at most %(limit)s pixels a side.")
-            raise StyleError(message % {"limit": MAX_WEBP_SIDE})
+        if max(size) > (longest := MAX_SIDE[self.format]):
+            message = _("A %(format)s has at most %(limit)s pixels a side.")
+            raise StyleError(message % {"format": self.format.label, "limit": longest})
 
     def _without_effect(self) -> set[str]:
         effects = {

@@ -67,6 +67,10 @@ class Format(StrEnum):
         return {"jpeg": "image/jpeg", "webp": "image/webp"}.get(self, "image/png")
 
     @property
+    def label(self) -> str:
+        return {"jpeg": "JPEG", "webp": "WebP"}.get(self, "PNG")
+
+    @property
     def extension(self) -> str:
         return {"jpeg": "jpg", "webp": "webp"}.get(self, "png")
 

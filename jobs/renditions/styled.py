@@ -16,7 +16,6 @@ from jobs.renditions.style import Background, Style
 from pixian.imaging import decode, encode
 from pixian.imaging.compose import foreground_box
 from pixian.imaging.convert import WorkingCopy
-from pixian.imaging.layout import lay_out
 from pixian.protocol import form_fields
 from pixian.protocol.errors import Refused
 
@@ -52,7 +51,7 @@ def _composed(
     height, width = cut_out.pixels.shape[:2]
     seen = foreground_box(cut_out.pixels)
     subject = seen and seen.scaled(frame[0] / width, frame[1] / height, frame)
-    layout = lay_out(frame, subject, style.options).scaled(frame, (width, height), size.edge)
+    layout = style.lay_out(frame, subject).scaled(frame, (width, height), size.edge)
     pixels, _ = compose(cut_out, layout, style, backdrop, lambda: _small(names[Side.BEFORE]))
     return encode.webp(pixels, QUALITY, cut_out.profile)
 

@@ -20,13 +20,14 @@ from jobs.models import Job, Rendition
 from jobs.renditions import render
 from jobs.renditions.render import RenditionError
 from jobs.renditions.style import Style, StyleError
+from jobs.storage import files
 from jobs.storage.interruptible import Stop, keep_going
 from pixian.protocol.errors import ServerFailed
 
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(minutes=2)
-RETRY = timedelta(seconds=30)  # after a full disk, or too many pictures at once
+RETRY = timedelta(seconds=30)  # after a full disk, too many pictures at once, or a file that can't be read
 MAX_TAKES = 5
 OF_ONE_JOB = 8
 """Renditions of one picture that are made together: reading the master is most of the work."""
@@ -82,9 +83,7 @@ def _make(rows: Sequence[Rendition]) -> bool:
         _fail(left.values(), error.message)
     except (ServerFailed, OSError) as error:
         log.warning("renditions have to wait", job=rows[0].job_id, error=str(error))
-        waiting = Rendition.objects.filter(pk__in=left, state=State.WANTED)
-        waiting.update(due_at=timezone.now() + RETRY, takes=0)
-        return False
+        return _wait(left, error)
     except Job.DoesNotExist:
         log.info("a picture was deleted before it was restyled", job=rows[0].job_id)
     except DATABASE_AWAY:
@@ -105,6 +104,16 @@ def _styles(rows: dict[int, Rendition]) -> dict[Style, int]:
         except StyleError:
             _fail([rows.pop(row.pk)], INVALID)
     return styles
+
+
+def _wait(keys: Iterable[int], error: Exception) -> bool:
+    """Let renditions be made later; return True if other pictures can be made meanwhile."""
+    is_own = isinstance(error, OSError) and not files.concerns_all(error)
+    # A file that can't be read may stay so. Its takes count, so that it is given up in the end.
+    columns = {} if is_own else {"takes": 0}
+    waiting = Rendition.objects.filter(pk__in=keys, state=State.WANTED)
+    waiting.update(due_at=timezone.now() + RETRY, **columns)
+    return is_own
 
 
 def _fail(rows: Iterable[Rendition], problem: str) -> None:

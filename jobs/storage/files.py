@@ -34,6 +34,11 @@ class StorageUnavailableError(OSError):
     """The storage doesn't answer, or refuses us. It says nothing about a file; nothing was sent."""
 
 
+def concerns_all(error: OSError) -> bool:
+    """Tell a storage that is away or full from a file that can't be read or written, while others may be."""
+    return isinstance(error, StorageUnavailableError) or error.errno in spool.FULL
+
+
 class SourceLostError(Exception):
     """The source is missing from the storage. Nothing was sent."""
 

@@ -58,16 +58,25 @@ def png(pixels: Pixels, profile: bytes | None = None, settings: Sequence[int] = 
 
 
 def jpeg(pixels: Pixels, quality: int, profile: bytes | None = None) -> bytes:
-    """Encode RGBA uint8[H, W, 4] as JPEG; alpha is dropped."""
-    file = io.BytesIO()
+    """Encode RGBA uint8[H, W, 4] as JPEG; alpha is dropped.
+
+    Raises ValueError for a side above 65,500 pixels.
+    """
     subsampling = "4:4:4" if quality >= FULL_CHROMA_FROM else "4:2:0"
     image = Image.fromarray(pixels).convert("RGB")
-    image.save(file, "JPEG", quality=quality, subsampling=subsampling, icc_profile=profile)
+    file = io.BytesIO()
+    try:
+        image.save(file, "JPEG", quality=quality, subsampling=subsampling, icc_profile=profile)
+    except OSError as error:  # Pillow's for what it can't encode; nobody shall take it for a disk's
+        raise ValueError(f"{image.width} × {image.height} pixels can't be encoded as JPEG") from error
     return file.getvalue()
 
 
 def webp(pixels: Pixels, quality: int, profile: bytes | None = None) -> bytes:
-    """Encode RGBA uint8[H, W, 4] with straight alpha as WebP; alpha is kept without loss, if there is any."""
+    """Encode RGBA uint8[H, W, 4] with straight alpha as WebP; alpha is kept without loss, if there is any.
+
+    Raises ValueError for a side above 16,383 pixels.
+    """
     file = io.BytesIO()
     image = Image.fromarray(pixels)
     if int(pixels[..., 3].min()) == OPAQUE:

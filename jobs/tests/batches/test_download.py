@@ -320,6 +320,15 @@ def test_a_style_that_cannot_be_read_is_said_for_each_picture(world: World, serv
     assert "odd" in lines(content)[0]["problem"]
 
 
+def test_a_style_that_is_too_long_for_a_jpeg_leaves_its_pictures_out(world: World, server: Server) -> None:
+    long = {"name": "Long", "style": {"margin": "0 32735px", "format": "jpeg"}}
+    batch = batch_of(world, server, ["a.jpg"], outputs=[long, PNG])
+    content = streamed(batch)
+    assert list(unpacked(content)) == ["a-Plain.png", "manifest.csv"]
+    assert "too large" in lines(content)[0]["problem"]
+    assert b"".join(sized(batch).stream()) == content
+
+
 def test_an_empty_batch_is_a_zip_too(world: World) -> None:
     assert list(unpacked(b"".join(sized(new_batch(world)).stream()))) == ["manifest.csv"]
 

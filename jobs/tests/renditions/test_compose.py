@@ -1,7 +1,6 @@
 """Any style on any subject: the file is of the style's format, size and kind."""
 
 import io
-from functools import partial
 
 import numpy as np
 import pytest
@@ -9,12 +8,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from jobs.renditions.compose import RenditionError, compose, encoded
-from jobs.renditions.style import Background, Format, Shadow, Style
+from jobs.renditions.compose import compose, encoded
+from jobs.renditions.style import MAX_SIDE, Background, Format, Shadow, Style
 from jobs.tests.renditions.test_style import STYLES
 from pixian.imaging.compose import foreground_box
 from pixian.imaging.convert import WorkingCopy
 from pixian.imaging.layout import lay_out
+from pixian.protocol.errors import Code, Refused
 from pixian.tests.imaging.test_restyle import subjects
 
 OPAQUE = (Background.COLOR, Background.BLUR)
@@ -48,7 +48,11 @@ def test_the_file_is_what_the_style_says(style: Style, subject: object, same_siz
         assert np.array(image)[..., 3].max() == 255
 
 
-def test_a_webp_that_is_too_long_is_refused() -> None:
-    write = partial(encoded, np.zeros((1, 16_384, 4), np.uint8), profile=None, is_opaque=False)
-    with pytest.raises(RenditionError, match="too large"):
-        write(style=Style(format=Format.WEBP))
+@pytest.mark.parametrize("form", Format)
+def test_what_a_format_can_hold_is_encoded_and_a_longer_one_is_refused(form: Format) -> None:
+    style, longest = Style(format=form), MAX_SIDE[form]
+    width, height = style.lay_out((longest, 1), None).size
+    assert encoded(np.zeros((height, width, 4), np.uint8), style, None, is_opaque=False)
+    with pytest.raises(Refused) as caught:
+        style.lay_out((longest + 1, 1), None)
+    assert caught.value.code == Code.RESULT_TOO_LARGE

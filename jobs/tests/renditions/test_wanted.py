@@ -1,7 +1,9 @@
 """Restyling a batch: applied at 0 credits, made by any worker, once, and whatever is killed meanwhile."""
 
+import errno
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,6 +22,7 @@ from jobs.renditions.apply import Output
 from jobs.renditions.style import PLAIN, Style
 from jobs.renditions.wanted import make_wanted
 from jobs.storage import files
+from jobs.storage.files import StorageUnavailableError
 from jobs.tests import upstream as wire
 from jobs.tests.renditions.test_effects import backdrop, content
 from jobs.tests.renditions.test_render import cut, encoded, photo
@@ -167,7 +170,14 @@ def test_a_style_that_cannot_be_read_any_more_fails(world: World, server: Server
     assert states() == ["failed", "made"]
 
 
-@pytest.mark.parametrize("error", [ServerFailed(503, -3, "busy"), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ServerFailed(503, -3, "busy"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        StorageUnavailableError("away"),
+    ],
+)
 def test_what_passes_is_tried_again_later(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -178,8 +188,36 @@ def test_what_passes_is_tried_again_later(
         assert make_wanted() == 0
     assert states() == ["wanted", "wanted"]
     assert make_wanted() == 0  # not at once
+    assert set(Rendition.objects.values_list("takes", flat=True)) == {0}  # however often
     Rendition.objects.update(due_at=timezone.now())
     assert make_wanted() == 2
+
+
+def test_a_picture_that_can_never_be_read_is_given_up_and_keeps_no_other_from_its_turn(
+    world: World, server: Server
+) -> None:
+    batch = batch_of(world, server)
+    path = Path(batch.jobs.earliest("pk").result.path)
+    path.unlink()
+    path.mkdir()  # which nobody can open as a file
+    apply.apply(batch, [Output("", PLAIN)])
+    assert make_wanted() == 2
+    for _ in range(wanted.MAX_TAKES):
+        assert states() == ["made", "wanted"]
+        assert make_wanted() == 0  # not at once
+        Rendition.objects.update(due_at=timezone.now())
+        assert make_wanted() == 1
+    assert states() == ["failed", "made"]
+
+
+@pytest.mark.parametrize(
+    ("form", "margin"), [("jpeg", "0 32735px"), ("webp", "0 9000px"), ("png", "0 33000px")]
+)
+def test_a_style_too_long_for_its_format_fails(world: World, server: Server, form: str, margin: str) -> None:
+    batch = batch_of(world, server, done=1)
+    apply.apply(batch, [Output("", Style.parse({"format": form, "margin": margin}))])
+    make_wanted()
+    assert "too large" in Rendition.objects.get(state="failed").problem
 
 
 def test_an_unexpected_error_does_not_come_back_for_ever(

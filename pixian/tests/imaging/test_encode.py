@@ -1,11 +1,12 @@
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pixian.imaging.convert import Pixels
-from pixian.imaging.encode import encode, jpeg, png
+from pixian.imaging.encode import encode, jpeg, png, webp
 from pixian.protocol.options import Format, Options
 from pixian.tests.imaging.test_compose import SRGB
 
@@ -63,3 +64,12 @@ def test_colours_under_alpha_0_are_written_as_they_are() -> None:
 def test_what_png_cannot_hold_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"can.t be encoded as PNG"):
         png(np.zeros((1, 1_000_001, 4), np.uint8))
+
+
+@pytest.mark.parametrize(("encoder", "longest"), [(jpeg, 65_500), (webp, 16_383)])
+def test_a_side_that_a_format_cannot_hold_is_an_error(
+    encoder: Callable[[Pixels, int], bytes], longest: int
+) -> None:
+    assert opened(encoder(np.zeros((1, longest, 4), np.uint8), 50)).width == longest
+    with pytest.raises(ValueError, match="encod"):
+        encoder(np.zeros((1, longest + 1, 4), np.uint8), 50)

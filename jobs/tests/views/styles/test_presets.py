@@ -89,6 +89,7 @@ def test_a_preset_is_changed_and_deleted(world: World, client: Client) -> None:
         ({"margin": "60%"}, "leaves no room"),
         ({"background": "picture"}, "Choose a background picture"),
         ({"width": "25001", "height": "1000"}, "more than 25 megapixels"),
+        ({"width": "70000", "height": "100", "format": "jpeg"}, "A JPEG has at most 65500 pixels a side"),
         ({"shadow": "long"}, "Select a valid choice"),
     ],
 )

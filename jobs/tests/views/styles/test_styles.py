@@ -82,6 +82,9 @@ def test_a_picture_is_taken_away_in_a_style(world: World, client: Client, server
         ({"format": "gif"}, 400, "isn't possible for “Format”"),
         ([], 400, "can't be read"),
         ({"margin": "9000px"}, 422, "too large"),
+        ({"margin": "0 32735px", "format": "jpeg"}, 422, "too large"),
+        ({"margin": "0 9000px", "format": "webp"}, 422, "too large"),
+        ({"size": "70000 100", "format": "jpeg"}, 400, "at most 65500 pixels"),
         ({"background": "picture", "backdrop": "0" * 64}, 422, "was deleted"),
     ],
 )
