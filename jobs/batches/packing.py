@@ -32,7 +32,19 @@ class LeftOutError(Exception):
 
 
 def fetch(entry: Entry) -> tuple[Rendition, Iterator[bytes]]:
-    """Return an entry's rendition and its checked content; make it if need be; raise LeftOutError."""
+    """Return an entry's rendition and its checked content; make it if need be; raise LeftOutError.
+
+    Raises StorageUnavailableError, since no other picture would come either.
+    """
+    try:
+        return _fetch(entry)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise LeftOutError(DISK_FULL) from error
+
+
+def _fetch(entry: Entry) -> tuple[Rendition, Iterator[bytes]]:
     row = entry.rendition or _make(entry)
     try:
         return row, stored_file.checked(row)
@@ -58,10 +70,6 @@ def _make(entry: Entry) -> Rendition:
                 raise LeftOutError(BUSY) from error
             give_back()
             time.sleep(PAUSE_SECONDS)
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            raise LeftOutError(DISK_FULL) from error
     raise AssertionError
 
 

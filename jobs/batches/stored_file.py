@@ -9,7 +9,7 @@ from typing import IO, Any
 from django.core.files.storage import default_storage
 
 from jobs.models import Rendition
-from jobs.storage import spool
+from jobs.storage import files, spool
 
 CHUNK_BYTES = 1 << 20
 AT_ONCE_BYTES = 4 << 20
@@ -17,7 +17,7 @@ AT_ONCE_BYTES = 4 << 20
 
 
 class DamagedError(Exception):
-    """A stored file is missing, or isn't what was stored."""
+    """A stored file is missing, can't be read, or isn't what was stored."""
 
 
 def seems_whole(row: Rendition) -> bool:
@@ -26,16 +26,25 @@ def seems_whole(row: Rendition) -> bool:
         return True
     try:
         return default_storage.size(str(row.file)) == row.bytes
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
 def checked(row: Rendition) -> Iterator[bytes]:
-    """Return the file's content; raise DamagedError if it isn't the size and the bytes that were stored."""
+    """Return the file's content; raise DamagedError if it isn't the size and the bytes that were stored.
+
+    Raises OSError if the storage is away, or a disk is too full to fetch the file to.
+    """
     try:
-        file = default_storage.open(str(row.file))
-    except FileNotFoundError as error:
-        raise DamagedError(str(row.file)) from error
+        return _checked(row)
+    except OSError as error:
+        if files.concerns_all(error):
+            raise
+        raise DamagedError(f"{row.file}: {error}") from error
+
+
+def _checked(row: Rendition) -> Iterator[bytes]:
+    file = default_storage.open(str(row.file))
     try:
         if (row.bytes or 0) <= AT_ONCE_BYTES:
             with closing(file):

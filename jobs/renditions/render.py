@@ -3,22 +3,26 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+import structlog
 from django.core.files.storage import default_storage
 from django.utils.translation import gettext_noop
 
 from jobs.models import Job, Rendition
 from jobs.renditions import backdrops, stored
-from jobs.renditions.compose import RenditionError, backdrop_of, compose, encoded
+from jobs.renditions.compose import DAMAGED, RenditionError, backdrop_of, compose, encoded
 from jobs.renditions.decode_limit import DECODING
 from jobs.renditions.master import Master
 from jobs.renditions.stored import Made
 from jobs.renditions.style import Format, Style
+from jobs.storage import files
 from pixian.imaging import delta_png
 from pixian.imaging.compose import foreground_box
 from pixian.imaging.layout import most_pixels
 from pixian.protocol.errors import Refused
 
 __all__ = ["RenditionError", "cached", "make", "make_each"]
+
+log = structlog.get_logger(__name__)
 
 MASTER_BYTES, RESULT_BYTES = 16, 9
 """For a pixel of the source while its delta is merged, and of the composed picture with its encoding."""
@@ -32,8 +36,18 @@ def make(job: Job, style: Style) -> Rendition:
     """Return the rendition of a job in a style, its file stored; it is made if it isn't there.
 
     Raises RenditionError if it can't be made, ServerFailed 503/-3 if too many pictures are being read right
-    now, and OSError if the disk is full.
+    now, and OSError if the disk is full or the storage is away.
     """
+    try:
+        return _make(job, style)
+    except OSError as error:
+        if files.concerns_all(error):
+            raise
+        log.error("a picture's file can't be read or written", job=job.pk, error=str(error))  # noqa: TRY400
+        raise RenditionError(DAMAGED) from error
+
+
+def _make(job: Job, style: Style) -> Rendition:
     row = Rendition.objects.filter(job=job, style_sha256=style.sha256, state=Rendition.State.MADE).first()
     if row and default_storage.exists(str(row.file)):
         return row
@@ -44,7 +58,7 @@ def make(job: Job, style: Style) -> Rendition:
 def make_each(job: Job, styles: Sequence[Style]) -> Iterator[tuple[Style, RenditionError | None]]:
     """Make several renditions of a job from one decoded master; yield each style with what went wrong.
 
-    Raises ServerFailed and OSError as ``make`` does, and RenditionError if none can be made.
+    Raises ServerFailed as ``make`` does, RenditionError if none can be made, and OSError, which may pass.
     """
     with _opened(job, styles) as master:
         for style in styles:

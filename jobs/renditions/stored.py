@@ -5,6 +5,7 @@ import zlib
 from dataclasses import dataclass
 from functools import partial
 
+import structlog
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
@@ -15,6 +16,8 @@ from jobs.models import Job, Rendition
 from jobs.renditions.style import Style
 from jobs.storage import files
 from pixian.protocol.form_fields import Size
+
+log = structlog.get_logger(__name__)
 
 NAME_DIGITS = 16
 CHUNK_BYTES = 1 << 20
@@ -79,7 +82,13 @@ def want_again(row: Rendition) -> None:
     again = {"state": Rendition.State.WANTED, "due_at": timezone.now(), "file": ""}
     # The row first: it must not promise a file that is deleted. Nothing, if it was made anew meanwhile.
     if Rendition.objects.filter(pk=row.pk, state=Rendition.State.MADE, file=str(row.file)).update(**again):
-        default_storage.delete(str(row.file))
+        try:
+            default_storage.delete(str(row.file))
+        except OSError as error:
+            if files.concerns_all(error):
+                raise
+            # The new one gets another name.
+            log.error("a damaged file can't be deleted", file=str(row.file), error=str(error))  # noqa: TRY400
 
 
 def _store(name: str, made: Made) -> str:
@@ -102,5 +111,7 @@ def _holds(name: str, made: Made) -> bool:
             for chunk in iter(partial(file.read, CHUNK_BYTES), b""):
                 digest.update(chunk)
         return digest.hexdigest() == made.sha256
-    except FileNotFoundError:
+    except OSError as error:
+        if files.concerns_all(error):
+            raise
         return False

@@ -22,6 +22,7 @@ from jobs.connections import give_back
 from jobs.models import Attempt, Backdrop, Job
 from jobs.search.filters import JobFilter
 from jobs.search.statement import StatementFilter
+from jobs.storage import files
 
 AT_ONCE = 200
 BLOCK = 1 << 20
@@ -34,7 +35,7 @@ FILES = ("job", "kind", "file", "sha256", "bytes", "shows_files_of")
 
 @dataclass
 class Contents:
-    """The figures of the manifest. missing: names of files that the storage doesn't have."""
+    """The figures of the manifest. missing: names of files that the storage doesn't have, or can't open."""
 
     pictures: int = 0
     files: int = 0
@@ -74,7 +75,9 @@ def _member(archive: ZipStream, name: str, content: Iterable[bytes]) -> Iterator
 def _file(archive: ZipStream, stored: str, path: str, contents: Contents) -> Iterator[bytes]:
     try:
         file = default_storage.open(stored)
-    except FileNotFoundError:  # deleted meanwhile, or lost
+    except OSError as error:  # deleted meanwhile, lost or not readable
+        if files.concerns_all(error):
+            raise
         contents.missing += [stored] if len(contents.missing) < MAX_MISSING else []
         return
     contents.files += 1

@@ -1,14 +1,17 @@
 """A batch's ZIP: everything in it is whole, it can be continued, and it says what is missing."""
 
 import csv
+import errno
 import hashlib
 import io
 import zipfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from django.core.files.storage import default_storage
+from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.utils import translation
 from PIL import Image
 
@@ -62,6 +65,12 @@ def rendition(job: Job) -> Rendition:
 def damage(row: Rendition, content: bytes | None) -> None:
     path = Path(default_storage.path(str(row.file)))
     path.unlink() if content is None else path.write_bytes(content)
+
+
+def unreadable(path: Path) -> None:
+    """Put a folder in a file's place, which nobody can open as a file, however mighty."""
+    path.unlink()
+    path.mkdir()
 
 
 def flipped(row: Rendition) -> bytes:
@@ -242,6 +251,58 @@ def test_a_picture_whose_master_is_damaged_too_is_left_out(world: World, server:
     assert b"".join(sized(batch).stream()) == content
 
 
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_rendition_that_cannot_be_read_is_made_anew(world: World, server: Server, is_empty: bool) -> None:
+    batch = batch_of(world, server, THREE)
+    content = streamed(batch)
+    found, path = sized(batch), Path(rendition(batch.jobs.get(number=2)).file.path)
+    unreadable(path)
+    if not is_empty:
+        (path / "x").touch()  # so that it can't be deleted either
+    assert b"".join(found.stream()) == content  # although it began before
+    assert b"".join(sized(batch).stream()) == content
+    assert path.is_dir() != is_empty
+
+
+@pytest.mark.parametrize("size", [0, 4 << 20])
+def test_a_file_of_a_disk_that_fails_is_damaged(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    batch = batch_of(world, server, ["a.jpg"])
+    streamed(batch)
+    monkeypatch.setattr(stored_file, "AT_ONCE_BYTES", size)
+    monkeypatch.setattr(
+        File, "read", Mock(side_effect=OSError(errno.EIO, "Input/output error")), raising=False
+    )
+    with pytest.raises(stored_file.DamagedError, match="Input/output error"):
+        stored_file.checked(rendition(batch.jobs.get()))
+
+
+def test_a_picture_whose_master_cannot_be_read_is_left_out(world: World, server: Server) -> None:
+    batch = batch_of(world, server, THREE)
+    job = batch.jobs.get(number=2)
+    unreadable(Path(job.result.path))
+    content = streamed(batch)
+    assert list(unpacked(content)) == ["a.png", "c.png", "manifest.csv"]
+    assert "damaged" in lines(content)[1]["problem"]
+    assert b"".join(sized(batch).stream()) == content
+
+
+def test_a_storage_that_is_away_damages_nothing(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = batch_of(world, server, THREE)
+    render.make(batch.jobs.get(number=1), PLAIN)
+    monkeypatch.setattr(FileSystemStorage, "_open", Mock(side_effect=files.StorageUnavailableError("away")))
+    with pytest.raises(files.StorageUnavailableError):
+        streamed(batch)
+    assert [row.state for row in Rendition.objects.all()] == ["made"]
+    Rendition.objects.all().delete()
+    with pytest.raises(files.StorageUnavailableError):
+        streamed(batch)
+    assert not Rendition.objects.exists()
+
+
 def test_a_picture_that_failed_a_while_ago_is_tried_again(world: World, server: Server) -> None:
     batch = batch_of(world, server, ["a.jpg"])
     job = batch.jobs.get()
@@ -288,6 +349,24 @@ def test_a_file_that_changes_between_its_check_and_its_sending_ends_the_download
     damage(row, flipped(row))
     with pytest.raises(stored_file.DamagedError):
         list(chunks)
+
+
+def test_without_space_to_fetch_a_file_the_rest_goes_on(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket's file is fetched to a disk before it is read."""
+    batch = batch_of(world, server, ["a.jpg", "b.jpg"])
+    streamed(batch)
+    checked = stored_file.checked
+
+    def full_at_first(row: Rendition) -> Any:
+        monkeypatch.setattr(stored_file, "checked", checked)
+        full()
+
+    monkeypatch.setattr(stored_file, "checked", full_at_first)
+    content = streamed(batch)
+    assert list(unpacked(content)) == ["b.png", "manifest.csv"]
+    assert "disk is full" in lines(content)[0]["problem"]
 
 
 def test_on_a_full_disk_the_rest_goes_on(

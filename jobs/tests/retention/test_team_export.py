@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
@@ -80,9 +81,14 @@ def test_what_was_deleted_is_a_row_without_a_picture(world: World, server: Serve
     assert {row["id"] for row in table(archive, "jobs.csv")} == {str(job.pk), str(again.pk)}
 
 
-def test_a_file_that_is_lost_is_named_and_the_rest_is_there(world: World, server: Server) -> None:
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_file_that_cannot_be_had_is_named_and_the_rest_is_there(
+    world: World, server: Server, is_lost: bool
+) -> None:
     job = cut_out(world, server)
     default_storage.delete(str(job.result.name))
+    if not is_lost:
+        Path(job.result.path).mkdir()  # which nobody can open as a file
     archive = exported(world)
     assert manifest(archive)["missing"] == [str(job.result.name)]
     assert archive.read(f"pictures/{job.pk}/source.png") == PICTURE

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -96,6 +97,16 @@ def test_what_cannot_be_shown_says_why(
     assert response.status_code == status
     assert text in response.content.decode()
     assert response.headers["Content-Type"].startswith("text/plain")
+
+
+def test_a_picture_whose_file_cannot_be_read_says_so(world: World, client: Client, server: Server) -> None:
+    job = done(world, server)
+    path = Path(job.result.path)
+    path.unlink()
+    path.mkdir()
+    client.force_login(world.vera)
+    response = client.get(address(world, "styled_download", job, WHITE))
+    assert (response.status_code, "damaged" in response.content.decode()) == (422, True)
 
 
 def test_a_picture_that_is_not_cut_out_has_no_style(world: World, client: Client) -> None:
