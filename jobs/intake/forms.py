@@ -70,6 +70,15 @@ def _picture(file: TemporaryUploadedFile, team_id: int) -> dict[str, Any]:
     return {"file": transcoded.file, "header": transcoded.header} | made_from
 
 
+def readable_picture(file: TemporaryUploadedFile, team_id: int) -> tuple[TemporaryUploadedFile, Header]:
+    """Return a valid picture and its header; raises UploadRefusedError.
+
+    A HEIC or AVIF is returned as the JPEG or PNG made from it. The caller closes the file.
+    """
+    picture = _picture(file, team_id)
+    return picture["file"], picture["header"]
+
+
 def master_options(header: Header) -> dict[str, str]:
     """Return the options of a browser's call, whose result is the master of all that is made of the picture.
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Role
 from accounts.teams.permissions import enter
-from jobs.intake.forms import UploadRefusedError, check_picture
+from jobs.intake.forms import UploadRefusedError, readable_picture
 from jobs.models import Backdrop
 from jobs.renditions import backdrops
 from jobs.renditions.previews import Size
@@ -33,8 +33,9 @@ def add_backdrop(request: HttpRequest, team: str) -> HttpResponse:
         return redirect("presets", team=team)
     name = (file_names.clean(file.name or "") or file_names.UNNAMED)[:MAX_NAME]
     try:
-        header = check_picture(file, member.team_id)
-        backdrop = backdrops.store(member.team, member.user, file, header, name)
+        picture, header = readable_picture(file, member.team_id)
+        with picture:
+            backdrop = backdrops.store(member.team, member.user, picture, header, name)
     except UploadRefusedError as error:
         messages.error(request, error.message)
     except OSError as error:

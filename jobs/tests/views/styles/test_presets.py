@@ -1,5 +1,6 @@
 """A team's presets, recipes and background pictures: made, locked, copied and deleted by whom they may."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from PIL import Image
 
 from accounts.models import Membership, Role, User
 from conftest import World, small_png
@@ -16,6 +18,7 @@ from jobs.renditions import presets
 from jobs.renditions.marketplaces import EXAMPLES
 from jobs.renditions.presets import NameTakenError
 from jobs.renditions.style import PLAIN, Style
+from jobs.tests.intake.heif import avif, heic
 from jobs.tests.renditions.test_effects import backdrop
 from jobs.tests.renditions.test_render import done
 from jobs.tests.upstream import Server
@@ -212,6 +215,11 @@ def add(client: Client, world: World, content: bytes, name: str = "wall.png") ->
     return client.post(page(world, "add_backdrop"), {"image": SimpleUploadedFile(name, content)})
 
 
+def transparent_avif(image: Image.Image) -> bytes:
+    image.putalpha(90)
+    return avif(image)
+
+
 def test_a_background_picture_is_added_shown_and_deleted(world: World, client: Client) -> None:
     client.force_login(world.bob)
     assert "wall.png can be a background now" in told(add(client, world, small_png(800, 500)))
@@ -222,6 +230,20 @@ def test_a_background_picture_is_added_shown_and_deleted(world: World, client: C
     assert kept.sha256 in client.get(page(world, "new_preset")).content.decode()
     assert "is deleted" in told(client.post(page(world, "delete_backdrop", kept.pk)))
     assert not default_storage.exists(str(kept.file))
+
+
+@pytest.mark.parametrize(("encode", "kind"), [(heic, "jpeg"), (avif, "jpeg"), (transparent_avif, "png")])
+def test_a_phones_picture_becomes_a_background(
+    world: World, client: Client, encode: Callable[[Image.Image], bytes], kind: str
+) -> None:
+    client.force_login(world.bob)
+    picture = encode(Image.new("RGB", (80, 50), "teal"))
+    assert "can be a background now" in told(add(client, world, picture, "wall.heic"))
+    assert "can be a background now" in told(add(client, world, picture, "again.heic"))
+    kept = Backdrop.objects.get()
+    assert (kept.name, kept.width, kept.height) == ("wall.heic", 80, 50)
+    assert str(kept.file).endswith(f".{kind}")
+    assert client.get(page(world, "backdrop", kept.pk)).status_code == 200
 
 
 def test_the_same_picture_twice_is_one(world: World, client: Client) -> None:
