@@ -1,6 +1,7 @@
 """Pictures that a team puts behind its cut-outs: checked as any picture, and found by their hash."""
 
 from typing import BinaryIO, cast
+from uuid import uuid4
 
 import numpy as np
 from django.core.exceptions import PermissionDenied
@@ -31,23 +32,24 @@ def store(team: Team, user: User, file: TemporaryUploadedFile, header: Header, n
     digest = files.sha256(file)
     if known := Backdrop.objects.filter(team=team, sha256=digest).first():
         return known
-    stored = files.put(f"{team.slug}/{FOLDER}/{digest}.{header.format.lower()}", file)
+    # No other row ever has this name. A later team may have this one's slug and the same picture, and a
+    # bucket has one file by each name: whoever deletes one would delete both.
+    stored = files.put(f"{team.slug}/{FOLDER}/{uuid4().hex}.{header.format.lower()}", file)
     columns = {"file": stored, "width": header.width, "height": header.height, "added_by": user, "name": name}
     try:
         with transaction.atomic():
             return Backdrop.objects.create(team=team, sha256=digest, **columns)
     except IntegrityError:  # the same picture came twice at once, and was stored twice
-        known = Backdrop.objects.get(team=team, sha256=digest)
-        if stored != known.file.name:  # a bucket has one file by each name
-            default_storage.delete(stored)
-        return known
+        default_storage.delete(stored)
+        return Backdrop.objects.get(team=team, sha256=digest)
 
 
 def delete(backdrop: Backdrop) -> None:
     """Delete the picture. Renditions that need it can't be made any more, and say so."""
     name = str(backdrop.file)
     backdrop.delete()
-    default_storage.delete(name)
+    if not Backdrop.objects.filter(file=name).exists():  # named by its hash, as an earlier release did it
+        default_storage.delete(name)
 
 
 def may_delete(member: Membership, backdrop: Backdrop) -> bool:

@@ -24,6 +24,7 @@ from pytest_django import Settings
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances, LedgerError
+from accounts.teams.create import open_team
 from chaos.process import fork
 from chaos.servers import Swift
 from chaos.waiting import wait_for
@@ -34,7 +35,7 @@ from jobs.models import Backdrop, Job, WorkerHeartbeat
 from jobs.queue import workers
 from jobs.queue.heartbeat import process_name
 from jobs.renditions import backdrops
-from jobs.retention import team_export
+from jobs.retention import due, team_export, teams
 from jobs.storage import files, instance, quarantine, spool, strays
 from jobs.storage.s3 import S3Storage
 from jobs.tests import browser
@@ -201,7 +202,6 @@ def test_a_picture_without_credits_leaves_nothing_in_the_bucket(
 def test_a_background_picture_that_comes_twice_at_once_is_kept(
     world: World, bucket: S3Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bucket has one file by each name, so the second one mustn't take the first one's away."""
     with (first := upload(small_png(30, 20))).file:
         kept = backdrops.store(world.team, world.alice, first.file, first.header, "wall")
     blind = Backdrop.objects.none()
@@ -210,6 +210,28 @@ def test_a_background_picture_that_comes_twice_at_once_is_kept(
         assert backdrops.store(world.team, world.alice, second.file, second.header, "wall") == kept
     assert bucket.exists(str(kept.file))
     backdrops.delete(kept)
+    assert names(bucket) == []
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_deleted_teams_background_is_not_that_of_the_next_one_of_its_name(
+    world: World, bucket: S3Storage, is_old: bool
+) -> None:
+    """is_old: both rows name one file, as an earlier release named it."""
+    slug, kept = world.team.slug, []
+    for team in (world.team, None):
+        named = team or open_team("Aurora", world.charlie, slug=slug)
+        with (picture := upload(small_png(30, 20))).file:
+            kept.append(backdrops.store(named, world.alice, picture.file, picture.header, "wall"))
+        if team:
+            teams.delete_team(team, world.alice)
+    if is_old:
+        bucket.delete(str(kept[0].file))
+        Backdrop.objects.update(file=str(kept[1].file))
+    due.erase_due()
+    assert list(Backdrop.objects.all()) == kept[1:]
+    assert bucket.exists(str(kept[1].file))
+    backdrops.delete(kept[1])
     assert names(bucket) == []
 
 
