@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from conftest import PHOTOS
 from tests.site.conftest import login_link, page_on
@@ -393,6 +393,54 @@ def test_a_chunk_whose_answer_was_lost_is_not_sent_twice(
     expect(owner_page.locator("#uploads")).to_contain_text("1 picture is uploaded.")
     (content,) = server.chunks.values()
     assert content == large.read_bytes()
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["times out", "is cut off by the server"])
+def test_over_a_slow_line_less_is_sent_at_once(
+    owner_page: Page, server: IntakeServer, large: Path, tmp_path: Path, *, is_cut: bool
+) -> None:
+    """Smaller parts, one after the other, and as much as before once they were quick."""
+    small = tmp_path / "small.bmp"
+    Image.frombytes("RGB", (600, 600), os.urandom(600 * 600 * 3)).save(small)
+    sizes: list[int] = []
+
+    def note(request: Request) -> None:
+        if "offset=" in request.url:
+            sizes.append(len(request.post_data_buffer or b""))
+
+    def take_long(route: Route) -> bool:
+        takes_long = "offset=" in route.request.url or "/upload/" in route.request.url
+        if takes_long and is_cut:
+            time.sleep(1)
+            route.abort("connectionreset")
+        return takes_long
+
+    server.faults.append(take_long)
+    owner_page.on("request", note)
+    hurry(owner_page)
+    drop(owner_page, large, small)
+    start(owner_page)
+    uploads = owner_page.locator("#uploads")
+    expect(uploads).to_contain_text("The line is slow, so less is sent at once.")
+    server.faults.clear()
+    expect(uploads).to_contain_text("All 2 pictures are uploaded.")
+    assert sizes[:2] == [2 << 20, 512 << 10]
+    assert sizes[-1] > min(sizes)
+    assert large.read_bytes() in server.chunks.values()
+    assert sorted(server.uploads) == sorted(server.files)
+
+
+def test_a_lost_line_is_no_more_said_once_the_next_try_runs(
+    owner_page: Page, server: IntakeServer, large: Path
+) -> None:
+    server.fail("/chunks/")
+    drop(owner_page, large)
+    start(owner_page)
+    uploads = owner_page.locator("#uploads")
+    server.faults.append(lambda route: "/chunks/" in route.request.url)  # it never gets an answer
+    expect(uploads).to_contain_text("The line to the server is lost")
+    expect(uploads).not_to_contain_text("The line to the server is lost")
+    expect(uploads).to_contain_text("Uploading: 0 of 1")
 
 
 def test_a_large_file_that_changed_is_sent_once(owner_page: Page, large: Path) -> None:

@@ -8,6 +8,8 @@ const SIGN_IN_LOOK_SECONDS = 4;
 // The browser says that the line is back, or the person comes back to the tab.
 const MAY_BE_BACK = ["online", "focus"];
 const REQUEST_SECONDS = 120; // a chunk of 2 MiB takes so long at 17 kB/s
+const LONG_SECONDS = 15; // a line that is lost sooner isn't lost because it is slow
+const BEGUN_SECONDS = 1; // without a line a try fails at once, and the trouble that is shown shouldn't flicker
 const [SIGNED_OUT, FORBIDDEN, TOO_MANY, SERVER_FAILED, DISK_FULL] = [401, 403, 429, 500, 507];
 
 // The server's final no. message: its text for people, or "" if the answer was a page.
@@ -17,6 +19,10 @@ export class Refusal extends Error {
     this.status = status;
   }
 }
+
+// A request took long, and then the line was lost: by our own limit, or by the server's, which wants a minimum
+// rate. The sender makes it smaller.
+export class SlowLineError extends Error {}
 
 export class Line {
   #token;
@@ -38,19 +44,27 @@ export class Line {
   }
 
   // Returns the answer's text, or what parse makes of it. check: run before each try; what it throws ends the
-  // request. failures: of the server, one after the other, after which it gives up.
-  async send(address, { method = "POST", json, body, signal, check, parse = plain, failures: most = MOST_FAILURES } = {}) {
+  // request. failures: of the server, one after the other, after which it gives up. seconds: that a try may take.
+  // adapts: a request that the line is too slow for isn't repeated, but ends with a SlowLineError.
+  async send(address, { method = "POST", json, body, signal, check, adapts, seconds, parse = plain, failures: most = MOST_FAILURES } = {}) {
     const id = Symbol(address);
     const request = { method, body: json === undefined ? body : JSON.stringify(json) };
     const type = json === undefined ? {} : { "Content-Type": "application/json" };
     let losses = 0;
     let failures = 0;
     let renewed = false;
+    let isLong = false;
     try {
       for (;;) {
         await this.#signingIn;
         await check?.();
-        const answer = await this.#try(address, { ...request, headers: this.#headers(type) }, parse, signal);
+        isLong = false;
+        const timers = [
+          setTimeout(() => this.#report(id, null), BEGUN_SECONDS * 1000),
+          setTimeout(() => { isLong = true; }, LONG_SECONDS * 1000),
+        ];
+        const answer = await this.#try(address, { ...request, headers: this.#headers(type) }, parse, signal, seconds);
+        timers.forEach(clearTimeout);
         signal?.throwIfAborted();
         if (answer?.ok) return answer.content;
         if (answer?.status === SIGNED_OUT) {
@@ -63,6 +77,8 @@ export class Line {
           failures += 1;
           if (!isPassing(answer) || failures >= most) throw new Refusal(answer.status, answer.content);
           await this.#wait(id, "busy", Math.max(answer.seconds, backOff(failures)), signal);
+        } else if (adapts && isLong) {
+          throw new SlowLineError();
         } else {
           losses += 1;
           failures = 0; // a server that restarts drops the line first, then is busy for a while
@@ -80,10 +96,10 @@ export class Line {
 
   // Returns { ok, status, content, seconds to wait }, or null if the line was lost: before the answer, within it,
   // or to somebody on the way who answers instead of the server, such as a hotel's Wi-Fi with its sign-in page.
-  async #try(address, request, parse, signal) {
+  async #try(address, request, parse, signal, seconds = REQUEST_SECONDS) {
     const timed = new AbortController();
     const stop = () => timed.abort();
-    const timer = setTimeout(stop, REQUEST_SECONDS * 1000);
+    const timer = setTimeout(stop, seconds * 1000);
     signal?.addEventListener("abort", stop);
     try {
       signal?.throwIfAborted();

@@ -58,7 +58,7 @@ export class ProgressPanel {
     part.set("title", this.#title(progress, failed, over));
     part.set("figures", over ? "" : this.#figures(progress));
     part.set("advice", this.#advice(failed, over));
-    part.set("trouble", this.#trouble ? troubleText(this.#page.words, this.#trouble) : "");
+    part.set("trouble", this.#troubleText());
     part.show("sign-in", this.#trouble?.kind === "signedOut");
     for (const name of ["pause", "stop"]) part.show(name, active);
     part.show("resume", paused && !over && progress.done < progress.count);
@@ -67,6 +67,12 @@ export class ProgressPanel {
     part.show("batch", over && Boolean(part.slot("batch").href));
     this.#drawNotes();
     if (this.#trouble?.until) this.#drawing = setTimeout(() => this.draw(), 1000); // counts down
+  }
+
+  #troubleText() {
+    const { words } = this.#page;
+    if (this.#trouble) return troubleText(words, this.#trouble);
+    return this.#uploader.active && this.#uploader.slow ? words.say("slow") : "";
   }
 
   #title({ done, count }, failed, over) {

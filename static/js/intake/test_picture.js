@@ -1,6 +1,7 @@
 // A free, watermarked test of one picture, which shows the exact price and what the cut-out looks like.
 
 const LOOK_SECONDS = 1.5;
+const UPLOAD_SECONDS = 1800; // the largest picture takes so long at 17 kB/s
 
 export async function testPicture({ line, form, words }, part, { file, name }) {
   part.show("test", true);
@@ -9,7 +10,7 @@ export async function testPicture({ line, form, words }, part, { file, name }) {
   try {
     const body = new FormData();
     body.set("image", file, name);
-    const { url } = await line.json(form.dataset.testPicture, { body, failures: 1 });
+    const { url } = await line.json(form.dataset.testPicture, { body, failures: 1, seconds: UPLOAD_SECONDS });
     const test = await finished(line, url, ({ label }) => part.set("test-text", `${name}: ${label}`));
     show(test, part, name, words);
   } catch (error) {

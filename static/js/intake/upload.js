@@ -1,10 +1,9 @@
 // Uploads a batch's files, a few at a time and in their order. A large file goes in chunks, and on from the byte
 // that the server has. Stopping loses nothing: what isn't uploaded stays on the batch's list.
 
-import { Refusal } from "./line.js";
+import { Refusal, SlowLineError } from "./line.js";
+import { Pace } from "./pace.js";
 
-const AT_ONCE = 4;
-const CHUNK_BYTES = 2 * 1024 * 1024;
 const MOST_STALLS = 5;
 const RATE_SECONDS = 10;
 const CONFLICT = 409; // the server has another part of the file than we thought, so ask it which
@@ -22,6 +21,7 @@ export class Uploader {
   #sending = 0;
   #stop = new AbortController();
   #rate = new Rate();
+  #pace = new Pace();
 
   // batch: the addresses { upload, chunk(requestId) }. tell: called after each change.
   constructor(line, batch, tell) {
@@ -71,6 +71,10 @@ export class Uploader {
     return !this.paused && this.in("waiting", "sending").length > 0;
   }
 
+  get slow() {
+    return this.#pace.isSlow;
+  }
+
   get progress() {
     const todo = this.in("waiting", "sending", "done");
     const sum = (key) => todo.reduce((total, item) => total + item[key], 0);
@@ -81,7 +85,7 @@ export class Uploader {
   }
 
   #next() {
-    while (!this.paused && this.#sending < AT_ONCE) {
+    while (!this.paused && this.#sending < this.#pace.atOnce) {
       const item = this.files.find(({ state }) => state === "waiting");
       if (!item) break;
       this.#sending += 1;
@@ -93,7 +97,7 @@ export class Uploader {
 
   async #send(item, signal) {
     try {
-      await (item.bytes > CHUNK_BYTES ? this.#inChunks(item, signal) : this.#whole(item, signal));
+      await (item.bytes > this.#pace.bytes ? this.#inChunks(item, signal) : this.#whole(item, signal));
       item.state = "done";
       item.sent = item.bytes;
       item.file = null; // lets go of the memory
@@ -109,7 +113,8 @@ export class Uploader {
     const body = new FormData();
     body.set("request_id", item.requestId);
     body.set("image", item.file, item.name);
-    return this.#line.send(this.#batch.upload, { body, signal, check: () => readable(item.file) });
+    const options = { body, signal, check: () => readable(item.file), adapts: true };
+    return this.#pace.run(item.bytes, () => this.#line.send(this.#batch.upload, options));
   }
 
   async #inChunks(item, signal) {
@@ -126,6 +131,7 @@ export class Uploader {
           assemblies += 1;
           return await this.#assemble(item, signal);
         }
+        if (this.#sending > this.#pace.atOnce) throw new SlowLineError(); // its turn comes again
         received = (await this.#chunk(address, item, received, signal)).received;
       } catch (error) {
         if (error.status !== CONFLICT || stalls === MOST_STALLS || assemblies > 1) throw error;
@@ -137,9 +143,9 @@ export class Uploader {
   }
 
   #chunk(address, item, from, signal) {
-    const body = item.file.slice(from, from + CHUNK_BYTES, "application/octet-stream");
-    const check = () => readable(item.file);
-    return this.#line.json(`${address}?offset=${from}`, { body, signal, check });
+    const body = item.file.slice(from, from + this.#pace.bytes, "application/octet-stream");
+    const options = { body, signal, check: () => readable(item.file), adapts: true };
+    return this.#pace.run(body.size, () => this.#line.json(`${address}?offset=${from}`, options));
   }
 
   #assemble({ requestId, name }, signal) {
@@ -164,6 +170,8 @@ function settle(item, error, signal) {
     Object.assign(item, { state: "refused", message: error.message });
   } else if (!isRefused && signal.aborted) {
     item.state = "waiting";
+  } else if (error instanceof SlowLineError) {
+    Object.assign(item, { state: "waiting", tried: true });
   } else {
     // Other errors than a refusal are bugs, whose messages aren't for people.
     Object.assign(item, { state: "failed", message: isRefused ? error.message : "" });
