@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Request, Route, expect
+from playwright.sync_api import Browser, Dialog, Page, Request, Route, expect
 
 from conftest import PHOTOS
 from tests.site.conftest import login_link, page_on
@@ -634,6 +634,30 @@ def test_the_tab_asks_before_it_closes_only_while_it_uploads(
     assert asks_before_it_closes(owner_page)
     expect(owner_page.locator("#uploads")).to_contain_text("All 30 pictures are uploaded.")
     assert not asks_before_it_closes(owner_page)
+
+
+def test_a_link_within_the_page_leaves_the_upload_alone(
+    owner_page: Page, server: IntakeServer, shoot: Path
+) -> None:
+    asked: list[str] = []
+
+    def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    owner_page.on("dialog", leave)
+    server.fail("/upload/", times=99)
+    drop(owner_page, shoot)
+    start(owner_page)
+    expect(owner_page).to_have_url(re.compile("/batches/[^#]*$"))
+    owner_page.locator("a.skip").press("Enter")
+    expect(owner_page).to_have_url(re.compile("#main$"))
+    owner_page.go_back()
+    expect(owner_page.locator("#uploads")).to_contain_text("Uploading: 0 of 30")
+    assert asked == []
+    owner_page.go_back()
+    expect(owner_page.locator(".workspace")).to_be_visible()
+    assert asked == ["beforeunload"]
 
 
 def test_after_a_restart_the_rest_is_chosen_again_and_nothing_comes_twice(

@@ -16,8 +16,12 @@ export async function showBatchPage(address) {
   document.querySelector("#main").replaceWith(document.adoptNode(main));
   document.title = page.title;
   history.pushState(null, "", address);
-  // Back means the workspace as the server has it, after a warning if the upload isn't over.
-  addEventListener("popstate", () => location.reload(), { once: true });
+  // Back means the workspace as the server has it, after a warning if the upload isn't over. A link to a part of
+  // this page comes here too.
+  const { pathname: here } = location;
+  addEventListener("popstate", () => {
+    if (location.pathname !== here) location.reload();
+  });
   scrollTo(0, 0);
   globalThis.htmx?.process(main);
   for (const source of modulesOf(page)) run(source);
