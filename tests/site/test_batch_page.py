@@ -138,6 +138,21 @@ def test_a_lost_line_is_said_and_found_again(batch_page: Page) -> None:
     expect(batch_page.get_by_role("alert")).to_be_hidden()
 
 
+def test_after_a_lost_line_it_is_looked_as_often_as_before(owner_page: Page, address: str) -> None:
+    owner_page.clock.install()
+    with owner_page.expect_response("**/changes/**"):
+        owner_page.goto(address)
+    owner_page.route("**/changes/**", lambda route: route.abort())
+    for seconds in (2, 4, 8, 16):
+        with owner_page.expect_event("requestfailed"):
+            owner_page.clock.run_for(seconds * 1000)
+    owner_page.unroute("**/changes/**")
+    for seconds in (32, 2):
+        with owner_page.expect_response("**/changes/**", timeout=9000) as response:
+            owner_page.clock.run_for(seconds * 1000)
+        assert response.value.status == 304
+
+
 def test_on_a_phone_in_french_and_both_themes(browser: Browser, instance: Instance, address: str) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "locale": "fr-FR"}
     policy: list[str] = []

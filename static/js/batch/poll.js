@@ -15,6 +15,7 @@ export class Poll {
   #asking = null;
   #again = false;
   #failures = 0;
+  #usual = SOON;
   #wait = SOON;
   #outputs = null;
 
@@ -61,7 +62,9 @@ export class Poll {
       const response = await fetch(`${this.#address}?since=${this.#cursor}`, { headers, cache: "no-store" });
       if (response.status !== 304) await this.#take(response);
       this.#failures = 0;
-      if (this.#wait !== Infinity) this.#onTrouble("");
+      if (this.#wait === Infinity) return;
+      this.#wait = this.#usual;
+      this.#onTrouble("");
     } catch {
       this.#failures += 1;
       this.#wait = Math.min(SOON * 2 ** this.#failures, AT_WORST);
@@ -81,7 +84,7 @@ export class Poll {
     this.#etag = response.headers.get("ETag") ?? "";
     this.#again ||= changes.more;
     this.#notice(changes.outputs);
-    this.#wait = moves(changes) ? SOON : RARELY;
+    this.#usual = moves(changes) ? SOON : RARELY;
     this.#onChanges(changes);
   }
 
