@@ -153,6 +153,15 @@ def test_after_a_lost_line_it_is_looked_as_often_as_before(owner_page: Page, add
         assert response.value.status == 304
 
 
+def test_what_is_ticked_again_after_back_is_said(batch_page: Page) -> None:
+    for number in (0, 2):
+        batch_page.locator(".shot input").nth(number).check()
+    batch_page.locator(".shot a").nth(1).click()
+    expect(batch_page).to_have_url(re.compile("/jobs/"))
+    batch_page.go_back()
+    expect(batch_page.locator("[data-chosen]")).to_have_text("Selected: 2")
+
+
 def test_on_a_phone_in_french_and_both_themes(browser: Browser, instance: Instance, address: str) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "locale": "fr-FR"}
     policy: list[str] = []

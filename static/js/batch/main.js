@@ -90,6 +90,8 @@ function start(page) {
 
   page.classList.add("scripted");
   selection.adopt();
+  showSelection();
+  addEventListener("pageshow", showSelection); // after Back, the browser ticks again what was ticked
   listen();
   poll.start();
 }
