@@ -61,15 +61,16 @@ def resume(batch: Batch) -> None:
         notify.after_commit(claims.resume(batch.pk))
 
 
-def cancel(batch: Batch, only: Sequence[int] | None = None) -> int:
-    """Cancel the pictures whose calls weren't sent and give their holds back; return how many.
+def cancel(batch: Batch, only: Sequence[int] | None = None) -> list[int]:
+    """Cancel the pictures whose calls weren't sent and give their holds back; return their keys.
 
     only: the keys of the jobs to cancel; None for all of the batch. An interrupted cancellation has
     cancelled some of them, and can be repeated.
     """
     jobs = batch.jobs.all() if only is None else batch.jobs.filter(pk__in=only)
     keys = list(claims.unsent(jobs).order_by("pk").values_list("pk", flat=True))
-    return sum(_cancel(keys[at : at + CANCELLED_AT_ONCE]) for at in range(0, len(keys), CANCELLED_AT_ONCE))
+    parts = [keys[at : at + CANCELLED_AT_ONCE] for at in range(0, len(keys), CANCELLED_AT_ONCE)]
+    return [key for part in parts for key in _cancel(part)]
 
 
 def retry(batch: Batch, user: User, only: Sequence[int] | None = None, *, state: str = "") -> int:
@@ -155,9 +156,9 @@ def _start(job: Job) -> bool:
     return True
 
 
-def _cancel(keys: Sequence[int]) -> int:
+def _cancel(keys: Sequence[int]) -> list[int]:
     """Cancel these jobs in one transaction, those that a worker has taken meanwhile left out."""
-    cancelled = 0
+    cancelled = []
     with claims.writing():
         jobs = claims.unsent(Job.objects.filter(pk__in=keys)).order_by("pk")
         for job in jobs.select_for_update(of=("self",)).prefetch_related("attempts__hold"):
@@ -167,7 +168,8 @@ def _cancel(keys: Sequence[int]) -> int:
                 continue
             if prepared := states.get(Attempt.State.PREPARED):
                 attempts.release(prepared, memo=CANCELLED_MEMO)
-            cancelled += claims.cancel(job)
+            if claims.cancel(job):
+                cancelled.append(job.pk)
     return cancelled
 
 

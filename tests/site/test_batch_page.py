@@ -124,6 +124,18 @@ def test_pause_resume_cancel_and_undo(batch_page: Page) -> None:
     expect(page.locator('.shot[data-state="cancelled"]')).to_have_count(1)
 
 
+def test_what_another_page_has_cancelled_is_not_undone(batch_page: Page, address: str) -> None:
+    """The other page hasn't heard of it yet, and cancels nothing any more."""
+    other = batch_page.context.new_page()
+    other.route("**/changes/**", lambda route: route.abort())
+    other.goto(address)
+    batch_page.get_by_role("button", name="Cancel the rest").click()
+    expect(batch_page.locator('.shot[data-state="cancelled"]')).to_have_count(14)
+    other.get_by_role("button", name="Cancel the rest").click()
+    expect(other.locator("[data-toast]")).to_contain_text("Cancelled: 0.")
+    expect(other.locator("[data-undo]")).to_be_hidden()
+
+
 def test_it_is_renamed_in_place(batch_page: Page) -> None:
     batch_page.keyboard.press("e")
     batch_page.get_by_label("Name of the batch").fill("Winter <b>boots</b>")

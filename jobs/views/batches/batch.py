@@ -78,8 +78,23 @@ def control(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
     shown, form = scripts.batch_of(member, batch), ControlForm(request.POST)
     if not form.is_valid():
         return HttpResponse(status=400)
-    done = _act(shown, member.user, form.cleaned_data["action"], form.cleaned_data["state"], _keys(request))
-    return _done(request, shown, done)
+    action, keys = form.cleaned_data["action"], _keys(request)
+    if action == "cancel":
+        return _cancel(request, shown, keys)
+    return _done(request, shown, _act(shown, member.user, action, form.cleaned_data["state"], keys))
+
+
+def _cancel(request: HttpRequest, shown: Batch, keys: list[int] | None) -> HttpResponse:
+    """Cancel, and tell a script which pictures were: only those it may offer to undo."""
+    cancelled = controls.cancel(shown, keys)
+    if request.headers.get("HX-Request"):
+        return JsonResponse({"cancelled": cancelled})
+    text = ngettext(
+        "%(count)s picture cancelled; what was held for it was given back.",
+        "%(count)s pictures cancelled; what was held for them was given back.",
+        len(cancelled),
+    )
+    return _done(request, shown, text % {"count": len(cancelled)})
 
 
 def _act(shown: Batch, user: User, action: str, state: str, keys: list[int] | None) -> str:
@@ -91,13 +106,6 @@ def _act(shown: Batch, user: User, action: str, state: str, keys: list[int] | No
         case "resume":
             controls.resume(shown)
             return _("Resumed.")
-        case "cancel":
-            count = controls.cancel(shown, keys)
-            return ngettext(
-                "%(count)s picture cancelled; what was held for it was given back.",
-                "%(count)s pictures cancelled; what was held for them was given back.",
-                count,
-            ) % {"count": count}
         case "retry" | "take_over":
             if action == "retry":
                 count = controls.retry(shown, user, keys, state=state)

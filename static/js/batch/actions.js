@@ -27,10 +27,13 @@ export class Actions {
     this.tell(was === "pause" ? this.#words.paused : this.#words.resumed, () => this.#control({ action: other }));
   }
 
-  async cancel(jobs) {
-    const keys = jobs.map(({ id }) => id);
-    if (!(await this.#control({ action: "cancel" }))) return;
-    this.tell(this.#words.cancelled.replace("{n}", keys.length), () => this.#control({ action: "retry", state: "cancelled" }, keys));
+  // The page may not know all of the batch's pictures yet, so the answer says which were cancelled.
+  async cancel() {
+    const answer = await this.#control({ action: "cancel" });
+    if (!answer) return;
+    const { cancelled: keys } = await answer.json();
+    const undo = () => this.#control({ action: "retry", state: "cancelled" }, keys);
+    this.tell(this.#words.cancelled.replace("{n}", keys.length), keys.length ? undo : null);
   }
 
   group(fields) {
@@ -92,23 +95,24 @@ export class Actions {
     return this.#post(this.#page.dataset.control, fields, keys);
   }
 
-  // keys: of the jobs it is about; undefined for all.
+  // keys: of the jobs it is about; undefined for all. Returns the last answer, or null.
   async #post(address, fields, keys) {
     const token = document.querySelector("input[name=csrfmiddlewaretoken]").value;
     const headers = { "HX-Request": "true", "X-CSRFToken": token };
+    let response = null;
     try {
       for (let at = 0; at === 0 || at < keys?.length; at += AT_ONCE) {
         const body = new URLSearchParams(fields);
         for (const key of keys?.slice(at, at + AT_ONCE) ?? []) body.append("job", key);
-        const response = await fetch(address, { method: "POST", headers, body });
+        response = await fetch(address, { method: "POST", headers, body });
         if (!response.ok) throw new Error(response.statusText);
       }
     } catch {
       this.tell(this.#words.refused);
-      return false;
+      return null;
     }
     await this.#refresh();
-    return true;
+    return response;
   }
 }
 

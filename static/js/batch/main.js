@@ -9,8 +9,6 @@ import { Poll } from "./poll.js";
 import { Selection } from "./selection.js";
 import { say, Tiles } from "./tiles.js";
 
-const WAITING = ["queued", "kept", "paused"];
-
 function start(page) {
   const words = page.querySelector("[data-batch-words]").dataset;
   const tiles = new Tiles(page);
@@ -62,11 +60,10 @@ function start(page) {
   page.addEventListener("submit", (event) => {
     const { target: form, submitter } = event;
     const kind = form.dataset.send ?? (form.className === "group-form" ? "group" : form.id);
-    const waiting = () => jobsOf(tiles.list.children).filter(({ state }) => WAITING.includes(state));
     const act = {
       rename: () => actions.rename(form),
       pause: () => actions.pause(submitter),
-      cancel: () => actions.cancel(waiting()),
+      cancel: () => actions.cancel(),
       group: () => actions.group(Object.fromEntries(["action", "state"].map((name) => [name, form.elements[name].value]))),
       selection: () => actions.decide(jobsOf(selection.tiles), submitter?.value),
     }[kind];

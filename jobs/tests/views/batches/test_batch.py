@@ -423,6 +423,13 @@ def test_a_script_gets_an_empty_answer(world: World, alice: Client) -> None:
     assert the_batch().paused_at
 
 
+def test_a_script_is_told_what_it_has_cancelled(world: World, alice: Client) -> None:
+    job = add(world)[0]
+    for keys in ([job.pk], []):
+        response = alice.post(address("batch_control"), {"action": "cancel"}, headers={"HX-Request": "true"})
+        assert response.json() == {"cancelled": keys}
+
+
 def test_a_form_leads_back_and_says_what_was_done(world: World, alice: Client) -> None:
     add(world)
     response = alice.post(address("batch_control"), {"action": "cancel"}, follow=True)
