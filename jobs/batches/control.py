@@ -105,6 +105,20 @@ def forget_refused(batch: Batch) -> int:
     return batch.files.refused().update(problem=BatchFile.Problem.REMOVED, updated_at=timezone.now())
 
 
+def forget_missing(batch: Batch) -> int:
+    """Take the files that aren't uploaded off the batch, so that it ends without them; return how many.
+
+    Nothing is held for them. An upload that ends now waits for the batch's row, and is refused then.
+    """
+    with claims.writing():
+        locked = _lock(batch)
+        now = timezone.now()
+        missing = locked.files.missing().filter(fetch_after=None)
+        count = missing.update(problem=BatchFile.Problem.REMOVED, updated_at=now)
+        locked.save(update_fields=["updated_at"])  # ``jobs.events.finished`` looks at it soon
+    return count
+
+
 def start_kept(stop: Stop = keep_going, *, team: Team | None = None) -> int:
     """Queue the kept pictures that credits can be held for now, each person's in order; return how many.
 

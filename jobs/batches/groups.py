@@ -26,8 +26,7 @@ Problem = BatchFile.Problem
 class Action:
     """One thing to do about a group.
 
-    name: ``ask`` and ``choose`` are for the page; all others are posted to the batch's control with these
-    fields.
+    name: ``ask`` is for the page; all others are posted to the batch's control with these fields.
     """
 
     name: str
@@ -133,9 +132,9 @@ def _missing(progress: Progress) -> Iterator[Group]:
         title = ngettext("%(count)s isn't uploaded yet", "%(count)s aren't uploaded yet", count)
         text = _(
             "The tab that uploads has to stay open. If it was closed, choose the same files again: those "
-            "that are here are recognised, and only the missing ones are sent."
+            "that are here are recognised, and only the missing ones are sent. Nothing is held for them."
         )
-        action = Action("choose", _("Choose again"))
+        action = Action("forget_missing", _("Don't wait for them"), {"action": "forget_missing"})
         listed = _files(files.filter(fetch_after=None))
         yield Group("missing", count, title % {"count": count}, text, "wait", action, files=listed)
 

@@ -12,7 +12,7 @@ from accounts.models import Team, User
 from jobs.batches.register import record_problem
 from jobs.intake import full_disk
 from jobs.intake.forms import UploadForm, UploadRefusedError
-from jobs.intake.submit import BatchErasedError, RequestReusedError, StorageFullError, Upload, submit
+from jobs.intake.submit import RemovedError, RequestReusedError, StorageFullError, Upload, submit
 from jobs.models import BatchFile, Job
 from jobs.storage import files
 from pixian.protocol.options import Options
@@ -85,7 +85,7 @@ def _submit(file: BatchFile, user: User, upload: Upload) -> Job:
             "upload this one again."
         )
         raise UploadRefusedError(message, HTTPStatus.UNPROCESSABLE_ENTITY) from error
-    except BatchErasedError as error:
+    except RemovedError as error:
         raise _removed() from error
     except StorageFullError as error:
         raise _storage_full() from error

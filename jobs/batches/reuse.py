@@ -36,13 +36,14 @@ def use_again(batch: Batch, user: User, request_ids: Sequence[UUID]) -> list[UUI
 
     Repeating it is harmless. A file that is uploaded at the same time becomes one job, whichever comes first.
     """
-    files = list(register.missing(batch).filter(request_id__in=request_ids).exclude(sha256=""))
+    files = register.missing(batch).filter(request_id__in=request_ids).exclude(sha256="")
     known = earlier(batch.team, {file.sha256 for file in files})
     with claims.writing():
         claims.reopen(batch.pk)
         there = _still_there(known.values())
         known = {sha256: job for sha256, job in known.items() if job.pk in there}
-        jobs = [_job(file, batch, user, known[file.sha256]) for file in files if file.sha256 in known]
+        still_missing = files.all()  # read again, now that none can be taken off the batch
+        jobs = [_job(file, batch, user, known[file.sha256]) for file in still_missing if file.sha256 in known]
         # One by one, since only those that weren't uploaded in the same moment are counted.
         new = [job for job in jobs if plain_sql.insert_if_new(job)]
         usage_days.count_reuses(new)

@@ -21,7 +21,7 @@ STIRS_FOR = timedelta(minutes=1)
 """A transaction may commit after one that began later, so the newest change says little for a while."""
 
 LOOKED_AT_EVERY = timedelta(minutes=10)
-"""A batch in which no job changed may be finished because a file that was missing was given up."""
+"""A batch in which no job changed may be finished because a file couldn't be fetched."""
 
 _looked_at: dict[UUID, datetime] = {}
 """When this process last looked at a batch that isn't finished."""
@@ -31,10 +31,10 @@ def finish_due(stop: Stop = keep_going) -> int:
     """Finish the batches that are, and return how many. Several processes may do it at once."""
     last_change = Job.objects.filter(batch=OuterRef("pk")).order_by("-updated_at").values("updated_at")[:1]
     open_ = Batch.objects.filter(finished_at=None).annotate(changed=Subquery(last_change))
-    rows = open_.filter(changed__isnull=False).values_list("pk", "changed")
+    rows = open_.filter(changed__isnull=False).values_list("pk", "changed", "updated_at")
     finished = 0
-    for pk, changed in list(rows):
-        if not stop() and _may_have_ended(pk, changed):
+    for pk, *changes in list(rows):
+        if not stop() and _may_have_ended(pk, max(changes)):
             finished += _finish(pk)
     return finished
 

@@ -18,7 +18,7 @@ from accounts.ledger.operations import LedgerError
 from accounts.models import ApiKey, Team, User
 from jobs import plain_sql
 from jobs.calls import attempts, kept
-from jobs.models import Attempt, Batch, Job
+from jobs.models import Attempt, Batch, BatchFile, Job
 from jobs.queue import claims, concurrency, notify
 from jobs.queue.claims import CallLimitError
 from jobs.storage import files
@@ -38,15 +38,15 @@ class StorageFullError(Exception):
     """The team stores as much as it may. Nothing was stored."""
 
 
-class BatchErasedError(Exception):
-    """Somebody deleted the batch in the meantime. Nothing was stored."""
+class RemovedError(Exception):
+    """Somebody deleted the batch, or took the file off it, in the meantime. Nothing was stored."""
 
 
 class NotFailedError(Exception):
     """Only a failed job can be retried."""
 
 
-NOTHING_WRITTEN = (LedgerError, IntegrityError, DataError, CallLimitError, BatchErasedError)
+NOTHING_WRITTEN = (LedgerError, IntegrityError, DataError, CallLimitError, RemovedError)
 """After these surely no row was written. After any other error the row may exist and only its confirmation be
 lost; the client then repeats its request and gets that job."""
 
@@ -91,7 +91,7 @@ def submit(team: Team, user: User, upload: Upload, *, keep: bool = False) -> Job
     """Return the queued job, its credits held, or the first job if the request is a repeat.
 
     keep: store a picture that there are no credits for; ``jobs.batches.control`` starts it once there are.
-    Otherwise raises what ``ledger.hold`` raises. Raises RequestReusedError, BatchErasedError and
+    Otherwise raises what ``ledger.hold`` raises. Raises RequestReusedError, RemovedError and
     StorageFullError; nothing is stored then.
     """
     priority = Job.Priority.TEST if upload.test else Job.Priority.BATCH
@@ -160,24 +160,25 @@ def _queue_or_keep(job: Job, user: User) -> None:
         job.pk = None
     job.state = Job.State.KEPT
     with claims.writing():
-        _lock_undeleted_batch(job)
+        _lock_batch_that_waits(job)
         job.save(force_insert=True)
     return None
 
 
 def _has_to_wait(job: Job, user: User) -> bool:
     """Tell if the batch is paused, or others of the person's pictures wait already; lock the batch's row."""
-    if _lock_undeleted_batch(job).paused_at:
+    if _lock_batch_that_waits(job).paused_at:
         return True
     # Most people have none, and are spared the look at their allowance.
     return Job.objects.kept_by(job.team_id, user.pk).exists() and kept.ahead(job.team_id, user.pk).exists()
 
 
-def _lock_undeleted_batch(job: Job) -> Batch:
-    """Lock the row of a new job's batch; raise BatchErasedError if it was deleted during the upload."""
+def _lock_batch_that_waits(job: Job) -> Batch:
+    """Lock the row of a new job's batch; raise RemovedError if it doesn't wait for this file any more."""
     batch = _lock_batch(job.batch_id)
-    if batch.erased_at:
-        raise BatchErasedError(str(job.batch_id))
+    removed = BatchFile.objects.filter(request_id=job.request_id, problem=BatchFile.Problem.REMOVED)
+    if batch.erased_at or removed.filter(batch=job.batch_id).exists():
+        raise RemovedError(str(job.request_id))
     return batch
 
 

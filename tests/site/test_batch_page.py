@@ -136,6 +136,17 @@ def test_what_another_page_has_cancelled_is_not_undone(batch_page: Page, address
     expect(other.locator("[data-undo]")).to_be_hidden()
 
 
+def test_what_never_comes_is_not_waited_for(batch_page: Page, address: str, instance: Instance) -> None:
+    batch = address.strip("/").rpartition("/")[2]
+    change(instance, f"BatchFile.objects.create(batch_id='{batch}', number=99, name='gone.jpg')")
+    batch_page.reload()
+    panel = batch_page.locator("#uploads")
+    expect(panel).to_contain_text("1 picture of this batch has not been uploaded")
+    batch_page.get_by_role("button", name="Don't wait for them").click()
+    expect(panel).to_be_empty()
+    expect(batch_page.locator("[data-groups]")).not_to_contain_text("isn't uploaded yet")
+
+
 def test_it_is_renamed_in_place(batch_page: Page) -> None:
     batch_page.keyboard.press("e")
     batch_page.get_by_label("Name of the batch").fill("Winter <b>boots</b>")

@@ -21,6 +21,7 @@ from jobs.audit.verify import run as verify
 from jobs.batches import control, groups, plan, sources
 from jobs.batches.create import open_batch
 from jobs.batches.progress import progress
+from jobs.batches.register import Listing, register
 from jobs.calls import attempts, outcomes
 from jobs.intake.submit import submit_again
 from jobs.models import Attempt, Batch, Job
@@ -370,6 +371,22 @@ def test_a_paid_result_still_goes_on_in_a_paused_batch(world: World) -> None:
     with claims.owned(job):
         claims.postpone(job, 0, Job.Reason.RESULT_WAITS)
     assert states([job]) == ["queued"]
+
+
+# Files that never come
+
+
+def test_what_is_missing_is_not_waited_for(world: World) -> None:
+    batch = open_batch(world.team, world.bob, BATCH)
+    here, gone = Listing("here.png", uuid4()), Listing("gone.png", uuid4())
+    register(batch, [here, gone])
+    sources.add(batch, ["https://pictures.example/1.jpg"])
+    world.job(PICTURE, keep=True, batch=BATCH, request_id=here.request_id)
+    before = ledger.balances(world.team)
+    assert (control.forget_missing(batch), control.forget_missing(batch)) == (1, 0)
+    assert [file.name for file in batch.files.filter(problem="removed")] == ["gone.png"]
+    assert [file.url for file in batch.files.missing()] == ["https://pictures.example/1.jpg"]
+    assert ledger.balances(world.team) == before
 
 
 # Cancel and retry

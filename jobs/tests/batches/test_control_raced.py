@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -16,13 +16,16 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.tests.ledger.test_allowances_raced import behind
 from conftest import World
 from jobs.audit.verify import run as verify
-from jobs.batches import control
+from jobs.batches import control, reuse
+from jobs.batches.create import open_batch
+from jobs.batches.register import Listing, register
 from jobs.calls import attempts
 from jobs.intake import submit
+from jobs.intake.submit import RemovedError
 from jobs.models import Attempt, Batch, Job
 from jobs.queue import claims, concurrency
 from jobs.queue.claims import LostLeaseError
-from jobs.tests.batches.test_control import add, claimed, leave, states, the_batch
+from jobs.tests.batches.test_control import BATCH, add, claimed, leave, states, the_batch
 
 pytestmark = pytest.mark.both_databases
 
@@ -74,6 +77,50 @@ def test_an_upload_that_looked_before_the_pause_goes_on(
     monkeypatch.setattr(submit, "_lock_batch", lambda _batch: Batch())
     beside(pause, lambda: add(committed_world))
     assert sorted(Job.objects.values_list("state", flat=True)) == ["paused", "queued"]
+
+
+@pytest.fixture
+def missing(committed_world: World) -> UUID:
+    """A file that the batch waits for; its request's id."""
+    batch = open_batch(committed_world.team, committed_world.bob, BATCH)
+    register(batch, [Listing("late.png", request := uuid4(), sha256="0" * 64)])
+    return request
+
+
+def arrive(world: World, missing: UUID) -> None:
+    with suppress(RemovedError):
+        world.job(keep=True, batch=BATCH, request_id=missing)
+
+
+def forget() -> None:
+    control.forget_missing(the_batch())
+
+
+def test_a_file_that_is_not_waited_for_any_more_costs_nothing(committed_world: World, missing: UUID) -> None:
+    behind(forget, lambda: arrive(committed_world, missing))
+    assert (Job.objects.count(), ledger.balances(committed_world.team).held) == (0, 0)
+
+
+def test_without_a_look_at_its_row_it_is_paid_for_though_it_was_removed(
+    committed_world: World, missing: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: it looks at its batch alone."""
+    monkeypatch.setattr(submit, "_lock_batch_that_waits", lambda job: submit._lock_batch(job.batch_id))
+    behind(forget, lambda: arrive(committed_world, missing))
+    assert ledger.balances(committed_world.team).held == CREDIT
+    assert the_batch().files.get().problem == "removed"
+
+
+def test_a_file_that_arrives_first_stays(committed_world: World, missing: UUID) -> None:
+    behind(lambda: arrive(committed_world, missing), forget)
+    assert (Job.objects.count(), the_batch().files.get().problem) == (1, "")
+
+
+def test_a_file_that_is_not_waited_for_any_more_is_not_reused(committed_world: World, missing: UUID) -> None:
+    earlier = add(committed_world, batch=uuid4())[0]
+    Job.objects.update(state="done", result="x", source_sha256="0" * 64)
+    behind(forget, lambda: reuse.use_again(the_batch(), committed_world.bob, [missing]))
+    assert [job.pk for job in Job.objects.all()] == [earlier.pk]
 
 
 def test_nothing_is_started_behind_a_pause(kept: Job) -> None:

@@ -63,11 +63,12 @@ def test_a_batch_that_is_empty_or_waits_for_files_is_not(world: World) -> None:
     assert finish_due() == 0
     picture(world, batch)
     register(batch, [Listing("later.png", uuid4())])
+    for rows in (Job.objects, Batch.objects):
+        rows.update(updated_at=batch.created_at - 2 * finished.STIRS_FOR)
     assert finish_due() == 0
-    control_file = batch.files.get()
-    control_file.problem = "removed"
-    control_file.save()
+    control.forget_missing(batch)
     assert finish_due() == 1
+    assert events() == [{"done": 1}]
 
 
 def test_a_batch_that_gets_more_finishes_again(world: World) -> None:
@@ -128,7 +129,8 @@ def test_a_batch_without_changes_is_left_alone_for_a_while(
 ) -> None:
     batch = batch_of(world)
     job = picture(world, batch, "queued")
-    Job.objects.filter(pk=job.pk).update(updated_at=job.updated_at - 2 * finished.STIRS_FOR)
+    for rows in (Job.objects, Batch.objects):
+        rows.update(updated_at=job.updated_at - 2 * finished.STIRS_FOR)
     finish_due()
     looks: list[Any] = []
     monkeypatch.setattr(finished, "_has_ended", looks.append)

@@ -66,14 +66,14 @@ def changes(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
 class ControlForm(forms.Form):
     """An action on a batch, or on some of its jobs."""
 
-    ACTIONS = ("pause", "resume", "cancel", "retry", "take_over", "forget")
+    ACTIONS = ("pause", "resume", "cancel", "retry", "take_over", "forget", "forget_missing")
     action = forms.ChoiceField(choices=[(name, name) for name in ACTIONS])
     state = forms.ChoiceField(required=False, choices=[(state, state) for state in ("failed", "cancelled")])
 
 
 @require_POST
 def control(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
-    """Pause, resume, cancel, retry or pay for pictures, or take refused files off the batch."""
+    """Pause, resume, cancel, retry or pay for pictures, or take refused or missing files off the batch."""
     member = enter(request, team, Role.MEMBER)
     shown, form = scripts.batch_of(member, batch), ControlForm(request.POST)
     if not form.is_valid():
@@ -114,7 +114,8 @@ def _act(shown: Batch, user: User, action: str, state: str, keys: list[int] | No
             text = ngettext("%(count)s picture goes again.", "%(count)s pictures go again.", count)
             return text % {"count": count}
         case _:
-            count = controls.forget_refused(shown)
+            forget = controls.forget_missing if action == "forget_missing" else controls.forget_refused
+            count = forget(shown)
             text = ngettext("%(count)s file removed.", "%(count)s files removed.", count)
             return text % {"count": count}
 

@@ -112,5 +112,5 @@ def _action(action: Action, batch: Batch) -> dict[str, Any]:
         query = urlencode(action.fields | {"batch": batch.pk})
         url = f"{reverse('credits', args=[batch.team.slug])}?{query}"
         return {"name": action.name, "label": action.label, "url": url, "fields": {}}
-    control = "" if action.name == "choose" else reverse("batch_control", args=[batch.team.slug, batch.pk])
-    return {"name": action.name, "label": action.label, "url": control or None, "fields": action.fields}
+    control = reverse("batch_control", args=[batch.team.slug, batch.pk])
+    return {"name": action.name, "label": action.label, "url": control, "fields": action.fields}

@@ -10,6 +10,7 @@ export function addressesOf(batches, id) {
     upload: `${batch}upload/`,
     reuse: `${batch}reuse/`,
     urls: `${batch}urls/`,
+    control: `${batch}control/`,
     chunk: (requestId) => `${batch}chunks/${requestId}/`,
   };
 }

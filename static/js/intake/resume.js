@@ -87,7 +87,13 @@ export class Resume {
     this.#part.group = Part.clone(templates, "names");
     this.#part.slot("notes").append(this.#part.group.root);
     for (const kind of ["files", "folder"]) this.#part.on(kind, () => this.#acts.pick(kind));
+    this.#part.on("forget", () => this.#part.during(() => this.#forget()).catch(() => {})); // it can be pressed again
     region.append(this.#part.root);
+  }
+
+  async #forget() {
+    await this.#page.line.send(this.#batch.control, { body: new URLSearchParams({ action: "forget_missing" }) });
+    await this.look();
   }
 
   // One timer, however often it was looked meanwhile: each drop and each end of an upload looks too.

@@ -408,9 +408,21 @@ def test_missing_files_are_named(world: World, page: Page) -> None:
         "1 isn't uploaded yet",
         [{"name": "shoes/b.png", "message": ""}],
     )
-    assert missing["action"]["name"] == "choose"
     page.cursor = page.etag = ""
     assert group(page, "fetching")["files"] == [{"name": "https://example.org/c.png", "message": ""}]
+
+
+def test_missing_files_are_not_waited_for(world: World, page: Page) -> None:
+    job = add(world)[0]
+    BatchFile.objects.create(batch=the_batch(), number=1, name="here.png", request_id=job.request_id)
+    BatchFile.objects.create(batch=the_batch(), number=2, name="gone.png")
+    Job.objects.update(state="failed")
+    action = group(page, "missing")["action"]
+    assert action["label"] == "Don't wait for them"
+    page.client.post(action["url"], action["fields"])
+    answer = page.poll()
+    assert answer
+    assert (answer["counts"]["missing"], [each["key"] for each in answer["groups"]]) == (0, ["failed"])
 
 
 # What its buttons do
