@@ -14,6 +14,7 @@ from accounts import audit_log
 from accounts.audit_log import Action
 from accounts.models import Membership, Role, Team, User
 from accounts.teams import membership
+from accounts.teams.joining import join
 from accounts.teams.locks import lock
 from accounts.teams.membership import RefusedError
 
@@ -53,9 +54,7 @@ def _update(user: User, team: Team, member: Membership | None, role: Role | None
     if member is None and role is not None:
         if not lock(team.pk):
             return
-        _member, is_new = Membership.objects.get_or_create(
-            team=team, user=user, defaults={"role": role, "from_provider": True}
-        )
+        _member, is_new = join(team, user, role, from_provider=True)
         if not is_new:  # by a person's decision, which stands
             return
     elif member and role is None:

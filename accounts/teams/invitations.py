@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from accounts import mail, rate_limits
 from accounts.models import Invitation, Membership, Role, Team, User, normalize_address
 from accounts.rate_limits import Bound
+from accounts.teams.joining import join
 from accounts.teams.locks import lock
 
 LIFETIME = timedelta(days=7)
@@ -81,9 +82,7 @@ def find(token: str) -> Invitation | None:
 def accept(invitation: Invitation, user: User) -> Membership:
     """Use up the invitation and add the user; a member keeps their role. Raises GoneError."""
     _use_up(invitation)
-    membership, _is_new = Membership.objects.get_or_create(
-        team=invitation.team, user=user, defaults={"role": invitation.role}
-    )
+    membership, _is_new = join(invitation.team, user, Role(invitation.role))
     return membership
 
 

@@ -77,7 +77,8 @@ def change_role(member: Membership, role: Role, *, from_provider: bool = False) 
 def remove(member: Membership, by: User) -> Revoked:
     """Remove a member with their keys, allowance and invitations; pictures and books stay.
 
-    Raises LastOwnerError or ChangedError.
+    If they come back, so does the allowance (``accounts.teams.joining``). Raises LastOwnerError or
+    ChangedError.
     """
     lock(member.team_id)
     allowances.lift(member)
