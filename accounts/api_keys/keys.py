@@ -117,10 +117,13 @@ def revoke_all_of(owner: User, team: Team, by: User) -> int:
 
 
 def visible_to(user: User, team: Team, *, all_of_team: bool) -> QuerySet[ApiKey]:
-    """Return the user's own keys, or all of the team's: unrevoked ones first, then the newest."""
+    """Return the user's own keys, or all of the team's, with their owners' roles.
+
+    Unrevoked ones come first, then the newest.
+    """
     whose = Q() if all_of_team else Q(owner=user)
-    keys = ApiKey.objects.filter(whose, team=team).select_related("owner", "revoked_by", "allowance")
-    return keys.order_by("revoked_at", "-pk")
+    keys = ApiKey.objects.filter(whose, team=team).with_owners_role()
+    return keys.select_related("owner", "revoked_by", "allowance").order_by("revoked_at", "-pk")
 
 
 def _hashed(secret: str) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -17,15 +19,20 @@ from accounts.ledger.allowances import Standing
 from accounts.models import ApiKey, Membership, Role, Scope
 from accounts.teams.permissions import enter
 from accounts.views.limits import edit_allowance
+from accounts.views.team import may_limit
 
 
 @dataclass(frozen=True)
 class KeyRow:
-    """A key as the page shows it, with its permissions in words."""
+    """A key as the page shows it, with its permissions in words.
+
+    may_limit: the reader may set its allowance.
+    """
 
     key: ApiKey
     scopes: list[str]
     standing: Standing | None
+    may_limit: bool
 
 
 @never_cache
@@ -62,36 +69,55 @@ def revoke(request: HttpRequest, team: str, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def allowance(request: HttpRequest, team: str, pk: int) -> HttpResponse:
-    member = enter(request, team, Role.MANAGER)
-    key = _key(member, pk)
+    key = _limited(enter(request, team, Role.MANAGER), pk)
     return edit_allowance(request, key, key.name, _standing(key), "accounts/key_allowance.html", "keys")
 
 
 @require_POST
 def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
     member = enter(request, team, Role.MANAGER)
-    key = _key(member, pk)
+    key = _limited(member, pk)
     limits.lift(key, member.user)
     messages.success(request, _("The key %(name)s no longer has an allowance of its own.") % vars(key))
     return redirect("keys", team=team)
 
 
 def _key(member: Membership, pk: int) -> ApiKey:
-    visible = keys.visible_to(member.user, member.team, all_of_team=member.role >= Role.MANAGER)
-    key: ApiKey = get_object_or_404(visible, pk=pk)
+    key: ApiKey = get_object_or_404(_visible(member), pk=pk)
     return key
 
 
+def _visible(member: Membership) -> QuerySet[ApiKey]:
+    return keys.visible_to(member.user, member.team, all_of_team=member.role >= Role.MANAGER)
+
+
+def _limited(member: Membership, pk: int) -> ApiKey:
+    """Return the key if the member may limit its owner too, as one of a person's limits."""
+    key = _key(member, pk)
+    if not _may_limit(member, key):
+        raise PermissionDenied(
+            _("Managers set allowances for the API keys of members and viewers. Ask an owner of the team.")
+        )
+    return key
+
+
+def _may_limit(member: Membership, key: ApiKey) -> bool:
+    return may_limit(member, key.owners_role or 0)  # None once the owner has left, and then it's revoked
+
+
 def _page(member: Membership, form: KeyForm) -> dict[str, object]:
-    manages = member.role >= Role.MANAGER
     rows = [
-        KeyRow(key, [str(Scope(scope).label) for scope in key.scopes.split()], _standing(key))
-        for key in keys.visible_to(member.user, member.team, all_of_team=manages)
+        KeyRow(
+            key,
+            [str(Scope(scope).label) for scope in key.scopes.split()],
+            _standing(key),
+            _may_limit(member, key),
+        )
+        for key in _visible(member)
     ]
     return {
         "team": member.team,
         "reader": member,
-        "manages": manages,
         "form": form,
         "usable": [row for row in rows if row.key.is_usable],
         "ended": [row for row in rows if not row.key.is_usable],

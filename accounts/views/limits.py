@@ -71,7 +71,7 @@ def lift(request: HttpRequest, team: str, pk: int) -> HttpResponse:
 def _limited(request: HttpRequest, team: str, pk: int) -> Membership:
     reader = enter(request, team, Role.MANAGER)
     other = get_member(reader, pk)
-    if not may_limit(reader, other):
+    if not may_limit(reader, other.role):
         raise PermissionDenied(
             _("Managers set allowances for members and viewers. Ask an owner of the team.")
         )

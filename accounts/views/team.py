@@ -51,12 +51,13 @@ def rename(request: HttpRequest, team: str) -> HttpResponse:
     return redirect("team", team=team)
 
 
-def may_limit(reader: Membership, other: Membership) -> bool:
-    """Return True if the reader may limit the member: an owner anyone, a manager only those below.
+def may_limit(reader: Membership, role: int) -> bool:
+    """Return True if the reader may limit people with this role, and their keys.
 
+    An owner may limit all, a manager those below.
     A limit that managers could remove themselves would be none.
     """
-    return reader.role == Role.OWNER or other.role < reader.role == Role.MANAGER
+    return reader.role == Role.OWNER or role < reader.role == Role.MANAGER
 
 
 def page(
@@ -94,7 +95,7 @@ def _person(reader: Membership, member: Membership, standing: Standing | None) -
         is_reader=is_reader,
         sees_limit=sees,
         standing=standing if sees else None,
-        may_limit=may_limit(reader, member),
+        may_limit=may_limit(reader, member.role),
         role_form=_role_form(member) if may_change else None,
     )
 

@@ -134,6 +134,29 @@ def test_a_manager_sets_and_lifts_an_allowance(world: World, client: Client, man
     assert not Allowance.objects.exists()
 
 
+@pytest.mark.parametrize("who", ["alice", "mia"])
+def test_a_manager_limits_no_key_of_an_owner_or_a_manager(
+    world: World, client: Client, manager: User, who: str
+) -> None:
+    """Their own neither: a limit that managers could remove themselves would be none."""
+    key, _made = keys.create(world.team, User.objects.get(email=f"{who}@example.org"), "shop")
+    limited, _made = keys.create(world.team, world.bob, "bobs")
+    allowances.grant(key, limit=CREDIT, period="day")
+    client.force_login(manager)
+    assert page(world, "key_allowance", key.pk) not in text(client.get(page(world)))
+    assert page(world, "key_allowance", limited.pk) in text(client.get(page(world)))
+    typed = {"credits": "99", "period": "day", "warn_percent": "80"}
+    for name in ("key_allowance", "lift_key_allowance"):
+        assert client.post(page(world, name, key.pk), typed).status_code == 403
+    assert "Ask an owner of the team." in text(client.get(page(world, "key_allowance", key.pk)))
+    assert Allowance.objects.get().limit_microcredits == CREDIT
+
+    client.force_login(world.alice)
+    assert page(world, "key_allowance", key.pk) in text(client.get(page(world)))
+    assert client.post(page(world, "lift_key_allowance", key.pk)).status_code == 302
+    assert not Allowance.objects.exists()
+
+
 def test_a_member_sets_no_limits(world: World, client: Client) -> None:
     key, _made = keys.create(world.team, world.bob, "bobs")
     allowances.grant(key, limit=CREDIT, period="day")
