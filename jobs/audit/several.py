@@ -3,7 +3,7 @@
 ``make`` stores the decision first, and ``run`` books one call after the other. What a crash leaves undone is
 done by running it again: a call that was decided before, by this decision or by another, is left alone. If
 the credits at stake together exceed ``SECOND_REVIEW_CREDITS``, it waits for a second person; so does a
-decision on one call (``decide_one``).
+decision on one call (``decide_one``). While one waits, nobody makes another one for any of its calls.
 """
 
 from collections import defaultdict
@@ -18,12 +18,12 @@ from django.utils import timezone
 from accounts import audit_log
 from accounts.audit_log import Action, checked_reason
 from accounts.credits import adjustments
-from accounts.credits.adjustments import AlreadyDecidedError, NotAllowedError
+from accounts.credits.adjustments import AlreadyDecidedError, NotAllowedError, WaitingError
 from accounts.models import AuditEntry, Team, User
 from accounts.teams.permissions import may_decide
 from jobs.audit import review
 from jobs.calls.attempts import WrongStateError
-from jobs.models import Attempt, BulkDecision
+from jobs.models import Attempt, BulkDecision, Job
 
 
 class AlreadyMadeError(Exception):
@@ -67,6 +67,13 @@ def needs_second(calls: Iterable[Call]) -> bool:
     return adjustments.is_above_limit(stake_of(calls))
 
 
+def pending(team: Team | None) -> dict[int, BulkDecision]:
+    """Return the decisions of the team, or of all teams, that a second person is needed for, by attempt."""
+    rows = BulkDecision.objects.pending().select_related("asked_by").order_by("pk")
+    of_team = rows.filter(team=team) if team else rows
+    return {pk: decision for decision in of_team for pk, _charged, _seen in decision.calls}
+
+
 def known_of(attempt: Attempt) -> str:
     """Return what a decision rests on: whether a response came, and when."""
     return attempt.answered_at.isoformat() if attempt.answered_at else "-"
@@ -75,7 +82,8 @@ def known_of(attempt: Attempt) -> str:
 def make(token: UUID, choice: str, calls: list[Call], actor: User, reason: str) -> list[BulkDecision]:
     """Store the decision, one for each team; nothing is booked yet.
 
-    Raises ReasonError, and AlreadyMadeError if the token was used before.
+    Raises ReasonError, AlreadyMadeError if the token was used before, and WaitingError if one of the calls
+    waits for a second person already; none is stored then.
     """
     reason, waits = checked_reason(reason), needs_second(calls)
     by_team: dict[Team, list[Call]] = defaultdict(list)
@@ -83,6 +91,11 @@ def make(token: UUID, choice: str, calls: list[Call], actor: User, reason: str) 
         by_team[call.attempt.job.team].append(call)
     try:
         with transaction.atomic():
+            _lock(calls)
+            if is_made(token):
+                raise AlreadyMadeError(str(token))
+            for team, own in by_team.items():
+                _check_none_waits(team, own)
             return [
                 _store(
                     BulkDecision(token=token, choice=choice, needs_second=waits, team=team),
@@ -105,10 +118,11 @@ def is_made(token: UUID) -> bool:
 def decide_one(attempt: Attempt, charged: int, actor: User, why: str) -> BulkDecision | None:
     """Book one call's charge, or return the decision if it waits for a second person.
 
-    Raises what ``review.resolve`` raises.
+    Raises what ``review.resolve`` raises, and WaitingError if a second person decides about it already.
     """
     held = attempt.hold.amount_microcredits if attempt.hold else 0
     call = Call(attempt, charged, held, known_of(attempt))
+    _check_none_waits(attempt.job.team, [call])
     if not needs_second([call]):
         review.resolve(attempt, charged, actor, why)
         return None
@@ -177,6 +191,17 @@ def _answer(decision: BulkDecision, actor: User, *, approved: bool, answer: str 
     if not waiting.update(decided_by=actor, decided_at=now, approved=approved, answer=answer, **finished):
         raise AlreadyDecidedError(str(decision.pk))
     _record(Action.APPROVE if approved else Action.REJECT, decision, actor, answer)
+
+
+def _lock(calls: list[Call]) -> None:
+    """Lock the calls' jobs, in one order, so that of two decisions at once the second sees the first."""
+    jobs = Job.objects.select_for_update().filter(pk__in={call.attempt.job_id for call in calls})
+    list(jobs.order_by("pk").values_list("pk"))
+
+
+def _check_none_waits(team: Team, calls: list[Call]) -> None:
+    if waiting := pending(team).keys() & {call.attempt.pk for call in calls}:
+        raise WaitingError(f"attempts {sorted(waiting)}")
 
 
 def _store(decision: BulkDecision, calls: list[Call], actor: User, reason: str) -> BulkDecision:

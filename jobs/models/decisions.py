@@ -18,6 +18,10 @@ class BulkDecisionQuerySet(models.QuerySet["BulkDecision"]):
         """Select those that wait for a second person, or of which calls may be left undecided."""
         return self.filter(finished_at=None)
 
+    def pending(self) -> Self:
+        """Select those of two people that wait for the second one, or were interrupted after that."""
+        return self.open().filter(needs_second=True)
+
     def waiting(self) -> Self:
         """Select those that a second person has still to approve or reject."""
         return self.filter(needs_second=True, decided_at=None)

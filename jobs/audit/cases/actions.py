@@ -69,7 +69,7 @@ CONTINUE = Action("continue", _("Continue"), "a", asks_reason=False)
 
 def available(case: Case, user: User) -> list[Action]:
     """Return what the user may do about the case now; a request is decided on the team's credits page."""
-    if not case.is_open:
+    if not case.is_open or case.entry.proposed:  # the decision on it is a case of its own
         return []
     if case.kind in DOUBTS:
         return [CHARGED, NOT_CHARGED, *([] if case.entry.put_off else [PUT_OFF])]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from accounts.models import Adjustment, AuditEntry
-from jobs.audit import bad_results, giving_back
+from jobs.audit import bad_results, giving_back, several
 from jobs.audit.cases.kinds import OF_ATTEMPTS, Case, Kind
 from jobs.audit.giving_back import Given
-from jobs.models import Attempt
+from jobs.models import Attempt, BulkDecision
 
 MAX_ENTRIES = 20
 FILES_DAMAGED, FILES_AND_ROWS, CHARGES, ROLL_UPS = 5, 6, 7, 8
@@ -19,13 +19,15 @@ LEDGER = (1, 2, 3, 4)
 class Evidence:
     """attempt: the call that it is about, if any. given: what was booked for that and given back.
 
-    waiting: a refund or a write-off that a second person hasn't decided. history: the audit log's entries,
-    newest first. advice: what to do if that isn't a button.
+    waiting: a refund or a write-off that a second person hasn't decided. decision: one on the call in doubt,
+    if it needs a second person. history: the audit log's entries, newest first. advice: what to do if that
+    isn't a button.
     """
 
     attempt: Attempt | None
     given: Given | None
     waiting: Adjustment | None
+    decision: BulkDecision | None
     history: list[AuditEntry]
     advice: str
 
@@ -37,6 +39,7 @@ def of(case: Case) -> Evidence:
         attempt=attempt,
         given=giving_back.given(attempt) if attempt else None,
         waiting=giving_back.waiting(attempt) if attempt else None,
+        decision=several.pending(case.team).get(case.row.pk) if case.entry.proposed else None,
         history=list(entries[:MAX_ENTRIES]),
         advice=_advice(case),
     )

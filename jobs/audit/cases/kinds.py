@@ -48,7 +48,8 @@ class Source(models.TextChoices):
 class Entry(NamedTuple):
     """A case in the order of the list. stake: in micro-credits, None if nobody can tell.
 
-    held: for a call in doubt. number: which of several findings of one verification.
+    held: for a call in doubt. number: which of several findings of one verification. proposed: a decision on
+    the call needs a second person, who hasn't decided, or was interrupted.
     """
 
     kind: Kind
@@ -59,11 +60,17 @@ class Entry(NamedTuple):
     put_off: bool = False
     held: int = 0
     number: int = 0
+    proposed: bool = False
 
     @property
     def address(self) -> str:
         """The case's name in URLs: ``attempt-12``."""
         return f"{self.source.value}-{self.pk}" + (f"-{self.number}" if self.number else "")
+
+    @property
+    def may_decide(self) -> bool:
+        """Return True for a call in doubt on which no decision waits."""
+        return self.kind in DOUBTS and not self.proposed
 
     @property
     def rank(self) -> tuple[Any, ...]:
@@ -111,10 +118,15 @@ class Case:
 
     @property
     def is_doubt(self) -> bool:
-        return self.is_open and self.kind in DOUBTS
+        """Return True for a call in doubt that can be decided now."""
+        return self.is_open and self.entry.may_decide
 
     @property
     def tone(self) -> str:
-        if self.entry.put_off or self.kind in (Kind.REQUEST, Kind.ADJUSTMENT, Kind.DECISION):
+        if (
+            self.entry.put_off
+            or self.entry.proposed
+            or self.kind in (Kind.REQUEST, Kind.ADJUSTMENT, Kind.DECISION)
+        ):
             return "wait"
         return "fail" if self.kind in URGENT else "doubt"

@@ -15,6 +15,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Abs, Coalesce
 
 from accounts.models import Adjustment, CreditRequest, Team
+from jobs.audit import several
 from jobs.audit.cases import rows
 from jobs.audit.cases.kinds import DOUBTS, OF_ATTEMPTS, Case, Entry, Kind, Source
 from jobs.models import Attempt, BadResult, BulkDecision, DamagedResult, Verification
@@ -60,7 +61,7 @@ def page(team: Team | None, kind: str = "", number: int = 1, calls: Q | None = N
     entries = sorted(chain(*found), key=lambda entry: entry.rank)
     counts = Counter(entry.kind for entry in entries)
     listed = [entry for entry in entries if not kind or entry.kind == kind]
-    doubts = [entry for entry in listed if entry.kind in DOUBTS]
+    doubts = [entry for entry in listed if entry.may_decide]
     first = (number - 1) * PAGE
     return CasePage(
         cases=rows.load(listed[first : first + PAGE]),
@@ -95,9 +96,12 @@ def find(team: Team | None, address: str) -> Case | None:
 
 
 def doubts(team: Team | None, calls: Q, kind: str = "") -> list[Case]:
-    """Return the open cases of calls in doubt that this condition on attempts selects."""
+    """Return the open cases of calls in doubt that this condition on attempts selects.
+
+    Those on which a decision waits for a second person are left out.
+    """
     kinds = [each for each in DOUBTS if not kind or each == kind]
-    entries = [entry for entry in _attempts(team, calls) if entry.kind in kinds]
+    entries = [entry for entry in _attempts(team, calls) if entry.may_decide and entry.kind in kinds]
     return rows.load(sorted(entries, key=lambda entry: entry.rank))
 
 
@@ -125,6 +129,7 @@ def _attempts(team: Team | None, only: Q = ALL) -> Iterator[Entry]:
     ).values_list(
         "pk", "verdict", "held", "over", "stated", "booked", "charged_header", "since", "put_off_at"
     )
+    proposed = several.pending(team)
     for key, verdict, held, over, charged, booked, header, at, put_off in named.order_by("-held")[
         :MAX_LISTED
     ]:
@@ -135,7 +140,8 @@ def _attempts(team: Team | None, only: Q = ALL) -> Iterator[Entry]:
             stake = abs((charged or 0) - booked)
         elif kind is Kind.IMPLAUSIBLE:
             stake = max(held, _readable(header))
-        yield Entry(kind, Source.ATTEMPT, key, stake, at, put_off is not None, held)
+        is_put_off, is_proposed = put_off is not None, key in proposed and kind in DOUBTS
+        yield Entry(kind, Source.ATTEMPT, key, stake, at, is_put_off, held, proposed=is_proposed)
 
 
 def _readable(header: str | None) -> int:

@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from accounts import request_id
 from accounts.audit_log import ReasonError
+from accounts.credits.adjustments import WaitingError
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import to_credits
 from accounts.management.arguments import credits_argument, memo_argument, whole_number
@@ -28,6 +29,7 @@ from jobs.search.date_range import DateRange
 
 MAX_KEY = 2**63 - 1
 WAITS = "Nothing was booked: a second person has to approve this on the page Review."
+WAITS_ALREADY = "A decision on it waits for a second person already, on the page Review."
 
 
 def charge_argument(text: str) -> int:
@@ -77,6 +79,8 @@ class Command(BaseCommand):
                 self._one(attempt, options["charged"], actor, why)
         except (review.UnknownUserError, ReasonError) as error:
             raise CommandError(str(error)) from error
+        except WaitingError as error:
+            raise CommandError(f"{WAITS_ALREADY} Nothing was changed: {error}") from error
 
     def _one(self, name: str, charged: int, actor: User, why: str) -> None:
         in_doubt = find_attempt(name)
@@ -140,7 +144,7 @@ def find_several(options: dict[str, Any]) -> Bulk:
     account = options["account"]
     cases = queries.doubts(team, sent if account is None else sent & Q(account=account))[: bulk.MAX_CASES]
     if not cases:
-        raise CommandError("No such call is in doubt.")
+        raise CommandError("No such call is in doubt, except those that wait for a second person.")
     choice = Choice.NOT_CHARGED
     if options["as_estimated"]:
         choice = Choice.ESTIMATED

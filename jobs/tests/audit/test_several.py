@@ -1,7 +1,10 @@
 """Decide several calls with one confirmation: raced by others, and cut off in the middle."""
 
 import io
+import threading
 from collections import Counter
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +14,7 @@ from django.db import IntegrityError
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.credits.adjustments import AlreadyDecidedError, NotAllowedError
+from accounts.credits.adjustments import AlreadyDecidedError, NotAllowedError, WaitingError
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances
@@ -21,7 +24,7 @@ from accounts.tests.teams.team_pages import log_in, page, text, told
 from conftest import World
 from jobs.audit import review, several, verify
 from jobs.audit.cases import bulk, queries
-from jobs.audit.several import AlreadyMadeError, Outcome
+from jobs.audit.several import AlreadyMadeError, Call, Outcome
 from jobs.models import Attempt, BulkDecision
 from jobs.tests.audit.test_balance_book import paid
 from jobs.tests.audit.test_decided_at_once import decided_again, staff
@@ -169,6 +172,86 @@ def test_one_call_above_the_limit_waits_too(
     assert attempt.known_microcredits == charged
 
 
+def test_a_call_that_waits_is_not_decided_by_anyone_else(
+    world: World, server: Server, settings: Settings
+) -> None:
+    settings.SECOND_REVIEW_MICROCREDITS = CREDIT
+    attempt, other, root = in_doubt(world, server), in_doubt(world, server), staff("root")
+    decision, _actor = make(world, "not_charged", world.alice)  # on both: alone, neither is above the limit
+    for charged in (0, 5 * CREDIT):
+        with pytest.raises(WaitingError):
+            several.decide_one(attempt, charged, root, "asked")
+    call = Call(attempt, CREDIT, CREDIT, several.known_of(attempt))
+    with pytest.raises(WaitingError):
+        several.make(uuid4(), "estimated", [call], root, "the invoice")
+    assert queries.doubts(world.team, queries.ALL) == []
+    assert (BulkDecision.objects.count(), booked()) == (1, Counter())
+
+    several.reject(decision, root, "ask Pixian first")
+    several.decide_one(attempt, CREDIT, root, "asked")
+    assert [case.row for case in queries.doubts(world.team, queries.ALL)] == [other]
+
+
+def test_what_was_approved_and_interrupted_is_continued_and_not_proposed_again(
+    world: World, server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SECOND_REVIEW_MICROCREDITS = CREDIT // 2
+    attempt, root = in_doubt(world, server), staff("root")
+    decision, _actor = make(world, "not_charged", world.alice)
+    with monkeypatch.context() as patch:
+        patch.setattr(several, "run", lambda *_: None)
+        several.approve(decision, root)
+    with pytest.raises(WaitingError):
+        several.decide_one(attempt, CREDIT, root, "asked")
+    assert several.run(decision, root).done == [attempt]
+
+
+def propose_at_once(world: World, server: Server, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let several people propose something on one call, after each saw that nobody had."""
+    pk = in_doubt(world, server).pk
+    people = [staff(f"p{number}") for number in range(PEOPLE)]
+    rows, real = Attempt.objects.select_related("job__team", "hold"), several.make
+    meet = threading.Barrier(PEOPLE, timeout=30)
+
+    def make_together(*arguments: Any) -> list[BulkDecision]:
+        meet.wait()
+        return real(*arguments)
+
+    def decide(number: int) -> None:
+        several.decide_one(rows.get(pk=pk), 2 * CREDIT, people[number], "asked")
+
+    monkeypatch.setattr(several, "make", make_together)
+    return at_once(PEOPLE, decide, WaitingError)
+
+
+def test_of_several_who_propose_at_once_one_does(
+    committed_world: World, server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SECOND_REVIEW_MICROCREDITS = CREDIT
+    outcome = propose_at_once(committed_world, server, monkeypatch)
+    assert outcome == ["done", *["too late"] * (PEOPLE - 1)]
+    assert BulkDecision.objects.count() == 1
+    assert AuditEntry.objects.filter(action="propose").count() == 1
+
+
+def test_without_the_lock_each_of_them_does(
+    committed_world: World, server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: each looks before another has written."""
+    settings.SECOND_REVIEW_MICROCREDITS = CREDIT
+    look, meet = several._check_none_waits, threading.Barrier(PEOPLE, timeout=30)
+
+    def look_together(*arguments: Any) -> None:
+        look(*arguments)
+        meet.wait()
+
+    monkeypatch.setattr(several, "_lock", lambda _calls: None)
+    monkeypatch.setattr(several, "transaction", SimpleNamespace(atomic=nullcontext))
+    monkeypatch.setattr(several, "_check_none_waits", look_together)
+    assert propose_at_once(committed_world, server, monkeypatch) == ["done"] * PEOPLE
+    assert BulkDecision.objects.count() == PEOPLE
+
+
 # The command ------------------------------------------------------------------------------------------
 
 
@@ -206,6 +289,19 @@ def test_the_command_waits_for_a_second_person_too(world: World, server: Server,
         in_doubt(world, server)
     assert "a second person has to approve" in resolve("--not-charged", "--yes")
     assert Attempt.objects.filter(state="in_doubt").count() == 2
+
+
+def test_the_command_leaves_alone_what_waits(world: World, server: Server, settings: Settings) -> None:
+    settings.SECOND_REVIEW_MICROCREDITS = CREDIT
+    attempts = [in_doubt(world, server) for _ in range(2)]
+    resolve("--not-charged", "--yes")
+    with pytest.raises(CommandError, match="No such call is in doubt, except those that wait"):
+        resolve("--not-charged", "--yes")
+    with pytest.raises(CommandError, match="waits for a second person already"):
+        call_command(
+            "resolve", str(attempts[0].pk), "--not-charged", "--why", "asked", "--by", "alice@example.org"
+        )
+    assert BulkDecision.objects.count() == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.ledger.money import display, exact, for_plural
 from accounts.models import Role, Team
 from accounts.teams.permissions import enter_or_staff, remember, staff_only
-from jobs.audit.cases import actions
+from jobs.audit.cases import actions, evidence
 from jobs.audit.cases.actions import Action, DecidedMeanwhileError, Decision, RefusedError
 from jobs.audit.cases.forms import DecisionForm
 from jobs.audit.cases.kinds import Case
@@ -56,8 +56,13 @@ def decide_case(request: HttpRequest, team: str, case: str) -> HttpResponse:
 
 
 def _too_late(request: HttpRequest, team: Team, case: Case) -> HttpResponse:
-    """Show what the other person decided."""
-    messages.warning(request, _("Someone else decided this meanwhile. Nothing was done twice."))
+    """Show what the other person decided, or what a second person has still to decide."""
+    known = evidence.of(review_page.case_of(team, case.address))
+    if known.waiting or known.decision:
+        text = _("This waits for a second person already. Nothing was changed.")
+    else:
+        text = _("Someone else decided this meanwhile. Nothing was done twice.")
+    messages.warning(request, text)
     return review_page.back(request, team, case.address)
 
 

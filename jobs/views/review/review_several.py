@@ -120,6 +120,9 @@ def _confirmed(request: HttpRequest, team: Team | None, choice: str) -> HttpResp
         outcome = bulk.decide(said["calls"], now, said["token"], review_page.user_of(request), said["reason"])
     except AlreadyMadeError:
         messages.info(request, _("This form was sent twice. It was decided once."))
+    except WaitingError:
+        text = _("Nothing was changed: a decision on one of these calls waits for a second person.")
+        messages.warning(request, text)
     else:
         if outcome:
             review_page.say(request, outcome)

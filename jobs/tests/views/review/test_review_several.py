@@ -17,7 +17,7 @@ from accounts.ledger.operations import Balances
 from accounts.models import AuditEntry, User
 from accounts.tests.teams.team_pages import log_in, page, text, told
 from conftest import World, hold_of
-from jobs.audit.cases import bulk
+from jobs.audit.cases import bulk, queries
 from jobs.models import Attempt, BulkDecision, UpstreamAccount
 from jobs.tests.audit.test_balance_book import balance, call, let_time_pass, paid
 from jobs.tests.audit.test_review import in_doubt
@@ -219,6 +219,55 @@ def test_a_rejected_decision_leaves_the_calls_in_doubt(
     client.post(case, {"action": "reject", "reason": "ask Pixian first"})
     assert states(doubts) == ["in_doubt"] * 3
     assert BulkDecision.objects.get().finished_at
+
+
+def test_a_call_that_waits_is_not_offered_again(
+    world: World, client: Client, doubts: list[Attempt], root: User, settings: Settings
+) -> None:
+    settings.SECOND_REVIEW_MICROCREDITS = CREDIT
+    asked = ask(log_in(client, "alice"), world, "estimated", doubts[:2])
+    late = ask(client, world, "not_charged", doubts)
+    confirm(client, world, asked)
+    case = f"attempt-{doubts[0].pk}"
+    shown = client.get(page(world, "review"), {"case": case})
+    assert shown.context["actions"] == []
+    assert "A decision on this call, asked for by alice@example.org, waits for a second person." in text(
+        shown
+    )
+    assert shown.context["page"].doubts == 1
+    assert f'value="{case}"' not in text(shown)
+    before = rows()
+    again = {"action": "not_charged", "reason": "me too"}
+    said = told(client.post(page(world, "decide_case", case), again, follow=True))
+    assert "This waits for a second person already. Nothing was changed." in said
+    assert len(ask(client, world, "estimated", doubts).context["cases"]) == 1
+    assert len(ask(client, world, "estimated").context["cases"]) == 1
+    assert rows() == before
+    said = told(confirm(client, world, late))
+    assert "1 case is decided." in said
+    assert "so left alone: photo.png, photo.png." in said
+
+    client.force_login(root)
+    decision = page(
+        world, "decide_case", f"decision-{BulkDecision.objects.filter(needs_second=True).get().pk}"
+    )
+    client.post(decision, {"action": "reject", "reason": "ask Pixian first"})
+    assert client.get(page(world, "review"), {"case": case}).context["actions"] != []
+
+
+def test_who_confirms_at_the_same_moment_is_told(
+    world: World, client: Client, doubts: list[Attempt], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SECOND_REVIEW_MICROCREDITS = CREDIT
+    first, second = (ask(log_in(client, "alice"), world, "not_charged", doubts) for _ in range(2))
+    confirm(client, world, first)
+    monkeypatch.setattr(BulkDecision.objects, "pending", BulkDecision.objects.none)
+    cases = queries.doubts(world.team, queries.ALL)
+    monkeypatch.undo()
+    monkeypatch.setattr(queries, "doubts", lambda *_: cases)
+    before = rows()
+    assert "waits for a second person" in told(confirm(client, world, second))
+    assert rows() == before
 
 
 def test_staff_decide_for_several_teams_by_the_sum_of_all(
