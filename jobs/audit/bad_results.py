@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from accounts import audit_log
 from accounts.audit_log import Action, checked_reason
+from accounts.credits.adjustments import WaitingError
 from accounts.models import Adjustment, User
 from jobs.audit import giving_back
 from jobs.models import Attempt, BadResult, Job
@@ -43,6 +44,12 @@ def paid_attempt(job: Job) -> Attempt | None:
     return booked.order_by("-number").first()
 
 
+def waiting(report: BadResult) -> Adjustment | None:
+    """Return what would give the result's charge back, if a second person has still to decide it."""
+    attempt = paid_attempt(report.job)
+    return giving_back.waiting(attempt) if attempt else None
+
+
 @transaction.atomic
 def refund(report: BadResult, microcredits: int, actor: User, reason: str) -> Adjustment | None:
     """Refund the result's charge, or a part; return the adjustment if that waits for a second person.
@@ -54,17 +61,23 @@ def refund(report: BadResult, microcredits: int, actor: User, reason: str) -> Ad
     attempt = paid_attempt(report.job)
     if attempt is None:
         raise giving_back.TooMuchError(0)
-    waiting = giving_back.refund(attempt, microcredits, actor, reason)
-    if waiting is None:
+    proposed = giving_back.refund(attempt, microcredits, actor, reason)
+    if proposed is None:
         _answer(report, Answer.REFUNDED, actor, checked_reason(reason))
-    return waiting
+    return proposed
 
 
 @transaction.atomic
 def decline(report: BadResult, actor: User, reason: str) -> None:
-    """Answer that nothing is given back, and why; raise AlreadyAnsweredError or ReasonError."""
+    """Answer that nothing is given back, and why.
+
+    Raises AlreadyAnsweredError, ReasonError, and WaitingError while a second person has still to say if
+    something is: the report would read as declined, and the credits come back all the same.
+    """
     reason = checked_reason(reason)
     _lock(report)
+    if waiting(report):
+        raise WaitingError(str(report.pk))
     _answer(report, Answer.DECLINED, actor, reason)
 
 

@@ -17,7 +17,7 @@ from jobs.audit import bad_results, giving_back, review, several
 from jobs.audit.cases.kinds import DOUBTS, Case, Kind
 from jobs.audit.several import Outcome
 from jobs.calls.attempts import WrongStateError
-from jobs.models import Attempt, BulkDecision, Job
+from jobs.models import Attempt, BadResult, BulkDecision, Job
 
 Made = Adjustment | BulkDecision | Outcome | None
 
@@ -79,9 +79,7 @@ def available(case: Case, user: User) -> list[Action]:
             offered = ((WRITE_OFF, given.may_write_off), (REFUND, given.may_refund))
             return [ACKNOWLEDGE, *(action for action, may in offered if may)]
         case Kind.REPORT:
-            paid = bad_results.paid_attempt(case.row.job)
-            refundable = paid is not None and giving_back.given(paid).may_refund
-            return [REFUND, DECLINE] if refundable else [DECLINE]
+            return _for_report(case.row)
         case Kind.ADJUSTMENT:
             return [APPROVE, REJECT] if adjustments.may_approve(user, case.row) else []
         case Kind.DECISION if case.row.is_waiting:
@@ -89,6 +87,13 @@ def available(case: Case, user: User) -> list[Action]:
         case Kind.DECISION:
             return [CONTINUE]
     return []
+
+
+def _for_report(report: BadResult) -> list[Action]:
+    if bad_results.waiting(report):  # declined, it would be refunded all the same once that is approved
+        return []
+    paid = bad_results.paid_attempt(report.job)
+    return [REFUND, DECLINE] if paid and giving_back.given(paid).may_refund else [DECLINE]
 
 
 def suggested(case: Case) -> int | None:

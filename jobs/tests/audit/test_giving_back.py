@@ -6,6 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.audit_log import ReasonError
+from accounts.credits import adjustments
 from accounts.credits.adjustments import WaitingError
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
@@ -202,6 +203,38 @@ def test_of_a_refund_and_a_refusal_at_once_one_wins(committed_world: World, serv
     assert outcome == ["done", *["too late"] * 3]
     refunded = BadResult.objects.get().answer == "refunded"
     assert Transfer.objects.filter(kind="refund").count() == int(refunded)
+
+
+def test_a_report_is_not_declined_while_its_refund_waits(world: World, server: Server, root: User) -> None:
+    report = reported(world, server)
+    waiting = bad_results.refund(report, CREDIT, world.alice, "sorry")
+    assert waiting
+    before = rows()
+    with pytest.raises(WaitingError):
+        bad_results.decline(report, root, "it looks fine")
+    assert rows() == before
+    adjustments.reject(waiting, root, "it looks fine")
+    bad_results.decline(report, root, "it looks fine")
+    assert BadResult.objects.get().answer == "declined"
+
+
+def test_of_a_refund_that_waits_and_a_refusal_at_once_one_wins(
+    committed_world: World, server: Server
+) -> None:
+    report = reported(committed_world, server)
+    root = User.objects.create_user("root@example.org", is_staff=True)
+
+    def decide(number: int) -> None:
+        mine = BadResult.objects.select_related("job__team").get(pk=report.pk)
+        if number % 2:
+            bad_results.refund(mine, CREDIT, committed_world.alice, "sorry")
+        else:
+            bad_results.decline(mine, root, "it looks fine")
+
+    outcome = at_once(4, decide, AlreadyAnsweredError, WaitingError)
+    assert outcome == ["done", *["too late"] * 3]
+    declined = BadResult.objects.get().answer == "declined"
+    assert Adjustment.objects.waiting().exists() is not declined
 
 
 def test_a_declined_report_stays_declined(world: World, server: Server, root: User) -> None:

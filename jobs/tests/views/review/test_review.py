@@ -356,6 +356,27 @@ def test_a_report_is_declined_with_a_reason_that_the_reporter_reads(
     assert "Declined by alice@example.org:</b> There is &lt;no&gt; shoe in the photo." in shown
 
 
+def test_a_report_whose_refund_waits_is_not_declined(
+    world: World, server: Server, client: Client, root: User
+) -> None:
+    job = done(world, server).job
+    case = f"report-{bad_results.report(job, world.bob, 'no shoe').pk}"
+    decide(log_in(client, "alice"), world, case, "refund", credits="0.5")
+    shown = client.get(page(world, "review"), {"case": case})
+    assert shown.context["actions"] == []
+    assert "asked for by alice@example.org, waits for a second person." in text(shown)
+    assert "Once it is approved or rejected, this case goes on." in text(shown)
+    before = rows()
+    for action in ("decline", "refund"):
+        said = told(decide(client, world, case, action, credits="0.5"))
+        assert "This waits for a second person already. Nothing was changed." in said
+    assert rows() == before
+
+    client.force_login(root)
+    decide(client, world, f"adjustment-{Adjustment.objects.get().pk}", "approve")
+    assert BadResult.objects.get().answer == "refunded"
+
+
 def test_a_response_that_contradicts_a_decision_is_a_case(
     world: World, server: Server, client: Client
 ) -> None:
