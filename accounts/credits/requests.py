@@ -134,7 +134,8 @@ def _grant(
     if decision.from_pool:
         return _raise_limit(asked, amount, books)
     before = ledger.balances(asked.team)
-    ledger.grant(asked.team, amount, key=f"request:{asked.pk}", actor=by, memo=_memo(asked))
+    # A memo stays for ever, so it doesn't name the asker; the statement reads that from the request.
+    ledger.grant(asked.team, amount, key=f"request:{asked.pk}", actor=by, memo=asked.note)
     return {"available": before.available}, {"available": ledger.balances(asked.team).available}
 
 
@@ -148,11 +149,6 @@ def _raise_limit(asked: CreditRequest, amount: int, books: Books) -> tuple[dict[
         raise UnlimitedError(str(asked.asked_by))
     raised = allowances.extend(allowance, amount)
     return {"limit_microcredits": raised.limit - amount}, {"limit_microcredits": raised.limit}
-
-
-def _memo(asked: CreditRequest) -> str:
-    """Return the memo of the grant: the asker's own note, which the statement shows."""
-    return asked.note or str(asked.asked_by)
 
 
 def _open(team: Team, user: User, batch: UUID | None) -> bool:

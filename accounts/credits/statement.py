@@ -1,7 +1,7 @@
 """Tell a team's transfers in plain words, as changes of what is available."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,10 +10,11 @@ from django.utils.translation import gettext as _
 
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import display
-from accounts.models import ApiKey, LedgerAccount, Team, Transfer, User
+from accounts.models import ApiKey, CreditRequest, LedgerAccount, Team, Transfer, User
 
 Account, Kind = LedgerAccount.Kind, Transfer.Kind
 PICTURE = re.compile(r"job:([0-9]{1,18}):[0-9]+")
+REQUEST = re.compile(r"request:([0-9]{1,18})(:covers)?")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ def newest(team: Team, count: int) -> list[Line]:
 
 def lines(rows: Iterable[Transfer]) -> list[Line]:
     """Return transfers as lines; they should come ``with_names``."""
-    return [_line(row) for row in rows]
+    rows = list(rows)
+    said = memos(rows, str)
+    return [_line(row, said[row.pk]) for row in rows]
 
 
 def with_names(rows: QuerySet[Transfer]) -> QuerySet[Transfer]:
@@ -76,14 +79,27 @@ def picture(row: Transfer) -> int | None:
     return int(named[1]) if named else None
 
 
-def _line(row: Transfer) -> Line:
+def memos(rows: Sequence[Transfer], name: Callable[[User], str]) -> dict[int, str]:
+    """Return the memos by the transfers' keys; that of a grant to a request without a note says who asked.
+
+    name: how to call that person. Older grants have the address itself as their memo, which can't be changed,
+    and which an account that is deleted has no more.
+    """
+    keys = {row.pk: REQUEST.fullmatch(row.idempotency_key) for row in rows}
+    granted = {pk: int(key[1]) for pk, key in keys.items() if key}
+    without = CreditRequest.objects.filter(pk__in=set(granted.values()), note="").select_related("asked_by")
+    askers = {asked.pk: name(asked.asked_by) for asked in without} if granted else {}
+    return {row.pk: askers.get(granted.get(row.pk, 0), row.memo) for row in rows}
+
+
+def _line(row: Transfer, memo: str) -> Line:
     return Line(
         pk=row.pk,
         at=row.created_at,
         person=row.spender or row.actor,
         key=row.api_key,
         text=_text(row),
-        memo="" if _is_automatic(row) else row.memo,
+        memo="" if _is_automatic(row) else memo,
         decided_by=row.actor if row.hold_id else None,
         picture=picture(row),
         change=change(row),

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any
 
 from accounts import spreadsheet
-from accounts.credits.statement import change, picture
+from accounts.credits.statement import change, memos, picture
 from accounts.ledger.money import to_credits
 from accounts.models import Team, Transfer, User
 from jobs.models import Job
@@ -63,7 +64,8 @@ def _cells(record: Record) -> Iterator[str]:
 def _records(team: Team, chosen: StatementFilter) -> Iterator[Record]:
     for rows in statement.every(team, chosen):
         names = names_of_pictures(team, rows)
-        yield from (_record(row, names) for row in rows)
+        said = memos(rows, attrgetter("email"))
+        yield from (_record(row, names, said[row.pk]) for row in rows)
 
 
 def names_of_pictures(team: Team, rows: Iterable[Transfer]) -> dict[int, str]:
@@ -72,7 +74,7 @@ def names_of_pictures(team: Team, rows: Iterable[Transfer]) -> dict[int, str]:
     return dict(Job.objects.filter(team=team, pk__in=keys).values_list("pk", "name"))
 
 
-def _record(row: Transfer, names: dict[int, str]) -> Record:
+def _record(row: Transfer, names: dict[int, str], memo: str) -> Record:
     job = picture(row)
     return {
         "id": row.pk,
@@ -91,7 +93,7 @@ def _record(row: Transfer, names: dict[int, str]) -> Record:
         "picture": names.get(job) if job else None,
         "hold": row.hold_id,
         "reference": row.reference,
-        "memo": row.memo,
+        "memo": memo,
     }
 
 

@@ -14,11 +14,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import rate_limits
-from accounts.credits import requests
+from accounts.credits import requests, statement
 from accounts.credits.requests import AlreadyAskedError, AlreadyDecidedError, Decision
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import CreditRequest, Transfer, User
+from accounts.teams import deletion
 from accounts.tests.teams.team_pages import log_in, page, text, told
 from conftest import World
 
@@ -193,6 +194,30 @@ def test_staff_grant_what_they_think_right(world: World, client: Client, root: U
     assert "30 granted by root@example.org" in seen
     assert "The rest next week" in seen
     assert "open request" not in seen
+
+
+def test_a_grant_without_a_note_names_the_asker_by_their_request(
+    world: World, client: Client, root: User
+) -> None:
+    ask(client, world, note="")
+    client.force_login(root)
+    decide(client, world, credits="30")
+    assert Transfer.objects.latest("pk").memo == ""
+    assert [line.memo for line in statement.newest(world.team, 1)] == ["bob@example.org"]
+
+
+@pytest.mark.parametrize("owed", [0, 10, 30])
+def test_a_memo_from_before_names_a_deleted_asker_no_more(world: World, root: User, owed: int) -> None:
+    if owed:
+        held = ledger.hold(world.team, 100 * CREDIT, key="owed", reference="job:1:1", actor=world.alice)
+        ledger.settle(held, (100 + owed) * CREDIT)
+    asked = requests.ask(world.team, world.bob, 30 * CREDIT)
+    ledger.grant(world.team, 30 * CREDIT, key=f"request:{asked.pk}", actor=root, memo="bob@example.org")
+    named = [line.memo for line in statement.newest(world.team, 2)]
+    deletion.delete_person(world.bob, world.bob)
+    after = [line.memo for line in statement.newest(world.team, 2)]
+    assert "bob@example.org" in named
+    assert after == [memo.replace("bob@example.org", f"Person {world.bob.pk}") for memo in named]
 
 
 def test_staff_decline_and_say_why(world: World, client: Client, root: User) -> None:

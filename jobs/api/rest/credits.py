@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Annotated
 
 from ninja import Query, Router, Schema
 from pydantic import Field
 
+from accounts.credits.statement import memos
 from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
 from accounts.ledger.allowances import Standing
@@ -64,7 +66,7 @@ class Movement(Schema):
     who: str | None = Field(description="E-mail address of the member who spends, or who made the entry.")
     key: KeyName | None = Field(description="The API key that spends.")
     decided_by: str | None = Field(description="The person who ended the hold, if one had to.")
-    memo: str
+    memo: str = Field(description="A note; for a request granted without one, its person's address.")
 
 
 class Statement(Listed[Movement]):
@@ -102,7 +104,8 @@ def list_movements(request: KeyRequest, query: Query[Paged]) -> Statement:
     """List the team's statement, newest line first."""
     chosen = StatementFilter(span=query.date_range)
     page = statement.page(request.auth.team, chosen, query.before, query.limit)
-    return Statement(items=[_movement(row) for row in page.rows], next=next_page(request, page))
+    said = memos(page.rows, attrgetter("email"))
+    return Statement(items=[_movement(row, said[row.pk]) for row in page.rows], next=next_page(request, page))
 
 
 def _standing(standing: Standing) -> AllowanceStanding:
@@ -118,7 +121,7 @@ def _standing(standing: Standing) -> AllowanceStanding:
     )
 
 
-def _movement(row: Transfer) -> Movement:
+def _movement(row: Transfer, memo: str) -> Movement:
     return Movement(
         id=row.pk,
         at=row.created_at,
@@ -132,7 +135,7 @@ def _movement(row: Transfer) -> Movement:
         who=_email(row.spender or row.actor),
         key=key_name(row.api_key),
         decided_by=_email(row.actor) if row.hold_id else None,
-        memo=row.memo,
+        memo=memo,
     )
 
 

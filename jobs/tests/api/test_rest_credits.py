@@ -4,6 +4,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -15,7 +16,7 @@ from accounts.ledger import allowances
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.money import to_microcredits
-from accounts.models import Team, Transfer
+from accounts.models import CreditRequest, Team, Transfer, User
 from conftest import World, hold_of
 from jobs.calls import attempts
 from jobs.models import Attempt, Job
@@ -100,6 +101,17 @@ def test_the_statement_tells_each_movement(committed_world: World, reader: Progr
     assert (granted["kind"], granted["amount"], granted["debit"]) == ("grant", "100", "issued")
     assert [line["available_after"] for line in (released, held, granted)] == ["99.6", "99", "100"]
     assert (granted["who"], granted["key"]) == ("alice@example.org", None)
+
+
+def test_a_grant_without_a_note_tells_who_asked(committed_world: World, reader: Program) -> None:
+    team, bob = committed_world.team, committed_world.bob
+    for memo in ("", "bob@example.org"):  # as it was written before
+        asked = CreditRequest.objects.create(team=team, asked_by=bob, microcredits=CREDIT, batch=uuid4())
+        ledger.grant(team, CREDIT, key=f"request:{asked.pk}", actor=committed_world.alice, memo=memo)
+    User.objects.filter(pk=bob.pk).update(email="deleted@people.invalid")
+    assert [line["memo"] for line in got(reader, "/api/ledger?limit=2")["items"]] == [
+        "deleted@people.invalid"
+    ] * 2
 
 
 def lines(team: Team) -> list[int]:

@@ -17,9 +17,12 @@ from django.utils import timezone
 
 from accounts import spreadsheet
 from accounts.api_keys import keys
+from accounts.credits import requests
+from accounts.credits.requests import Decision
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.models import ApiKey, LedgerAccount, Team, Transfer, User
+from accounts.teams import deletion
 from accounts.tests.teams.team_pages import log_in, page, text
 from conftest import World, hold_of, small_png
 from jobs.audit import review
@@ -338,6 +341,19 @@ def test_the_files_have_every_line_in_full(
     assert granted["memo"] == f"'{FORMULA}"
     assert next(line for line in as_json if line["kind"] == "grant")["memo"] == FORMULA
     assert {line["picture"] for line in as_json} == {None, "photo.png"}
+
+
+def test_the_files_name_who_asked_without_a_note_even_once_deleted(story: World, client: Client) -> None:
+    asked = requests.ask(story.team, story.bob, CREDIT)
+    requests.decide(asked, Decision(CREDIT), root())
+    before = requests.ask(story.team, story.bob, CREDIT)
+    ledger.grant(story.team, CREDIT, key=f"request:{before.pk}", memo="bob@example.org")
+    deletion.delete_person(story.bob, story.bob)
+    story.bob.refresh_from_db()
+    client.force_login(root())
+    files = content(get(client, story, "statement_csv")), content(get(client, story, "statement_json"))
+    assert b"bob@example.org" not in b"".join(files)
+    assert [line["memo"] for line in json.loads(files[1])[:2]] == [story.bob.email] * 2
 
 
 def test_a_file_is_what_was_filtered(story: World, client: Client) -> None:
