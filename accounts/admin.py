@@ -30,6 +30,7 @@ from accounts.models import (
     User,
     normalize_address,
 )
+from accounts.teams import deletion
 
 MAX_MEMBERSHIPS = 10
 
@@ -138,6 +139,11 @@ class UserAdmin(DjangoUserAdmin):
             return False
         return bool(super().has_delete_permission(request, obj))
 
+    def delete_model(self, request: HttpRequest, user: User) -> None:
+        pk, addresses = user.pk, deletion.addresses_of(user)
+        super().delete_model(request, user)
+        deletion.forget_in_log(pk, addresses)  # also in the entry that says who deleted them
+
     @admin.display(description="address confirmed", boolean=True)
     def confirmed(self, user: Any) -> bool:
         return bool(user.is_confirmed)
@@ -155,7 +161,7 @@ class UserAdmin(DjangoUserAdmin):
             except IntegrityError:
                 self.message_user(request, f"{user} is the address of another account.", messages.ERROR)
             else:
-                self.log_change(request, user, f"Confirmed the address {user.email}.")
+                self.log_change(request, user, "Confirmed the address.")
                 self.message_user(request, f"{user} is confirmed.", messages.SUCCESS)
 
 

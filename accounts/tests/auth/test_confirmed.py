@@ -124,7 +124,7 @@ def test_once_confirmed_by_staff_it_is_and_the_log_has_it(world: World, mallory:
     assert "allory@example.org is confirmed" in page
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id) == (staff, str(mallory.pk))
-    assert "mallory@example.org" in entry.change_message
+    assert entry.change_message == "Confirmed the address."  # without it, since the log outlives an account
     browser_of(mallory).post(invited)
     assert is_in(mallory)
 

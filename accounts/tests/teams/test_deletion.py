@@ -4,6 +4,9 @@ import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
@@ -52,6 +55,57 @@ def test_nothing_names_the_person_any_more_and_the_books_stay(world: World) -> N
     assert list(Transfer.objects.order_by("pk").values()) == before
     entry = AuditEntry.objects.get(action="delete_person")
     assert (entry.subject, entry.actor) == (f"user:{person.pk}", person)
+
+
+def log(world: World, row: Model, said: str, message: str = "") -> LogEntry:
+    """Write an entry as Django's admin does."""
+    kind = ContentType.objects.get_for_model(row)
+    return LogEntry.objects.create(
+        user=world.alice,
+        content_type=kind,
+        object_id=str(row.pk),
+        object_repr=said,
+        action_flag=CHANGE,
+        change_message=message,
+    )
+
+
+def test_the_admins_log_names_them_no_more(world: World) -> None:
+    member = Membership.objects.get(team=world.team, user=world.bob)
+    EmailAddress.objects.create(user=world.bob, email="bob@home.example", verified=True)
+    EmailAddress.objects.create(user=world.bob, email="vera@example.org", verified=False)
+    inline = '[{"changed": {"name": "membership", "object": "%s in Aurora as viewer", "fields": ["Role"]}}]'
+    before = [
+        (world.bob, "bobby@example.org", "Confirmed the address bobby@example.org."),  # before it was changed
+        (member, str(member), ""),
+        (world.team, "Aurora", inline % "bob@example.org"),
+        (world.team, "bob@home.example into Aurora", "Confirmed the address bob@example.org."),
+        (world.team, "bob@example.org.uk", inline % "rob.bob@example.org"),
+        (world.vera, "vera@example.org", ""),
+    ]
+    for row, said, message in before:
+        log(world, row, said, message)
+    deletion.delete_person(world.bob, world.bob)
+    name = f"Person {world.bob.pk}"
+    assert list(LogEntry.objects.order_by("pk").values_list("object_repr", "change_message")) == [
+        (name, "Confirmed the address."),
+        (f"{name} in Aurora as member", ""),
+        ("Aurora", inline % name),
+        (f"{name} into Aurora", f"Confirmed the address {name}."),
+        before[4][1:],
+        before[5][1:],
+    ]
+
+
+def test_nor_does_it_after_a_deletion_in_the_admin(client: Client, world: World) -> None:
+    client.force_login(User.objects.create_superuser("root@example.org"))
+    dora = User.objects.create_user("dora@example.org")
+    member = Membership.objects.create(team=world.team, user=dora)
+    log(world, member, str(member))
+    client.post(reverse("admin:accounts_user_delete", args=[dora.pk]), {"post": "yes"})
+    assert not User.objects.filter(pk=dora.pk).exists()
+    said = LogEntry.objects.order_by("pk").values_list("object_repr", flat=True)
+    assert list(said) == [f"Person {dora.pk} in Aurora as member", f"Person {dora.pk}"]
 
 
 def test_a_person_deletes_their_own_account(bob: Client, world: World) -> None:
