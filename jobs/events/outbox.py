@@ -45,7 +45,12 @@ def job_finished(job: Job, state: str, reason: str) -> None:
         "reason": reason or None,
         "test": job.test,
     }
-    _write(job.team_id, EventKind.JOB_FINISHED, f"job:{job.pk}:{job.fence}:{state}", data)
+    _write(job.team_id, EventKind.JOB_FINISHED, ending(job, job.fence, state), data)
+
+
+def ending(job: Job, fence: int, state: str) -> str:
+    """Return the subject of the event that tells of an ending of a job, by its claim's number."""
+    return f"job:{job.pk}:{fence}:{state}"
 
 
 def batch_finished(batch: Batch, pictures: Mapping[str, int]) -> None:

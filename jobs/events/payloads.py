@@ -1,13 +1,14 @@
 """Say what a webhook receives: JSON with the event's id, type, time, team and data.
 
 What an event knew when it was written is completed when it is first sent, with amounts and addresses, and
-kept: each try and each replay sends the same bytes.
+kept: each try and each replay sends the same bytes, until ``jobs.events.erased_names`` replaces a name.
 """
 
 import json
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Sum
 from django.urls import reverse
 
@@ -45,12 +46,14 @@ def _payload(event: Event) -> dict[str, Any]:
 
 def _complete(event: Event) -> None:
     """Complete what is known of the event; of two senders at once, the first one's words stay."""
-    data = event.data | MORE[event.kind](event)
-    open_ = Event.objects.filter(pk=event.pk, **{f"data__{ADDRESS}__isnull": True})
-    if open_.update(data=data):
-        event.data = data
-    else:
-        event.refresh_from_db(fields=["data"])
+    more = MORE[event.kind](event)
+    with transaction.atomic():
+        # Read again under the lock: meanwhile its name may have been replaced, since the picture was erased.
+        kept = Event.objects.select_for_update(no_key=True).get(pk=event.pk)
+        if ADDRESS not in kept.data:
+            kept.data |= more
+            kept.save(update_fields=["data"])
+    event.data = kept.data
 
 
 def _job(event: Event) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts import audit_log
 from accounts.audit_log import Action
 from accounts.models import Team, User
+from jobs.events import erased_names
 from jobs.models import Attempt, BadResult, Batch, BatchFile, DamagedResult, Job
 from jobs.queue import claims
 from jobs.storage.interruptible import Stop, keep_going
@@ -90,6 +91,8 @@ def forget_names(batches: "QuerySet[Batch]") -> int:
             )
             batch.name, batch.file_names, batch.erased_at = str(batch.pk)[:8], {}, now
             batch.save(update_fields=["name", "file_names", "erased_at", "updated_at"])
+        if named:
+            erased_names.forget_batches(named)
     return len(named)
 
 
@@ -111,6 +114,7 @@ def _erase(jobs: Sequence[Job]) -> None:
     for batch in {job.batch_id for job in jobs if job.batch_id}:
         requests = [job.request_id for job in jobs if job.batch_id == batch]
         _forget_files(BatchFile.objects.filter(batch=batch, request_id__in=requests))
+    erased_names.forget_pictures(jobs)
     # A picture that is gone isn't damaged any more.
     DamagedResult.objects.filter(job__in=keys).delete()
 
