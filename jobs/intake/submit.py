@@ -12,6 +12,7 @@ import structlog
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import DataError, IntegrityError, transaction
+from django.db.models import Exists
 from django.utils import timezone
 
 from accounts.ledger.operations import LedgerError
@@ -167,19 +168,24 @@ def _queue_or_keep(job: Job, user: User) -> None:
 
 def _has_to_wait(job: Job, user: User) -> bool:
     """Tell if the batch is paused, or others of the person's pictures wait already; lock the batch's row."""
-    if _lock_batch_that_waits(job).paused_at:
-        return True
-    # Most people have none, and are spared the look at their allowance.
-    return Job.objects.kept_by(job.team_id, user.pk).exists() and kept.ahead(job.team_id, user.pk).exists()
+    batch, others_wait = _lock_batch_that_waits(job)
+    return bool(batch.paused_at or (others_wait and kept.ahead(job.team_id, user.pk).exists()))
 
 
-def _lock_batch_that_waits(job: Job) -> Batch:
-    """Lock the row of a new job's batch; raise RemovedError if it doesn't wait for this file any more."""
+def _lock_batch_that_waits(job: Job) -> tuple[Batch, bool]:
+    """Lock the row of a new job's batch; return it, and True if others of its author's pictures are kept.
+
+    Raises RemovedError if the batch doesn't wait for this file any more.
+    """
     batch = _lock_batch(job.batch_id)
-    removed = BatchFile.objects.filter(request_id=job.request_id, problem=BatchFile.Problem.REMOVED)
-    if batch.erased_at or removed.filter(batch=job.batch_id).exists():
+    removed = batch.files.filter(request_id=job.request_id, problem=BatchFile.Problem.REMOVED)
+    waiting = Job.objects.kept_by(job.team_id, job.created_by_id)
+    # Both in one statement, after the one that may have waited for the lock.
+    its_row = Batch.objects.filter(pk=batch.pk).values_list(Exists(removed), Exists(waiting))
+    is_removed, others_wait = its_row.get()
+    if batch.erased_at or is_removed:
         raise RemovedError(str(job.request_id))
-    return batch
+    return batch, others_wait
 
 
 def _lock_batch(batch_id: UUID | None) -> Batch:

@@ -75,7 +75,8 @@ def queue() -> Finding:
 
 def _for_operator() -> str:
     """Say how many jobs wait for an operator, by reason, and name the oldest; empty if none do."""
-    jobs = Job.objects.for_operator().values_list("reason", "pk").order_by("-pk")[:MAX_COUNTED]
+    # Not ordered by key: SQLite would read all jobs there ever were for that.
+    jobs = Job.objects.for_operator().order_by().values_list("reason", "pk")[:MAX_COUNTED]
     numbers: dict[str, list[int]] = {}
     for reason, number in jobs:
         numbers.setdefault(reason, []).append(number)
@@ -85,7 +86,7 @@ def _for_operator() -> str:
             "Picture %(number)s and others wait, %(count)s together: %(why)s",
             len(found),
         )
-        % {"number": found[-1], "count": len(found), "why": Job.Reason(reason).label}
+        % {"number": min(found), "count": len(found), "why": Job.Reason(reason).label}
         for reason, found in sorted(numbers.items())
     )
 

@@ -74,7 +74,7 @@ def test_an_upload_that_looked_before_the_pause_goes_on(
     committed_world: World, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: it looks without the lock."""
-    monkeypatch.setattr(submit, "_lock_batch", lambda _batch: Batch())
+    monkeypatch.setattr(submit, "_lock_batch", lambda pk: Batch(pk=pk))
     beside(pause, lambda: add(committed_world))
     assert sorted(Job.objects.values_list("state", flat=True)) == ["paused", "queued"]
 
@@ -105,7 +105,9 @@ def test_without_a_look_at_its_row_it_is_paid_for_though_it_was_removed(
     committed_world: World, missing: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: it looks at its batch alone."""
-    monkeypatch.setattr(submit, "_lock_batch_that_waits", lambda job: submit._lock_batch(job.batch_id))
+    monkeypatch.setattr(
+        submit, "_lock_batch_that_waits", lambda job: (submit._lock_batch(job.batch_id), False)
+    )
     behind(forget, lambda: arrive(committed_world, missing))
     assert ledger.balances(committed_world.team).held == CREDIT
     assert the_batch().files.get().problem == "removed"
