@@ -1,10 +1,12 @@
-"""Let users and operators enter amounts of credits in forms."""
+"""Let users and operators enter amounts of credits, and moments, in forms."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 from django.utils.formats import get_format, number_format
 from django.utils.translation import gettext_lazy as _
 
@@ -82,3 +84,38 @@ class CreditsField(forms.DecimalField):
     def clean(self, value: Any) -> Any:
         credits_ = super().clean(value)
         return None if credits_ is None else to_microcredits(credits_)
+
+
+class MomentField(forms.DateTimeField):
+    """A moment, in this site's time zone if it comes without an offset.
+
+    In the hour that clocks repeat in autumn, a time without an offset is the first of the two.
+    """
+
+    def to_python(self, value: Any) -> datetime | None:
+        try:
+            return super().to_python(value)
+        except forms.ValidationError as error:
+            return _first_of_two(error)
+
+
+class SplitMomentField(forms.SplitDateTimeField):
+    """A moment as the admin asks for it, by its day and its time; see ``MomentField``."""
+
+    def compress(self, data_list: Any) -> datetime | None:
+        try:
+            return super().compress(data_list)
+        except forms.ValidationError as error:
+            return _first_of_two(error)
+
+
+def _first_of_two(error: forms.ValidationError) -> datetime:
+    """Return the first of the two moments that Django found, or raise the error of a time that isn't any."""
+    if error.code != "ambiguous_timezone" or not error.params:
+        raise error
+    time: datetime = error.params["datetime"]
+    first: datetime = timezone.make_aware(time)
+    if timezone.make_naive(first.astimezone(UTC)) != time:
+        text = _("There was no such time: clocks were put forward over it.")
+        raise forms.ValidationError(text, code="no_such_time") from error
+    return first

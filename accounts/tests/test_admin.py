@@ -1,11 +1,13 @@
 """People and teams are kept in the admin; the books can be read there, never written."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS as CREDIT
@@ -123,6 +125,26 @@ def test_a_user_is_added(admin: Client) -> None:
 def test_a_user_is_added_however_the_address_is_typed(admin: Client) -> None:
     assert add(admin, "Dora@Example.org") == 302
     assert User.objects.filter(email="dora@example.org").exists()
+
+
+def test_a_user_who_joined_in_the_hour_that_clocks_repeat_can_be_changed(
+    admin: Client, world: World, settings: Settings
+) -> None:
+    settings.TIME_ZONE = "Europe/Paris"
+    joined = datetime(2025, 10, 26, 1, 30, tzinfo=UTC)
+    User.objects.filter(pk=world.bob.pk).update(date_joined=joined, last_login=joined)
+    page = address("user", "change", world.bob.pk)
+    shown = admin.get(page).context["adminform"].form
+    dates = {
+        f"{name}_{part}": value
+        for name in ("date_joined", "last_login")
+        if name in shown.fields
+        for part, value in enumerate(shown[name].field.widget.decompress(shown[name].value()))
+    }
+    answers = {"email": "bob@example.org", "first_name": "Bob", "is_active": "on"} | NO_MEMBERSHIPS
+    assert admin.post(page, answers | dates).status_code == 302
+    bob = User.objects.get(pk=world.bob.pk)
+    assert (bob.first_name, bob.date_joined, bob.last_login) == ("Bob", joined, joined)
 
 
 @pytest.mark.parametrize("email", ["alice@example.org", "ALICE@example.org"])

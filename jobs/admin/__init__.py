@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -15,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from accounts.fields import CreditsField
+from accounts.fields import CreditsField, SplitMomentField
 from accounts.ledger.money import to_credits
 from accounts.long_tables import ByTeam, Window, is_key, never
 from accounts.models import User
@@ -167,6 +168,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
 
 class PurchaseForm(forms.ModelForm):
+    bought_at = SplitMomentField(widget=AdminSplitDateTime)
     credits = CreditsField(help_text="Negative for credits that left the account other than by a call.")
 
     class Meta:

@@ -1,5 +1,7 @@
 """The admin: rows to look at, never to write; links to the cases; purchases."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.http import HttpResponse
@@ -203,6 +205,16 @@ def test_a_purchase_is_entered(admin: Client, settings: Settings) -> None:
     assert "50.000001" in page
     assert "https://api.pixian.ai" in page
     assert "50.000001" in admin.get(reverse("admin:jobs_purchase_changelist")).content.decode()
+
+
+def test_of_a_time_that_clocks_repeat_the_first_is_meant_and_one_that_they_skip_is_refused(
+    admin: Client, settings: Settings
+) -> None:
+    settings.TIME_ZONE = "Europe/Paris"
+    assert buy(admin, bought_at_0="2025-10-26", bought_at_1="02:30:00").status_code == 302
+    assert Purchase.objects.get().bought_at == datetime(2025, 10, 26, 0, 30, tzinfo=UTC)
+    refused = buy(admin, bought_at_0="2025-03-30", bought_at_1="02:30:00")
+    assert "clocks were put forward" in refused.content.decode()
 
 
 def test_a_correction_is_below_zero(admin: Client) -> None:

@@ -1,19 +1,21 @@
 """Let staff enter what came onto the upstream account, or left it other than by a call."""
 
+from datetime import datetime
 from typing import Any, cast
 from uuid import uuid4
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
-from accounts.fields import CreditsField
+from accounts.fields import CreditsField, MomentField
 from accounts.ledger.money import exact, for_plural
 from accounts.models import User
 from accounts.teams.permissions import staff_only
@@ -34,7 +36,9 @@ class PurchaseForm(forms.Form):
     """A purchase to enter once."""
 
     token = forms.UUIDField(widget=forms.HiddenInput)
-    bought_at = forms.DateTimeField(
+    offset = forms.CharField(required=False, widget=forms.HiddenInput)
+    """That of the time which a link filled in, since the browser's field for times has none."""
+    bought_at = MomentField(
         label=gettext_lazy("When"),
         input_formats=[MOMENT, "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"],
         widget=forms.DateTimeInput({"type": "datetime-local", "step": "1"}, MOMENT),
@@ -50,8 +54,11 @@ class PurchaseForm(forms.Form):
         help_text=gettext_lazy("The invoice, or what explains the difference."),
     )
 
-    def clean_bought_at(self) -> Any:
-        moment = self.cleaned_data["bought_at"]
+    def clean_bought_at(self) -> datetime:
+        moment: datetime = self.cleaned_data["bought_at"]
+        second = moment.replace(fold=1)  # the same one, unless clocks repeat it
+        if f"{second:%z}" == self.cleaned_data.get("offset"):
+            moment = second
         if moment > timezone.now():
             raise forms.ValidationError(_("This is in the future. Enter it once the credits are there."))
         if moment.date() < FIRST_DAY:
@@ -75,8 +82,20 @@ def purchases_page(request: HttpRequest) -> HttpResponse:
             messages.error(request, _("No account was used yet, so nothing can have been bought for it."))
             return redirect("purchases")
         return _enter(request, account)
-    initial = {name: request.GET.get(name, "") for name in ("bought_at", "credits", "note")}
-    return _page(request, account, PurchaseForm(initial=initial | {"token": uuid4()}))
+    return _page(request, account, PurchaseForm(initial=_filled_in(request.GET) | {"token": uuid4()}))
+
+
+def _filled_in(query: QueryDict) -> dict[str, Any]:
+    """Return what a link fills in. Its time may have an offset, which then is a field of its own."""
+    values = {name: query.get(name, "") for name in ("bought_at", "credits", "note")}
+    try:
+        moment = parse_datetime(values["bought_at"])
+        if moment and timezone.is_aware(moment):
+            local = timezone.localtime(moment)
+            values |= {"bought_at": f"{local:{MOMENT}}", "offset": f"{local:%z}"}
+    except (ValueError, OverflowError):
+        pass  # the form says what is wrong with it
+    return values
 
 
 def _enter(request: HttpRequest, account: UpstreamAccount) -> HttpResponse:

@@ -224,9 +224,9 @@ def _purchases_in(row: BalancePeriod) -> list[Purchase]:
 
 
 def _middle(row: BalancePeriod) -> str:
-    """Return a moment within the period, for a purchase that explains its difference."""
+    """Return a moment within the period, for a purchase that explains its difference; with its offset."""
     half = (row.closing.asked_at - row.opening.came_at) / 2
-    return f"{timezone.localtime(row.opening.came_at + half):%Y-%m-%dT%H:%M:%S}"
+    return timezone.localtime(row.opening.came_at + half).isoformat(timespec="seconds")
 
 
 def _cells(row: BalancePeriod) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from jobs.models import Attempt, BalancePeriod, BalanceSnapshot, Purchase
 from jobs.tests import upstream as wire
 from jobs.tests.audit.test_balance_book import balance, call, let_time_pass, paid
 from jobs.tests.upstream import CREDENTIALS, Server, charged_in_silence
+from jobs.views.staff.reconciliation import _middle
 
 __all__ = ["paid"]
 
@@ -312,6 +313,72 @@ def test_four_planted_faults_are_each_found_and_settled_on_the_page(
     assert list(reasons) == list(faults.values())
 
 
+# The hour that clocks repeat --------------------------------------------------------------------------
+
+AUTUMN = "2025-10-26T02:30:00"
+
+
+@pytest.fixture
+def in_paris(settings: Settings) -> None:
+    settings.TIME_ZONE = "Europe/Paris"
+
+
+def entered(client: Client, query: dict[str, str], **changes: str) -> str:
+    """Send the form that a link with this query fills in; return the moment that was entered, in UTC."""
+    shown = client.get(PURCHASES, query).context["form"]
+    sent = {name: str(shown[name].value() or "") for name in ("token", "bought_at", "offset")}
+    values = sent | {"credits": "50", "note": "a pack"} | changes
+    assert client.post(PURCHASES, values).status_code == 302
+    return f"{Purchase.objects.get().bought_at.astimezone(UTC):%H:%M}"
+
+
+@pytest.mark.usefixtures("in_paris")
+@pytest.mark.parametrize(
+    ("query", "changes", "moment"),
+    [
+        ("", {"bought_at": AUTUMN}, "00:30"),
+        ("", {"bought_at": f"{AUTUMN}+02:00"}, "00:30"),
+        ("", {"bought_at": f"{AUTUMN}+01:00"}, "01:30"),
+        (AUTUMN, {}, "00:30"),
+        (f"{AUTUMN}+02:00", {}, "00:30"),
+        (f"{AUTUMN}+01:00", {}, "01:30"),
+        (f"{AUTUMN}+01:00", {"bought_at": "2025-10-26T02:45"}, "01:45"),
+        (f"{AUTUMN}+02:00", {"bought_at": "2025-10-26T04:00"}, "03:00"),
+        (f"{AUTUMN}+01:00", {"bought_at": "2025-10-25T12:00"}, "10:00"),
+    ],
+)
+def test_a_purchase_in_the_hour_that_clocks_repeat_is_the_first_or_the_one_that_was_filled_in(
+    world: World, paid: Server, staff: Client, query: str, changes: dict[str, str], moment: str
+) -> None:
+    balance(paid)
+    assert entered(staff, {"bought_at": query}, **changes) == moment
+
+
+@pytest.mark.usefixtures("in_paris")
+@pytest.mark.parametrize(("hour", "offset"), [(0, "+02:00"), (1, "+01:00")])
+def test_the_time_that_is_filled_in_lies_within_its_period(hour: int, offset: str) -> None:
+    begin = datetime(2025, 10, 26, hour, 20, tzinfo=UTC)
+    opening, closing = BalanceSnapshot(came_at=begin), BalanceSnapshot(asked_at=begin + timedelta(minutes=20))
+    assert _middle(BalancePeriod(opening=opening, closing=closing)) == f"{AUTUMN}{offset}"
+
+
+@pytest.mark.usefixtures("in_paris")
+def test_a_time_that_clocks_skip_is_refused_with_the_reason(
+    world: World, paid: Server, staff: Client
+) -> None:
+    balance(paid)
+    response = staff.post(PURCHASES, form(staff, bought_at="2025-03-30T02:30"))
+    assert response.status_code == 400
+    assert "clocks were put forward" in response.content.decode()
+    assert not Purchase.objects.exists()
+
+
+def test_a_link_with_any_time_opens_the_form(world: World, paid: Server, staff: Client) -> None:
+    balance(paid)
+    for time in ("soon", "2025-13-01T00:00+01:00", "0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00"):
+        assert staff.get(PURCHASES, {"bought_at": time}).status_code == 200
+
+
 def findings(client: Client) -> dict[str, str]:
     """Return the periods that the page lists to be explained: their differences and addresses."""
     listed = re.search(r'<ul class="findings">.*?</ul>', client.get(PAGE).content.decode(), re.DOTALL)
@@ -324,5 +391,5 @@ def enter_what_explains(client: Client, period: str, note: str) -> None:
     page = client.get(period).content.decode()
     (address,) = re.findall(r'href="(/staff/reconciliation/purchases/\?[^"]*bought_at[^"]*)"', page)
     shown = client.get(address.replace("&amp;", "&")).context["form"]
-    sent = {name: str(shown[name].value()) for name in ("token", "bought_at", "credits")}
+    sent = {name: str(shown[name].value()) for name in ("token", "bought_at", "offset", "credits")}
     client.post(PURCHASES, sent | {"note": note})
