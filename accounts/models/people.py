@@ -61,6 +61,7 @@ class User(AbstractUser):
         constraints = (models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_lower"),)
 
     def __str__(self) -> str:
+        # For readers. Files and programs get the address, which is the same in every language.
         return gettext("Person %(number)s") % {"number": self.pk} if self.is_deleted else self.email
 
     @property

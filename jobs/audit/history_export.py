@@ -62,7 +62,7 @@ def _lines(team: Team, job_filter: JobFilter) -> Iterator[Iterator[str]]:
 def _cells(job: Job, batches: dict[UUID | None, str]) -> Iterator[str]:
     money, attempts = books(job), sorted(job.attempts.all(), key=lambda attempt: attempt.number)
     yield from (str(job.pk), timezone.localtime(job.created_at).isoformat(timespec="seconds"))
-    texts = (job.name, job.folder, batches.get(job.batch_id, ""), str(job.created_by))
+    texts = (job.name, job.folder, batches.get(job.batch_id, ""), job.created_by.email)
     yield from map(spreadsheet.neutral, (*texts, job.api_key.name if job.api_key else ""))
     yield from (job.origin, "yes" if job.test else "no", job.state, job.reason)
     yield from map(_amount, (money.estimated, money.held, money.charged, money.booked))

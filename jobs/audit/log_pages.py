@@ -34,7 +34,7 @@ def page(team: Team, log_filter: LogFilter, before: int | None, size: int) -> Pa
 
 
 def csv(team: Team, log_filter: LogFilter) -> Iterator[bytes]:
-    """Yield the matching entries as CSV, newest first, with flat memory."""
+    """Yield the matching entries as CSV, newest first, with flat memory; the same in every language."""
     return spreadsheet.chunks(COLUMNS, map(_cells, _matching(team, log_filter)))
 
 
@@ -53,7 +53,8 @@ def _entries(team: Team) -> QuerySet[AuditEntry]:
 
 def _cells(entry: AuditEntry) -> Iterator[str]:
     yield entry.at.isoformat()
-    yield from map(spreadsheet.neutral, (entry.who, entry.action, entry.subject, entry.reason))
+    who = entry.actor.email if entry.actor else ""
+    yield from map(spreadsheet.neutral, (who, entry.action, entry.subject, entry.reason))
     for values in (entry.before, entry.after):
         yield json.dumps(values, ensure_ascii=False, sort_keys=True)  # PostgreSQL orders them otherwise
     yield entry.request_id

@@ -16,7 +16,7 @@ from zipstream import ZipStream
 
 from accounts import spreadsheet
 from accounts.ledger.money import to_credits
-from accounts.models import Team
+from accounts.models import Role, Team
 from jobs.audit import history_export, statement
 from jobs.connections import give_back
 from jobs.models import Attempt, Backdrop, Job
@@ -127,7 +127,7 @@ def _files(team: Team) -> Iterator[tuple[str, ...]]:
 def _people(team: Team) -> Iterator[tuple[str, ...]]:
     for member in team.memberships.select_related("user").order_by("pk"):
         texts = map(spreadsheet.neutral, (member.user.email, member.user.get_full_name()))
-        yield (str(member.user_id), *texts, member.get_role_display(), member.created_at.isoformat())
+        yield (str(member.user_id), *texts, Role(member.role).name.lower(), member.created_at.isoformat())
 
 
 def _attempts(team: Team) -> Iterator[tuple[str, ...]]:
