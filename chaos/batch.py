@@ -27,11 +27,13 @@ from accounts.teams.create import open_team
 from chaos import proxy, timeouts
 from chaos.checker import failures
 from chaos.experiments import Outcome
+from chaos.notes import Notes
 from chaos.process import Process
 from chaos.servers import free_port
 from chaos.system import CREDITS_PER_TEAM, System
 from chaos.uploader import Uploader, new_id, photos
 from chaos.upstream import Log
+from chaos.waiting import wait_for
 from jobs.batches import control
 from jobs.models import Batch, Job
 
@@ -41,7 +43,6 @@ LARGE_BYTES, LARGE_TAKES_SECONDS = 60_000, 90
 CHUNK_SECONDS = 20
 LOST_FOR_SECONDS = 15
 
-POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 240
 TRIES_AT_ONCE = 4
 State = Job.State
@@ -99,7 +100,7 @@ class Run:
             client = accident(client)
         self._wait("the upload", lambda: not client.is_alive)
         if client.code:
-            raise RuntimeError(f"the client ended with {client.code}: {self.system.log.read_text()[-2000:]}")
+            raise RuntimeError(f"the client ended with {client.code}: {self.system.log_tail()}")
         self._wait("what fits", lambda: not self.system.unfinished())
         self.kept = self._states[State.KEPT]
         ledger.grant(self.team, CREDITS_PER_TEAM, key=f"rest:{self.team.pk}")
@@ -110,8 +111,7 @@ class Run:
     @property
     def repeated(self) -> int:
         """Return how many requests the client had to repeat."""
-        file = self.uploader.repeats
-        return len(file.read_text().splitlines()) if file.exists() else 0
+        return len(self.uploader.repeats.read())
 
     def wrong(self, log: Log) -> Iterator[str]:
         """Name what was lost, and what was doubled."""
@@ -161,12 +161,10 @@ class Run:
         self._wait(f"{count} uploads", lambda: self._states.total() >= count or not client.is_alive)
 
     def _wait(self, what: str, happened: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE_SECONDS
-        while not happened():
-            if time.monotonic() > end:
-                log = self.system.log.read_text()[-2000:]
-                raise TimeoutError(f"{what}: {dict(self._states)} after {PATIENCE_SECONDS} s\n{log}")
-            time.sleep(POLL_SECONDS)
+        try:
+            wait_for(happened, PATIENCE_SECONDS, what)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}: {dict(self._states)}\n{self.system.log_tail()}") from error
 
     # The accidents. Each returns the client that goes on.
 
@@ -193,7 +191,7 @@ def prepared(system: System, lines: Lines, seed: str, count: int) -> Iterator[Ru
     shot = photos(seed, count, large=LARGE_BYTES)
     team = open_team(f"Team {seed}", system.user, sum(photo.pixels for photo in shot) // 2)
     chunk = int(lines.rate * CHUNK_SECONDS * lines.scale)
-    repeats = system.environment.folder / f"repeats-{seed}"
+    repeats = Notes(system.environment.folder / f"repeats-{seed}")
     uploader = Uploader(lines.urls, *signed_in(system.user), team.slug, new_id(seed), shot, chunk, repeats)
     run = Run(system, lines, team, uploader, random.Random(seed), system.worker(threads=2))  # noqa: S311
     try:

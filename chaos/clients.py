@@ -18,7 +18,7 @@ import httpx
 
 from accounts.models import Team
 from chaos.batch import signed_in
-from chaos.database import Notes
+from chaos.notes import Notes
 from chaos.process import Process
 from chaos.system import REMOVE, System
 from pixian.protocol.credentials import Credentials

@@ -11,8 +11,6 @@ their commit. Acknowledged uploads must be lost then.
 """
 
 import argparse
-import json
-import os
 import signal
 import sqlite3
 import threading
@@ -21,8 +19,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from itertools import count
-from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -33,6 +29,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from chaos import patches
 from chaos.checker import STRAY, match_calls
 from chaos.experiments import Outcome
+from chaos.notes import Notes
 from chaos.process import Process, end_all, kill_all
 from chaos.servers import Postgres
 from chaos.system import System, close_connections, spooled
@@ -42,8 +39,6 @@ from jobs.models import Attempt, Job
 PAUSE_SECONDS = 0.05
 AGAIN_SECONDS = 0.1
 MOST_WAITING = 500
-POLL_SECONDS = 0.005
-NOTED_WITHIN_SECONDS = 30
 SETTLES_WITHIN_SECONDS = 180
 WORKERS, THREADS, UPLOADERS = 4, 2, 4
 
@@ -59,34 +54,6 @@ LOCK_TIMEOUT_SECONDS = 1
 LOCKED_SECONDS = 1.6
 LOCKS = 3
 CONTROL_TRIES = {"sqlite": 4, "postgresql": 5}
-
-
-class Notes:
-    """Lines of JSON in a file, which the database can't take along; each is synced at once."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.touch()
-
-    def note(self, **facts: Any) -> None:
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-        try:
-            os.write(file, json.dumps(facts).encode() + b"\n")
-            os.fsync(file)
-        finally:
-            os.close(file)
-
-    def read(self) -> list[dict[str, Any]]:
-        """Return all but a last line that a kill has torn."""
-        return [json.loads(line) for line in self._path.read_bytes().rpartition(b"\n")[0].splitlines()]
-
-    def wait(self) -> None:
-        """Wait for another line, and return as soon as it is there."""
-        size, end = self._path.stat().st_size, time.monotonic() + NOTED_WITHIN_SECONDS
-        while self._path.stat().st_size == size:
-            if time.monotonic() > end:
-                raise TimeoutError("nothing was noted")
-            time.sleep(POLL_SECONDS)
 
 
 class Load:
@@ -174,7 +141,7 @@ class Load:
             job = submit(team, self.system.user, upload)
             self.uploads.note(job=job.pk, request=str(job.request_id))
             if self._too_early:
-                time.sleep(PAUSE_SECONDS)  # a slow disk: its commit is still under way when the kill comes
+                time.sleep(2 * PAUSE_SECONDS)  # a slow disk: the kill comes before its commit
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:

@@ -28,7 +28,6 @@ WAITING_JOBS = 30
 
 THREADS = 2
 SETTLES_WITHIN_SECONDS = 120
-LAST_LINES = 150
 CONTROL_KILLS = 20
 
 Start = Callable[[], Process]
@@ -76,7 +75,7 @@ class Kills:
         self._system.settle(SETTLES_WITHIN_SECONDS)
         codes = [process.end() for process in self._processes]
         if not {*codes} <= {0, -signal.SIGTERM}:  # the latter if it was started just now
-            last = "\n".join(self._system.log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+            last = self._system.log_tail()
             raise RuntimeError(f"processes that were told to stop ended with {codes}; their log:\n{last}")
 
 

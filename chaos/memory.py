@@ -4,13 +4,13 @@ A process must not grow once it is warm: the medians of the middle and of the la
 compared, so that neither a peak nor the caches that fill at first decide.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from chaos.notes import Notes
 from chaos.process import children
 
 MAY_GROW = 0.10
@@ -89,25 +89,10 @@ def _connections(process: Path, opened: list[str], database: Path | int) -> int:
     return sum(target in sockets for target in opened)
 
 
-class Samples:
-    """Samples in a file of JSON lines, which is written as they are taken."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.touch()
-
-    def add(self, samples: Iterable[Sample | None]) -> None:
-        with self._path.open("a") as file:
-            file.writelines(f"{json.dumps(asdict(each))}\n" for each in samples if each)
-
-    def of(self, names: Iterable[str]) -> dict[str, list[Sample]]:
-        """Return those of each process, in order."""
-        taken: dict[str, list[Sample]] = {name: [] for name in names}
-        for line in self._path.read_text().splitlines():
-            each = Sample(**json.loads(line))
-            if each.name in taken:
-                taken[each.name].append(each)
-        return taken
+def samples_of(names: Iterable[str], notes: Notes) -> dict[str, list[Sample]]:
+    """Return the samples of each process, in order."""
+    taken = [Sample(**said) for said in notes.read()]
+    return {name: [each for each in taken if each.name == name] for name in names}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -34,7 +35,8 @@ from chaos.batch import signed_in
 from chaos.experiments import Outcome, say
 from chaos.hazards import LOCK_TIMEOUT_SECONDS, Hazards, Start, end
 from chaos.kills import control_of_workers
-from chaos.memory import MEGABYTE, Samples
+from chaos.memory import MEGABYTE, samples_of
+from chaos.notes import Notes
 from chaos.process import Process
 from chaos.programs import Programs, misled
 from chaos.servers import free_port
@@ -81,7 +83,7 @@ class Run:
         self._chance = Random(f"{options.seed} {number}")  # noqa: S311 - it is to replay
         self._began = self._reported = self._sampled = time.monotonic()
         file = Path(options.samples or system.environment.folder / "samples")
-        self._samples = Samples(file.with_name(f"{file.name}-{number}"))
+        self._samples = Notes(file.with_name(f"{file.name}-{number}"))
         self._is_ending = False  # a master whose children have ended would be taken for one of them
         self.found: list[str] = []
         self.facts: dict[str, object] = {}
@@ -137,13 +139,13 @@ class Run:
 
     def grown(self) -> list[str]:
         """Name the processes that were left alone and grew."""
-        taken = self._samples.of(self._immortal)
+        taken = samples_of(self._immortal, self._samples)
         return [wrong for name, samples in taken.items() for wrong in memory.wrong(name, samples)]
 
     def report(self) -> dict[str, object]:
         """Say how the processes' figures went that were left alone; return their memory in short."""
         short: dict[str, object] = {}
-        for name, samples in self._samples.of(self._immortal).items():
+        for name, samples in samples_of(self._immortal, self._samples).items():
             for line in memory.report(name, samples):
                 say(line)
             rss = memory.figures(samples)["rss"]
@@ -187,13 +189,15 @@ class Run:
         database = postgres.port if postgres else Path(settings.DATABASES["default"]["NAME"])
         alive = ((name, process.pid) for name, process in (self._immortal | self._hazards.mortal).items())
         named = (pair for name, pid in alive for pair in memory.processes(name, pid))
-        self._samples.add(memory.sample(at, name, pid, database) for name, pid in named)
+        for name, pid in named:
+            if sample := memory.sample(at, name, pid, database):
+                self._samples.note(**asdict(sample))
 
     def _say_how_it_goes(self) -> None:
         self._reported = time.monotonic()
         with suppress(DatabaseError, InterfaceError):  # it may be away just now
             states = dict(Job.objects.values_list("state").annotate(Count("pk")).order_by("state"))
-            taken = self._samples.of(self._immortal)
+            taken = samples_of(self._immortal, self._samples)
             sizes = {name: f"{each[-1].rss / MEGABYTE:.0f} MB" for name, each in taken.items() if each}
             say(f"{self._reported - self._began:.0f} s: {states}, {sizes}, {dict(self._hazards.counts)}")
         close_connections()

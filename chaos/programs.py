@@ -6,7 +6,6 @@ several jobs: one that ended without a call is forgotten, so that it can be repe
 """
 
 import hashlib
-import json
 import random
 import threading
 import time
@@ -21,6 +20,7 @@ from uuid import uuid4
 import httpx
 
 from chaos.experiments import say
+from chaos.notes import Notes
 from chaos.system import REMOVE, System
 from chaos.upstream import Log
 from jobs.models import Job
@@ -115,7 +115,7 @@ class Programs:
         self._system, self._threads, self._pause = system, threads, pause
         self._addresses = addresses or (system.address,)
         self._stop = system.environment.folder / f"stop-{seed}"
-        self._told = system.environment.folder / f"told-{seed}"
+        self._told = Notes(system.environment.folder / f"told-{seed}")
         self._process = system.fork(partial(self._call, f"programs {seed}", key or system.key()))
 
     def end(self) -> list[Told]:
@@ -123,24 +123,20 @@ class Programs:
         self._stop.touch()
         if self._process.wait(TOLD_WITHIN_SECONDS) != 0:
             raise RuntimeError(f"the programs ended with {self._process.code}")
-        return [Told(*json.loads(line)) for line in self._told.read_text().splitlines()]
+        return [Told(**told) for told in self._told.read()]
 
     def _call(self, seed: str, key: Credentials) -> None:
         lock, chance = threading.Lock(), random.Random(seed)  # noqa: S311 - pictures that replay
-        with self._told.open("w") as told:
 
-            def call(stop: threading.Event) -> None:
-                with lock:
-                    picture, pause = self._system.picture(chance=chance), chance.uniform(0, 2 * self._pause)
-                if stop.wait(pause):
-                    return
-                line = json.dumps(self._insist(key, picture))
-                with lock:
-                    told.write(f"{line}\n")
+        def call(stop: threading.Event) -> None:
+            with lock:
+                picture, pause = self._system.picture(chance=chance), chance.uniform(0, 2 * self._pause)
+            if not stop.wait(pause):
+                self._told.note(**self._insist(key, picture)._asdict())
 
-            with repeating(self._threads, call):
-                while not self._stop.exists():
-                    time.sleep(REPEATS_AFTER_SECONDS)
+        with repeating(self._threads, call):
+            while not self._stop.exists():
+                time.sleep(REPEATS_AFTER_SECONDS)
 
     def _insist(self, key: Credentials, picture: bytes) -> Told:
         """Repeat one request until its response is here."""

@@ -54,6 +54,7 @@ SIDES = (8, 64)
 BUSY_POLL_SECONDS = 0.02
 WEB_UP_WITHIN_SECONDS = 60
 WEB_STOPS_WITHIN_SECONDS = 15
+LAST_LINES = 150
 REMOVE = "/api/v2/remove-background"
 
 Prepare = Callable[[], object] | None
@@ -198,6 +199,10 @@ class System:
     def failures(self, *, web_killed: bool = False) -> list[str]:
         """Check everything, once it has settled."""
         return failures(self.upstream.log(), web_killed=web_killed)
+
+    def log_tail(self) -> str:
+        """Return the last lines that the processes logged."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LAST_LINES:])
 
     def count_in_log(self, words: str) -> int:
         """Count how often the processes logged these words."""

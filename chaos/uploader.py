@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import httpx
 from PIL import Image
 
+from chaos.notes import Notes
 from conftest import PHOTOS
 
 AT_ONCE = 4
@@ -98,7 +98,7 @@ class Uploader:
     """Upload the photos of one batch.
 
     lines: addresses that lead to the site. token: of the page's form. chunk: bytes of the largest request.
-    repeats: a file with a line for each request that had to be repeated. patience: seconds until it gives a
+    repeats: notes each request that had to be repeated. patience: seconds until it gives a
     request up.
     """
 
@@ -109,7 +109,7 @@ class Uploader:
     batch: UUID
     photos: Sequence[Photo]
     chunk: int
-    repeats: Path
+    repeats: Notes
     patience: float = GIVE_UP_SECONDS
     _local: threading.local = field(default_factory=threading.local)
 
@@ -166,8 +166,7 @@ class Uploader:
                     break
             except httpx.TransportError as error:
                 last = error
-            with self.repeats.open("a") as file:
-                file.write(f"{method} {path}: {last}\n")
+            self.repeats.note(asked=f"{method} {path}", answer=str(last))
             time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311
         raise GaveUpError(f"{method} {path}: {last}")
 

@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from accounts.ledger import operations as ledger
 from accounts.models import Team
-from chaos.database import Notes
+from chaos.notes import Notes
 from chaos.process import Process
 from chaos.programs import repeating
 from chaos.slow import Crowd, Drip
@@ -150,7 +150,7 @@ class Visitors:
         site, shot = self.site, photos(seed, PHOTOS_EACH, large=LARGE_BYTES)
         price = sum(photo.pixels for photo in shot)
         ledger.grant(site.team, price // 2, key=f"half:{seed}")
-        repeats = site.system.environment.folder / f"repeats-{self.seed}"
+        repeats = Notes(site.system.environment.folder / f"repeats-{self.seed}")
         identifier = new_id(seed)
         uploader = Uploader(
             site.addresses,

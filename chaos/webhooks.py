@@ -10,14 +10,12 @@ taken out, which must reach the canary.
 """
 
 import argparse
-import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from random import Random
 
 from django.conf import settings
@@ -25,6 +23,7 @@ from django.conf import settings
 from chaos import patches
 from chaos.experiments import Outcome
 from chaos.kills import Kills, workers
+from chaos.notes import Notes
 from chaos.system import System
 from chaos.waiting import wait_for
 from jobs.events import subscriptions
@@ -46,13 +45,12 @@ State = Delivery.State
 class Receiver(BaseHTTPRequestHandler):
     """Notes each request in a file before it answers, or does worse."""
 
-    notes: Path
+    notes: Notes
     chance: Random
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        with self.notes.open("a") as notes:  # one short write, which no other one cuts in two
-            notes.write(json.dumps([self.path, self.headers["webhook-id"]]) + "\n")
+        self.notes.note(path=self.path, event=self.headers["webhook-id"])
         is_bad = self.chance.random() < SHARE
         if self.path == "/dying" and is_bad:
             self.close_connection = True
@@ -73,8 +71,7 @@ class Round:
         self, system: System, number: int, seed: int, scale: float = 1, *, private: bool = True
     ) -> None:
         self._system, self._seed, self._scale = system, seed, scale
-        self._notes = system.environment.folder / f"received-{number}"
-        self._notes.touch()
+        self._notes = Notes(system.environment.folder / f"received-{number}")
         self._team, (port, *_) = system.teams[0], sorted(settings.FETCH_PORTS)
         urls = {path: f"http://{OUR_NETWORK}:{port}{path}" for path in PATHS}
         if private:
@@ -132,9 +129,8 @@ class Round:
     def received(self) -> "defaultdict[str, Counter[str]]":
         """Return how often each receiver got each event."""
         received: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for line in self._notes.read_text().splitlines():
-            path, event = json.loads(line)
-            received[path][event] += 1
+        for said in self._notes.read():
+            received[said["path"]][said["event"]] += 1
         return received
 
     def _waiting(self) -> bool:

@@ -5,13 +5,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from chaos import memory
-from chaos.memory import Figure, Sample, Samples
+from chaos.memory import Figure, Sample, samples_of
+from chaos.notes import Notes
 
 HOURS = 2
 SAMPLES = 600
@@ -125,8 +127,8 @@ def test_a_process_that_is_gone_has_no_sample() -> None:
 
 
 def test_samples_are_read_back_by_process(tmp_path: Path) -> None:
-    samples = Samples(tmp_path / "samples")
+    notes = Notes(tmp_path / "samples")
     one, other = run([150, 151])
-    samples.add([one, None])
-    samples.add([other])
-    assert samples.of(["worker", "web"]) == {"worker": [one, other], "web": []}
+    for sample in (one, other):
+        notes.note(**asdict(sample))
+    assert samples_of(["worker", "web"], notes) == {"worker": [one, other], "web": []}

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -18,8 +17,8 @@ from urllib.parse import urlsplit
 
 from chaos.upstream.journal import Journal, Log, read_log
 from chaos.upstream.server import KNOWN, Settings, Upstream
+from chaos.waiting import wait_for
 
-POLL_SECONDS = 0.01
 ENDS_WITHIN_SECONDS = 5
 MOST_THREADS = 64  # of scripts that wait
 SPAWN = get_context("spawn")
@@ -112,11 +111,7 @@ class Server:
 
     def wait_idle(self, seconds: float = 10) -> None:
         """Wait until no call is in flight, so that the journal says all; raises TimeoutError."""
-        end = time.monotonic() + seconds
-        while self.order("status")["in_flight"]:
-            if time.monotonic() > end:
-                raise TimeoutError(f"calls are in flight after {seconds} s")
-            time.sleep(POLL_SECONDS)
+        wait_for(lambda: not self.order("status")["in_flight"], seconds, "the end of all calls")
 
     def restart(self) -> None:
         """Kill it and start it again at the same address, on the same journal; scripts are forgotten."""

@@ -13,6 +13,7 @@ from PIL import Image
 
 from bench.speed.capacity.meter import Meter, Statements
 from chaos.batch import signed_in
+from chaos.notes import Notes
 from chaos.system import REMOVE, System
 from chaos.uploader import Photo, Uploader, new_id
 from conftest import PHOTOS
@@ -65,7 +66,7 @@ def _batch(system: System, photos: Sequence[Photo]) -> None:
         batch,
         photos,
         chunk=10**7,
-        repeats=system.environment.folder / "repeats",
+        repeats=Notes(system.environment.folder / "repeats"),
     )
     if system.fork(uploader.begin).wait() != 0:
         raise RuntimeError(system.log.read_text()[-2000:])
