@@ -17,12 +17,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from django.conf import settings
-from django.middleware.csrf import get_token
-from django.test import Client, RequestFactory
-
 from accounts.ledger import operations as ledger
-from accounts.models import Team, User
+from accounts.models import Team
 from accounts.teams.create import open_team
 from chaos import proxy, timeouts
 from chaos.checker import failures
@@ -192,24 +188,12 @@ def prepared(system: System, lines: Lines, seed: str, count: int) -> Iterator[Ru
     team = open_team(f"Team {seed}", system.user, sum(photo.pixels for photo in shot) // 2)
     chunk = int(lines.rate * CHUNK_SECONDS * lines.scale)
     repeats = Notes(system.environment.folder / f"repeats-{seed}")
-    uploader = Uploader(lines.urls, *signed_in(system.user), team.slug, new_id(seed), shot, chunk, repeats)
+    uploader = Uploader(lines.urls, system.browser(), team.slug, new_id(seed), shot, chunk, repeats)
     run = Run(system, lines, team, uploader, random.Random(seed), system.worker(threads=2))  # noqa: S311
     try:
         yield run
     finally:
         run.worker.end()
-
-
-def signed_in(user: User) -> tuple[dict[str, str], str]:
-    """Return a browser's cookies, and the token that its forms have."""
-    client, request = Client(), RequestFactory().get("/")
-    client.force_login(user)
-    token = get_token(request)
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value
-    return {
-        settings.SESSION_COOKIE_NAME: session,
-        settings.CSRF_COOKIE_NAME: request.META["CSRF_COOKIE"],
-    }, token
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:

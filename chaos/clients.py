@@ -17,7 +17,6 @@ from uuid import uuid4
 import httpx
 
 from accounts.models import Team
-from chaos.batch import signed_in
 from chaos.notes import Notes
 from chaos.process import Process
 from chaos.system import REMOVE, System
@@ -43,8 +42,7 @@ class Clients:
     def __init__(self, system: System, seed: str) -> None:
         self._system, self._seed = system, seed
         self._notes = Notes(Path(system.environment.folder, "told.jsonl"))
-        self._cookies, self._token = signed_in(system.user)
-        self._key = system.key()
+        self._browser, self._key = system.browser(keeps=False), system.key()
 
     def start(self) -> list[Process]:
         """Start an uploader for each team, and two programs of the first one."""
@@ -60,8 +58,8 @@ class Clients:
         """Upload some pictures into a batch; return True, and note them, if they were accepted."""
         pictures = [self._system.picture(chance=chance) for _ in range(AT_ONCE)]
         files = [("image", (f"{n}.png", picture, "image/png")) for n, picture in enumerate(pictures)]
-        with self._browser() as http:
-            accepted = http.post(f"/t/{team.slug}/upload/", data={"batch": batch}, files=files).is_redirect
+        address = f"/t/{team.slug}/upload/"
+        accepted = self._browser.post(address, data={"batch": batch}, files=files).is_redirect
         if accepted:
             self._note(*pictures, by_program=False)
         return accepted
@@ -76,8 +74,7 @@ class Clients:
 
     def control(self, team: Team, batch: object, **form: Any) -> bool:
         """Press a button on a batch's page; return True if that was accepted."""
-        with self._browser() as http:
-            answer = http.post(f"/t/{team.slug}/batches/{batch}/control/", data=form)
+        answer = self._browser.post(f"/t/{team.slug}/batches/{batch}/control/", data=form)
         return answer.is_success or answer.is_redirect
 
     def _upload(self, team: Team, seed: str) -> None:
@@ -100,13 +97,3 @@ class Clients:
         for picture in pictures:
             sha256 = hashlib.sha256(picture).hexdigest()
             self._notes.note(sha256=sha256, at=time.time(), by_program=by_program)
-
-    def _browser(self) -> httpx.Client:
-        headers = {"X-CSRFToken": self._token, "Accept-Language": "en"}
-        return httpx.Client(
-            base_url=self._system.address,
-            cookies=self._cookies,
-            headers=headers,
-            timeout=30,
-            trust_env=False,
-        )

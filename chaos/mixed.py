@@ -31,7 +31,6 @@ from accounts.ledger.money import MICROCREDITS
 from accounts.models import Team, User
 from accounts.teams.create import open_team
 from chaos import memory, patches, slow
-from chaos.batch import signed_in
 from chaos.experiments import Outcome, say
 from chaos.hazards import LOCK_TIMEOUT_SECONDS, Hazards, Start, end
 from chaos.kills import control_of_workers
@@ -52,6 +51,7 @@ POLL_SECONDS = 0.5
 BETWEEN_HAZARDS_SECONDS = (2, 15)
 SAMPLES = 600
 REPORTS_EVERY_SECONDS = 300
+ANSWERED_WITHIN_SECONDS = 60
 SETTLES_WITHIN_SECONDS = 900
 DAYS = 5
 """Days of the compressed clock in a run; each has its nightly check of all books and files."""
@@ -258,7 +258,7 @@ def _site(system: System, seed: str, addresses: tuple[str, ...]) -> Site:
     Team.objects.filter(pk=team.pk).update(keep_days=1)
     key = system.key(team)
     drips = slow.kinds(system, key)[:-1]  # the last one is for large results
-    browser = signed_in(system.user)
+    browser = system.browser(seconds=ANSWERED_WITHIN_SECONDS)
     return Site(system, addresses, team, key, browser, settings.METRICS_TOKEN, drips)
 
 

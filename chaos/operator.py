@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
 from django.core.management import execute_from_command_line
 
 from accounts.models import User
-from chaos.batch import signed_in
 from chaos.servers import postgres_program
 from chaos.system import System
 
@@ -108,7 +106,7 @@ class Operator:
     def enter_difference(self, staff: User, period: int) -> None:
         """Enter what explains a period's difference, by the link that its page has for it."""
         began = time.monotonic()
-        with self.browser(staff) as http:
+        with self.system.browser(staff) as http:
             page = http.get(f"/staff/reconciliation/{period}/").text
             link = EXPLAINS.search(page)
             if link is None:
@@ -125,14 +123,6 @@ class Operator:
         )
         if not answer.is_redirect:
             self.wrong.append(f"the purchase was answered {answer.status_code}")
-
-    def browser(self, user: User) -> httpx.Client:
-        """Return a browser in which the user is signed in."""
-        cookies, token = signed_in(user)
-        headers = {"X-CSRFToken": token, "Accept-Language": "en"}
-        return httpx.Client(
-            base_url=self.system.address, cookies=cookies, headers=headers, timeout=30, trust_env=False
-        )
 
     @property
     def _folder(self) -> Path:

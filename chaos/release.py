@@ -19,7 +19,6 @@ from django.core.management import call_command
 from django.db import connection
 
 from chaos import history
-from chaos.batch import signed_in
 from chaos.experiments import Outcome
 from chaos.process import Process
 from chaos.system import REMOVE, System
@@ -62,15 +61,14 @@ def undone_jobs() -> int:
 
 def take_uploads(system: System, count: int) -> Iterator[str]:
     """Send a picture as a program and two as a person without scripts, again and again; yield refusals."""
-    key, (cookies, token) = system.key(), signed_in(system.user)
+    key = system.key()
     address = f"/t/{system.teams[0].slug}/upload/"
     for _ in range(count):
         with system.client(key) as http:
             yield from refused(http.post(REMOVE, files={"image": ("photo.png", system.picture())}))
-        with system.client() as http:
-            http.cookies.update(cookies)
-            pictures = [("image", (f"{n}.png", system.picture(), "image/png")) for n in range(2)]
-            yield from refused(http.post(address, data={"csrfmiddlewaretoken": token}, files=pictures))
+        pictures = [("image", (f"{n}.png", system.picture(), "image/png")) for n in range(2)]
+        with system.browser() as http:
+            yield from refused(http.post(address, files=pictures))
 
 
 def refused(answer: httpx.Response) -> list[str]:

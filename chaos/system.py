@@ -25,6 +25,8 @@ from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
+from django.middleware.csrf import get_token
+from django.test import Client, RequestFactory
 from gunicorn.app import wsgiapp
 from httpx._transports import default
 from kombu import pools
@@ -128,6 +130,26 @@ class System:
         """Return a program's client, with a connection of its own to the web process."""
         auth = (key.api_id, key.api_secret) if key else None
         return httpx.Client(base_url=self.address, auth=auth, timeout=seconds, trust_env=False)
+
+    def browser(self, user: User | None = None, seconds: float = 30, *, keeps: bool = True) -> httpx.Client:
+        """Return a browser in which this user is signed in, by default the teams' owner.
+
+        keeps: keep connections, which a process that is forked afterwards mustn't use.
+        """
+        client, request = Client(), RequestFactory().get("/")
+        client.force_login(user or self.user)
+        token = get_token(request)
+        cookies = {name: morsel.value for name, morsel in client.cookies.items()}
+        cookies[settings.CSRF_COOKIE_NAME] = request.META["CSRF_COOKIE"]
+        headers = {"X-CSRFToken": token, "Accept-Language": "en"}
+        return httpx.Client(
+            base_url=self.address,
+            cookies=cookies,
+            headers=headers,
+            timeout=seconds,
+            limits=httpx.Limits(max_keepalive_connections=None if keeps else 0),
+            trust_env=False,
+        )
 
     def fork(self, work: Callable[[], object], prepare: Prepare = None) -> Process:
         """Fork a process that does the work. ``prepare`` runs in it before."""

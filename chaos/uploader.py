@@ -7,11 +7,11 @@ sends again what a line has swallowed. Started again, it asks what is missing an
 import hashlib
 import io
 import random
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +27,7 @@ AT_ONCE = 4
 LISTED_AT_ONCE = 100
 PAUSE_SECONDS = 0.05, 0.2
 GIVE_UP_SECONDS = 180
+BY_SCRIPT = {"HX-Request": "true"}
 OURS_TO_REPEAT = (429, 500, 502, 503, 504)
 
 
@@ -97,21 +98,18 @@ def _varied(chance: random.Random, image: Image.Image, sides: tuple[int, int], b
 class Uploader:
     """Upload the photos of one batch.
 
-    lines: addresses that lead to the site. token: of the page's form. chunk: bytes of the largest request.
-    repeats: notes each request that had to be repeated. patience: seconds until it gives a
-    request up.
+    lines: addresses that lead to the site. chunk: bytes of the largest request. repeats: requests that had to
+    be repeated. patience: seconds until it gives a request up.
     """
 
     lines: Sequence[str]
-    cookies: dict[str, str]
-    token: str
+    browser: httpx.Client
     team: str
     batch: UUID
     photos: Sequence[Photo]
     chunk: int
     repeats: Notes
     patience: float = GIVE_UP_SECONDS
-    _local: threading.local = field(default_factory=threading.local)
 
     def begin(self) -> None:
         """Begin the batch and list its files, then upload them."""
@@ -130,14 +128,12 @@ class Uploader:
                 for sent in [pool.submit(self._send, *pair) for pair in matched]:
                     sent.result()
 
-    def all_at_once(self) -> bool:
-        """Send everything in one request, as a plain form does; return True if it got through."""
+    def all_at_once(self) -> None:
+        """Send everything in one request, as a plain form does."""
+        address = f"{self.lines[0]}/t/{self.team}/upload/"
         files = [("image", (photo.name, photo.content, "image/png")) for photo in self.photos]
-        try:
-            address = f"{self.lines[0]}/t/{self.team}/upload/"
-            return self._http.post(address, data={"batch": str(self.batch)}, files=files).is_redirect
-        except httpx.TransportError:
-            return False
+        with suppress(httpx.TransportError):
+            self.browser.post(address, data={"batch": str(self.batch)}, files=files)
 
     def _send(self, request_id: str, photo: Photo) -> None:
         if len(photo.content) <= self.chunk:
@@ -158,7 +154,8 @@ class Uploader:
         while time.monotonic() < end:
             line = random.choice(self.lines)  # noqa: S311
             try:
-                response = self._http.request(method, f"{line}/t/{self.team}/{path}", **body)
+                address = f"{line}/t/{self.team}/{path}"
+                response = self.browser.request(method, address, headers=BY_SCRIPT, **body)
                 if response.is_success or (refused_is_fine and response.status_code == HTTPStatus.CONFLICT):
                     return response
                 last = f"{response.status_code} {response.text[:200]}"
@@ -173,17 +170,6 @@ class Uploader:
     @property
     def _batch(self) -> str:
         return f"batches/{self.batch}/"
-
-    @property
-    def _http(self) -> httpx.Client:
-        """Return this thread's client."""
-        if not hasattr(self._local, "http"):
-            headers = {"HX-Request": "true", "X-CSRFToken": self.token}
-            self._local.http = httpx.Client(
-                cookies=self.cookies, headers=headers, timeout=30, trust_env=False
-            )
-        http: httpx.Client = self._local.http
-        return http
 
 
 def new_id(seed: str) -> UUID:

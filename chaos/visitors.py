@@ -32,13 +32,12 @@ from chaos.programs import repeating
 from chaos.slow import Crowd, Drip
 from chaos.system import System
 from chaos.timeouts import decide
-from chaos.uploader import GaveUpError, Uploader, new_id, photos
+from chaos.uploader import BY_SCRIPT, GaveUpError, Uploader, new_id, photos
 from pixian.protocol.credentials import Credentials
 
 PHOTOS_EACH = 8
 LARGE_BYTES, CHUNK_BYTES = 60_000, 20_000
 CREDITS_AFTER_SECONDS = 5
-ANSWERED_WITHIN_SECONDS = 60
 DECIDED_AFTER = timedelta(seconds=30)
 """Longer than the upstream may still charge a call that was sent."""
 
@@ -62,13 +61,13 @@ Work = Callable[[threading.Event], object]
 
 @dataclass(frozen=True)
 class Site:
-    """Facts that visitors need. addresses: of the web processes. browser: cookies and a form's token."""
+    """Facts that visitors need. addresses: of the web processes. browser: a person's."""
 
     system: System
     addresses: Sequence[str]
     team: Team
     key: Credentials
-    browser: tuple[dict[str, str], str]
+    browser: httpx.Client
     metrics_token: str
     drips: Sequence[Drip] = ()
 
@@ -89,7 +88,6 @@ class Visitors:
         self.noted = Notes(folder / f"noted-{self.seed}")
         self._stop, self._counted = folder / f"stop-visitors-{self.seed}", folder / f"counted-{self.seed}"
         self._chance = random.Random(self.seed)  # noqa: S311
-        self._clients = threading.local()
 
     def start(self) -> Process:
         return self.site.system.fork(self._visit)
@@ -154,7 +152,7 @@ class Visitors:
         identifier = new_id(seed)
         uploader = Uploader(
             site.addresses,
-            *site.browser,
+            site.browser,
             site.team.slug,
             identifier,
             shot,
@@ -228,12 +226,12 @@ class Visitors:
         url = path if path.startswith("/") else f"/t/{self.site.team.slug}/{path}"
         headers = {"Authorization": f"Bearer {self.site.metrics_token}"} if path == "/metrics" else {}
         if method == "POST":
-            headers |= {"HX-Request": "true", "X-CSRFToken": self.site.browser[1]}
-        self._judge(self._browser.request(method, self._address + url, headers=headers, **body))  # type: ignore[arg-type]
+            headers |= BY_SCRIPT
+        self._judge(self.site.browser.request(method, self._address + url, headers=headers, **body))  # type: ignore[arg-type]
 
     def _api(self, path: str, query: dict[str, str] | None = None) -> httpx.Response:
         key = (self.site.key.api_id, self.site.key.api_secret)
-        return self._judge(self._browser.get(self._address + path, params=query, auth=key))
+        return self._judge(self.site.browser.get(self._address + path, params=query, auth=key))
 
     def _judge(self, response: httpx.Response) -> httpx.Response:
         self.counts[f"status {response.status_code}"] += 1
@@ -245,13 +243,3 @@ class Visitors:
     @property
     def _address(self) -> str:
         return self._chance.choice(list(self.site.addresses))
-
-    @property
-    def _browser(self) -> httpx.Client:
-        """Return this thread's client."""
-        if not hasattr(self._clients, "http"):
-            self._clients.http = httpx.Client(
-                cookies=self.site.browser[0], timeout=ANSWERED_WITHIN_SECONDS, trust_env=False
-            )
-        http: httpx.Client = self._clients.http
-        return http

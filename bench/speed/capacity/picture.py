@@ -12,7 +12,6 @@ from django.apps import apps
 from PIL import Image
 
 from bench.speed.capacity.meter import Meter, Statements
-from chaos.batch import signed_in
 from chaos.notes import Notes
 from chaos.system import REMOVE, System
 from chaos.uploader import Photo, Uploader, new_id
@@ -61,7 +60,7 @@ def _batch(system: System, photos: Sequence[Photo]) -> None:
     batch = new_id(photos[0].sha256)
     uploader = Uploader(
         [system.address],
-        *signed_in(system.user),
+        system.browser(),
         system.teams[0].slug,
         batch,
         photos,
