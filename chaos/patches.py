@@ -8,10 +8,10 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import partial, wraps
 from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
@@ -21,11 +21,9 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
 from django.utils import timezone
 from kombu.transport import virtual
 
-from accounts.models import Team
 from jobs.api import requests
 from jobs.audit.reconcile import calls
 from jobs.calls import attempts, execute, outcomes
@@ -44,17 +42,29 @@ from pixian.server.concurrency_limit import ConcurrencyLimit
 from pixian.server.url_fetcher import Fetcher, FetchLimits
 from pixian_web import celery
 
-STEP_SECONDS = 0.1  # after a 429, after a 5xx and between two tries to commit: 5, 5 and 1 s
-POLL_SECONDS = 0.05  # between two looks at an empty queue: 0.2 s
-WAIT_SECONDS = (
-    0.5  # without a connection, until an operator acts, until there is room: 60 s; 8 s after an outage
-)
-RECEIVER_SECONDS = 0.5  # for a webhook's receiver: 10 s
-TRIES = 50  # of a delivery, WAIT_SECONDS apart: 9, over two days
-
 Plant = Callable[[], object] | None
 """A bug to plant in a process before it begins."""
 
+STEP_SECONDS, WAIT_SECONDS, RECEIVER_SECONDS = 0.1, 0.5, 0.5
+FAST: tuple[tuple[Any, str, object], ...] = (
+    (backoff, "STEP_SECONDS", STEP_SECONDS),  # after a 429: 5 s
+    (outcomes, "STEP_SECONDS", STEP_SECONDS),  # after a 5xx: 5 s
+    (pool, "STEP_SECONDS", STEP_SECONDS),
+    (execute, "INSIST_STEP_SECONDS", STEP_SECONDS),  # between two tries to commit: 1 s
+    (outcomes, "ROOM_WAIT_SECONDS", WAIT_SECONDS),  # until there is room: 60 s
+    (run, "UNREACHABLE_WAIT_SECONDS", WAIT_SECONDS),  # without a connection: 60 s
+    (run, "OPERATOR_WAIT_SECONDS", WAIT_SECONDS),  # until an operator acts: 60 s
+    (heartbeat, "STEADY_AFTER_SECONDS", WAIT_SECONDS),  # after an outage: 8 s
+    (webhooks, "LEASE", timedelta(seconds=2)),
+    (webhooks, "BACKOFF", (timedelta(seconds=WAIT_SECONDS),) * 50),  # 9 tries, over two days
+    (webhooks, "LIMITS", FetchLimits(max_bytes=2000, seconds=RECEIVER_SECONDS)),  # 10 s
+)
+POLLS = (
+    (shared_claims, "POLL_SECONDS"),
+    (background, "PAUSE_SECONDS"),
+    (webhooks, "POLL_SECONDS"),
+)
+POLL_SECONDS = 0.05  # between two looks at an empty queue: 0.2 s
 PURGED_AFTER = timedelta(seconds=30)  # files of an erased picture: 5 min
 
 DURING_SECONDS = 0.5
@@ -64,18 +74,21 @@ _kept: list[bytes] = []
 
 def fast_timings(poll: float = POLL_SECONDS) -> None:
     """Shorten the product's waits here, and in every process forked from this one."""
-    for module in (backoff, outcomes, pool):
-        module.STEP_SECONDS = STEP_SECONDS  # type: ignore[attr-defined]
-    shared_claims.POLL_SECONDS = background.PAUSE_SECONDS = poll  # type: ignore[assignment]
-    execute.INSIST_STEP_SECONDS = STEP_SECONDS  # type: ignore[assignment]
-    outcomes.ROOM_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
-    heartbeat.STEADY_AFTER_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
-    run.UNREACHABLE_WAIT_SECONDS = run.OPERATOR_WAIT_SECONDS = WAIT_SECONDS  # type: ignore[assignment]
+    for owner, name, value in (*FAST, *((*each, poll) for each in POLLS)):
+        setattr(owner, name, value)
     # A killed worker's calls count until their leases end, and here many die.
     settings.CALLS_AT_START = settings.CALLS_IN_FLIGHT
-    webhooks.LEASE, webhooks.POLL_SECONDS = timedelta(seconds=2), poll
-    webhooks.BACKOFF = (timedelta(seconds=WAIT_SECONDS),) * TRIES  # type: ignore[assignment]
-    webhooks.LIMITS = FetchLimits(max_bytes=2000, seconds=RECEIVER_SECONDS)
+
+
+def wrap(owner: Any, name: str, around: Callable[..., Any]) -> None:
+    """Let ``around`` be called in place of a function, and with that function before its arguments."""
+    done = getattr(owner, name)
+
+    @wraps(done)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        return around(done, *args, **options)
+
+    setattr(owner, name, wrapped)
 
 
 def compress_clock(times: float) -> None:
@@ -84,23 +97,13 @@ def compress_clock(times: float) -> None:
         periodic.TASKS[name] = first / times, every / times, task
     periodic.EVERY_SECONDS = max(1, periodic.EVERY_SECONDS / times)  # type: ignore[assignment]
     purge.GRACE = PURGED_AFTER
-    of_age = due._of_age
-
-    def of_compressed_age(team: Team, before: datetime) -> "QuerySet[Job]":
-        now = timezone.now()
-        return of_age(team, now - (now - before) / times)
-
-    due._of_age = of_compressed_age
+    now = timezone.now
+    wrap(due, "_of_age", lambda of_age, team, before: of_age(team, now() - (now() - before) / times))
 
 
 def see_only(job: int) -> None:
     """Let this worker claim one job only, and run no periodic tasks."""
-    claimable = JobQuerySet.claimable
-
-    def mine(jobs: JobQuerySet, now: datetime) -> JobQuerySet:
-        return claimable(jobs, now).filter(pk=job)
-
-    JobQuerySet.claimable = mine  # type: ignore[assignment,method-assign]
+    wrap(JobQuerySet, "claimable", lambda claimable, jobs, now: claimable(jobs, now).filter(pk=job))
     periodic.run_due = lambda *_: None
 
 
@@ -109,15 +112,14 @@ def end_with(job: int) -> None:
 
     Frozen amid a write, another thread would keep everybody from SQLite.
     """
-    due = claims.any_claimable
 
-    def due_or_over() -> bool:
+    def due_or_over(due: Callable[[], bool]) -> bool:
         if not Job.objects.unfinished().filter(pk=job).exists():
             os.kill(os.getpid(), signal.SIGTERM)
         return due()
 
-    claims.any_claimable = due_or_over
-    Heartbeat._renew = lambda self: True  # type: ignore[method-assign] # noqa: ARG005
+    wrap(claims, "any_claimable", due_or_over)
+    wrap(Heartbeat, "_renew", lambda *_: True)
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,8 @@ FREEZE_POINTS = {
 
 def freeze_at(point: FreezePoint) -> None:
     """Freeze this worker at the point, but never while its heartbeat writes."""
-    done, renew = getattr(point.owner, point.name), Heartbeat._renew
 
-    def watched(*args: Any, **options: Any) -> Any:
+    def watched(done: Callable[..., Any], *args: Any, **options: Any) -> Any:
         if point.when == "before":
             _freeze()
         if point.when == "during" and args[1].method == "POST":
@@ -161,12 +162,12 @@ def freeze_at(point: FreezePoint) -> None:
             _freeze()
         return result
 
-    def renewed(self: Heartbeat) -> bool:
+    def renewed(renew: Callable[[Heartbeat], bool], beating: Heartbeat) -> bool:
         with _beating:
-            return renew(self)
+            return renew(beating)
 
-    setattr(point.owner, point.name, watched)
-    Heartbeat._renew = renewed  # type: ignore[method-assign]
+    wrap(point.owner, point.name, watched)
+    wrap(Heartbeat, "_renew", renewed)
 
 
 def _freeze() -> None:
@@ -177,53 +178,64 @@ def _freeze() -> None:
 
 def on_booking(note: Callable[[Job, Attempt], None]) -> None:
     """Call ``note`` whenever this worker has committed the booking of a result."""
-    book = execute.book_result
 
-    def booked(job: Job, attempt: Attempt, *facts: Any) -> None:
+    def booked(book: Callable[..., None], job: Job, attempt: Attempt, *facts: Any) -> None:
         book(job, attempt, *facts)
         note(job, attempt)
 
-    execute.book_result = run.book_result = booked  # type: ignore[assignment,attr-defined]
-
-
-def short_slack() -> None:
-    """Let a call without a response be over once its time-out is, and not minutes later."""
-    calls.SLACK_SECONDS = 0
+    for module in (execute, run):
+        wrap(module, "book_result", booked)
 
 
 def lose_confirmations(share: float, seed: str) -> None:
     """Let a share of this process's commits go through, and cut the line before it hears of them."""
-    commit, chance = BaseDatabaseWrapper._commit, random.Random(seed)  # type: ignore[attr-defined]  # noqa: S311
+    chance = random.Random(seed)  # noqa: S311 - it is to replay
 
-    def commit_and_lose(self: BaseDatabaseWrapper) -> None:
-        commit(self)
+    def commit_and_lose(commit: Callable[..., None], database: BaseDatabaseWrapper) -> None:
+        commit(database)
         if chance.random() < share:
-            self.connection.close()
+            database.connection.close()
             raise OperationalError("the line was cut after the commit")
 
-    BaseDatabaseWrapper._commit = commit_and_lose  # type: ignore[attr-defined]
+    wrap(BaseDatabaseWrapper, "_commit", commit_and_lose)
 
 
-# Controls.
+# Let a call without a response be over once its time-out is, and not minutes later.
+short_slack = partial(setattr, calls, "SLACK_SECONDS", 0)
+
+# The controls. Those that only set something to another value:
+
+# E2 at the gateway: take a repeated request for a new one.
+forget_idempotency_keys = partial(setattr, requests, "_request_id", lambda key: uuid4())  # noqa: ARG005
+# E4: take an unanswered call for one that wasn't processed.
+resend_unanswered_calls = partial(
+    setattr,
+    outcomes,
+    "handle_lost_response",
+    lambda job, attempt, _upstream: outcomes.postpone(job, attempt, Job.Reason.UNREACHABLE, 0),
+)
+# E5: renew no lease.
+without_heartbeat = partial(setattr, claims, "heartbeat", lambda *_: True)
+# E33: give up what the database doesn't commit at once.
+insist_on_nothing = partial(setattr, execute, "INSIST_SECONDS", 0)
 
 
 def book_first() -> None:
     """E1: store a result only after it was booked."""
 
-    def book_and_store(job: Job, attempt: Attempt, body: TemporaryUploadedFile, _: Upstream) -> None:
+    def book_and_store(_: object, job: Job, attempt: Attempt, body: TemporaryUploadedFile, *__: Any) -> None:
         files.check_picture(body)
         name = files.result_name(job, attempt.number)
         execute.book_result(job, attempt, name, files.sha256(body), body.tell())
         files.put(name, body)
 
-    execute.store_result = book_and_store  # type: ignore[assignment]
+    wrap(execute, "store_result", book_and_store)
 
 
 def resend_lost_calls() -> None:
     """E2: take a call whose worker died for one that was never made."""
-    handle = outcomes.handle_lost_response
 
-    def requeue(job: Job, attempt: Attempt, upstream: Upstream) -> None:
+    def requeue(handle: Callable[..., None], job: Job, attempt: Attempt, upstream: Upstream) -> None:
         if attempt.state != Attempt.State.SENT:
             handle(job, attempt, upstream)
             return
@@ -231,114 +243,85 @@ def resend_lost_calls() -> None:
             attempts.unsend(attempt)
             claims.postpone(job, 0, claims.Reason.REPEATED)
 
-    outcomes.handle_lost_response = requeue
-
-
-def forget_idempotency_keys() -> None:
-    """E2 at the gateway: take a repeated request for a new one."""
-    requests._request_id = lambda key: uuid4()  # noqa: ARG005 - named as the real one's
-
-
-def resend_unanswered_calls() -> None:
-    """E4: take an unanswered call for one that wasn't processed."""
-
-    def resend(job: Job, attempt: Attempt, upstream: Upstream) -> None:  # noqa: ARG001 - as the real one
-        outcomes.postpone(job, attempt, Job.Reason.UNREACHABLE, 0)
-
-    outcomes.handle_lost_response = resend
-
-
-def without_heartbeat() -> None:
-    """E5: renew no lease."""
-    claims.heartbeat = lambda *_: True
+    wrap(outcomes, "handle_lost_response", requeue)
 
 
 def without_fence() -> None:
     """E5: look at neither the fence nor any state."""
 
-    @contextmanager
-    def owned(_job: Job) -> Iterator[None]:
-        with transaction.atomic():
-            yield
-
-    def release(job: Job, state: Job.State, reason: Job.Reason | None, **changes: Any) -> None:
+    def release(_: object, job: Job, state: Job.State, reason: Job.Reason | None, **changes: Any) -> None:
         changes |= {"state": state, "reason": reason or "", "lease_until": None}
         Job.objects.filter(pk=job.pk).update(**changes)
 
-    def move(attempt: Attempt, _expected: str, state: str, **changes: Any) -> None:
+    def move(_: object, attempt: Attempt, _expected: str, state: str, **changes: Any) -> None:
         changes |= {"state": state}
         Attempt.objects.filter(pk=attempt.pk).update(**changes)
         for name, value in changes.items():
             setattr(attempt, name, value)
 
-    claims.owned, claims.check_owned = owned, lambda _job: None  # type: ignore[assignment]
-    claims._release, attempts._move = release, move  # type: ignore[assignment]
+    wrap(claims, "owned", lambda *_: transaction.atomic())
+    wrap(claims, "check_owned", lambda *_: None)
+    wrap(claims, "_release", release)
+    wrap(attempts, "_move", move)
 
 
 def without_shares() -> None:
     """E25: give the gateway's places to whoever comes first."""
-    requests.fetcher_for = lambda key: requests.fetcher()  # noqa: ARG005 - named as the real one's
-    ConcurrencyLimit._has_room_for = lambda self, whose: self._places > self._held.total()  # type: ignore[method-assign] # noqa: ARG005
+    wrap(requests, "fetcher_for", lambda *_: requests.fetcher())
+    wrap(ConcurrencyLimit, "_has_room_for", lambda _, limit, __: limit._places > limit._held.total())
 
 
 def call_though_stopped() -> None:
     """E26: never see that calls are stopped."""
-    from_db = Ramp.from_db.__func__  # type: ignore[attr-defined]
 
-    def unaware(model: type[Ramp], *row: Any) -> Ramp:
-        ramp: Ramp = from_db(model, *row)
+    def unaware(from_db: Callable[..., Ramp], *row: Any) -> Ramp:
+        ramp = from_db(*row)
         ramp.stopped_at = None
         return ramp
 
-    Ramp.from_db = classmethod(unaware)  # type: ignore[assignment]
+    wrap(Ramp, "from_db", unaware)
 
 
 def delete_strays() -> None:
     """E26: delete at once what no row names, whichever database the files belong to."""
 
-    def sweep(**_: object) -> strays.Report:
+    def sweep(*_: Any, **__: Any) -> strays.Report:
         names = set(inventory.stored_names())
         unnamed = sorted(names - inventory.referenced(names))
         for name in unnamed:
             default_storage.delete(name)
         return strays.Report(unnamed, [], len(names))
 
-    instance.establish, strays.sweep = lambda: None, sweep
+    wrap(instance, "establish", lambda *_: None)
+    wrap(strays, "sweep", sweep)
 
 
 def deliver_before_sending() -> None:
     """E18: mark a delivery as delivered, and then send it."""
-    take = webhooks._take
 
-    def taken(delivery: Delivery) -> bool:
+    def taken(take: Callable[[Delivery], bool], delivery: Delivery) -> bool:
         ours = take(delivery)
         Delivery.objects.filter(pk=delivery.pk).update(state=Delivery.State.DELIVERED, due_at=None)
         return ours
 
-    webhooks._take = taken
+    wrap(webhooks, "_take", taken)
 
 
 def without_guard() -> None:
     """E18: let webhooks reach private addresses."""
     networks = (ip_network("0.0.0.0/0"),)
     fetcher = Fetcher(webhooks.LIMITS, networks=networks, ports=settings.FETCH_PORTS)
-    webhooks.fetcher = lambda: fetcher  # type: ignore[assignment]
-
-
-def insist_on_nothing() -> None:
-    """E33: give up what the database doesn't commit at once."""
-    execute.INSIST_SECONDS = 0
+    wrap(webhooks, "fetcher", lambda *_: fetcher)
 
 
 def leak(size: int) -> None:
     """mixed: keep so many bytes for each call to the upstream."""
-    send = Client._send
 
-    def send_and_keep(self: Client, *args: Any, **options: Any) -> Any:
+    def send_and_keep(send: Callable[..., Any], *args: Any, **options: Any) -> Any:
         _kept.append(b"x" * size)
-        return send(self, *args, **options)
+        return send(*args, **options)
 
-    Client._send = send_and_keep  # type: ignore[method-assign]
+    wrap(Client, "_send", send_and_keep)
 
 
 def keep_connections() -> None:
