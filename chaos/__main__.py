@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         return soak(random.randrange(10**6) if options.seed is None else options.seed)  # noqa: S311 - printed
     options.seed = 1 if options.seed is None else options.seed
     experiment = EXPERIMENTS[options.experiment]
-    if experiment.only or experiment.celery(options):
+    if experiment.only or experiment.uses_broker(options):
         options.database = experiment.only or "postgresql"
     began = time.monotonic()
     outcome = run(experiment, options, arguments)
@@ -66,12 +66,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(experiment: Experiment, options: argparse.Namespace, arguments: Sequence[str]) -> Outcome:
     """Build the environment, and then import Django and what runs in it."""
-    celery = experiment.celery(options)
-    two_hosts = celery and options.experiment == "kills" and hosts.enter(arguments)
+    broker = experiment.uses_broker(options)
+    two_hosts = broker and not experiment.broker and hosts.enter(arguments)
     with ExitStack() as ends:
         options.other_host = ends.enter_context(hosts.other()) if two_hosts else None
-        answers, settings = experiment.answers(options), experiment.settings(options)
-        building = built(options, answers=answers, settings=settings, broker=celery, two_hosts=two_hosts)
+        answers, settings = experiment.answers_for(options), experiment.settings_for(options)
+        building = built(options, answers=answers, settings=settings, broker=broker, two_hosts=two_hosts)
         environment = ends.enter_context(building)
         environment.set_up()
         system = import_module("chaos.system").System(

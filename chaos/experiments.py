@@ -21,6 +21,7 @@ MIX = (
     "reset_early=1,reset_after_upload=3,reset_after_upload_charged=3,hang_up=2,hang_up_charged=2,"
     "delay_60=4,then_refuse=1,then_reset=1"
 )
+BUSY = {"mix": MIX, "delay": 0.1, "scale": 0.005}  # a minute is 300 ms
 # Celery's workers wait as long as the product says, so there is less to wait for.
 CELERY_MIX = (
     "ok=80,free=2,above_hold=2,no_charge_header=2,slow_down_bare=2,server_html=2,unreadable=2,"
@@ -30,22 +31,41 @@ CELERY_MIX = (
 MIX_WITHOUT_DOUBTS = "ok=80,slow_down_bare=6,server_error=4,error_charged=4,no_charge_header=4,unreadable=2"
 
 
+Options = Mapping[str, tuple[object, str]]
+
+
 @dataclass(frozen=True)
 class Experiment:
-    """options: their defaults and help. fast: with short waits. celery: on PostgreSQL, with a broker."""
+    """An experiment's options and environment.
+
+    options: their defaults and help. answers: the upstream's settings. settings: the product's, in which an
+    option's name in braces stands for its value. only: the one database that it runs on. broker: with one, on
+    PostgreSQL. fast: with short waits.
+    """
 
     title: str
     about: str
-    options: Mapping[str, tuple[object, str]]
-    answers: Callable[[Given], dict[str, Any]] = lambda _: {}
-    settings: Callable[[Given], dict[str, str]] = lambda _: {}
+    options: Options
+    answers: Mapping[str, Any] | Callable[[Given], Mapping[str, Any]] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
     only: str | None = None
-    celery: Callable[[Given], bool] = lambda _: False
+    broker: bool = False
     fast: bool = True
     teams: int = 3
 
+    def uses_broker(self, given: Given) -> bool:
+        return self.broker or bool(getattr(given, "celery", False))
+
+    def answers_for(self, given: Given) -> Mapping[str, Any]:
+        return self.answers(given) if callable(self.answers) else self.answers
+
+    def settings_for(self, given: Given) -> dict[str, str]:
+        return {name: value.format(**vars(given)) for name, value in self.settings.items()}
+
 
 PATIENT = {"PIXIAN_TIMEOUT": "200", "LEASE_SECONDS": "60"}
+FOR_PROGRAMS = {"WEB_THREADS": "16", "GATEWAY_WAIT_SECONDS": "2"}
+TO_RECEIVERS = {"FETCH_NETWORKS": "127.0.0.2/32", "FETCH_PORTS": str(free_port())}
 WITHIN: tuple[object, str] = (2.0, "seconds in which others must be answered")
 
 EXPERIMENTS = {
@@ -75,42 +95,35 @@ EXPERIMENTS = {
             "gateway": (False, "a web process too, amid programs' calls"),
             "celery": (False, "Celery's workers, their beat and their broker"),
         },
-        answers=lambda given: (
-            {"mix": CELERY_MIX, "delay": 0.1} if given.celery else {"mix": MIX, "delay": 0.1, "scale": 0.005}
-        ),  # a minute is 300 ms
-        settings=lambda _: {"WEB_THREADS": "16", "GATEWAY_WAIT_SECONDS": "2"},
-        celery=lambda given: bool(given.celery),
+        lambda given: {"mix": CELERY_MIX, "delay": 0.1} if given.celery else BUSY,
+        FOR_PROGRAMS,
     ),
     "database": Experiment(
         "E3 database",
         "Kill the database, or all who use it, under load.",
         {"kills": (5, "how many")},
-        answers=lambda _: {"delay": 0.4, "mix": MIX_WITHOUT_DOUBTS},
-        settings=lambda _: {"LEASE_SECONDS": "4"},  # longer than the database is away, as the product's 60
+        {"delay": 0.4, "mix": MIX_WITHOUT_DOUBTS},
+        {"LEASE_SECONDS": "4"},  # longer than the database is away, as the product's 60
     ),
     "full": Experiment(
         "E33 full",
         "Fill the volume of database and pictures under load, and make room again.",
         {"fills": (10, "how often"), "lease": (6, "seconds; the volume is full for up to 6")},
-        answers=lambda _: {"delay": 0.2, "mix": MIX_WITHOUT_DOUBTS},
-        settings=lambda given: {
-            "LEASE_SECONDS": str(given.lease),
-            "WEB_THREADS": "16",
-            "GATEWAY_WAIT_SECONDS": "2",
-        },
+        {"delay": 0.2, "mix": MIX_WITHOUT_DOUBTS},
+        FOR_PROGRAMS | {"LEASE_SECONDS": "{lease}"},
     ),
     "timeouts": Experiment(
         "E4 timeouts",
         "Answer late, or too late; all times scaled so that the client's 200 s are as short as told.",
         {"timeout": (8, "seconds that stand for 200")},
-        answers=lambda given: {"scale": given.timeout / 200},
-        settings=lambda given: {"PIXIAN_TIMEOUT": str(given.timeout), "LEASE_SECONDS": "5"},
+        lambda given: {"scale": given.timeout / 200},
+        {"PIXIAN_TIMEOUT": "{timeout}", "LEASE_SECONDS": "5"},
     ),
     "leases": Experiment(
         "E5 leases",
         "Make long calls on short leases, and freeze workers past theirs.",
         {"rounds": (1, "of workers frozen at random")},
-        settings=lambda _: {"LEASE_SECONDS": "2", "PIXIAN_TIMEOUT": "60"},
+        settings={"LEASE_SECONDS": "2", "PIXIAN_TIMEOUT": "60"},
     ),
     "slow": Experiment(
         "E23 slow",
@@ -122,12 +135,8 @@ EXPERIMENTS = {
             "patience": (20, "WEB_PATIENCE_SECONDS"),
             "processes": (1, "WEB_PROCESSES"),
         },
-        answers=lambda _: {"result_bytes": 5_000_000},
-        settings=lambda given: {
-            **PATIENT,
-            "WEB_PROCESSES": str(given.processes),
-            "WEB_PATIENCE_SECONDS": str(given.patience),
-        },
+        {"result_bytes": 5_000_000},
+        PATIENT | {"WEB_PROCESSES": "{processes}", "WEB_PATIENCE_SECONDS": "{patience}"},
         fast=False,
         teams=2,
     ),
@@ -141,11 +150,7 @@ EXPERIMENTS = {
         "E25 shares",
         "Let one team's programs ask for pictures at a dripping address, more than there are places.",
         {"seconds": (40, "of load"), "within": WITHIN},
-        settings=lambda _: {
-            **PATIENT,
-            "FETCH_NETWORKS": "127.0.0.0/8",
-            "FETCH_PORTS": f"{free_port()},{free_port()}",
-        },
+        settings=PATIENT | {"FETCH_NETWORKS": "127.0.0.0/8", "FETCH_PORTS": f"{free_port()},{free_port()}"},
         fast=False,
         teams=2,
     ),
@@ -157,31 +162,31 @@ EXPERIMENTS = {
             "photos": (300, "of each batch"),
             "scale": (0.02, "of the 60 and 100 s after which the lines are cut"),
         },
-        answers=lambda _: {"delay": 0.02},
-        settings=lambda _: {"WEB_THREADS": "16"},
+        {"delay": 0.02},
+        {"WEB_THREADS": "16"},
         teams=1,
     ),
     "release": Experiment(
         "E32 release",
         "Let a worker of an older release process what today's web process takes in.",
         {"uploads": (5, "of two pictures, and as many calls"), "commit": ("", "the worker's release")},
-        settings=lambda _: {"WEB_THREADS": "16"},
+        settings={"WEB_THREADS": "16"},
         teams=1,
     ),
     "restore": Experiment(
         "E26 restore",
         "Back up under load, lose everything and restore it; then an older dump, then an empty database.",
         {"seconds": (10.0, "of load before the backup, and as many after it")},
-        answers=lambda _: {"mix": CELERY_MIX, "delay": 0.1},
+        {"mix": CELERY_MIX, "delay": 0.1},
         # Longer than a busy machine forgets a worker for, and over before the restore is.
-        settings=lambda _: {"LEASE_SECONDS": "3", "WEB_THREADS": "16", "GATEWAY_WAIT_SECONDS": "2"},
+        FOR_PROGRAMS | {"LEASE_SECONDS": "3"},
     ),
     "webhooks": Experiment(
         "E18 webhooks",
         "Kill workers at random amid webhooks to receivers that fail, are slow and die.",
         {"kills": (50, "how many"), "scale": (0.5, "of the 0.3 to 3 s between two kills")},
-        answers=lambda _: {"delay": 0.1, "mix": MIX_WITHOUT_DOUBTS},
-        settings=lambda _: {"FETCH_NETWORKS": "127.0.0.2/32", "FETCH_PORTS": str(free_port())},
+        {"delay": 0.1, "mix": MIX_WITHOUT_DOUBTS},
+        TO_RECEIVERS,
         teams=1,
     ),
     "mixed": Experiment(
@@ -193,16 +198,15 @@ EXPERIMENTS = {
             "rate": (1.0, "calls of programs a second; all else keeps pace with it"),
             "samples": ("", "file for the memory of all processes, and -0 and -1 are appended to its name"),
         },
-        answers=lambda _: {"delay": 0.1, "mix": MIX, "scale": 0.005},
-        settings=lambda _: {
+        BUSY,
+        TO_RECEIVERS
+        | {
             "LEASE_SECONDS": "12",
             "PIXIAN_TIMEOUT": "5",
             "WEB_THREADS": "16",
             "GATEWAY_WAIT_SECONDS": "5",
             "WEB_PATIENCE_SECONDS": "20",
             "METRICS_TOKEN": "not a token of anyone",
-            "FETCH_NETWORKS": "127.0.0.2/32",
-            "FETCH_PORTS": str(free_port()),
         },
         fast=False,
         teams=1,
@@ -211,19 +215,16 @@ EXPERIMENTS = {
         "broker",
         "Kill Redis while Celery's workers are at work.",
         {"kills": (20, "how many"), "workers": (4, "at once")},
-        answers=lambda _: {"delay": 0.2},
-        settings=lambda _: {"LEASE_SECONDS": "10"},
-        celery=lambda _: True,
+        {"delay": 0.2},
+        {"LEASE_SECONDS": "10"},
+        broker=True,
     ),
     "connections": Experiment(
         "connections",
         "Run many programs on few connections to PostgreSQL.",
+        {"seconds": (20.0, "of load"), "restart": (False, "PostgreSQL, in the middle")},
+        {"delay": 0.5},
         {
-            "seconds": (20.0, "of load"),
-            "restart": (False, "PostgreSQL, in the middle"),
-        },
-        answers=lambda _: {"delay": 0.5},
-        settings=lambda _: {
             "LEASE_SECONDS": "6",
             "WEB_PROCESSES": "3",
             # So that every web process has a place for every program, which are all of one team.
