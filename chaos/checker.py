@@ -89,8 +89,7 @@ def _check_job(job: Job) -> Iterator[str]:
                 yield f"{name}: the source is not what was recorded"
     if job.state != Job.State.DONE and job.result.name:
         yield f"{name} is {job.state} and has a result"
-    if job.state == Job.State.DONE and job.result_sha256 != _expected_sha256(job.source_sha256):
-        yield f"{name}: the result is another picture's"
+    yield from wrong_results([job])
 
 
 def _check_end(job: Job, name: str) -> Iterator[str]:
@@ -105,8 +104,12 @@ def _check_end(job: Job, name: str) -> Iterator[str]:
         yield f"{name} is {job.state}, and its last attempt {last.state}"
 
 
-def _expected_sha256(source_sha256: str) -> str:
-    return hashlib.sha256(result_for(source_sha256)).hexdigest()
+def wrong_results(jobs: Iterable[Job]) -> Iterator[str]:
+    """Name jobs whose result is another picture's."""
+    for job in jobs:
+        expected = hashlib.sha256(result_for(job.source_sha256)).hexdigest()
+        if job.state == Job.State.DONE and job.result_sha256 != expected:
+            yield f"job {job.pk} ({job.name}): the result is another picture's"
 
 
 def _check_calls(log: Log, matched: Matched, strays: list[Call]) -> Iterator[str]:

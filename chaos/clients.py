@@ -20,7 +20,6 @@ from accounts.models import Team
 from chaos.notes import Notes
 from chaos.process import Process
 from chaos.system import REMOVE, System
-from pixian.protocol.credentials import Credentials
 
 AT_ONCE, FORMS_PER_BATCH = 4, 3
 PAUSE_SECONDS = 0.25
@@ -64,9 +63,9 @@ class Clients:
             self._note(*pictures, by_program=False)
         return accepted
 
-    def call(self, picture: bytes, key: Credentials | None = None) -> int:
+    def call(self, picture: bytes) -> int:
         """Call the API, and note a picture that was cut out; return the status."""
-        with self._system.client(key or self._key, 30) as http:
+        with self._system.client(self._key, 30) as http:
             answer = http.post(REMOVE, files={"image": ("a.png", picture)})
         if answer.status_code == OK:
             self._note(picture, by_program=True)

@@ -89,11 +89,14 @@ class Drill:
         self.check(f"{by} didn't stop the calls", holds=stopped is not None)
         self.operator.note(f"calls are stopped: {stopped.stopped_why if stopped else 'no'}")
 
+    def expect_none_gone(self, files: Files) -> None:
+        self.check(f"files are gone: {files.gone()}", holds=not files.gone())
+
     def lose(self) -> None:
         """Kill all, and delete database and files."""
         self.kill()
-        lose_database(self.operator)
-        lose_files(self.operator)
+        lose_database(self.system)
+        lose_files(self.system)
 
     def upload(self, team: Team) -> bool:
         """Upload some pictures; return True if they were accepted."""
@@ -102,7 +105,8 @@ class Drill:
 
     def wait_for_rest(self) -> None:
         """Wait until nothing is waiting any more, for credits neither."""
-        wait_for(lambda: not Job.objects.filter(state__in=WAITING).exists(), PATIENCE_SECONDS, "what waited")
+        waiting = Job.objects.filter(state__in=WAITING)
+        wait_for(lambda: not waiting.exists(), PATIENCE_SECONDS, "the end of what waited")
         self.system.upstream.wait_idle()
 
     def night(self, plant: Prepare = None) -> Files:

@@ -19,8 +19,8 @@ from contextlib import suppress
 from accounts.ledger.money import to_credits
 from accounts.models import User
 from accounts.teams.create import open_team
-from chaos import patches
-from chaos.backups import Backup, lose_database
+from chaos import backups, patches
+from chaos.checker import wrong_results
 from chaos.clients import Clients
 from chaos.drill import THREADS, WATCHED_SECONDS, Drill
 from chaos.experiments import Outcome, say
@@ -32,11 +32,10 @@ from chaos.restore_checks import (
     lost_too_much,
     missing_microcredits,
     unstated_microcredits,
-    wrong_results,
 )
 from chaos.system import System
 from chaos.waiting import wait_for
-from jobs.models import BalancePeriod, Batch
+from jobs.models import BalancePeriod, Batch, Job
 
 OWNER = "owner@localhost"
 NOTICED_WITHIN_SECONDS = 30
@@ -55,26 +54,25 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
 
 def play(system: System, operator: Operator, options: argparse.Namespace) -> Outcome:
     patches.short_slack()
-    empty, older, newer = (Backup(operator, name) for name in ("empty", "older", "newer"))
     operator.begin("Before the first picture")
-    empty.dump()
+    backups.dump(operator, "empty")
     operator.manage("prepare", shown=False)
     drill = Drill(system, operator, Clients(system, str(options.seed)), open_team("Poor", system.user, 1))
     operator.manage("reconcile", shown=False)
-    dumped_at = under_load(drill, older, newer, options.seconds)
-    lost = lose_and_restore(drill, newer, dumped_at)
+    dumped_at = under_load(drill, options.seconds)
+    lost = lose_and_restore(drill, dumped_at)
     settle_books(drill, lost)
     start_again(drill, lost)
     night(drill, lost)
-    restore_older(drill, older)
+    restore_older(drill)
     ignoring = control_of_workers(drill)
-    restore_empty(drill, empty)
+    restore_empty(drill)
     deleting = control_of_sweep(drill)
     found = [*drill.wrong, *operator.wrong]
     return Outcome(found, {"control": deleting, "called": ignoring}, drill.facts)
 
 
-def under_load(drill: Drill, older: Backup, newer: Backup, seconds: float) -> float:
+def under_load(drill: Drill, seconds: float) -> float:
     """Back up twice, the second time with the files, and lose all of it a while later.
 
     Return when the second dump began.
@@ -84,11 +82,11 @@ def under_load(drill: Drill, older: Backup, newer: Backup, seconds: float) -> fl
     drill.processes += drill.clients.start()
     drill.go_on(seconds / 2)
     drill.operator.begin("Back up, under load")
-    older.dump()
+    backups.dump(drill.operator, "older")
     drill.go_on(seconds / 2)
     dumped_at = time.time()
-    newer.dump()
-    newer.copy_files()
+    backups.dump(drill.operator, "newer")
+    backups.copy_files(drill.operator)
     drill.operator.begin("After the backup")
     # What waited for credits starts by itself, and is charged; the copy knows nothing of it.
     drill.operator.manage("grant", drill.poor.slug, "1000", "--by", OWNER)
@@ -97,12 +95,12 @@ def under_load(drill: Drill, older: Backup, newer: Backup, seconds: float) -> fl
     return dumped_at
 
 
-def lose_and_restore(drill: Drill, backup: Backup, dumped_at: float) -> Forgotten:
+def lose_and_restore(drill: Drill, dumped_at: float) -> Forgotten:
     """Restore database and files, and start. Return what is forgotten."""
     system, operator, lost_at = drill.system, drill.operator, time.time()
     operator.begin("Restore the database and the files")
-    backup.restore_files()
-    backup.restore()
+    backups.restore_files(operator)
+    backups.restore(operator, "newer")
     told = list(drill.clients.told())
     lost = forgotten(system.upstream.log(), told, dumped_at)
     drill.wrong += lost_too_much(told, dumped_at)
@@ -162,7 +160,7 @@ def start_again(drill: Drill, lost: Forgotten) -> None:
     drill.check("a program was refused", holds=drill.clients.call(system.picture()) != TOO_MANY)
     log = system.upstream.log()
     drill.wrong += called_again(log, lost.paid, began)
-    drill.wrong += wrong_results()
+    drill.wrong += wrong_results(Job.objects.filter(reused_from=None))
     drill.facts["resumed"] = resumed
 
 
@@ -190,24 +188,24 @@ def night(drill: Drill, lost: Forgotten) -> None:
         f"{missing} is missing in the end, and the log says {unknown - lost.microcredits}",
         holds=missing == unknown - lost.microcredits,
     )
-    drill.check(f"files are gone: {files.gone()}", holds=not files.gone())
+    drill.expect_none_gone(files)
     drill.facts["strays"] = files.moved()
     operator.note(f"files gone: {len(files.gone())}; in quarantine: {files.moved()}")
 
 
-def restore_older(drill: Drill, older: Backup) -> None:
+def restore_older(drill: Drill) -> None:
     """Restore an older dump beside the newer files; nobody stops the calls."""
     drill.operator.begin("An older dump beside the newer files, without stop_calls")
     drill.kill()
     lost_at = time.time()
-    lose_database(drill.operator)
-    older.restore()
+    backups.lose_database(drill.system)
+    backups.restore(drill.operator, "older")
     drill.operator.manage("prepare", shown=False)
     drill.operator.do("start web and workers", drill.start)
     drill.expect_stopped("the start")
     drill.expect_no_call(lost_at)
     files = drill.night()
-    drill.check(f"files are gone: {files.gone()}", holds=not files.gone())
+    drill.expect_none_gone(files)
     drill.operator.note(f"files gone in the next night: {len(files.gone())}; moved: {files.moved()}")
 
 
@@ -221,11 +219,11 @@ def control_of_workers(drill: Drill) -> int:
     return drill.calls_since(began)
 
 
-def restore_empty(drill: Drill, empty: Backup) -> None:
+def restore_empty(drill: Drill) -> None:
     """Start with a database that has no picture yet, on the same files."""
     drill.operator.begin("An empty database on the same files")
-    lose_database(drill.operator)
-    empty.restore()
+    backups.lose_database(drill.system)
+    backups.restore(drill.operator, "empty")
     said = drill.operator.manage("prepare")
     drill.check("prepare doesn't say that the files belong to another database", holds=FOREIGN in said)
     drill.operator.do("start web and workers", drill.start)
@@ -233,7 +231,7 @@ def restore_empty(drill: Drill, empty: Backup) -> None:
     files = drill.night()
     stayed = len(files.names) - files.moved()
     drill.check(f"files were moved: {files.moved()}", holds=not files.moved())
-    drill.check(f"files are gone: {files.gone()}", holds=not files.gone())
+    drill.expect_none_gone(files)
     drill.operator.note(f"files gone in the next night: {len(files.gone())}; in their place: {stayed}")
     drill.facts["files"] = len(files.names)
 

@@ -1,6 +1,5 @@
 """The promises of a restore: what was forgotten, what may not be called again, and what may not be gone."""
 
-import hashlib
 import os
 import time
 from collections.abc import Collection, Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from chaos.clients import Told
 from chaos.system import System
-from chaos.upstream import Log, result_for
+from chaos.upstream import Log
 from jobs.models import Attempt, BalancePeriod, Job
 from jobs.queue import claims
 from jobs.storage import inventory, quarantine
@@ -70,20 +69,11 @@ def lost_too_much(told: Collection[Told], dumped_at: float) -> Iterator[str]:
             yield f"the picture {each.sha256[:12]} was acknowledged before the dump, and is gone"
 
 
-def wrong_results() -> Iterator[str]:
-    """Name jobs whose result is another picture's."""
-    for job in Job.objects.filter(state=State.DONE, reused_from=None):
-        if job.result_sha256 != hashlib.sha256(result_for(job.source_sha256)).hexdigest():
-            yield f"job {job.pk}: the result is another picture's"
-
-
-def called_again(log: Log, pictures: Collection[str], since: float) -> list[str]:
+def called_again(log: Log, pictures: Collection[str], since: float) -> Iterator[str]:
     """Name the calls since then for pictures that were paid for already."""
-    return [
-        f"call {call.n} was made for a picture that had been paid for since the dump"
-        for call in log.calls
-        if call.at > since and call.sha256 in pictures
-    ]
+    for call in log.calls:
+        if call.at > since and call.sha256 in pictures:
+            yield f"call {call.n} was made for a picture that had been paid for since the dump"
 
 
 def missing_microcredits() -> int:
