@@ -1,4 +1,4 @@
-"""Private PostgreSQL, Redis and S3 servers, for tests and for experiments that kill them as they please.
+"""Private PostgreSQL and Redis servers, for tests and for experiments that kill them as they please.
 
 Each listens on a free port of 127.0.0.1, lives in a temporary folder of its own and is ended by the ids of
 its own processes. A server that the machine runs anyway is neither used nor touched.
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
-import httpx
 import psycopg
 from psycopg.sql import SQL, Identifier
 
@@ -29,8 +28,6 @@ from chaos.waiting import wait_for
 PATIENCE_SECONDS = 30
 LOG_TAIL = 2000
 DEBIAN = Path("/usr/lib/postgresql")
-SWIFT_SERVER = Path(__file__).with_name("swift_server.py")
-SWIFT_PYTHON = SWIFT_SERVER.parents[1] / ".venv-swift/bin/python"
 ACCOUNTS = ("postgres", "nobody")
 PORTS = range(20_000, 32_000)
 """Below those that Linux gives by itself to connections and to servers that ask for any."""
@@ -165,23 +162,6 @@ class Redis(Server):
         return False
 
 
-@dataclass
-class Swift(Server):
-    """OpenStack Swift with S3's interface. Its files survive a kill."""
-
-    access_key: ClassVar = "test:tester"
-    secret_key: ClassVar = "testing"  # noqa: S105 - of a server that is gone a moment later
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def _answers(self) -> bool:
-        with suppress(httpx.TransportError):
-            return bool(httpx.get(self.url, timeout=2, trust_env=False).status_code)
-        return False
-
-
 def postgres_lacks() -> str | None:
     """Say in one sentence why PostgreSQL can't be started here; None if it can."""
     try:
@@ -194,18 +174,6 @@ def postgres_lacks() -> str | None:
 def redis_lacks() -> str | None:
     """Say in one sentence why Redis can't be started here; None if it can."""
     return None if shutil.which("redis-server") else "redis-server is not on PATH."
-
-
-def swift_lacks() -> str | None:
-    """Say in one sentence why Swift can't be started here; None if it can."""
-    if not SWIFT_PYTHON.parents[1].joinpath(".done").exists():
-        return "Swift isn't installed in .venv-swift (`make servers` installs it)."
-    try:
-        with tempfile.NamedTemporaryFile() as file:
-            os.setxattr(file.name, "user.swift", b"1")
-    except OSError:
-        return f"Swift needs extended attributes, which {tempfile.gettempdir()} doesn't have."
-    return None
 
 
 def create_database(server: str, name: str) -> str:
@@ -246,18 +214,6 @@ def redis() -> Iterator[Redis]:
         command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
         command += ["--save", "", "--appendonly", "no"]
         with Redis(folder, port, command) as server:
-            yield server
-
-
-@contextmanager
-def swift() -> Iterator[Swift]:
-    """Run an empty Swift; raises NotStartedError."""
-    if lacks := swift_lacks():
-        raise NotStartedError(lacks)
-    with server_folder(None) as folder:
-        port = free_port()
-        command = [str(SWIFT_PYTHON), str(SWIFT_SERVER), str(folder), str(port)]
-        with Swift(folder, port, [*command, Swift.access_key, Swift.secret_key]) as server:
             yield server
 
 

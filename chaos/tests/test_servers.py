@@ -13,16 +13,7 @@ from redis import Redis
 
 from chaos import servers
 from chaos.process import children
-from chaos.servers import (
-    NotStartedError,
-    Postgres,
-    postgres,
-    postgres_lacks,
-    redis,
-    redis_lacks,
-    swift,
-    swift_lacks,
-)
+from chaos.servers import NotStartedError, Postgres, postgres, postgres_lacks, redis, redis_lacks
 from chaos.waiting import wait_for
 from conftest import ROOT
 
@@ -122,15 +113,6 @@ def test_no_process_and_no_file_is_left_of_redis(can_redis: None) -> None:
     assert not server.folder.exists()
 
 
-def test_no_process_and_no_file_is_left_of_swift() -> None:
-    if lacks := swift_lacks():
-        pytest.skip(f"LEFT OUT: {lacks}")
-    with swift() as server:
-        assert server.process
-    assert server.process.poll() is not None
-    assert not server.folder.exists()
-
-
 KILLED = """
 import os, signal
 from chaos.servers import postgres, redis
@@ -153,9 +135,7 @@ def test_without_programs_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(servers, "DEBIAN", tmp_path)
     assert "neither on PATH" in (postgres_lacks() or "")
-    monkeypatch.setattr(servers, "SWIFT_PYTHON", tmp_path / "bin/python")
     assert "redis-server" in (redis_lacks() or "")
-    assert "make servers" in (swift_lacks() or "")
     with pytest.raises(NotStartedError, match="PATH"), postgres():
         raise AssertionError("it came up")
     with pytest.raises(NotStartedError, match="PATH"), redis():

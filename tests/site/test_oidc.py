@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from chaos.glewlwyd import CLIENT_ID, CLIENT_SECRET, PASSWORD, Glewlwyd, glewlwyd, glewlwyd_lacks
 from tests.site.conftest import login_link, page_on, sign_out
+from tests.site.glewlwyd import CLIENT_ID, CLIENT_SECRET, PASSWORD, Glewlwyd, glewlwyd, glewlwyd_lacks
 from tests.site.instance import Instance
 from tests.site.test_account_pages import INSIDE, looks_right
 from tests.site.web_alone import running

@@ -9,8 +9,8 @@ import pytest
 from django.core.files.storage import storages
 from pytest_django import Settings
 
-from chaos.servers import Swift, swift, swift_lacks
 from jobs.storage.s3 import S3Storage
+from tests.site.s3 import Swift, swift, swift_lacks
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from django.db import connections
 from pytest_django import Settings
 
 from chaos.process import fork
-from chaos.servers import Swift
 from chaos.waiting import wait_for
 from conftest import World
 from jobs.models import Instance, Job
@@ -26,6 +25,7 @@ from jobs.storage.s3 import S3Storage, StoredObject
 from jobs.tests.retention.erased import cut_out, erased, purge_now
 from jobs.tests.storage import buckets
 from jobs.tests.upstream import Server
+from tests.site.s3 import Swift
 
 FILES = {
     ".quarantine/2026-01-01T00-00-00Z-abcd/aurora/1/result-1.png": b"astray",

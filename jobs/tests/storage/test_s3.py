@@ -12,11 +12,11 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 from pytest_django import Settings
 
-from chaos.servers import Swift
 from jobs.storage import files, s3
 from jobs.storage.files import StorageUnavailableError
 from jobs.storage.s3 import S3Storage
 from jobs.tests.storage import buckets
+from tests.site.s3 import Swift
 
 
 @pytest.fixture(scope="module")

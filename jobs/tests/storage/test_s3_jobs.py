@@ -26,7 +26,6 @@ from accounts.ledger.money import MICROCREDITS as CREDIT
 from accounts.ledger.operations import Balances, LedgerError
 from accounts.teams.create import open_team
 from chaos.process import fork
-from chaos.servers import Swift
 from chaos.waiting import wait_for
 from conftest import World, small_png, upload
 from jobs.audit import verify
@@ -49,6 +48,7 @@ from jobs.tests.upstream import CUT_OUT, Server, after, run
 from jobs.worker.pool import WorkerPool
 from pixian.client.backoff import Backoff
 from pixian_web import health
+from tests.site.s3 import Swift
 
 PAID_ONCE = Balances(available=99 * CREDIT, spent=CREDIT)
 Reason = Job.Reason

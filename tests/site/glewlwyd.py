@@ -1,7 +1,7 @@
 """Debian's identity provider, Glewlwyd, as a private server for tests; see ``chaos.servers``.
 
 It speaks OpenID Connect, with PKCE required, and has a sign-in page of its own. Its people have a password,
-groups, and an address that is verified or not.
+groups, and an address that is verified.
 """
 
 import shutil
@@ -20,7 +20,7 @@ PAGES = Path("/usr/share/glewlwyd/webapp")
 PAGES_CONFIG = Path("/usr/share/glewlwyd/templates/config.json")
 ADMINISTRATOR = {"username": "admin", "password": "password"}
 CLIENT_ID, CLIENT_SECRET = "pixian-web", "a secret of the tests"
-PASSWORD = "correct horse"  # noqa: S105
+PASSWORD = "correct horse"
 
 # It refuses to start without the two files, though it listens without TLS.
 CONFIG = """
@@ -125,15 +125,15 @@ class Glewlwyd(Server):
         with self._administration() as api:
             _done(api.post("client/", json=client))
 
-    def add_person(self, name: str, *groups: str, verified: bool = True) -> None:
+    def add_person(self, name: str, *groups: str) -> None:
         """Add a person, whose address is ``NAME@example.org``."""
         with self._administration() as api:
-            _done(api.post("user/", json=self._person(name, groups, verified) | {"password": PASSWORD}))
+            _done(api.post("user/", json=self._person(name, groups) | {"password": PASSWORD}))
 
-    def move_person(self, name: str, *groups: str, verified: bool = True) -> None:
+    def move_person(self, name: str, *groups: str) -> None:
         """Put a person into these groups instead of those they were in."""
         with self._administration() as api:
-            _done(api.put(f"user/{name}", json=self._person(name, groups, verified)))
+            _done(api.put(f"user/{name}", json=self._person(name, groups)))
 
     def set_up(self) -> None:
         """Turn OpenID Connect on, and give its people groups."""
@@ -152,7 +152,7 @@ class Glewlwyd(Server):
             _done(api.post("auth/", json=ADMINISTRATOR))
             yield api
 
-    def _person(self, name: str, groups: tuple[str, ...], verified: bool) -> dict[str, Any]:  # noqa: FBT001
+    def _person(self, name: str, groups: tuple[str, ...]) -> dict[str, Any]:
         return {
             "username": name,
             "name": f"{name.capitalize()} Duval",
@@ -160,7 +160,7 @@ class Glewlwyd(Server):
             "scope": ["openid"],
             "enabled": True,
             "groups": list(groups),
-            "email_verified": "yes" if verified else "no",
+            "email_verified": "yes",
         }
 
     def _answers(self) -> bool:

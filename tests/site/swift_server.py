@@ -1,7 +1,7 @@
 """An OpenStack Swift in one process, which answers S3's requests.
 
-``chaos.servers`` runs this file with the Python of ``.venv-swift``, which has no package of the product's:
-``python chaos/swift_server.py FOLDER PORT ACCESS_KEY SECRET_KEY``.
+``tests.site.s3`` runs this file with the Python of ``.venv-swift``, which has no package of the product's:
+``python tests/site/swift_server.py FOLDER PORT ACCESS_KEY SECRET_KEY``.
 """
 
 import sys
