@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from chaos.notes import Notes
-from chaos.process import children
+from chaos.process import children, status
 
 MAY_GROW = 0.10
 """Of the memory in the middle of the run, until its end."""
@@ -22,20 +22,19 @@ MAY_GAIN = 8
 START, MIDDLE, END = (0.10, 0.20), (0.45, 0.55), (0.90, 1.0)
 """Parts of the run. Before the first one, processes warm up."""
 
-MEGABYTE = 1024
+MEGABYTE = 1024  # in kilobytes
 ESTABLISHED = "01"
+FIGURES = ("rss", "descriptors", "threads", "connections")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A process at one moment. rss, pss, private: kilobytes. at: seconds since the run began."""
+    """A process at one moment. rss: kilobytes. at: seconds since the run began."""
 
     at: float
     name: str
     pid: int
     rss: int
-    pss: int
-    private: int
     descriptors: int
     threads: int
     connections: int
@@ -43,25 +42,16 @@ class Sample:
 
 def sample(at: float, name: str, pid: int, database: Path | int) -> Sample | None:
     """Measure a process; None if it is gone. database: SQLite's file, or PostgreSQL's port."""
-    with suppress(OSError):
-        process = Path(f"/proc/{pid}")
-        lines = (process / "smaps_rollup").read_text().splitlines()[1:]
-        memory = {what.rstrip(":"): int(kilobytes) for what, kilobytes, *_ in map(str.split, lines)}
-        opened = list(_targets(process))
+    process, opened = Path(f"/proc/{pid}"), []
+    try:
+        rss, threads = (status(pid, what) for what in ("VmRSS", "Threads"))
+        for descriptor in (process / "fd").iterdir():
+            with suppress(OSError):
+                opened.append(str(descriptor.readlink()))
         connections = _connections(process, opened, database)
-        threads = sum(1 for _ in (process / "task").iterdir())
-        return Sample(
-            round(at, 1),
-            name,
-            pid,
-            memory["Rss"],
-            memory["Pss"],
-            memory["Private_Clean"] + memory["Private_Dirty"],
-            len(opened),
-            threads,
-            connections,
-        )
-    return None
+    except OSError:
+        return None
+    return Sample(round(at, 1), name, pid, rss, len(opened), threads, connections)
 
 
 def processes(name: str, pid: int) -> Iterator[tuple[str, int]]:
@@ -70,12 +60,6 @@ def processes(name: str, pid: int) -> Iterator[tuple[str, int]]:
     yield (f"{name} master" if serving else name), pid
     for number, child in enumerate(serving):
         yield (f"{name}.{number}" if number else name), child
-
-
-def _targets(process: Path) -> Iterator[str]:
-    for descriptor in (process / "fd").iterdir():
-        with suppress(OSError):
-            yield str(descriptor.readlink())
 
 
 def _connections(process: Path, opened: list[str], database: Path | int) -> int:
@@ -127,10 +111,6 @@ class Figure:
         return self.end / self.middle - 1 if self.middle else 0.0
 
 
-FIGURES = ("rss", "pss", "private", "descriptors", "threads", "connections")
-KILOBYTES = ("rss", "pss", "private")
-
-
 def figures(samples: list[Sample]) -> dict[str, Figure]:
     return {name: Figure.of([(each.at, getattr(each, name)) for each in samples]) for name in FIGURES}
 
@@ -141,14 +121,11 @@ def wrong(name: str, samples: list[Sample]) -> Iterator[str]:
         yield f"{name} didn't live through the run"
         return
     found = figures(samples)
-    if found["rss"].growth > MAY_GROW:
-        rss = found["rss"]
-        yield (
-            f"{name} grew by {rss.growth:.0%} in the second half, "
-            f"from {rss.middle / MEGABYTE:.1f} to {rss.end / MEGABYTE:.1f} MB"
-        )
-    for counted in ("descriptors", "threads", "connections"):
-        figure = found[counted]
+    rss = found.pop("rss")
+    if rss.growth > MAY_GROW:
+        sizes = f"from {rss.middle / MEGABYTE:.1f} to {rss.end / MEGABYTE:.1f} MB"
+        yield f"{name} grew by {rss.growth:.0%} in the second half, {sizes}"
+    for counted, figure in found.items():
         if figure.end > figure.middle + MAY_GAIN:
             yield f"{name} had {figure.middle:.0f} {counted} in the middle and {figure.end:.0f} at the end"
 
@@ -156,11 +133,9 @@ def wrong(name: str, samples: list[Sample]) -> Iterator[str]:
 def report(name: str, samples: list[Sample]) -> Iterator[str]:
     """Describe a process, a line for each figure."""
     for what, figure in figures(samples).items():
-        unit, scale, digits = (" MB", MEGABYTE, 1) if what in KILOBYTES else ("", 1, 0)
-        start, middle, end, most, per_hour = (
-            f"{value / scale:8.{digits}f}"
-            for value in (figure.start, figure.middle, figure.end, figure.most, figure.per_hour)
-        )
+        unit, scale, digits = (" MB", MEGABYTE, 1) if what == "rss" else ("", 1, 0)
+        values = (figure.start, figure.middle, figure.end, figure.most, figure.per_hour)
+        start, middle, end, most, per_hour = (f"{value / scale:8.{digits}f}" for value in values)
         yield (
             f"{name:12} {what:12} start{start}, middle{middle}, end{end}, most{most}{unit}; "
             f"second half {figure.growth:+.1%}, {per_hour.strip()}{unit} an hour"

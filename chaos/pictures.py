@@ -22,6 +22,7 @@ from PIL import Image
 from werkzeug.serving import make_server
 
 from chaos.experiments import Outcome, say
+from chaos.process import status
 from chaos.servers import free_port
 from chaos.waiting import wait_for
 from engine.config import ROOT, Config
@@ -36,6 +37,7 @@ PHOTO = (ROOT / "engine/tests/photos/chelsea.jpg").read_bytes()
 AT_ONCE, OK = 3, 200
 SECONDS, OTHERS_SECONDS, MEGABYTES = 1.0, 2.0, 50.0
 GIVE_UP_SECONDS = 120
+PEAK = "VmHWM"  # in kilobytes
 
 
 def run(_: object, _options: argparse.Namespace) -> Outcome:
@@ -53,13 +55,13 @@ def withstands(name: str, *, control: bool = False) -> bool:
     try:
         wait_for(lambda: timed(url, PHOTO)[0] == OK, GIVE_UP_SECONDS, "the engine's first picture")
         alone = max(timed(url, PHOTO)[1] for _ in range(3))
-        before = peak_megabytes(engine.pid or 0)
+        before = status(engine.pid or 0, PEAK)
         with ThreadPoolExecutor(AT_ONCE + 1) as senders:
             attacks = [senders.submit(timed, url, content) for _ in range(AT_ONCE)]
             photos = [timed(url, PHOTO)]
             while not all(attack.done() for attack in attacks):
                 photos.append(timed(url, PHOTO))
-        megabytes = peak_megabytes(engine.pid or 0) - before
+        megabytes = (status(engine.pid or 0, PEAK) - before) / 1024
     finally:
         engine.kill()
         engine.join()
@@ -84,11 +86,6 @@ def timed(url: str, content: bytes) -> tuple[int, float]:
         return answer.status_code, time.monotonic() - started
     except httpx.HTTPError:
         return 0, time.monotonic() - started
-
-
-def peak_megabytes(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def serve(port: int, control: bool) -> None:  # noqa: FBT001 - multiprocessing passes positions

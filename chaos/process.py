@@ -117,6 +117,14 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
+def status(pid: int, name: str) -> int:
+    """Return a figure of a process's status; of memory, in kilobytes. Raises OSError if it is gone."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    raise ProcessLookupError(f"process {pid} has ended")
+
+
 def freeze_all(processes: Sequence[Process]) -> None:
     for process in processes:
         process.freeze()
