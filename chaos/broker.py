@@ -37,8 +37,7 @@ LAST_WORDS = "Unrecoverable error"
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
-    if (redis := system.environment.redis) is None:
-        raise RuntimeError("there is no broker")
+    redis = system.environment.needed_redis
     # As after a long day's work, so that no call waits for the ramp.
     now = timezone.now()
     Ramp.objects.update_or_create(pk=1, defaults={"began_at": now - timedelta(days=2), "claimed_at": now})

@@ -108,8 +108,7 @@ class Load:
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
-    if (server := system.environment.postgres) is None:
-        raise RuntimeError("there is no PostgreSQL in this environment")
+    server = system.environment.needed_postgres
     load, control = Load(system, server), Load(system, server, CONTROL_TOLD_WITHIN_SECONDS)
     load.put(options.seconds, restart=options.restart)
     control.put(CONTROL_SECONDS, plant=patches.keep_connections)

@@ -12,7 +12,6 @@ their commit. Acknowledged uploads must be lost then.
 
 import argparse
 import signal
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -216,17 +215,10 @@ def kill_processes(system: System, options: argparse.Namespace) -> Outcome:
 
 def keep_locked(load: Load) -> list[str]:
     """Let another program write for longer than any process waits; then all goes on by itself."""
-
-    def lock() -> None:
-        other = sqlite3.connect(settings.DATABASES["default"]["NAME"], timeout=60, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        time.sleep(LOCKED_SECONDS)
-        other.execute("COMMIT")
-
     workers, uploaders = load.workers(), load.uploaders()
     for _ in range(LOCKS):
         time.sleep(LOCKED_SECONDS)
-        load.system.fork(lock).wait()
+        load.system.lock_sqlite(LOCKED_SECONDS).wait()
     found = end_all(uploaders)
     load.system.settle(SETTLES_WITHIN_SECONDS)
     return found + end_all(workers)

@@ -38,6 +38,18 @@ class Environment:
     redis: servers.Redis | None
     settings: Mapping[str, str]
 
+    @property
+    def needed_postgres(self) -> servers.Postgres:
+        if self.postgres is None:
+            raise RuntimeError("there is no PostgreSQL in this environment")
+        return self.postgres
+
+    @property
+    def needed_redis(self) -> servers.Redis:
+        if self.redis is None:
+            raise RuntimeError("there is no broker in this environment")
+        return self.redis
+
     def set_up(self) -> None:
         """Set Django up for this environment, with a migrated database."""
         os.environ.update(self.settings)

@@ -192,12 +192,7 @@ EXPERIMENTS = {
     "mixed": Experiment(
         "mixed",
         "Put mixed load on a site for hours, with all faults at random, and watch its memory.",
-        {
-            "hours": (2.0, "of load"),
-            "seconds": (0, "of load, instead of hours"),
-            "rate": (1.0, "calls of programs a second; all else keeps pace with it"),
-            "samples": ("", "file for the memory of all processes, and -0 and -1 are appended to its name"),
-        },
+        {"hours": (2.0, "of load")},
         BUSY,
         TO_RECEIVERS
         | {

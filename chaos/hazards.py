@@ -1,17 +1,10 @@
 """What happens to processes, and to the database, at random over hours."""
 
-import os
-import signal
-import sqlite3
-import time
 from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from django.conf import settings
-
 from chaos.process import Process
-from chaos.servers import Postgres
 from chaos.system import System
 
 FROZEN_SECONDS = (1, 16)
@@ -23,9 +16,6 @@ AWAY_SECONDS = (0.2, 3)
 CUT = 0.5
 STOPS_WITHIN_SECONDS = 180
 
-Start = Callable[[], Process]
-Wait = Callable[[float], None]
-
 
 class Hazards:
     """Mortal processes and the database, and what may happen to them. None of the others is touched.
@@ -34,94 +24,71 @@ class Hazards:
     many seconds pass.
     """
 
-    def __init__(self, system: System, chance: Random, starts: dict[str, Start], wait: Wait) -> None:
+    def __init__(
+        self,
+        system: System,
+        chance: Random,
+        starts: dict[str, Callable[[], Process]],
+        wait: Callable[[float], None],
+    ) -> None:
         self._system, self._chance, self._starts, self._wait = system, chance, starts, wait
         self.mortal = {name: start() for name, start in starts.items()}
         self.counts: Counter[str] = Counter()
         self.found: list[str] = []
 
-    def all(self) -> list[Callable[[], None]]:
-        """Return what may happen; more often what costs less time."""
-        hazards = [self.kill, self.kill, self.kill, self.freeze, self.freeze, self.restart]
+    def happen(self) -> None:
+        """Let one of them happen; more often what costs less time."""
+        hazards = [self._kill, self._kill, self._kill, self._freeze, self._freeze, self._restart]
         if self._system.environment.postgres:
-            return [*hazards, self.cut_connections, self.kill_database]
-        return [*hazards, self.lock]
+            hazards += [self._cut_connections, self._kill_database]
+        else:
+            hazards.append(self._lock)
+        self._chance.choice(hazards)()
 
-    def kill(self) -> None:
-        name = self._pick()
+    def end(self, processes: dict[str, Process]) -> None:
+        """End processes as an operator would."""
+        for name, process in processes.items():
+            if code := process.end(STOPS_WITHIN_SECONDS):
+                self.found.append(f"{name} was told to stop, and ended with {code}")
+
+    def _kill(self) -> None:
+        name = self._pick("killed")
         self.mortal[name].kill()
-        self._begin_anew(name, "killed")
+        self.mortal[name] = self._starts[name]()
 
-    def restart(self) -> None:
-        """Restart a process as an operator does: SIGTERM, and it ends what it does."""
-        name = self._pick()
-        self._end(name)
-        self._begin_anew(name, "restarted")
+    def _restart(self) -> None:
+        """SIGTERM a process, which ends what it does, and start it again."""
+        name = self._pick("restarted")
+        self.end({name: self.mortal[name]})
+        self.mortal[name] = self._starts[name]()
 
-    def freeze(self) -> None:
+    def _freeze(self) -> None:
         """Stop a process and its children, often beyond its leases, and let it go on."""
-        name = self._pick()
-        os.killpg(self.mortal[name].pid, signal.SIGSTOP)
+        process = self.mortal[self._pick("frozen")]
+        process.freeze()
         self._wait(self._chance.uniform(*FROZEN_SECONDS))
-        os.killpg(self.mortal[name].pid, signal.SIGCONT)
-        self.counts[f"{_kind(name)}s frozen"] += 1
+        process.thaw()
 
-    def lock(self) -> None:
+    def _lock(self) -> None:
         """Let another program keep SQLite's lock for longer than any process waits."""
-
-        def keep() -> None:
-            other = sqlite3.connect(settings.DATABASES["default"]["NAME"], timeout=60, isolation_level=None)
-            other.execute("BEGIN IMMEDIATE")
-            time.sleep(LOCKED_SECONDS)
-            other.execute("COMMIT")
-
-        locking = self._system.fork(keep)
+        locking = self._system.lock_sqlite(LOCKED_SECONDS)
         while locking.is_alive:
             self._wait(1)
         self.counts["database locked"] += 1
 
-    def cut_connections(self) -> None:
-        self._postgres.terminate_connections(CUT)
+    def _cut_connections(self) -> None:
+        self._system.environment.needed_postgres.terminate_connections(CUT)
         self.counts["connections cut"] += 1
 
-    def kill_database(self) -> None:
-        self._postgres.kill()
+    def _kill_database(self) -> None:
+        postgres = self._system.environment.needed_postgres
+        postgres.kill()
         self._wait(self._chance.uniform(*AWAY_SECONDS))
-        self._postgres.start()
+        postgres.start()
         self.counts["database killed"] += 1
 
-    def end(self) -> None:
-        """End all as an operator would."""
-        for name in self.mortal:
-            self._end(name)
-
-    @property
-    def _postgres(self) -> Postgres:
-        if (postgres := self._system.environment.postgres) is None:
-            raise RuntimeError("there is no PostgreSQL in this environment")
-        return postgres
-
-    def _pick(self) -> str:
-        return self._chance.choice(sorted(self.mortal))
-
-    def _begin_anew(self, name: str, what: str) -> None:
-        self.mortal[name] = self._starts[name]()
-        self.counts[f"{_kind(name)}s {what}"] += 1
-
-    def _end(self, name: str) -> None:
-        if code := end(self.mortal[name], self._wait):
-            self.found.append(f"{name} was told to stop, and ended with {code}")
-
-
-def end(process: Process, wait: Wait) -> int | None:
-    """SIGTERM it, and SIGKILL it if that does nothing in time; return its code."""
-    process.terminate()
-    last = time.monotonic() + STOPS_WITHIN_SECONDS
-    while process.is_alive and time.monotonic() < last:
-        wait(0.2)
-    process.kill()
-    return process.code
-
-
-def _kind(name: str) -> str:
-    return name.partition(" ")[0]
+    def _pick(self, fate: str) -> str:
+        """Pick a process by its name, and count what happens to it."""
+        name = self._chance.choice(sorted(self.mortal))
+        self.counts[f"{name.partition(' ')[0]}s {fate}"] += 1
+        return name

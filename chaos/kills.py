@@ -88,8 +88,7 @@ def kill(system: System, options: argparse.Namespace, kills: int, plant: Prepare
 
 def kill_celery(system: System, options: argparse.Namespace) -> None:
     """Kill Celery's workers and their beat, and in the middle their broker, which comes back empty."""
-    if (redis := system.environment.redis) is None:
-        raise RuntimeError("there is no broker")
+    redis = system.environment.needed_redis
     starts: list[Start] = [partial(system.celery, "beat")]
     for number in range(options.workers):  # every other one on the other host if there is one
         away = partial(hosts.move, options.other_host) if options.other_host and number % 2 else None

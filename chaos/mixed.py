@@ -24,15 +24,13 @@ import httpx
 from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, InterfaceError
-from django.db.models import Count
 
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS
-from accounts.models import Team, User
-from accounts.teams.create import open_team
-from chaos import memory, patches, slow
+from accounts.models import User
+from chaos import memory, patches
 from chaos.experiments import Outcome, say
-from chaos.hazards import LOCK_TIMEOUT_SECONDS, Hazards, Start, end
+from chaos.hazards import LOCK_TIMEOUT_SECONDS, Hazards
 from chaos.kills import control_of_workers
 from chaos.memory import MEGABYTE, samples_of
 from chaos.notes import Notes
@@ -41,7 +39,7 @@ from chaos.programs import Programs, misled
 from chaos.servers import free_port
 from chaos.system import CREDITS_PER_TEAM, Prepare, System, close_connections
 from chaos.timeouts import decide
-from chaos.visitors import Site, Visitors
+from chaos.visitors import Visitors
 from chaos.waiting import wait_for
 from chaos.webhooks import Round
 from jobs.models import Event, Job, Rendition, Verification
@@ -51,13 +49,12 @@ POLL_SECONDS = 0.5
 BETWEEN_HAZARDS_SECONDS = (2, 15)
 SAMPLES = 600
 REPORTS_EVERY_SECONDS = 300
-ANSWERED_WITHIN_SECONDS = 60
 SETTLES_WITHIN_SECONDS = 900
 DAYS = 5
 """Days of the compressed clock in a run; each has its nightly check of all books and files."""
 
 MOST_COMPRESSED = 3600
-PROGRAMS, BATCH_EVERY_SECONDS = 3, 20
+PROGRAMS = 3
 LEAKED_BYTES, CONTROL_SECONDS, CONTROL_CALLS = 4_000_000, 60, 100
 UNEXPECTED = ("in an unexpected way", "manage.py verify finds")
 
@@ -70,57 +67,51 @@ class Run:
     """
 
     def __init__(
-        self,
-        system: System,
-        number: int,
-        seconds: float,
-        options: argparse.Namespace,
-        *,
-        leak: Prepare = None,
-        calls: int = 0,
+        self, system: System, number: int, seed: int, seconds: float, *, leak: Prepare = None, calls: int = 0
     ) -> None:
-        self._system, self._seconds, self._options = system, seconds, options
-        self._chance = Random(f"{options.seed} {number}")  # noqa: S311 - it is to replay
+        self._system, self._seconds, self._name = system, seconds, f"{seed}-{number}"
+        self._chance = Random(f"{seed} {number}")  # noqa: S311 - it is to replay
         self._began = self._reported = self._sampled = time.monotonic()
-        file = Path(options.samples or system.environment.folder / "samples")
-        self._samples = Notes(file.with_name(f"{file.name}-{number}"))
-        self._is_ending = False  # a master whose children have ended would be taken for one of them
+        self._samples = Notes(system.environment.folder / f"samples-{number}")
         self.found: list[str] = []
         self.facts: dict[str, object] = {}
-        port, self._name = free_port(), f"{options.seed}-{number}"
+        port = free_port()
         self._addresses = system.address, f"http://127.0.0.1:{port}"
         # Before the first worker, which might keep SQLite's lock.
-        self._site, self._key = _site(system, self._name, self._addresses), system.key()
-        self._told = Round(system, number, options.seed, private=False)
+        self._visitors, self._key = Visitors(system, self._name, self._addresses), system.key()
+        self._told = Round(system, number, seed, private=False)
         self._immortal = {
             "worker": system.worker(2, leak),
             "web": system.web("--bind", f"127.0.0.1:{port}", prepare=leak),
         }
-        starts: dict[str, Start] = {
+        starts: dict[str, Callable[[], Process]] = {
             "worker 1": partial(system.worker, 2),
             "worker 2": partial(system.worker, 1),
             "web 1": system.web,
         }
-        self._hazards = Hazards(system, self._chance, starts, self._pass)
-        self._happening = [] if leak else self._hazards.all()
+        self._hazards, self._is_safe = Hazards(system, self._chance, starts, self._pass), leak is not None
         self._calls = calls and len(system.upstream.log().calls) + calls
 
     def play(self) -> None:
         """Let it all happen, wait until all is quiet, and look what is wrong."""
-        system, rate, name = self._system, self._options.rate, self._name
+        system, visitors = self._system, self._visitors
         wait_for(self._answer, SETTLES_WITHIN_SECONDS, "the first answers")
-        visitors = Visitors(self._site, name, 1 / rate, BATCH_EVERY_SECONDS / rate)
         with self._told.listening():
-            pause = PROGRAMS / rate
             programs = Programs(
-                system, name, key=self._key, threads=PROGRAMS, pause=pause, addresses=self._addresses
+                system,
+                self._name,
+                key=self._key,
+                threads=PROGRAMS,
+                pause=PROGRAMS,  # so that all together make a call a second
+                addresses=self._addresses,
             )
             visiting = visitors.start()
             self._let_happen(visiting)
             answers, answered = visitors.end(visiting), programs.end()
             self._drain()
             self._told.wait_told()
-            self._end_all()
+            self._hazards.end(self._hazards.mortal | self._immortal)
+            close_connections()
         log = system.upstream.log()
         self.found += [*self._hazards.found, *_stuck(), *_unexpected(system)]
         self.found += [f"{line['what']}: {line['text']}" for line in visitors.noted.read()]
@@ -165,8 +156,8 @@ class Run:
             for name, process in [*self._immortal.items(), ("visitors", visiting)]:
                 if not process.is_alive:
                     raise RuntimeError(f"{name}, which nobody harmed, ended with {process.code}")
-            if self._happening and not self._is_over():
-                self._chance.choice(self._happening)()
+            if not self._is_safe and not self._is_over():
+                self._hazards.happen()
 
     def _is_over(self) -> bool:
         if time.monotonic() < self._began + self._seconds:
@@ -178,7 +169,7 @@ class Run:
         last = time.monotonic() + seconds
         while (left := last - time.monotonic()) > 0:
             time.sleep(min(left, POLL_SECONDS))
-            if not self._is_ending and time.monotonic() - self._sampled > self._seconds / SAMPLES:
+            if time.monotonic() - self._sampled > self._seconds / SAMPLES:
                 self._sample()
             if time.monotonic() - self._reported > REPORTS_EVERY_SECONDS:
                 self._say_how_it_goes()
@@ -195,37 +186,26 @@ class Run:
 
     def _say_how_it_goes(self) -> None:
         self._reported = time.monotonic()
-        with suppress(DatabaseError, InterfaceError):  # it may be away just now
-            states = dict(Job.objects.values_list("state").annotate(Count("pk")).order_by("state"))
-            taken = samples_of(self._immortal, self._samples)
-            sizes = {name: f"{each[-1].rss / MEGABYTE:.0f} MB" for name, each in taken.items() if each}
-            say(f"{self._reported - self._began:.0f} s: {states}, {sizes}, {dict(self._hazards.counts)}")
-        close_connections()
+        taken = samples_of(self._immortal, self._samples)
+        sizes = {name: f"{each[-1].rss / MEGABYTE:.0f} MB" for name, each in taken.items() if each}
+        say(f"{self._reported - self._began:.0f} s: {sizes}, {dict(self._hazards.counts)}")
 
     def _drain(self) -> None:
         """Grant what is missing, and wait until nothing is left to do; decide what is in doubt."""
-        team = self._site.team
+        team = self._visitors.team
         _insist(lambda: ledger.grant(team, CREDITS_PER_TEAM * MICROCREDITS, key=f"drain:{team.pk}"))
         wait_for(_is_quiet, SETTLES_WITHIN_SECONDS, "the end of all work")
         self._system.upstream.wait_idle(SETTLES_WITHIN_SECONDS)
         _insist(lambda: decide(self._system))
         wait_for(_is_quiet, SETTLES_WITHIN_SECONDS, "the end of all work after the decisions")
 
-    def _end_all(self) -> None:
-        self._is_ending = True
-        self._hazards.end()
-        for name, process in self._immortal.items():
-            if code := end(process, self._pass):
-                self.found.append(f"{name} was told to stop, and ended with {code}")
-        close_connections()
-
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
-    seconds = options.seconds or options.hours * 3600
+    seconds = options.hours * 3600
     prepare(system, seconds)
     impatience = {} if system.environment.postgres else {"timeout": LOCK_TIMEOUT_SECONDS}
     with patch.dict(settings.DATABASES["default"]["OPTIONS"], impatience):
-        tested = Run(system, 0, seconds, options)
+        tested = Run(system, 0, options.seed, seconds)
         tested.play()
     facts = tested.facts | tested.report()
     return Outcome([*tested.found, *tested.grown()], control(system, options), facts)
@@ -243,23 +223,13 @@ def prepare(system: System, seconds: float) -> None:
 def control(system: System, options: argparse.Namespace) -> dict[str, int]:
     """Plant a leak, and then a second call; return how much of both was noticed."""
     leak = partial(patches.leak, LEAKED_BYTES)
-    leaking = Run(system, 1, CONTROL_SECONDS, options, leak=leak, calls=CONTROL_CALLS)
+    leaking = Run(system, 1, options.seed, CONTROL_SECONDS, leak=leak, calls=CONTROL_CALLS)
     leaking.play()
     twice = control_of_workers(system, options.seed)
     return {
         "leaks": sum(" grew by " in line for line in leaking.grown()),
         "control": sum(": charged once more" in line for line in twice),
     }
-
-
-def _site(system: System, seed: str, addresses: tuple[str, ...]) -> Site:
-    """Open a team that keeps its pictures for a day, and sign a person in."""
-    team = open_team(f"Batches {seed}", system.user, MICROCREDITS)
-    Team.objects.filter(pk=team.pk).update(keep_days=1)
-    key = system.key(team)
-    drips = slow.kinds(system, key)[:-1]  # the last one is for large results
-    browser = system.browser(seconds=ANSWERED_WITHIN_SECONDS)
-    return Site(system, addresses, team, key, browser, settings.METRICS_TOKEN, drips)
 
 
 def _insist(do: Callable[[], object]) -> None:

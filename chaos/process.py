@@ -30,19 +30,19 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL it and its children: no line of its code runs any more when this returns."""
-        if self.code is None:
-            os.killpg(self.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL, os.killpg)
         self.wait()
 
     def terminate(self) -> None:
         """SIGTERM it, as an operator would."""
-        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM, os.kill)
 
     def freeze(self) -> None:
-        self._signal(signal.SIGSTOP)
+        """Stop it and its children."""
+        self._signal(signal.SIGSTOP, os.killpg)
 
     def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT, os.killpg)
 
     def wait_frozen(self, seconds: float) -> bool:
         """Return True once it stands still; False if it ended, or still runs after so many seconds."""
@@ -71,10 +71,10 @@ class Process:
                 self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self.code
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals, send: Callable[[int, int], None]) -> None:
         # The kernel doesn't reuse its number before it was waited for.
         if self.code is None:
-            os.kill(self.pid, number)
+            send(self.pid, number)
 
 
 def fork(work: Callable[[], object], log: Path) -> Process:

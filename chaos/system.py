@@ -10,6 +10,7 @@ import io
 import mimetypes
 import os
 import random
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -159,6 +160,17 @@ class System:
         process = fork(lambda: (prepare() if prepare else None, work()), self.log)
         self._processes.append(process)
         return process
+
+    def lock_sqlite(self, seconds: float) -> Process:
+        """Fork a program that keeps SQLite's only lock for writing for so long."""
+
+        def keep() -> None:
+            other = sqlite3.connect(settings.DATABASES["default"]["NAME"], timeout=60, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            time.sleep(seconds)
+            other.execute("COMMIT")
+
+        return self.fork(keep)
 
     def worker(self, threads: int = 1, prepare: Prepare = None) -> Process:
         """Fork what ``manage.py worker`` does."""

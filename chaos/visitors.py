@@ -13,31 +13,34 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from io import StringIO
+from typing import Any
 from urllib.parse import quote
 
 import httpx
+from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
 from accounts.ledger import operations as ledger
+from accounts.ledger.money import MICROCREDITS
 from accounts.models import Team
+from accounts.teams.create import open_team
+from chaos import slow
 from chaos.notes import Notes
 from chaos.process import Process
 from chaos.programs import repeating
-from chaos.slow import Crowd, Drip
 from chaos.system import System
 from chaos.timeouts import decide
 from chaos.uploader import BY_SCRIPT, GaveUpError, Uploader, new_id, photos
-from pixian.protocol.credentials import Credentials
 
 PHOTOS_EACH = 8
 LARGE_BYTES, CHUNK_BYTES = 60_000, 20_000
 CREDITS_AFTER_SECONDS = 5
+ANSWERED_WITHIN_SECONDS = 60
 DECIDED_AFTER = timedelta(seconds=30)
 """Longer than the upstream may still charge a call that was sent."""
 
@@ -59,38 +62,25 @@ STYLES = [json.dumps({"background": "color", "color": color}) for color in ("#ff
 Work = Callable[[threading.Event], object]
 
 
-@dataclass(frozen=True)
-class Site:
-    """Facts that visitors need. addresses: of the web processes. browser: a person's."""
-
-    system: System
-    addresses: Sequence[str]
-    team: Team
-    key: Credentials
-    browser: httpx.Client
-    metrics_token: str
-    drips: Sequence[Drip] = ()
-
-
-@dataclass
 class Visitors:
-    """A process of threads. pause: seconds on average between what each thread does."""
+    """A process of threads. addresses: of the web processes, taken at random."""
 
-    site: Site
-    seed: str
-    pause: float
-    batch_pause: float
-    counts: Counter[str] = field(default_factory=Counter)
-    batches: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        folder = self.site.system.environment.folder
-        self.noted = Notes(folder / f"noted-{self.seed}")
-        self._stop, self._counted = folder / f"stop-visitors-{self.seed}", folder / f"counted-{self.seed}"
-        self._chance = random.Random(self.seed)  # noqa: S311
+    def __init__(self, system: System, seed: str, addresses: Sequence[str]) -> None:
+        self._system, self._seed, self._addresses = system, seed, addresses
+        self.team = open_team(f"Batches {seed}", system.user, MICROCREDITS)
+        Team.objects.filter(pk=self.team.pk).update(keep_days=1)
+        self._key = system.key(self.team)
+        self._browser = system.browser(seconds=ANSWERED_WITHIN_SECONDS)
+        self._drips = slow.kinds(system, self._key)[:-1]  # the last one is for large results
+        self._counts: Counter[str] = Counter()
+        self._batches: list[str] = []
+        folder = system.environment.folder
+        self.noted, self._repeats = Notes(folder / f"noted-{seed}"), Notes(folder / f"repeats-{seed}")
+        self._stop, self._counted = folder / f"stop-visitors-{seed}", folder / f"counted-{seed}"
+        self._chance = random.Random(seed)  # noqa: S311
 
     def start(self) -> Process:
-        return self.site.system.fork(self._visit)
+        return self._system.fork(self._visit)
 
     def end(self, process: Process) -> "Counter[str]":
         """Tell them to stop; return how often each answer came."""
@@ -100,17 +90,15 @@ class Visitors:
         return Counter(json.loads(self._counted.read_text()))
 
     def _visit(self) -> None:
-        crowds = [
-            Crowd(int(self.site.addresses[n % len(self.site.addresses)].rpartition(":")[2]), drip)
-            for n, drip in enumerate(self.site.drips)
-        ]
+        ports = [int(address.rpartition(":")[2]) for address in self._addresses]
+        crowds = [slow.Crowd(ports[n % len(ports)], drip) for n, drip in enumerate(self._drips)]
         paces: list[tuple[float, Work]] = [
-            (self.batch_pause, self._batch),
-            (self.pause, self._read),
-            (self.pause, self._look_at_pictures),
-            (self.pause * 2, self._ask_api),
-            (self.pause * 20, self._decide),
-            (self.pause * 120, self._check_books),
+            (20, self._batch),
+            (1, self._read),
+            (1, self._look_at_pictures),
+            (2, self._ask_api),
+            (20, self._decide),
+            (120, self._check_books),
         ]
         with ExitStack() as ends:
             for crowd in crowds:
@@ -120,8 +108,8 @@ class Visitors:
             while not self._stop.exists():
                 time.sleep(0.1)
         for crowd in crowds:
-            self.counts[f"dripping {crowd.drip.name}"] = crowd.opened
-        self._counted.write_text(json.dumps(self.counts))
+            self._counts[f"dripping {crowd.drip.name}"] = crowd.opened
+        self._counted.write_text(json.dumps(self._counts))
 
     def _at_a_pace(self, pause: float, work: Work, stop: threading.Event) -> None:
         if stop.wait(self._chance.uniform(0, 2 * pause)):
@@ -129,7 +117,7 @@ class Visitors:
         try:
             work(stop)
         except (DatabaseError, InterfaceError, httpx.TransportError) as error:
-            self.counts[type(error).__name__] += 1
+            self._counts[type(error).__name__] += 1
         except GaveUpError as error:
             self._note("gave up", str(error))
         except Exception:  # noqa: BLE001 - the thread goes on, and the run fails
@@ -144,35 +132,33 @@ class Visitors:
 
     def _batch(self, stop: threading.Event) -> None:
         """Upload a batch with credits for half of it; the others come later. Restyle, take it away."""
-        seed = f"{self.seed}-{len(self.batches)}-{self._chance.random()}"
-        site, shot = self.site, photos(seed, PHOTOS_EACH, large=LARGE_BYTES)
+        seed = f"{self._seed}-{len(self._batches)}-{self._chance.random()}"
+        shot, identifier = photos(seed, PHOTOS_EACH, large=LARGE_BYTES), new_id(seed)
         price = sum(photo.pixels for photo in shot)
-        ledger.grant(site.team, price // 2, key=f"half:{seed}")
-        repeats = Notes(site.system.environment.folder / f"repeats-{self.seed}")
-        identifier = new_id(seed)
+        ledger.grant(self.team, price // 2, key=f"half:{seed}")
         uploader = Uploader(
-            site.addresses,
-            site.browser,
-            site.team.slug,
+            self._addresses,
+            self._browser,
+            self.team.slug,
             identifier,
             shot,
             CHUNK_BYTES,
-            repeats,
+            self._repeats,
             PATIENCE_SECONDS,
         )
         uploader.begin()
-        self.counts["batches"] += 1
-        self.batches.append(str(identifier))
+        self._counts["batches"] += 1
+        self._batches.append(str(identifier))
         stop.wait(CREDITS_AFTER_SECONDS)
         # Some of the photos cost more than their price, and calls in doubt keep their holds for a while.
-        ledger.grant(site.team, 4 * price, key=f"rest:{seed}")
+        ledger.grant(self.team, 4 * price, key=f"rest:{seed}")
         path = f"batches/{identifier}/"
         self._ask("POST", f"{path}outputs/", data={"style": STYLES[0]})
         stop.wait(CREDITS_AFTER_SECONDS)
         self._ask("POST", f"{path}control/", data={"action": "retry"})
         self._ask("GET", f"{path}download/")
-        if len(self.batches) > 20 and self._chance.random() < 0.5:
-            self._ask("POST", f"batches/{self.batches.pop(self._chance.randrange(10))}/delete/")
+        if len(self._batches) > 20 and self._chance.random() < 0.5:
+            self._ask("POST", f"batches/{self._batches.pop(self._chance.randrange(10))}/delete/")
 
     def _read(self, _: threading.Event) -> None:
         if self._chance.random() < 0.3:
@@ -181,9 +167,9 @@ class Visitors:
             self._ask("GET", self._chance.choice(PAGES))
 
     def _look_at_pictures(self, _: threading.Event) -> None:
-        if not self.batches:
+        if not self._batches:
             return
-        batch = self._chance.choice(self.batches)
+        batch = self._chance.choice(self._batches)
         self._ask("GET", f"batches/{batch}/{self._chance.choice(OF_A_BATCH)}")
         if done := list(self._done(batch)):
             pk, part = self._chance.choice(done), self._chance.choice(OF_A_JOB)
@@ -207,7 +193,7 @@ class Visitors:
     # The operator.
 
     def _decide(self, _: threading.Event) -> None:
-        self.counts["decided"] += decide(self.site.system, timezone.now() - DECIDED_AFTER)
+        self._counts["decided"] += decide(self._system, timezone.now() - DECIDED_AFTER)
 
     def _check_books(self, _: threading.Event) -> None:
         """Run what an operator runs every night. ``reconcile`` may find what a person has to look at."""
@@ -219,22 +205,23 @@ class Visitors:
             except SystemExit:
                 if command == ("verify",):
                     self._note("verify", said.getvalue())
-            self.counts[f"manage.py {' '.join(command)}"] += 1
+            self._counts[f"manage.py {' '.join(command)}"] += 1
             close_old_connections()
 
-    def _ask(self, method: str, path: str, **body: object) -> None:
-        url = path if path.startswith("/") else f"/t/{self.site.team.slug}/{path}"
-        headers = {"Authorization": f"Bearer {self.site.metrics_token}"} if path == "/metrics" else {}
+    def _ask(self, method: str, path: str, **body: Any) -> None:
+        url = path if path.startswith("/") else f"/t/{self.team.slug}/{path}"
+        headers = {"Authorization": f"Bearer {settings.METRICS_TOKEN}"} if path == "/metrics" else {}
         if method == "POST":
             headers |= BY_SCRIPT
-        self._judge(self.site.browser.request(method, self._address + url, headers=headers, **body))  # type: ignore[arg-type]
+        address = self._chance.choice(self._addresses)
+        self._judge(self._browser.request(method, address + url, headers=headers, **body))
 
     def _api(self, path: str, query: dict[str, str] | None = None) -> httpx.Response:
-        key = (self.site.key.api_id, self.site.key.api_secret)
-        return self._judge(self.site.browser.get(self._address + path, params=query, auth=key))
+        key, address = (self._key.api_id, self._key.api_secret), self._chance.choice(self._addresses)
+        return self._judge(self._browser.get(address + path, params=query, auth=key))
 
     def _judge(self, response: httpx.Response) -> httpx.Response:
-        self.counts[f"status {response.status_code}"] += 1
+        self._counts[f"status {response.status_code}"] += 1
         if response.is_error and response.status_code not in MAY_BE:
             asked = response.request
             self._note(f"{response.status_code}", f"{asked.method} {asked.url}: {response.text[:2000]}")
@@ -242,4 +229,4 @@ class Visitors:
 
     @property
     def _address(self) -> str:
-        return self._chance.choice(list(self.site.addresses))
+        return self._chance.choice(list(self._addresses))
