@@ -14,14 +14,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from accounts.ledger import operations as ledger
 from accounts.models import Team
 from accounts.teams.create import open_team
 from chaos import proxy, timeouts
-from chaos.checker import failures
 from chaos.experiments import Outcome
 from chaos.notes import Notes
 from chaos.process import Process
@@ -33,6 +32,7 @@ from chaos.waiting import wait_for
 from jobs.batches import control
 from jobs.models import Batch, Job
 
+SCALE = 0.02  # of all the times of lines
 CUT_AFTER_SECONDS = 60, 100
 LARGE_BYTES, LARGE_TAKES_SECONDS = 60_000, 90
 """A large photo and the time that the lines would need for it in one piece."""
@@ -47,18 +47,16 @@ State = Job.State
 class Lines:
     """Two proxies to the site. They come back at the same addresses."""
 
-    def __init__(self, system: System, scale: float) -> None:
-        self._to, self.scale = system.address, scale
+    def __init__(self, system: System) -> None:
+        self._to = system.address
         self._ports = [free_port() for _ in CUT_AFTER_SECONDS]
         self.urls = [f"http://127.0.0.1:{port}" for port in self._ports]
-        self.rate = int(LARGE_BYTES / (LARGE_TAKES_SECONDS * scale))
+        self.rate = int(LARGE_BYTES / (LARGE_TAKES_SECONDS * SCALE))
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         for seconds, port in zip(CUT_AFTER_SECONDS, self._ports, strict=True):
-            cutting = proxy.running(
-                self._to, seconds * self.scale, however_busy=True, rate=self.rate, port=port
-            )
+            cutting = proxy.running(self._to, seconds * SCALE, however_busy=True, rate=self.rate, port=port)
             self._open.enter_context(cutting)
         return self
 
@@ -68,7 +66,7 @@ class Lines:
     def lose(self) -> None:
         """Cut every connection, and take no new one for a while."""
         self._open.close()
-        time.sleep(LOST_FOR_SECONDS * self.scale)
+        time.sleep(LOST_FOR_SECONDS * SCALE)
         self.__enter__()
 
 
@@ -82,32 +80,28 @@ class Run:
     uploader: Uploader
     chance: random.Random
     worker: Process
+    client: Process = field(init=False)
     kept: int = 0
     decided: int = 0
     results_lost: int = 0
 
     def play(self) -> None:
         """Upload, with three accidents in some order; grant credits; wait for the last result."""
-        client = self._client(self.uploader.begin)
-        accidents = [self._lose_line, self._kill_worker, self._restart]
+        self.client = self.system.fork(self.uploader.begin)
+        accidents = [self._lose_line, self._kill_worker, self._restart_client]
         self.chance.shuffle(accidents)
         for share, accident in zip((0.2, 0.45, 0.7), accidents, strict=True):
-            self._wait_for_uploads(share, client)
-            client = accident(client)
-        self._wait("the upload", lambda: not client.is_alive)
-        if client.code:
-            raise RuntimeError(f"the client ended with {client.code}: {self.system.log_tail()}")
+            self._wait_for_uploads(int(share * len(self.uploader.photos)))
+            accident()
+        self._wait("the upload", lambda: not self.client.is_alive)
+        if self.client.code:
+            raise RuntimeError(f"the client ended with {self.client.code}: {self.system.log_tail()}")
         self._wait("what fits", lambda: not self.system.unfinished())
         self.kept = self._states[State.KEPT]
         ledger.grant(self.team, CREDITS_PER_TEAM, key=f"rest:{self.team.pk}")
         self._wait("the rest", lambda: self._states[State.KEPT] < self.kept // 2)
-        self._kill_worker(client)
+        self._kill_worker()
         self._finish()
-
-    @property
-    def repeated(self) -> int:
-        """Return how many requests the client had to repeat."""
-        return len(self.uploader.repeats.read())
 
     def wrong(self, log: Log) -> Iterator[str]:
         """Name what was lost, and what was doubled."""
@@ -133,16 +127,13 @@ class Run:
         So is what was charged and lost on its way: a worker died between a response's headers and its body.
         """
         self._wait("the last ones", self._is_quiet)
-        while (lost := self._paid_in_vain()) or self._states[State.IN_DOUBT]:
+        in_vain = Job.objects.filter(batch=self.uploader.batch, reason=Job.Reason.RESULT_LOST)
+        while (lost := in_vain.filter(state=State.FAILED).count()) or self._states[State.IN_DOUBT]:
             self.results_lost += lost
             self.decided += timeouts.decide(self.system)
             batch = Batch.objects.select_related("created_by").get(pk=self.uploader.batch)
             control.retry(batch, batch.created_by)
             self._wait("what was in doubt", self._is_quiet)
-
-    def _paid_in_vain(self) -> int:
-        failed = Job.objects.filter(batch=self.uploader.batch, state=State.FAILED)
-        return failed.filter(reason=Job.Reason.RESULT_LOST).count()
 
     def _is_quiet(self) -> bool:
         return not self._states[State.KEPT] and not self.system.unfinished()
@@ -152,9 +143,8 @@ class Run:
         """Return how many of the batch's jobs are in each state."""
         return Counter(Job.objects.filter(batch=self.uploader.batch).values_list("state", flat=True))
 
-    def _wait_for_uploads(self, share: float, client: Process) -> None:
-        count = int(share * len(self.uploader.photos))
-        self._wait(f"{count} uploads", lambda: self._states.total() >= count or not client.is_alive)
+    def _wait_for_uploads(self, count: int) -> None:
+        self._wait(f"upload {count}", lambda: self._states.total() >= count or not self.client.is_alive)
 
     def _wait(self, what: str, happened: Callable[[], bool]) -> None:
         try:
@@ -162,23 +152,18 @@ class Run:
         except TimeoutError as error:
             raise TimeoutError(f"{error}: {dict(self._states)}\n{self.system.log_tail()}") from error
 
-    # The accidents. Each returns the client that goes on.
+    # The accidents.
 
-    def _lose_line(self, client: Process) -> Process:
+    def _lose_line(self) -> None:
         self.lines.lose()
-        return client
 
-    def _kill_worker(self, client: Process) -> Process:
+    def _kill_worker(self) -> None:
         self.worker.kill()
         self.worker = self.system.worker(threads=2)
-        return client
 
-    def _restart(self, client: Process) -> Process:
-        client.kill()
-        return self._client(self.uploader.go_on)
-
-    def _client(self, work: Callable[[], None]) -> Process:
-        return self.system.fork(work)
+    def _restart_client(self) -> None:
+        self.client.kill()
+        self.client = self.system.fork(self.uploader.go_on)
 
 
 @contextmanager
@@ -186,7 +171,7 @@ def prepared(system: System, lines: Lines, seed: str, count: int) -> Iterator[Ru
     """Open a team with credits for half of its photos, and start a worker."""
     shot = photos(seed, count, large=LARGE_BYTES)
     team = open_team(f"Team {seed}", system.user, sum(photo.pixels for photo in shot) // 2)
-    chunk = int(lines.rate * CHUNK_SECONDS * lines.scale)
+    chunk = int(lines.rate * CHUNK_SECONDS * SCALE)
     repeats = Notes(system.environment.folder / f"repeats-{seed}")
     uploader = Uploader(lines.urls, system.browser(), team.slug, new_id(seed), shot, chunk, repeats)
     run = Run(system, lines, team, uploader, random.Random(seed), system.worker(threads=2))  # noqa: S311
@@ -199,7 +184,7 @@ def prepared(system: System, lines: Lines, seed: str, count: int) -> Iterator[Ru
 def run(system: System, options: argparse.Namespace) -> Outcome:
     found: list[str] = []
     facts: Counter[str] = Counter()
-    with system.serving(), Lines(system, options.scale) as lines:
+    with system.serving(), Lines(system) as lines:
         for number in range(options.runs):
             with prepared(system, lines, f"{options.seed}-{number}", options.photos) as played:
                 played.play()
@@ -207,12 +192,12 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
             found += [f"run {number}: {wrong}" for wrong in played.wrong(log)]
             facts.update(
                 photos=len(played.uploader.photos),
-                repeated=played.repeated,
+                repeated=len(played.uploader.repeats.read()),
                 kept=played.kept,
                 doubts=played.decided,
                 results_lost=played.results_lost,
             )
-        found += failures(system.upstream.log())
+        found += system.failures()
         lost = control_at_once(system, lines, options)
     return Outcome(found, {"control": lost}, {"runs": options.runs, **facts})
 

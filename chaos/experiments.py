@@ -157,11 +157,7 @@ EXPERIMENTS = {
     "batch": Experiment(
         "E27 batch",
         "Upload batches over lines that are cut, with credits for half; kill client and worker on the way.",
-        {
-            "runs": (2, "batches, one after another"),
-            "photos": (300, "of each batch"),
-            "scale": (0.02, "of the 60 and 100 s after which the lines are cut"),
-        },
+        {"runs": (2, "batches, one after another"), "photos": (300, "of each batch")},
         {"delay": 0.02},
         {"WEB_THREADS": "16"},
         teams=1,
@@ -169,7 +165,7 @@ EXPERIMENTS = {
     "release": Experiment(
         "E32 release",
         "Let a worker of an older release process what today's web process takes in.",
-        {"uploads": (5, "of two pictures, and as many calls"), "commit": ("", "the worker's release")},
+        {"uploads": (5, "of two pictures, and as many calls")},
         settings={"WEB_THREADS": "16"},
         teams=1,
     ),

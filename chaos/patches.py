@@ -42,9 +42,6 @@ from pixian.server.concurrency_limit import ConcurrencyLimit
 from pixian.server.url_fetcher import Fetcher, FetchLimits
 from pixian_web import celery
 
-Plant = Callable[[], object] | None
-"""A bug to plant in a process before it begins."""
-
 STEP_SECONDS, WAIT_SECONDS, RECEIVER_SECONDS = 0.1, 0.5, 0.5
 FAST: tuple[tuple[Any, str, object], ...] = (
     (backoff, "STEP_SECONDS", STEP_SECONDS),  # after a 429: 5 s

@@ -8,6 +8,7 @@ The control plants what the rules for migrations forbid: a column that every INS
 """
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,12 +19,17 @@ import httpx
 from django.core.management import call_command
 from django.db import connection
 
-from chaos import history
 from chaos.experiments import Outcome
 from chaos.process import Process
-from chaos.system import REMOVE, System
+from chaos.system import REMOVE, ROOT, System
 from jobs.models import Attempt, Job
 from jobs.storage import instance
+
+FIRST_HAS = "jobs/migrations/0018_result_ranges.py"
+"""The older release is the commit that added this file: the first whose worker may run beside later ones.
+
+Those before it can't write a transfer's balance, and are stopped before an upgrade (``CHANGELOG.md``).
+"""
 
 SETTLES_WITHIN_SECONDS = 120
 CONTROL_SECONDS = 10
@@ -31,13 +37,13 @@ ENDS_WITHIN_SECONDS = 60
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
-    commit = options.commit or history.older()
-    if not history.has(commit):
+    commit = older()
+    if not commit:
         return Outcome([], {}, {"LEFT OUT": "the older release isn't in this clone's history"})
     call_command("collectstatic", interactive=False, verbosity=0)
     instance.establish()  # as ``manage.py prepare`` does
     with tempfile.TemporaryDirectory() as folder, system.serving():
-        history.unpack(commit, Path(folder))
+        unpack(commit, Path(folder))
         with old_worker(system, Path(folder)):
             found = list(take_uploads(system, options.uploads))
             system.settle(SETTLES_WITHIN_SECONDS)
@@ -98,3 +104,19 @@ def plant_required_column() -> None:
                 "CREATE TRIGGER planted BEFORE INSERT ON accounts_transfer WHEN NEW.kind = 'settle' "
                 "BEGIN SELECT RAISE(ABORT, 'NOT NULL constraint failed: accounts_transfer.planted'); END"
             )
+
+
+def older() -> str:
+    """Return the older release's commit, or "" if there is no history, or none that reaches there."""
+    command = ["git", "-C", str(ROOT), "log", "--diff-filter=A", "--format=%H", "--", FIRST_HAS]
+    with suppress(FileNotFoundError):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        return (done.stdout.split() or [""])[-1]
+    return ""
+
+
+def unpack(commit: str, folder: Path) -> None:
+    """Write all files of a commit into a folder."""
+    command = ["git", "-C", str(ROOT), "archive", commit]
+    archive = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603
+    subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)  # noqa: S603, S607

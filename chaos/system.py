@@ -61,6 +61,7 @@ LAST_LINES = 150
 REMOVE = "/api/v2/remove-background"
 
 Prepare = Callable[[], object] | None
+"""Something to do in a process before it begins, as to plant a bug."""
 
 
 class System:

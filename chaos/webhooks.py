@@ -24,7 +24,7 @@ from chaos import patches
 from chaos.experiments import Outcome
 from chaos.kills import Kills, workers
 from chaos.notes import Notes
-from chaos.system import System
+from chaos.system import Prepare, System
 from chaos.waiting import wait_for
 from jobs.events import subscriptions
 from jobs.models import Delivery, Event, EventKind, Job, Webhook
@@ -86,7 +86,7 @@ class Round:
         }
         self._port = port
 
-    def play(self, kills: int, plant: patches.Plant = None) -> None:
+    def play(self, kills: int, plant: Prepare = None) -> None:
         """Kill workers while jobs end, and wait until all that can be told is told."""
         with self.listening():
             for _ in range(JOBS_AT_FIRST):

@@ -2,14 +2,14 @@
 
 import pytest
 
-from chaos import history
+from chaos import release
 from chaos.tests.played import Play
 
 LACKS = "LEFT OUT: the worker of an older release, since its commit isn't in this clone"
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(not history.older(), reason=LACKS)
+@pytest.mark.skipif(not release.older(), reason=LACKS)
 def test_an_older_worker_processes_what_todays_web_takes_in(play: Play) -> None:
     played = play("release", "--uploads", 1)
     assert played["failures"] == 0, played.output
