@@ -14,7 +14,7 @@ The control stores a result after it is booked instead of before.
 import argparse
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -73,7 +73,6 @@ LOCKED_SECONDS = 2
 IN_A_TRANSACTION = "before commit"
 """A worker that freezes there keeps its locks: no other can take the job, and on SQLite none can write."""
 
-
 Case = tuple[int, tuple[int, ...]]
 """A job, and the points at which the workers that take it up die, one after the other."""
 
@@ -93,7 +92,14 @@ class Crashes:
 
     def kill(self, answer: str) -> None:
         """Kill workers at the points of the call that is answered so, and in some chains."""
-        cases = [*self._singles(answer), *self._chains(answer)]
+        names, chance = self._names(answer), Random(f"{self.seed} {answer}")  # noqa: S311 - it is to replay
+        cases: list[Case] = [
+            (self._submit(answer, f"{answer}; killed {names[at]}, point {at + 1}"), (at + 1,))
+            for at in self._chosen(answer, names)
+        ]
+        for _ in range(self.chains):
+            points = tuple(chance.randint(1, LONGEST) for _ in range(CHAIN))
+            cases.append((self._submit(answer, f"{answer}; killed at {points}"), points))
         for link in range(CHAIN):
             left = [case for case in cases if len(case[1]) > link]
             for at in range(0, len(left), AT_ONCE):
@@ -147,17 +153,6 @@ class Crashes:
             Failpoints(**failpoints).install()
 
         return self.system.worker(prepare=prepare)
-
-    def _singles(self, answer: str) -> Iterator[Case]:
-        names = self._names(answer)
-        for at in self._chosen(answer, names):
-            yield self._submit(answer, f"{answer}; killed {names[at]}, point {at + 1}"), (at + 1,)
-
-    def _chains(self, answer: str) -> Iterator[Case]:
-        chance = Random(f"{self.seed} {answer}")  # noqa: S311 - it is to replay
-        for _ in range(self.chains):
-            points = tuple(chance.randint(1, LONGEST) for _ in range(CHAIN))
-            yield self._submit(answer, f"{answer}; killed at {points}"), points
 
     def _kill(self, group: list[Case], link: int) -> None:
         workers = [self._doomed(job, point=points[link]) for job, points in group]

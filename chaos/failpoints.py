@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
 from typing import IO, Any, cast
@@ -17,6 +18,8 @@ from typing import IO, Any, cast
 from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from chaos.patches import wrap
 
 CALL_THREAD = "t1"
 WATCHED: tuple[tuple[Any, str, str], ...] = (
@@ -47,9 +50,9 @@ class Failpoints:
     def install(self) -> None:
         """Watch this process from here on."""
         for owner, name, event in WATCHED:
-            setattr(owner, name, self._around(event, getattr(owner, name)))
-        os.fsync = self._sync(os.fsync)  # type: ignore[assignment]
-        socket.socket.send = self._send(socket.socket.send)  # type: ignore[method-assign]
+            wrap(owner, name, partial(self._around, event))
+        wrap(os, "fsync", self._sync)
+        wrap(socket.socket, "send", self._send)
         for name in ("flush", "truncate"):
             setattr(TemporaryUploadedFile, name, self._of_file(name))
         TemporaryUploadedFile.write = property(self._write)  # type: ignore[assignment,method-assign]
@@ -65,39 +68,28 @@ class Failpoints:
             # Signal this very thread: it would run on for a moment if another one took the signal.
             signal.pthread_kill(threading.get_ident(), self.number)
 
-    def _around(self, event: str, done: Callable[..., Any]) -> Callable[..., Any]:
-        def watched(*args: Any, **options: Any) -> Any:
-            self.reach(f"before {event}")
-            try:
-                return done(*args, **options)
-            finally:
-                self.reach(f"after {event}")
+    def _around(self, event: str, done: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        self.reach(f"before {event}")
+        result = done(*args, **options)
+        self.reach(f"after {event}")
+        return result
 
-        return watched
+    def _sync(self, done: Callable[[int], None], descriptor: int) -> None:
+        what = "folder" if S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        self._around(f"sync of the {what}", done, descriptor)
 
-    def _sync(self, done: Callable[[int], None]) -> Callable[[int], None]:
-        def watched(descriptor: int) -> None:
-            what = "folder" if S_ISDIR(os.fstat(descriptor).st_mode) else "file"
-            self._around(f"sync of the {what}", done)(descriptor)
-
-        return watched
-
-    def _send(self, done: Callable[..., int]) -> Callable[..., int]:
+    def _send(self, done: Callable[..., int], sock: socket.socket, data: Any, *flags: int) -> int:
         """Send in two halves."""
-
-        def watched(sock: socket.socket, data: Any, *flags: int) -> int:
-            half = len(data) // 2
-            self.reach("before send")
-            sent = done(sock, data[:half], *flags) if half else 0
-            self.reach("within send")
-            sent += done(sock, data[half:], *flags) if sent == half else 0
-            self.reach("after send")
-            return sent
-
-        return watched
+        half = len(data) // 2
+        self.reach("before send")
+        sent = done(sock, data[:half], *flags) if half else 0
+        self.reach("within send")
+        sent += done(sock, data[half:], *flags) if sent == half else 0
+        self.reach("after send")
+        return sent
 
     def _of_file(self, name: str) -> property:
-        return property(lambda file: self._around(name, getattr(file.file, name)))
+        return property(lambda file: partial(self._around, name, getattr(file.file, name)))
 
     def _write(self, file: TemporaryUploadedFile) -> Callable[[bytes], None]:
         """Write in two halves, the first one on its way to the disk."""

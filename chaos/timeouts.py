@@ -31,6 +31,10 @@ PATIENCE_SECONDS = 120
 DONE, FAILED, IN_DOUBT = Job.State.DONE, Job.State.FAILED, Job.State.IN_DOUBT
 
 
+def late(seconds: int) -> Step:
+    return {"fault": "ok", "delay": seconds}
+
+
 class Kind(NamedTuple):
     """A way to be slow, and what must come of it. answers: the upstream's to the calls for one picture."""
 
@@ -39,10 +43,6 @@ class Kind(NamedTuple):
     state: Job.State
     calls: int = 1
     charges: int = 1
-
-
-def late(seconds: int) -> Step:
-    return {"fault": "ok", "delay": seconds}
 
 
 DIRECTLY = [
@@ -75,10 +75,9 @@ def call(system: System, kinds: Iterable[Kind], prepare: Prepare = None) -> tupl
     log, found = system.upstream.log(), []
     made = Job.objects.filter(pk__in=jobs)
     for job in made:
-        calls, charges = len(log.calls_of(job.source_sha256)), len(log.charges_of(job.source_sha256))
-        kind = jobs[job.pk]
-        came, expected = (job.state, calls, charges), (kind.state, kind.calls, kind.charges)
-        if came != expected:
+        kind, picture = jobs[job.pk], job.source_sha256
+        came = (job.state, len(log.calls_of(picture)), len(log.charges_of(picture)))
+        if came != (expected := (kind.state, kind.calls, kind.charges)):
             found.append(f"job {job.pk} ({job.name}): {came} instead of {expected}")
     return found, sum(job.state == IN_DOUBT for job in made)
 
@@ -101,12 +100,9 @@ def decide(system: System, before: datetime | None = None) -> int:
     return len(attempts)
 
 
-def reach(url: str | None = None, timeout: int | None = None, *, resend: bool = False) -> None:
-    """Tell this worker where and for how long to ask. resend: the control's mistake."""
-    settings.PIXIAN_API_URL = url or settings.PIXIAN_API_URL
-    settings.PIXIAN_TIMEOUT = timeout or settings.PIXIAN_TIMEOUT
-    if resend:
-        patches.resend_unanswered_calls()
+def reach(url: str) -> None:
+    """Let this worker ask at another address."""
+    settings.PIXIAN_API_URL = url
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
@@ -118,9 +114,9 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     found += system.failures()
     facts = {"scale": scale, "cases": Job.objects.count(), "decided": decide(system)}
     found += [f"after the decision: {wrong}" for wrong in system.failures()]
-    impatient = partial(reach, timeout=round(PROXY_SECONDS * scale))
-    _, doubted = call(system, IMPATIENT, impatient)
+    settings.PIXIAN_TIMEOUT = round(PROXY_SECONDS * scale)  # of the control's workers
+    _, doubted = call(system, IMPATIENT)
     before = system.failures()
-    call(system, IMPATIENT, partial(impatient, resend=True))
+    call(system, IMPATIENT, patches.resend_unanswered_calls)
     noticed = set(system.failures()) - set(before)
     return Outcome(found, {"doubted_at_60_s": doubted, "control": len(noticed)}, facts)

@@ -39,8 +39,6 @@ JOBS_AT_FIRST = 40
 CONTROL_KILLS = 3
 ENDS_WITHIN_SECONDS, TOLD_WITHIN_SECONDS = 240, 600
 
-State = Delivery.State
-
 
 class Receiver(BaseHTTPRequestHandler):
     """Notes each request in a file before it answers, or does worse."""
@@ -109,7 +107,9 @@ class Round:
 
     def wait_told(self) -> None:
         """Wait until all that can be told is told."""
-        wait_for(lambda: not self._waiting(), TOLD_WITHIN_SECONDS, "the last delivery")
+        canary = [pk for pk, path in self._hooks.items() if path == CANARY]
+        waiting = Delivery.objects.filter(state=Delivery.State.WAITING).exclude(webhook__in=canary)
+        wait_for(lambda: not waiting.exists(), TOLD_WITHIN_SECONDS, "the last delivery")
 
     def wrong(self) -> Iterator[str]:
         """Name the endings that are no event, and the events that a receiver never got."""
@@ -133,10 +133,6 @@ class Round:
             received[said["path"]][said["event"]] += 1
         return received
 
-    def _waiting(self) -> bool:
-        canary = [pk for pk, path in self._hooks.items() if path == CANARY]
-        return Delivery.objects.filter(state=State.WAITING).exclude(webhook__in=canary).exists()
-
     def _serve(self, address: str) -> None:
         Receiver.notes, Receiver.chance = self._notes, Random(self._seed)  # noqa: S311 - it is to replay
         with ThreadingHTTPServer((address, self._port), Receiver) as server:
@@ -155,15 +151,10 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
         "deliveries": sum(counts.total() for counts in received.values()),
         "repeated": sum(count - 1 for counts in received.values() for count in counts.values()),
     }
-    return Outcome(found, _controls(system, options), facts)
-
-
-def _controls(system: System, options: argparse.Namespace) -> dict[str, int]:
     losing = Round(system, 1, options.seed, options.scale)
     losing.play(CONTROL_KILLS, patches.deliver_before_sending)
+    lost = sum(" never got " in line for line in losing.wrong())
     open_to_all = Round(system, 2, options.seed, options.scale)
     open_to_all.play(1, patches.without_guard)
-    return {
-        "control": sum(" never got " in line for line in losing.wrong()),
-        "canary": open_to_all.received()[CANARY].total(),
-    }
+    reached = open_to_all.received()[CANARY].total()
+    return Outcome(found, {"control": lost, "canary": reached}, facts)
