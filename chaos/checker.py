@@ -82,7 +82,14 @@ def match(attempts: Iterable[Any], calls: list[Call]) -> tuple[Matched, list[Cal
 def _check_job(job: Job) -> Iterator[str]:
     """Check that it has ended as its last attempt did, and that it has its own source and result."""
     name = f"job {job.pk} ({job.name})"
-    yield from _check_end(job, name)
+    last = max(job.attempts.all(), key=lambda attempt: attempt.number, default=None)
+    allowed = LAST_ATTEMPTS.get(Job.State(job.state))
+    if allowed is None:
+        yield f"{name} is still {job.state}"
+    elif last and last.state not in allowed:
+        yield f"{name} is {job.state}, and its last attempt {last.state}"
+    elif last is None and job.state != Job.State.CANCELLED and job.reused_from_id is None:
+        yield f"{name} is {job.state} without an attempt"
     if job.source.name and default_storage.exists(job.source.name):  # if it is lost, verify says so
         with default_storage.open(job.source.name) as file:
             if files.sha256(file) != job.source_sha256:
@@ -90,18 +97,6 @@ def _check_job(job: Job) -> Iterator[str]:
     if job.state != Job.State.DONE and job.result.name:
         yield f"{name} is {job.state} and has a result"
     yield from wrong_results([job])
-
-
-def _check_end(job: Job, name: str) -> Iterator[str]:
-    last = max(job.attempts.all(), key=lambda attempt: attempt.number, default=None)
-    allowed = LAST_ATTEMPTS.get(Job.State(job.state))
-    if allowed is None:
-        yield f"{name} is still {job.state}"
-    elif last is None:
-        if job.state != Job.State.CANCELLED and job.reused_from_id is None:
-            yield f"{name} is {job.state} without an attempt"
-    elif last.state not in allowed:
-        yield f"{name} is {job.state}, and its last attempt {last.state}"
 
 
 def wrong_results(jobs: Iterable[Job]) -> Iterator[str]:

@@ -52,6 +52,7 @@ LOCK_TIMEOUT_SECONDS = 1
 
 LOCKED_SECONDS = 1.6
 LOCKS = 3
+STAYS_BOOKED = (Attempt.State.BOOKED, Attempt.State.IN_DOUBT)
 CONTROL_TRIES = {"sqlite": 4, "postgresql": 5}
 
 
@@ -72,8 +73,11 @@ class Load:
         self._too_early = too_early
 
     def workers(self) -> list[Process]:
+        def note(job: Job, attempt: Attempt) -> None:
+            self.bookings.note(job=job.pk, attempt=attempt.pk, charged=attempt.charged_microcredits)
+
         def prepare(seed: str) -> None:
-            patches.on_booking(self._note_booking)
+            patches.on_booking(note)
             patches.lose_confirmations(self._unconfirmed, seed)
 
         return [self.system.worker(THREADS, partial(prepare, next(self._seeds))) for _ in range(WORKERS)]
@@ -81,12 +85,9 @@ class Load:
     def uploaders(self) -> list[Process]:
         return [self.system.fork(partial(self._upload, next(self._seeds))) for _ in range(UPLOADERS)]
 
-    def lost(self) -> list[str]:
+    def lost(self) -> Iterator[str]:
         """Name what was acknowledged or booked, and isn't as it was any more."""
-        return [*self._lost_uploads(), *self._lost_bookings()]
-
-    def _lost_uploads(self) -> Iterator[str]:
-        uploads = self.uploads.read()
+        uploads, bookings = self.uploads.read(), self.bookings.read()
         jobs = Job.objects.in_bulk([said["job"] for said in uploads])
         for said in uploads:
             job = jobs.get(said["job"])
@@ -94,20 +95,13 @@ class Load:
                 yield f"job {said['job']} was acknowledged and is gone"
             elif not default_storage.exists(str(job.source.name)):
                 yield f"job {job.pk} was acknowledged, and its file is gone"
-
-    def _lost_bookings(self) -> Iterator[str]:
-        bookings = self.bookings.read()
         attempts = Attempt.objects.select_related("job").in_bulk([said["attempt"] for said in bookings])
         for said in bookings:
             row = attempts.get(said["attempt"])
-            kept = row and row.state in (Attempt.State.BOOKED, Attempt.State.IN_DOUBT)
-            if row is None or not kept or row.job.state != Job.State.DONE:
+            if row is None or row.state not in STAYS_BOOKED or row.job.state != Job.State.DONE:
                 yield f"attempt {said['attempt']} of job {said['job']} was booked, and is {row} now"
             elif row.charged_microcredits != said["charged"]:
                 yield f"{row} was booked with {said['charged']}, and has {row.charged_microcredits} now"
-
-    def _note_booking(self, job: Job, attempt: Attempt) -> None:
-        self.bookings.note(job=job.pk, attempt=attempt.pk, charged=attempt.charged_microcredits)
 
     def _upload(self, seed: str) -> None:
         """Upload until told to stop; send each picture again with the same id until there is an answer.
@@ -186,7 +180,7 @@ def control_of_server(system: System, server: Postgres) -> int:
         server.start()
     end_all(uploaders)
     close_connections()
-    return len(load.lost())
+    return len(list(load.lost()))
 
 
 def kill_processes(system: System, options: argparse.Namespace) -> Outcome:
@@ -210,7 +204,7 @@ def kill_processes(system: System, options: argparse.Namespace) -> Outcome:
         uploaders = control.uploaders()
         control.uploads.wait()
         kill_all(uploaders)
-    return Outcome([*found, *wrong], {"control": len(control.lost())}, about | facts)
+    return Outcome([*found, *wrong], {"control": len(list(control.lost()))}, about | facts)
 
 
 def keep_locked(load: Load) -> list[str]:

@@ -46,7 +46,7 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     facts: dict[str, object] = {"kills": options.kills, "jobs": Job.objects.count()}
     if told:
         facts |= {"requests": len(told), "repeated": sum(each.tries > 1 for each in told)}
-    facts |= {"calls": len(log.calls), "doubts": Attempt.objects.filter(state="in_doubt").count()}
+    facts |= {"calls": len(log.calls), "doubts": Attempt.objects.in_doubt().count()}
     control = control_at_gateway if options.gateway else control_of_workers
     noticed = set(control(system, options.seed)) - set(found)
     whose = " of Celery" if options.celery else " at the gateway" if options.gateway else ""
@@ -131,4 +131,4 @@ def control_of_workers(system: System, seed: int) -> list[str]:
 def control_at_gateway(system: System, seed: int) -> list[str]:
     options = argparse.Namespace(seed=seed, workers=2, scale=0.3)
     told = kill_gateway(system, options, CONTROL_KILLS, patches.forget_idempotency_keys)
-    return misled(told, system.upstream.log())
+    return list(misled(told, system.upstream.log()))

@@ -154,20 +154,17 @@ class Programs:
         return Told(sha256, response.status_code, body, tries)
 
 
-def misled(told: list[Told], log: Log) -> list[str]:
+def misled(told: list[Told], log: Log) -> Iterator[str]:
     """Name programs that were told what isn't in the books, and requests that were charged twice."""
     done: defaultdict[str, list[str]] = defaultdict(list)
     for job in Job.objects.filter(origin=Job.Origin.API, state=Job.State.DONE):
         done[job.source_sha256].append(job.result_sha256)
     charges = Counter(charge.sha256 for charge in log.charges)
-    return [wrong for each in told for wrong in _misled(each, done[each.sha256], charges[each.sha256])]
-
-
-def _misled(told: Told, done: list[str], charges: int) -> Iterator[str]:
-    here = f"a program's request, told {told.status} at try {told.tries}"
-    if charges > 1:
-        yield f"{here}: it was charged {charges} times"
-    if told.status == OK and told.body not in done:
-        yield f"{here}: no job has this result"
-    if told.status not in (OK, TIMED_OUT) and done:
-        yield f"{here}: its job is done"
+    for each in told:
+        here = f"a program's request, told {each.status} at try {each.tries}"
+        if charges[each.sha256] > 1:
+            yield f"{here}: it was charged {charges[each.sha256]} times"
+        if each.status == OK and each.body not in done[each.sha256]:
+            yield f"{here}: no job has this result"
+        if each.status not in (OK, TIMED_OUT) and done[each.sha256]:
+            yield f"{here}: its job is done"

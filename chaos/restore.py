@@ -29,7 +29,6 @@ from chaos.restore_checks import (
     Forgotten,
     called_again,
     forgotten,
-    lost_too_much,
     missing_microcredits,
     unstated_microcredits,
 )
@@ -101,9 +100,9 @@ def lose_and_restore(drill: Drill, dumped_at: float) -> Forgotten:
     operator.begin("Restore the database and the files")
     backups.restore_files(operator)
     backups.restore(operator, "newer")
-    told = list(drill.clients.told())
-    lost = forgotten(system.upstream.log(), told, dumped_at)
-    drill.wrong += lost_too_much(told, dumped_at)
+    lost = forgotten(system.upstream.log(), list(drill.clients.told()), dumped_at)
+    before = [each.sha256[:12] for each in lost.lost if each.at < dumped_at]
+    drill.check(f"acknowledged before the dump, and gone: {before}", holds=not before)
     operator.manage("prepare", shown=False)
     drill.expect_stopped("prepare")
     operator.manage("stop_calls", "--why", "restored from today's backup")
@@ -113,15 +112,16 @@ def lose_and_restore(drill: Drill, dumped_at: float) -> Forgotten:
     answer = drill.clients.call(system.picture())
     drill.check(f"a program was answered {answer} while calls are stopped", holds=answer == TOO_MANY)
     drill.expect_no_call(lost_at)
+    uploads = sum(not each.by_program for each in lost.lost)
     drill.facts |= {
-        "lost_uploads": lost.uploads,
-        "lost_results": lost.results,
+        "lost_uploads": uploads,
+        "lost_results": len(lost.lost) - uploads,
         "unsent": len(lost.unsent),
         "paid_since": len(lost.paid),
         "forgotten": to_credits(lost.microcredits),
     }
-    operator.note(f"acknowledged uploads that the copy doesn't have: {lost.uploads}")
-    operator.note(f"results of programs' calls that it doesn't have: {lost.results}")
+    operator.note(f"acknowledged uploads that the copy doesn't have: {uploads}")
+    operator.note(f"results of programs' calls that it doesn't have: {len(lost.lost) - uploads}")
     operator.note(f"pictures that wait in it unsent: {len(lost.unsent)}, charged since: {len(lost.paid)}")
     return lost
 

@@ -7,6 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.db.models import Sum
+from django.db.models.functions import Coalesce
+
 from chaos.clients import Told
 from chaos.system import System
 from chaos.upstream import Log
@@ -22,14 +25,12 @@ State = Job.State
 class Forgotten:
     """Gaps of a restored database.
 
-    microcredits: all that was charged and that no attempt states. uploads, results: acknowledged pictures
-    without a job. unsent: pictures that wait as if they had never been sent; paid: those that were charged
-    since the dump.
+    microcredits: all that was charged and that no attempt states. lost: acknowledged pictures without a job.
+    unsent: pictures that wait as if they had never been sent; paid: those that were charged since the dump.
     """
 
     microcredits: int
-    uploads: int
-    results: int
+    lost: list[Told]
     unsent: frozenset[str]
     paid: frozenset[str]
 
@@ -37,36 +38,19 @@ class Forgotten:
 def forgotten(log: Log, told: Collection[Told], dumped_at: float) -> Forgotten:
     """Compare the database, before anything runs on it, with the upstream's log and the clients' notes."""
     jobs = set(Job.objects.values_list("source_sha256", flat=True))
-    lost = [each for each in told if each.sha256 not in jobs]
     made = Attempt.objects.filter(state__in=claims.CALL_MADE)
     waiting = Job.objects.filter(state__in=[State.QUEUED, State.KEPT, State.RUNNING], batch__isnull=False)
     unsent = frozenset(waiting.exclude(pk__in=made.values("job")).values_list("source_sha256", flat=True))
     charged = {charge.sha256 for charge in log.charges if charge.microcredits and charge.at > dumped_at}
-    return Forgotten(
-        unstated_microcredits(log),
-        sum(not each.by_program for each in lost),
-        sum(each.by_program for each in lost),
-        unsent,
-        unsent & charged,
-    )
+    lost = [each for each in told if each.sha256 not in jobs]
+    return Forgotten(unstated_microcredits(log), lost, unsent, unsent & charged)
 
 
 def unstated_microcredits(log: Log) -> int:
     """Return what the upstream has charged and no attempt states."""
-    return log.total_microcredits - sum(map(_known, Attempt.objects.filter(sent_at__isnull=False)))
-
-
-def _known(attempt: Attempt) -> int:
-    resolved, charged = attempt.resolved_microcredits, attempt.charged_microcredits
-    return (charged if resolved is None else resolved) or 0
-
-
-def lost_too_much(told: Collection[Told], dumped_at: float) -> Iterator[str]:
-    """Name what was acknowledged before the dump began, and isn't in the database."""
-    jobs = set(Job.objects.values_list("source_sha256", flat=True))
-    for each in told:
-        if each.at < dumped_at and each.sha256 not in jobs:
-            yield f"the picture {each.sha256[:12]} was acknowledged before the dump, and is gone"
+    stated = Coalesce("resolved_microcredits", "charged_microcredits", 0)
+    sent = Attempt.objects.filter(sent_at__isnull=False)
+    return log.total_microcredits - (sent.aggregate(sum=Sum(stated))["sum"] or 0)
 
 
 def called_again(log: Log, pictures: Collection[str], since: float) -> Iterator[str]:
