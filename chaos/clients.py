@@ -8,10 +8,9 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import httpx
@@ -19,16 +18,16 @@ import httpx
 from accounts.models import Team
 from chaos.notes import Notes
 from chaos.process import Process
+from chaos.programs import OK, Programs
 from chaos.system import REMOVE, System
 
 AT_ONCE, FORMS_PER_BATCH = 4, 3
+PROGRAMS = 2
 PAUSE_SECONDS = 0.25
-OK = 200
 
 
-@dataclass(frozen=True)
-class Told:
-    """A picture that was acknowledged: uploaded, or cut out for a program."""
+class Acknowledged(NamedTuple):
+    """A picture that was uploaded, or cut out for a program."""
 
     sha256: str
     at: float
@@ -40,18 +39,22 @@ class Clients:
 
     def __init__(self, system: System, seed: str) -> None:
         self._system, self._seed = system, seed
-        self._notes = Notes(Path(system.environment.folder, "told.jsonl"))
+        self._uploads = Notes(Path(system.environment.folder, "uploads.jsonl"))
         self._browser, self._key = system.browser(keeps=False), system.key()
 
     def start(self) -> list[Process]:
         """Start an uploader for each team, and two programs of the first one."""
-        works: list[Any] = [partial(self._upload, team) for team in self._system.teams]
-        works += [self._call, self._call]
-        return [self._system.fork(partial(work, f"{self._seed}-{n}")) for n, work in enumerate(works)]
+        works = [partial(self._upload, team, f"{self._seed}-{team.slug}") for team in self._system.teams]
+        uploaders = [self._system.fork(work) for work in works]
+        self._programs = Programs(
+            self._system, self._seed, key=self._key, threads=PROGRAMS, pause=PAUSE_SECONDS
+        )
+        return [*uploaders, self._programs.process]
 
-    def told(self) -> Iterator[Told]:
+    def acknowledged(self) -> Iterator[Acknowledged]:
         """Yield what was acknowledged."""
-        return (Told(**said) for said in self._notes.read())
+        yield from (Acknowledged(**said, by_program=False) for said in self._uploads.read())
+        yield from (Acknowledged(t.sha256, t.at, True) for t in self._programs.told() if t.status == OK)
 
     def upload(self, team: Team, batch: str, chance: random.Random) -> bool:
         """Upload some pictures into a batch; return True, and note them, if they were accepted."""
@@ -59,17 +62,14 @@ class Clients:
         files = [("image", (f"{n}.png", picture, "image/png")) for n, picture in enumerate(pictures)]
         address = f"/t/{team.slug}/upload/"
         accepted = self._browser.post(address, data={"batch": batch}, files=files).is_redirect
-        if accepted:
-            self._note(*pictures, by_program=False)
+        for picture in pictures if accepted else ():
+            self._uploads.note(sha256=hashlib.sha256(picture).hexdigest(), at=time.time())
         return accepted
 
-    def call(self, picture: bytes) -> int:
-        """Call the API, and note a picture that was cut out; return the status."""
+    def call(self) -> int:
+        """Call the API once; return the status."""
         with self._system.client(self._key, 30) as http:
-            answer = http.post(REMOVE, files={"image": ("a.png", picture)})
-        if answer.status_code == OK:
-            self._note(picture, by_program=True)
-        return answer.status_code
+            return http.post(REMOVE, files={"image": ("a.png", self._system.picture())}).status_code
 
     def control(self, team: Team, batch: object, **form: Any) -> bool:
         """Press a button on a batch's page; return True if that was accepted."""
@@ -84,15 +84,3 @@ class Clients:
                 with suppress(httpx.HTTPError):
                     self.upload(team, batch, chance)
                 time.sleep(PAUSE_SECONDS)
-
-    def _call(self, seed: str) -> None:
-        chance = random.Random(seed)  # noqa: S311 - pictures that replay
-        while True:
-            with suppress(httpx.HTTPError):
-                self.call(self._system.picture(chance=chance))
-            time.sleep(PAUSE_SECONDS)
-
-    def _note(self, *pictures: bytes, by_program: bool) -> None:
-        for picture in pictures:
-            sha256 = hashlib.sha256(picture).hexdigest()
-            self._notes.note(sha256=sha256, at=time.time(), by_program=by_program)

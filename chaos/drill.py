@@ -72,7 +72,7 @@ class Drill:
 
     def _progress(self) -> int:
         """Count what is acknowledged or charged by now, whichever is less."""
-        return min(len(list(self.clients.told())), len(self.system.upstream.log().charges))
+        return min(len(list(self.clients.acknowledged())), len(self.system.upstream.log().charges))
 
     def calls_since(self, moment: float) -> int:
         return sum(call.at > moment for call in self.system.upstream.log().calls)

@@ -34,21 +34,14 @@ Start = Callable[[], Process]
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
-    told: list[Told] = []
-    if options.celery:
-        kill_celery(system, options)
-    elif options.gateway:
-        told = kill_gateway(system, options, options.kills)
-    else:
-        kill(system, options, options.kills)
+    told = kill_celery(system, options) if options.celery else kill(system, options, options.kills)
     log = system.upstream.log()
     found = [*misled(told, log), *system.failures(web_killed=options.gateway)]
     facts: dict[str, object] = {"kills": options.kills, "jobs": Job.objects.count()}
     if told:
         facts |= {"requests": len(told), "repeated": sum(each.tries > 1 for each in told)}
     facts |= {"calls": len(log.calls), "doubts": Attempt.objects.in_doubt().count()}
-    control = control_at_gateway if options.gateway else control_of_workers
-    noticed = set(control(system, options.seed)) - set(found)
+    noticed = set(control(system, options.seed, gateway=options.gateway)) - set(found)
     whose = " of Celery" if options.celery else " at the gateway" if options.gateway else ""
     title = f"E2 kills{whose}{' on two hosts' if options.other_host else ''}"
     return Outcome(found, {"control": len(noticed)}, facts, title)
@@ -79,14 +72,22 @@ class Kills:
             raise RuntimeError(f"processes that were told to stop ended with {codes}; their log:\n{last}")
 
 
-def kill(system: System, options: argparse.Namespace, kills: int, plant: Prepare = None) -> None:
-    """Kill workers of our own. plant: done to each before it begins."""
-    killing = Kills(system, options.seed, options.scale, workers(system, options.workers, plant))
+def kill(system: System, options: argparse.Namespace, kills: int, plant: Prepare = None) -> list[Told]:
+    """Kill our own workers or, amid programs' calls, a web process too; return what programs were told.
+
+    plant: done to each worker, or to the web process, before it begins.
+    """
+    starts = workers(system, options.workers, None if options.gateway else plant)
+    starts += [partial(system.web, prepare=plant)] * options.gateway
+    killing = Kills(system, options.seed, options.scale, starts)
+    programs = Programs(system, f"{options.seed}-{kills}") if options.gateway else None
     killing.run(kills)
+    told = programs.end() if programs else []
     killing.settle()
+    return told
 
 
-def kill_celery(system: System, options: argparse.Namespace) -> None:
+def kill_celery(system: System, options: argparse.Namespace) -> list[Told]:
     """Kill Celery's workers and their beat, and in the middle their broker, which comes back empty."""
     redis = system.environment.needed_redis
     starts: list[Start] = [partial(system.celery, "beat")]
@@ -102,19 +103,7 @@ def kill_celery(system: System, options: argparse.Namespace) -> None:
         hosts.let_in(redis)
     killing.run(options.kills - options.kills // 2)
     killing.settle()
-
-
-def kill_gateway(
-    system: System, options: argparse.Namespace, kills: int, plant: Prepare = None
-) -> list[Told]:
-    """Kill our own workers, and a web process amid programs' calls; return what those were told."""
-    starts: list[Start] = [*workers(system, options.workers), partial(system.web, prepare=plant)]
-    killing = Kills(system, options.seed, options.scale, starts)
-    programs = Programs(system, f"{options.seed}-{kills}")
-    killing.run(kills)
-    told = programs.end()
-    killing.settle()
-    return told
+    return []
 
 
 def workers(system: System, number: int, plant: Prepare = None) -> list[Start]:
@@ -122,13 +111,10 @@ def workers(system: System, number: int, plant: Prepare = None) -> list[Start]:
     return [partial(system.worker, THREADS if n % 2 else 1, plant) for n in range(number)]
 
 
-def control_of_workers(system: System, seed: int) -> list[str]:
-    options = argparse.Namespace(seed=seed, workers=4, scale=0.1)
-    kill(system, options, CONTROL_KILLS, patches.resend_lost_calls)
-    return system.failures()
-
-
-def control_at_gateway(system: System, seed: int) -> list[str]:
-    options = argparse.Namespace(seed=seed, workers=2, scale=0.3)
-    told = kill_gateway(system, options, CONTROL_KILLS, patches.forget_idempotency_keys)
-    return list(misled(told, system.upstream.log()))
+def control(system: System, seed: int, *, gateway: bool = False) -> list[str]:
+    """Plant a bug, and name what is wrong then."""
+    workers, scale = (2, 0.3) if gateway else (4, 0.1)
+    options = argparse.Namespace(seed=seed, workers=workers, scale=scale, gateway=gateway)
+    plant = patches.forget_idempotency_keys if gateway else patches.resend_lost_calls
+    told = kill(system, options, CONTROL_KILLS, plant)
+    return list(misled(told, system.upstream.log())) if gateway else system.failures()

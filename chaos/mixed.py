@@ -28,10 +28,9 @@ from django.db import DatabaseError, InterfaceError
 from accounts.ledger import operations as ledger
 from accounts.ledger.money import MICROCREDITS
 from accounts.models import User
-from chaos import memory, patches
+from chaos import kills, memory, patches
 from chaos.experiments import Outcome, say
 from chaos.hazards import LOCK_TIMEOUT_SECONDS, Hazards
-from chaos.kills import control_of_workers
 from chaos.memory import MEGABYTE, samples_of
 from chaos.notes import Notes
 from chaos.process import Process
@@ -225,7 +224,7 @@ def control(system: System, options: argparse.Namespace) -> dict[str, int]:
     leak = partial(patches.leak, LEAKED_BYTES)
     leaking = Run(system, 1, options.seed, CONTROL_SECONDS, leak=leak, calls=CONTROL_CALLS)
     leaking.play()
-    twice = control_of_workers(system, options.seed)
+    twice = kills.control(system, options.seed)
     return {
         "leaks": sum(" grew by " in line for line in leaking.grown()),
         "control": sum(": charged once more" in line for line in twice),

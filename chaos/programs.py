@@ -87,12 +87,16 @@ class Seen:
 
 
 class Told(NamedTuple):
-    """The last response that a program got for a picture. sha256: of the picture; body: of the response."""
+    """The last response that a program got for a picture. sha256: of the picture; body: of the response.
+
+    at: Unix time of the response.
+    """
 
     sha256: str
     status: int
     body: str
     tries: int
+    at: float
 
 
 class Programs:
@@ -116,13 +120,17 @@ class Programs:
         self._addresses = addresses or (system.address,)
         self._stop = system.environment.folder / f"stop-{seed}"
         self._told = Notes(system.environment.folder / f"told-{seed}")
-        self._process = system.fork(partial(self._call, f"programs {seed}", key or system.key()))
+        self.process = system.fork(partial(self._call, f"programs {seed}", key or system.key()))
 
     def end(self) -> list[Told]:
         """Return all that they were told, once the last ones know."""
         self._stop.touch()
-        if self._process.wait(TOLD_WITHIN_SECONDS) != 0:
-            raise RuntimeError(f"the programs ended with {self._process.code}")
+        if self.process.wait(TOLD_WITHIN_SECONDS) != 0:
+            raise RuntimeError(f"the programs ended with {self.process.code}")
+        return self.told()
+
+    def told(self) -> list[Told]:
+        """Return what they were told by now."""
         return [Told(**told) for told in self._told.read()]
 
     def _call(self, seed: str, key: Credentials) -> None:
@@ -151,7 +159,7 @@ class Programs:
                         break
                 time.sleep(REPEATS_AFTER_SECONDS)
         sha256, body = (hashlib.sha256(content).hexdigest() for content in (picture, response.content))
-        return Told(sha256, response.status_code, body, tries)
+        return Told(sha256, response.status_code, body, tries, time.time())
 
 
 def misled(told: list[Told], log: Log) -> Iterator[str]:

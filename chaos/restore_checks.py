@@ -10,7 +10,7 @@ from pathlib import Path
 from django.db.models import Sum
 from django.db.models.functions import Coalesce
 
-from chaos.clients import Told
+from chaos.clients import Acknowledged
 from chaos.system import System
 from chaos.upstream import Log
 from jobs.models import Attempt, BalancePeriod, Job
@@ -30,12 +30,12 @@ class Forgotten:
     """
 
     microcredits: int
-    lost: list[Told]
+    lost: list[Acknowledged]
     unsent: frozenset[str]
     paid: frozenset[str]
 
 
-def forgotten(log: Log, told: Collection[Told], dumped_at: float) -> Forgotten:
+def forgotten(log: Log, told: Collection[Acknowledged], dumped_at: float) -> Forgotten:
     """Compare the database, before anything runs on it, with the upstream's log and the clients' notes."""
     jobs = set(Job.objects.values_list("source_sha256", flat=True))
     made = Attempt.objects.filter(state__in=claims.CALL_MADE)
