@@ -11,8 +11,6 @@ their commit. Acknowledged uploads must be lost then.
 """
 
 import argparse
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -29,7 +27,7 @@ from chaos import patches
 from chaos.checker import STRAY, match_calls
 from chaos.experiments import Outcome
 from chaos.notes import Notes
-from chaos.process import Process, end_all, kill_all
+from chaos.process import Process, end_all, kill_all, told_to_end
 from chaos.servers import Postgres
 from chaos.system import System, close_connections, spooled
 from jobs.intake.submit import submit
@@ -108,8 +106,7 @@ class Load:
 
         It waits while many jobs do, whose pictures would fill a small volume for good.
         """
-        stop = threading.Event()
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        stop = told_to_end()
         self.system.random.seed(seed)
         patches.lose_confirmations(self._unconfirmed, seed)
         while not stop.is_set():

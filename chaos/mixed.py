@@ -20,7 +20,6 @@ from pathlib import Path
 from random import Random
 from unittest.mock import patch
 
-import httpx
 from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, InterfaceError
@@ -94,7 +93,7 @@ class Run:
     def play(self) -> None:
         """Let it all happen, wait until all is quiet, and look what is wrong."""
         system, visitors = self._system, self._visitors
-        wait_for(self._answer, SETTLES_WITHIN_SECONDS, "the first answers")
+        wait_for(lambda: all(map(system.is_up, self._addresses)), SETTLES_WITHIN_SECONDS, "the first answers")
         with self._told.listening():
             programs = Programs(
                 system,
@@ -142,11 +141,6 @@ class Run:
             parts = (f"{value / MEGABYTE:.0f}" for value in (rss.start, rss.middle, rss.end))
             short[name] = f"{'→'.join(parts)} MB"
         return short
-
-    def _answer(self) -> bool:
-        with suppress(httpx.HTTPError), self._system.client() as http:
-            return all(http.get(f"{address}/healthz").is_success for address in self._addresses)
-        return False
 
     def _let_happen(self, visiting: Process) -> None:
         self._began = self._reported = time.monotonic()

@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -109,6 +110,13 @@ def fork(work: Callable[[], object], log: Path) -> Process:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def told_to_end() -> threading.Event:
+    """Return an event that is set when this process is told to end, which it isn't made to any more."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    return stop
 
 
 def children(pid: int) -> list[int]:

@@ -21,6 +21,7 @@ import httpx
 
 from chaos.experiments import say
 from chaos.notes import Notes
+from chaos.process import told_to_end
 from chaos.system import REMOVE, System
 from chaos.upstream import Log
 from jobs.models import Job
@@ -118,13 +119,12 @@ class Programs:
     ) -> None:
         self._system, self._threads, self._pause = system, threads, pause
         self._addresses = addresses or (system.address,)
-        self._stop = system.environment.folder / f"stop-{seed}"
         self._told = Notes(system.environment.folder / f"told-{seed}")
         self.process = system.fork(partial(self._call, f"programs {seed}", key or system.key()))
 
     def end(self) -> list[Told]:
         """Return all that they were told, once the last ones know."""
-        self._stop.touch()
+        self.process.terminate()
         if self.process.wait(TOLD_WITHIN_SECONDS) != 0:
             raise RuntimeError(f"the programs ended with {self.process.code}")
         return self.told()
@@ -143,8 +143,7 @@ class Programs:
                 self._told.note(**self._insist(key, picture)._asdict())
 
         with repeating(self._threads, call):
-            while not self._stop.exists():
-                time.sleep(REPEATS_AFTER_SECONDS)
+            told_to_end().wait()
 
     def _insist(self, key: Credentials, picture: bytes) -> Told:
         """Repeat one request until its response is here."""

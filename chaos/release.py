@@ -8,6 +8,7 @@ The control plants what the rules for migrations forbid: a column that every INS
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -86,7 +87,8 @@ def refused(answer: httpx.Response) -> list[str]:
 @contextmanager
 def old_worker(system: System, folder: Path) -> Iterator[Process]:
     """Run the worker of the release in this folder, and end it."""
-    worker = system.program("env", "-C", str(folder), sys.executable, "manage.py", "worker", "--threads", "2")
+    command = ["env", "-C", str(folder), sys.executable, "manage.py", "worker", "--threads", "2"]
+    worker = system.fork(lambda: os.execvp("env", command))  # noqa: S606, S607
     try:
         yield worker
     finally:

@@ -177,10 +177,6 @@ class System:
         """Fork what ``manage.py worker`` does."""
         return self.fork(lambda: Command().handle(threads=threads), prepare)
 
-    def program(self, *command: str) -> Process:
-        """Run a program with this environment's settings."""
-        return self.fork(lambda: os.execvp(command[0], command))  # noqa: S606
-
     def celery(self, *arguments: str, prepare: Prepare = None) -> Process:
         """Fork Celery's worker or beat, as its command line starts them."""
         return self.fork(lambda: celery.app.start(list(arguments)), prepare)
@@ -207,9 +203,10 @@ class System:
             web.wait(WEB_STOPS_WITHIN_SECONDS)
             web.kill()
 
-    def is_up(self) -> bool:
+    def is_up(self, address: str = "") -> bool:
+        """Return True if a web process answers, by default the one of the Procfile."""
         with suppress(httpx.HTTPError), self.client() as http:
-            return http.get("/healthz").is_success
+            return http.get(f"{address}/healthz").is_success
         return False
 
     def unfinished(self) -> int:

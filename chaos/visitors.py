@@ -8,7 +8,6 @@ deleted) is counted.
 import json
 import random
 import threading
-import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,7 +30,7 @@ from accounts.models import Team
 from accounts.teams.create import open_team
 from chaos import slow
 from chaos.notes import Notes
-from chaos.process import Process
+from chaos.process import Process, told_to_end
 from chaos.programs import repeating
 from chaos.system import System
 from chaos.timeouts import decide
@@ -76,7 +75,7 @@ class Visitors:
         self._batches: list[str] = []
         folder = system.environment.folder
         self.noted, self._repeats = Notes(folder / f"noted-{seed}"), Notes(folder / f"repeats-{seed}")
-        self._stop, self._counted = folder / f"stop-visitors-{seed}", folder / f"counted-{seed}"
+        self._counted = folder / f"counted-{seed}"
         self._chance = random.Random(seed)  # noqa: S311
 
     def start(self) -> Process:
@@ -84,7 +83,7 @@ class Visitors:
 
     def end(self, process: Process) -> "Counter[str]":
         """Tell them to stop; return how often each answer came."""
-        self._stop.touch()
+        process.terminate()
         if process.wait(ENDS_WITHIN_SECONDS) != 0:
             raise RuntimeError(f"the visitors ended with {process.code}")
         return Counter(json.loads(self._counted.read_text()))
@@ -105,8 +104,7 @@ class Visitors:
                 ends.enter_context(repeating(1, crowd.insist))
             for pause, work in paces:
                 ends.enter_context(repeating(1, partial(self._at_a_pace, pause, work)))
-            while not self._stop.exists():
-                time.sleep(0.1)
+            told_to_end().wait()
         for crowd in crowds:
             self._counts[f"dripping {crowd.drip.name}"] = crowd.opened
         self._counted.write_text(json.dumps(self._counts))
@@ -161,26 +159,20 @@ class Visitors:
             self._ask("POST", f"batches/{self._batches.pop(self._chance.randrange(10))}/delete/")
 
     def _read(self, _: threading.Event) -> None:
-        if self._chance.random() < 0.3:
-            self._ask("GET", self._chance.choice(OF_THE_SITE))
-        else:
-            self._ask("GET", self._chance.choice(PAGES))
+        self._ask("GET", self._chance.choice(OF_THE_SITE if self._chance.random() < 0.3 else PAGES))
 
     def _look_at_pictures(self, _: threading.Event) -> None:
         if not self._batches:
             return
         batch = self._chance.choice(self._batches)
         self._ask("GET", f"batches/{batch}/{self._chance.choice(OF_A_BATCH)}")
-        if done := list(self._done(batch)):
-            pk, part = self._chance.choice(done), self._chance.choice(OF_A_JOB)
+        done = self._api("/api/jobs", {"batch": batch, "state": "done"})
+        if done.is_success and (jobs := done.json()["items"]):
+            pk, part = self._chance.choice(jobs)["id"], self._chance.choice(OF_A_JOB)
             style = f"?style={quote(self._chance.choice(STYLES))}" if part.startswith("styled") else ""
             self._ask("GET", f"jobs/{pk}/{part}{style}")
             if self._chance.random() < 0.05:
                 self._ask("POST", f"jobs/{pk}/delete/")
-
-    def _done(self, batch: str) -> list[int]:
-        jobs = self._api("/api/jobs", {"batch": batch, "state": "done"})
-        return [job["id"] for job in jobs.json()["items"]] if jobs.is_success else []
 
     def _ask_api(self, _: threading.Event) -> None:
         """Read as a program does: lists, one job, its files, credits and usage."""
@@ -226,7 +218,3 @@ class Visitors:
             asked = response.request
             self._note(f"{response.status_code}", f"{asked.method} {asked.url}: {response.text[:2000]}")
         return response
-
-    @property
-    def _address(self) -> str:
-        return self._chance.choice(list(self._addresses))
