@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from accounts.ledger.money import MICROCREDITS
-from chaos.books_rows import CYCLE, Filled, charge, charges_until, fill
+from bench.speed.books_rows import CYCLE, Filled, charge, charges_until, fill
 from chaos.experiments import Outcome
 from chaos.system import System
 from jobs.audit import purchases, verify

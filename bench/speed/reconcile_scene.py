@@ -19,9 +19,9 @@ from django.test import Client  # noqa: E402
 from django.urls import reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from bench.speed.books_rows import Filled, charges_until, fill  # noqa: E402
 from bench.speed.cpu import Cpu  # noqa: E402
 from bench.speed.vacuum import vacuum  # noqa: E402
-from chaos.books_rows import Filled, charges_until, fill  # noqa: E402
 from jobs.audit.reconcile import book  # noqa: E402
 from jobs.audit.reconcile.account import balances  # noqa: E402
 from jobs.audit.reconcile.verdicts import tally  # noqa: E402

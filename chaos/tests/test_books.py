@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaos.books_rows import charge, charges_until
+from bench.speed.books_rows import charge, charges_until
 from chaos.tests.played import Play
 
 
