@@ -26,7 +26,7 @@ from chaos.notes import Notes
 from chaos.process import Process
 from chaos.servers import free_port
 from chaos.system import CREDITS_PER_TEAM, System
-from chaos.uploader import Uploader, new_id, photos
+from chaos.uploader import LARGE_BYTES, Uploader, new_id, photos
 from chaos.upstream import Log
 from chaos.waiting import wait_for
 from jobs.batches import control
@@ -34,8 +34,7 @@ from jobs.models import Batch, Job
 
 SCALE = 0.02  # of all the times of lines
 CUT_AFTER_SECONDS = 60, 100
-LARGE_BYTES, LARGE_TAKES_SECONDS = 60_000, 90
-"""A large photo and the time that the lines would need for it in one piece."""
+LARGE_TAKES_SECONDS = 90  # that the lines would need for a large photo in one piece
 CHUNK_SECONDS = 20
 LOST_FOR_SECONDS = 15
 
@@ -169,7 +168,7 @@ class Run:
 @contextmanager
 def prepared(system: System, lines: Lines, seed: str, count: int) -> Iterator[Run]:
     """Open a team with credits for half of its photos, and start a worker."""
-    shot = photos(seed, count, large=LARGE_BYTES)
+    shot = photos(seed, count)
     team = open_team(f"Team {seed}", system.user, sum(photo.pixels for photo in shot) // 2)
     chunk = int(lines.rate * CHUNK_SECONDS * SCALE)
     repeats = Notes(system.environment.folder / f"repeats-{seed}")

@@ -46,11 +46,11 @@ class Drill:
         if not holds:
             self.wrong.append(what)
 
-    def start(self, plant: Prepare = None) -> None:
+    def start(self) -> None:
         """Start web and workers, as ``make run`` does, and return once all are at work."""
         began = timezone.now()
-        self.processes += [self.system.web(prepare=plant)]
-        self.processes += [self.system.worker(THREADS, plant) for _ in range(WORKERS)]
+        self.processes += [self.system.web()]
+        self.processes += [self.system.worker(THREADS) for _ in range(WORKERS)]
         seen = WorkerHeartbeat.objects.filter(seen_at__gte=began)
         wait_for(lambda: seen.count() > WORKERS, PATIENCE_SECONDS, "the processes' first heartbeats")
         wait_for(self.system.is_up, PATIENCE_SECONDS, "the web process's first answer")

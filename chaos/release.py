@@ -8,7 +8,6 @@ The control plants what the rules for migrations forbid: a column that every INS
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -87,8 +86,7 @@ def refused(answer: httpx.Response) -> list[str]:
 @contextmanager
 def old_worker(system: System, folder: Path) -> Iterator[Process]:
     """Run the worker of the release in this folder, and end it."""
-    command = ["env", "-C", str(folder), sys.executable, "manage.py", "worker", "--threads", "2"]
-    worker = system.fork(lambda: os.execvp("env", command))  # noqa: S606, S607
+    worker = system.program("env", "-C", str(folder), sys.executable, "manage.py", "worker", "--threads", "2")
     try:
         yield worker
     finally:

@@ -177,6 +177,10 @@ class System:
         """Fork what ``manage.py worker`` does."""
         return self.fork(lambda: Command().handle(threads=threads), prepare)
 
+    def program(self, *command: str) -> Process:
+        """Run a program with this environment's settings."""
+        return self.fork(lambda: os.execvp(command[0], command))  # noqa: S606
+
     def celery(self, *arguments: str, prepare: Prepare = None) -> Process:
         """Fork Celery's worker or beat, as its command line starts them."""
         return self.fork(lambda: celery.app.start(list(arguments)), prepare)

@@ -24,6 +24,7 @@ from chaos.notes import Notes
 from conftest import PHOTOS
 
 AT_ONCE = 4
+SIDES, LARGE_BYTES, LARGE_EVERY_TWENTIETH = (24, 64), 60_000, 7
 LISTED_AT_ONCE = 100
 PAUSE_SECONDS = 0.05, 0.2
 GIVE_UP_SECONDS = 180
@@ -64,34 +65,25 @@ class Photo:
         }
 
 
-def photos(seed: str, count: int, sides: tuple[int, int] = (24, 64), large: int = 0) -> list[Photo]:
-    """Make photos, each like no other, out of those that the tests have; some of them share a name.
-
-    large: bytes that every twentieth has at least.
-    """
+def photos(seed: str, count: int) -> list[Photo]:
+    """Make photos, each like no other, out of those that the tests have; some of them share a name."""
     chance = random.Random(seed)  # noqa: S311 - it is to replay
     originals = [Image.open(path).convert("RGB") for path in sorted(PHOTOS.glob("*.jpg"))]
-    return [
-        Photo(
-            number,
-            f"IMG_{number % (count - 1) if count > 1 else 0:04}.png",
-            _varied(chance, originals[number % len(originals)], sides, large if number % 20 == 7 else 0),
-        )
-        for number in range(1, count + 1)
-    ]
-
-
-def _varied(chance: random.Random, image: Image.Image, sides: tuple[int, int], bytes_: int) -> bytes:
-    if bytes_:
-        side = int((bytes_ / 3) ** 0.5) + 1
-        small = Image.frombytes("RGB", (side, side), chance.randbytes(side * side * 3))
-    else:
-        small = image.resize((chance.randint(*sides), chance.randint(*sides)))
-    small.putpixel((0, 0), tuple(chance.randbytes(3)))
-    small.putpixel((1, 0), tuple(chance.randbytes(3)))
-    file = io.BytesIO()
-    small.save(file, "PNG")
-    return file.getvalue()
+    made = []
+    for number in range(1, count + 1):
+        if number % 20 == LARGE_EVERY_TWENTIETH:
+            side = int((LARGE_BYTES / 3) ** 0.5) + 1
+            image = Image.frombytes("RGB", (side, side), chance.randbytes(side * side * 3))
+        else:
+            image = originals[number % len(originals)].resize(
+                (chance.randint(*SIDES), chance.randint(*SIDES))
+            )
+        for x in range(2):
+            image.putpixel((x, 0), tuple(chance.randbytes(3)))
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        made.append(Photo(number, f"IMG_{number % max(count - 1, 1):04}.png", file.getvalue()))
+    return made
 
 
 @dataclass

@@ -37,7 +37,7 @@ from chaos.timeouts import decide
 from chaos.uploader import BY_SCRIPT, GaveUpError, Uploader, new_id, photos
 
 PHOTOS_EACH = 8
-LARGE_BYTES, CHUNK_BYTES = 60_000, 20_000
+CHUNK_BYTES = 20_000
 CREDITS_AFTER_SECONDS = 5
 ANSWERED_WITHIN_SECONDS = 60
 DECIDED_AFTER = timedelta(seconds=30)
@@ -131,7 +131,7 @@ class Visitors:
     def _batch(self, stop: threading.Event) -> None:
         """Upload a batch with credits for half of it; the others come later. Restyle, take it away."""
         seed = f"{self._seed}-{len(self._batches)}-{self._chance.random()}"
-        shot, identifier = photos(seed, PHOTOS_EACH, large=LARGE_BYTES), new_id(seed)
+        shot, identifier = photos(seed, PHOTOS_EACH), new_id(seed)
         price = sum(photo.pixels for photo in shot)
         ledger.grant(self.team, price // 2, key=f"half:{seed}")
         uploader = Uploader(
