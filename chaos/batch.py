@@ -1,9 +1,8 @@
 """E27, three hundred photos: a batch over lines that are cut, with credits for half of it.
 
-A script uploads as the page does, over two proxies that cut each connection 60 and 100 s after it was
-opened, all times scaled. In the middle the script is killed and started anew, the line is lost, and a worker
-is killed; there are credits for about half. More come later, and the rest must start by itself. In the end
-every photo is cut out, and none was charged twice.
+A script uploads as the page does, over two proxies that cut each connection 60 and 100 s after it was opened,
+all times scaled. On the way it is killed and started anew, the line is lost, and a worker is killed. More
+credits come later, and the rest must start by itself. Every photo must be cut out, and none charged twice.
 
 The control sends everything in one request, as a plain form does, and must lose it.
 """

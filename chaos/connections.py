@@ -1,9 +1,8 @@
 """More programs than connections.
 
 Three web processes, fifty programs that call without a pause and a PostgreSQL with its default of 100
-connections. All the while fewer must be taken, every call must be answered with its picture, and within a
-lease after the load nothing may be left running and few connections be taken. In the middle PostgreSQL is
-restarted once (``--restart``): the programs repeat what failed, and all must be well again by itself.
+connections. Fewer must be taken, every call be answered with its picture, and within a lease after the load
+few connections be taken and nothing be running. With ``--restart`` PostgreSQL is restarted in the middle.
 
 The control gives every thread a connection of its own and lets it keep it. It must run out of them.
 """

@@ -1,14 +1,11 @@
 """E1, a crash at a named point.
 
 One call passes some sixty points: before, within and after each commit and each I/O. For each upstream answer
-a worker is killed at each of them, others finish what it left behind, and the checker must find nothing.
-Chains kill the next worker too, at a random point, up to three times. With ``--freeze`` workers freeze
-instead: others take their jobs, and then they go on.
+a worker is killed at each of them, and in chains the next ones too; others finish what is left behind, and
+the checker must find nothing. With ``--freeze`` workers freeze instead: others take their jobs, and then they
+go on. The control stores a result after it is booked instead of before.
 
-A doomed worker sees one job only, so that several can die at once. What they leave behind is taken up by
-workers without failpoints, once all leases have been made to end instead of being waited for.
-
-The control stores a result after it is booked instead of before.
+A doomed worker sees one job only, so that several can die at once. Leases are made to end, not waited for.
 """
 
 import argparse

@@ -1,10 +1,9 @@
 """E3, the database dies.
 
-Uploads and workers go on all the while. PostgreSQL's postmaster is killed and started again after a random
-time, and connections are cut off; workers aren't restarted. SQLite has no server to kill, so all processes
-that use the file are killed at once instead, and then another one keeps its lock for longer than any of them
-waits. Each upload that was acknowledged and each booking that was committed is noted outside of the database:
-in the end they must all be there, and the checker must find nothing.
+Uploads and workers go on while PostgreSQL's postmaster is killed and started again, and connections are cut.
+SQLite has no server: all processes that use its file are killed at once instead, and then another one keeps
+its lock for longer than any of them waits. In the end each acknowledged upload and each committed booking,
+noted outside of the database, must be there, and the checker must find nothing.
 
 The control acknowledges too early: PostgreSQL by ``synchronous_commit=off``, on SQLite the uploads before
 their commit. Acknowledged uploads must be lost then.

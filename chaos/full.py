@@ -1,11 +1,9 @@
 """E33, the disk is full.
 
-The database and the pictures share a small volume of their own. Uploads, workers and programs go on all the
-while, and every now and then the volume is filled to its last byte and has room again some time later. No
-process may end by it; web answers all the while, and ``/readyz`` says that it isn't ready. PostgreSQL itself
-ends if its log finds no room; whatever supervises it starts it again once there is some. In the end each
-upload that was acknowledged and each booking must be there, each program must have been told what is in the
-books, no call may be in doubt, and the checker must find nothing.
+Uploads, workers and programs go on while the small volume of database and pictures is filled to its last byte
+and has room again later. No process may end by it; web answers, and ``/readyz`` says that it isn't ready.
+PostgreSQL ends if its log finds no room, and is started again as by any supervisor. In the end nothing that
+was acknowledged, booked or told may be missing, no call be in doubt, and the checker must find nothing.
 
 The control doesn't wait for the database to commit what a call has come to. Its calls must be in doubt.
 """

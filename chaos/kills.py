@@ -1,12 +1,11 @@
 """E2, a crash anywhere.
 
 Some workers, more jobs than they can do, an upstream that answers in every way it can, and every now and
-then ``kill -9`` for a process, which is replaced at once. When so many have died, the rest work off what is
-left, and the checker must find nothing. ``--gateway`` kills the web process too, amid the calls of programs
-that ask again; ``--celery`` kills Celery workers, on two hosts if possible, their beat and their broker.
+then ``kill -9`` for a process, which is replaced at once. In the end the checker must find nothing.
+``--gateway`` kills the web process too, amid the calls of programs that ask again; ``--celery`` kills Celery
+workers, on two hosts if possible, their beat and their broker.
 
-The control takes a call whose worker died for one that was never made, and makes it again. At the gateway it
-forgets Idempotency-Keys.
+The control repeats a call whose worker died. At the gateway it forgets Idempotency-Keys.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 """E5, a lease shorter than the call.
 
-Calls take longer than their leases while other workers are hungry: the heartbeat has to keep each call from
-being taken over. Then workers are frozen past their leases, at each point where it matters and at random;
-others take their jobs over by the rules, and those that thaw must change nothing any more.
+Calls take longer than their leases while other workers are hungry: the heartbeat has to keep them. Then
+workers are frozen past their leases, at each point where it matters and at random; others take their jobs,
+and those that thaw must change nothing any more.
 
-The controls: without a heartbeat calls in flight are taken over, and put in doubt although they would have
-been answered; without fence and states those that thaw do damage.
+The controls: without a heartbeat calls in flight are put in doubt; without fence and states those that thaw
+do damage.
 """
 
 import argparse

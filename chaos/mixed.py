@@ -1,11 +1,9 @@
 """A site over hours: mixed load and mixed faults, and the memory of processes that live through it all.
 
-Programs call the gateway, a browser uploads batches with credits for half of each, people read every page,
-download and delete, old pictures are erased, webhooks go to receivers that fail, slow strangers drip, and an
-operator checks the books and decides what is in doubt; the clock of the periodic tasks is compressed. Some
-workers and a web process are killed, frozen and restarted at random, the database is killed or locked, and
-the upstream answers in every way it can. Another worker and web process are left alone. In the end
-everything has drained, the checker finds nothing, and those two haven't grown.
+Visitors and programs use the site, webhooks go to receivers that fail, and the clock of the periodic tasks is
+compressed. Some workers and a web process are killed, frozen and restarted at random, the database is killed
+or locked, and the upstream answers in every way it can. Another worker and web process are left alone. In the
+end everything has drained, the checker finds nothing, and those two haven't grown.
 
 The control plants two bugs, a leak and a second call, and must notice both.
 """

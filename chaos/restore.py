@@ -1,13 +1,10 @@
 """E26, back-up and restore, as a drill.
 
-Under load the database is dumped and then the files are copied, by the commands of docs/operating.md. Load
-goes on, so the upstream charges for calls that the copy won't know. Then all processes are killed, database
-and files are deleted, and both are restored, step by step as the manual says. No call may come before a
-person starts them; what was charged in between must be missing from the balance to the micro-credit; and
-what was queued in the dump, and paid for since, must not be paid a second time.
-
-Then an older dump is restored beside the newer files, and then an empty database. Both are noticed without
-anybody's help, and no file may be lost.
+Under load the database is dumped and the files are copied, by the commands of docs/operating.md; the upstream
+charges on for calls that the copy won't know. All processes are killed, database and files are deleted and
+restored, as the manual says. No call may come before a person starts them; what was charged in between must
+be missing from the balance to the micro-credit, and mustn't be paid a second time. Then an older dump is
+restored beside the newer files, and an empty database: both are noticed, and no file may be lost.
 
 The controls are a worker that calls though it is told not to, and a sweep that deletes what no row names.
 """

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.core.management import call_command
-from django.test import Client
 
 from chaos.experiments import Outcome
 from chaos.programs import PAUSE_SECONDS, Seen, repeating
@@ -100,11 +99,8 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
 
 def kinds(system: System, key: Credentials) -> list[Drip]:
     """Return all kinds; first those of strangers, and last the one that leaves work behind."""
-    client = Client(SERVER_NAME="127.0.0.1")
-    client.get("/accounts/login/")
-    csrf = f"{settings.CSRF_COOKIE_NAME}={client.cookies[settings.CSRF_COOKIE_NAME].value}"
-    client.force_login(system.user)
-    session = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+    cookies = system.browser().cookies
+    csrf, session = (f"{n}={cookies[n]}" for n in (settings.CSRF_COOKIE_NAME, settings.SESSION_COOKIE_NAME))
     auth = f"Authorization: {key.authorization}\r\n"
     upload = f"/t/{system.teams[0].slug}/upload/"
     disposition = b'Content-Disposition: form-data; name="image"; filename="a.png"'

@@ -1,12 +1,11 @@
 """E4, the ambiguous time-out.
 
-The upstream takes 5 to 260 s for its answers, all times scaled so that the client's idle time-out of 200 s is
-as short as ``--timeout``. Up to 185 s each call must be one charge and a job done; beyond it, and behind a
-proxy that cuts at 60 s or answers 504, the job must be in doubt after one call, until a person says what the
-upstream's journal says.
+All times are scaled so that the client's 200 s are as short as ``--timeout``. Up to 185 s each call must be
+one charge and a job done; beyond it, and behind a proxy that cuts at 60 s or answers 504, the job must be in
+doubt after one call, until a person says what the upstream's journal says.
 
-The control is an impatient client: a time-out of 60 s puts slow answers in doubt, and one that takes it for
-"not processed" is charged twice.
+The control is a client with a time-out of 60 s: slow answers are in doubt, and charged twice if it takes them
+for "not processed".
 """
 
 import argparse

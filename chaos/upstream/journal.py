@@ -1,10 +1,5 @@
 """The second witness: JSON lines that are only ever appended, and what they say.
 
-::
-
-    {"what": "call", "n": 7, "at": 1700000000.5, "fault": "ok", "status": 200, "sha256": "…", "bytes": 5120}
-    {"what": "charge", "call": 7, "at": …, "sha256": "…", "microcredits": 1000000, "header": "1.000000"}
-
 A call's line is written when its upload is in (or has broken off, then ``sha256`` is null), its charge's line
 when it is charged. Both are synced before a byte of the response leaves, so whatever a client has seen stands
 here, even after a kill -9.
