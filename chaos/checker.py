@@ -32,9 +32,7 @@ LAST_ATTEMPTS = {
 """The states in which a job's last attempt may have ended."""
 
 STRAY = "no row names the file "
-UNNAMED = re.compile(r"/(source|rendition-\w+)\.")
-"""Files that are stored before their rows are written."""
-
+UNNAMED = re.compile(r"/(source|rendition-\w+)\.")  # files that are stored before their rows are written
 AT_ONCE = 500
 
 Matched = dict[Any, list[Call]]

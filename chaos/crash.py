@@ -61,9 +61,7 @@ SMALLEST, USUAL = (8, 8), (16, 64)
 whose holds are to be too small for an overage."""
 
 CHAIN = 3
-LONGEST = 60
-"""The highest point in a chain; a plain call has some sixty."""
-
+LONGEST = 60  # the highest point in a chain; a plain call has some sixty
 CONTROL_EVERY = 3
 DEADLINE_SECONDS = 30
 LOCKED_SECONDS = 2

@@ -19,9 +19,7 @@ from chaos.waiting import wait_for
 
 ADDRESS, OTHER, NETWORK = "10.77.0.1", "10.77.0.2", "10.77.0.0/24"
 LOOPBACK = "127.0.0.1"
-ENTERED = "EXPERIMENT_HOST"
-"""Set in the environment of an experiment that has moved to the first host."""
-
+ENTERED = "EXPERIMENT_HOST"  # set in the environment of an experiment that has moved to the first host
 POSTGRES_SETTINGS = {"listen_addresses": "0.0.0.0"}  # noqa: S104 - of its own host
 PATIENCE_SECONDS = 5
 CLONE_NEWNET = 0x40000000

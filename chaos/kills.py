@@ -22,9 +22,7 @@ from chaos.system import Prepare, System
 from jobs.models import Attempt, Job
 
 BETWEEN_KILLS_SECONDS = 0.3, 3
-WAITING_JOBS = 30
-"""There are always so many, so that every death finds a worker at work."""
-
+WAITING_JOBS = 30  # there are always so many, so that every death finds a worker at work
 THREADS = 2
 SETTLES_WITHIN_SECONDS = 120
 CONTROL_KILLS = 20

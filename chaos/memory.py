@@ -13,9 +13,7 @@ from statistics import median
 from chaos.notes import Notes
 from chaos.process import children, status
 
-MAY_GROW = 0.10
-"""Of the memory in the middle of the run, until its end."""
-
+MAY_GROW = 0.10  # of the memory in the middle of the run, until its end
 MAY_GAIN = 8
 """File descriptors, threads or connections: their number changes with what is asked at the moment."""
 

@@ -46,9 +46,7 @@ BETWEEN_HAZARDS_SECONDS = (2, 15)
 SAMPLES = 600
 REPORTS_EVERY_SECONDS = 300
 SETTLES_WITHIN_SECONDS = 900
-DAYS = 5
-"""Days of the compressed clock in a run; each has its nightly check of all books and files."""
-
+DAYS = 5  # days of the compressed clock in a run; each has its nightly check of all books and files
 MOST_COMPRESSED = 3600
 PROGRAMS = 3
 LEAKED_BYTES, CONTROL_SECONDS, CONTROL_CALLS = 4_000_000, 60, 100

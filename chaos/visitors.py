@@ -40,9 +40,7 @@ PHOTOS_EACH = 8
 CHUNK_BYTES = 20_000
 CREDITS_AFTER_SECONDS = 5
 ANSWERED_WITHIN_SECONDS = 60
-DECIDED_AFTER = timedelta(seconds=30)
-"""Longer than the upstream may still charge a call that was sent."""
-
+DECIDED_AFTER = timedelta(seconds=30)  # longer than the upstream may still charge a call that was sent
 PATIENCE_SECONDS = 600  # of an uploader, on a machine that may be busy otherwise
 ENDS_WITHIN_SECONDS = 900
 MAY_BE = (404, 409, 410, 422, 429, 503)

@@ -13,12 +13,8 @@ from typing import Any
 
 from pixian.protocol.errors import ApiError
 
-CREDITS = "{credits}"
-"""Stands for the charged amount in a header's text, as the contract writes it."""
-
-Mix = tuple[tuple[str, int], ...]
-"""Names of faults and their weights."""
-
+CREDITS = "{credits}"  # stands for the charged amount in a header's text, as the contract writes it
+Mix = tuple[tuple[str, int], ...]  # names of faults and their weights
 Step = str | dict[str, Any]
 """A fault's name, or ``{"fault": name, "delay": 7, …}``."""
 

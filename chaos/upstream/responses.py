@@ -18,14 +18,10 @@ from pixian.protocol.errors import ApiError
 HTML = b"<!doctype html><title>Oops</title><h1>Something is in between</h1>\n"
 NOISE = b"220 mail ready\r\n\r\n"
 PIECES = 4
-MISSING_BYTES = 24
-"""The part that a body cut short lacks: a PNG's closing chunk and the end of its pixels."""
-
+MISSING_BYTES = 24  # the part that a body cut short lacks: a PNG's closing chunk and the end of its pixels
 LINGER_SECONDS = 0.02
 
-SIZE = (4, 2)
-"""Eight RGBA pixels, 32 bytes: the hash itself."""
-
+SIZE = (4, 2)  # eight RGBA pixels, 32 bytes: the hash itself
 CHUNK_FRAME_BYTES = 12
 
 
