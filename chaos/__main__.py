@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     figures["seconds"] = round(time.monotonic() - began)
     for failure in outcome.failures:
         say(failure)
-    begin = [outcome.title or experiment.title, options.database, f"seed {options.seed}"]
+    begin = [" ".join(arguments), options.database, f"seed {options.seed}"]
     say(" · ".join([*begin, *(f"{what} {figure}" for what, figure in figures.items())]))
     return 0 if all(outcome.controls.values()) and not outcome.failures else 1
 

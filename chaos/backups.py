@@ -15,10 +15,7 @@ DUMP = {
 }
 RESTORE = {
     "sqlite": ["cp backup/{name}.sqlite3 data/db.sqlite3"],
-    "postgresql": [
-        "createdb postgres",
-        'pg_restore --exit-on-error -d "$DATABASE_URL" backup/{name}.dump',
-    ],
+    "postgresql": ["createdb postgres", 'pg_restore --exit-on-error -d "$DATABASE_URL" backup/{name}.dump'],
 }
 
 

@@ -28,7 +28,6 @@ BUSY_SECONDS = (0.2, 1.5)
 AWAY_SECONDS = (0.0, 1.8)  # Celery tries again after 2 s, and then after 4 s more
 CONNECTS_WITHIN_SECONDS = 60
 NOTICES_WITHIN_SECONDS = 1.5
-SETTLES_WITHIN_SECONDS = 120
 WAITING_JOBS = 4
 """So few that workers have messages in hand and wait for more: in this state Celery's defaults end them."""
 
@@ -71,7 +70,7 @@ def kill(system: System, redis: Redis, options: argparse.Namespace, *, control: 
         if control and (ended or system.count_in_log(LAST_WORDS) > said):
             break
     if not control:
-        system.settle(SETTLES_WITHIN_SECONDS)
+        system.settle()
     for process in (beat, *workers):
         process.kill()  # no job is lost: all are done, or only the control's are left
     said = system.count_in_log(LAST_WORDS) - said

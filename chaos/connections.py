@@ -112,14 +112,11 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     load.put(options.seconds, restart=options.restart)
     control.put(CONTROL_SECONDS, plant=patches.keep_connections)
     facts = {
-        "programs": PROGRAMS,
         "calls": load.told.total(),
         "answered": load.told[OK],
         "most": max(load.taken),
         "kept": load.kept,
         "left": load.left,
-        "control_kept": control.kept,
-        "control_failed": control.told.total() - control.told[OK],
     }
     ran_out = control.refused or control.told[UNAVAILABLE]
     noticed = {"control": max(control.taken) if ran_out else 0}

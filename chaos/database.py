@@ -23,7 +23,7 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 
 from chaos import patches
-from chaos.checker import STRAY, match_calls
+from chaos.checker import STRAY
 from chaos.experiments import Outcome
 from chaos.notes import Notes
 from chaos.process import Process, end_all, kill_all, told_to_end
@@ -143,13 +143,12 @@ def kill_server(system: System, server: Postgres, options: argparse.Namespace) -
     """Kill the postmaster again and again, and cut connections."""
     load, chance = Load(system, "main", unconfirmed=UNCONFIRMED), system.chance
     workers, uploaders = load.workers(), load.uploaders()
-    cut, in_flight = 0, []
+    cut = 0
     for _ in range(options.kills):
         for _ in range(CUTS_PER_KILL):
             time.sleep(chance.uniform(*BETWEEN_SECONDS))
             cut += server.terminate_connections(chance.random())
         time.sleep(chance.uniform(*BETWEEN_SECONDS))
-        in_flight.append(str(system.upstream.order("status")["in_flight"]))
         server.kill()
         time.sleep(chance.uniform(*AWAY_SECONDS))
         server.start()
@@ -157,7 +156,7 @@ def kill_server(system: System, server: Postgres, options: argparse.Namespace) -
     system.settle(SETTLES_WITHIN_SECONDS)
     found += end_all(workers)
     wrong, facts = check(load)
-    about = {"kills": options.kills, "cut": cut, "in_flight": " ".join(in_flight) or "-"}
+    about = {"kills": options.kills, "cut": cut}
     return Outcome([*found, *wrong], {"control": control_of_server(system, server)}, about | facts)
 
 
@@ -191,10 +190,9 @@ def kill_processes(system: System, options: argparse.Namespace) -> Outcome:
     workers = load.workers()
     system.settle(SETTLES_WITHIN_SECONDS)
     found += end_all(workers)
-    doubted = Job.objects.filter(state=Job.State.IN_DOUBT).count()
     found += keep_locked(load)
     wrong, facts = check(load)
-    about = {"kills": options.kills, "locks": LOCKS, "doubted_by_locks": facts["doubted"] - doubted}
+    about = {"kills": options.kills, "locks": LOCKS}
     control = Load(system, "control", too_early=True)
     for _ in range(CONTROL_TRIES["sqlite"]):
         uploaders = control.uploaders()
@@ -225,20 +223,15 @@ def broken() -> list[str]:
 def check(load: Load) -> tuple[list[str], dict[str, int]]:
     """Return what is wrong when all is quiet again, and figures.
 
-    doubted: jobs in doubt; uncalled: those of them for which no call came. orphans: sources that no row
-    names, stored before a row that never came: nobody was told that it had.
+    orphans: sources that no row names, stored before a row that never came: nobody was told that it had.
     """
     found = load.system.failures()
     orphans = [failure for failure in found if failure.startswith(STRAY) and "/source." in failure]
-    doubted = Job.objects.filter(state=Job.State.IN_DOUBT).prefetch_related("attempts")
-    matched, _ = match_calls(load.system.upstream.log())
-    last = (max(job.attempts.all(), key=lambda attempt: attempt.number) for job in doubted)
     facts = {
         "cases": Job.objects.count(),
         "acknowledged": len(load.uploads.read()),
         "booked": Attempt.objects.filter(state=Attempt.State.BOOKED).count(),
-        "doubted": len(doubted),
-        "uncalled": sum(not matched[attempt] for attempt in last),
+        "doubted": Job.objects.filter(state=Job.State.IN_DOUBT).count(),
         "orphans": len(orphans),
     }
     return [*(failure for failure in found if failure not in orphans), *load.lost()], facts

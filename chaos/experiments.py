@@ -43,7 +43,6 @@ class Experiment:
     PostgreSQL. fast: with short waits.
     """
 
-    title: str
     about: str
     options: Options
     answers: Mapping[str, Any] | Callable[[Given], Mapping[str, Any]] = field(default_factory=dict)
@@ -70,15 +69,11 @@ WITHIN: tuple[object, str] = (2.0, "seconds in which others must be answered")
 
 EXPERIMENTS = {
     "books": Experiment(
-        "E10 books",
-        "Plant four faults in the upstream's log; the balances must show exactly these.",
+        "E10: plant four faults in the upstream's log; the balances must show exactly these.",
         {"attempts": (5000, "how many calls")},
-        fast=False,
-        teams=1,
     ),
     "crash": Experiment(
-        "E1 crash",
-        "Kill or freeze a worker at each commit and each I/O of a call.",
+        "E1: kill or freeze a worker at each commit and each I/O of a call.",
         {
             "chains": (6, "workers killed one after another at one job, for each answer"),
             "every": (1, "each n-th point, others with each seed"),
@@ -86,8 +81,7 @@ EXPERIMENTS = {
         },
     ),
     "kills": Experiment(
-        "E2 kills",
-        "Kill workers at random until so many have died.",
+        "E2: kill workers at random until so many have died.",
         {
             "kills": (300, "how many"),
             "workers": (4, "at once"),
@@ -99,35 +93,30 @@ EXPERIMENTS = {
         FOR_PROGRAMS,
     ),
     "database": Experiment(
-        "E3 database",
-        "Kill the database, or all who use it, under load.",
+        "E3: kill the database, or all who use it, under load.",
         {"kills": (5, "how many")},
         {"delay": 0.4, "mix": MIX_WITHOUT_DOUBTS},
         {"LEASE_SECONDS": "4"},  # longer than the database is away, as the product's 60
     ),
     "full": Experiment(
-        "E33 full",
-        "Fill the volume of database and pictures under load, and make room again.",
+        "E33: fill the volume of database and pictures under load, and make room again.",
         {"fills": (10, "how often"), "lease": (6, "seconds; the volume is full for up to 6")},
         {"delay": 0.2, "mix": MIX_WITHOUT_DOUBTS},
         FOR_PROGRAMS | {"LEASE_SECONDS": "{lease}"},
     ),
     "timeouts": Experiment(
-        "E4 timeouts",
-        "Answer late, or too late; all times scaled so that the client's 200 s are as short as told.",
+        "E4: answer late, or too late; all times scaled so that the client's 200 s are as short as told.",
         {"timeout": (8, "seconds that stand for 200")},
         lambda given: {"scale": given.timeout / 200},
         {"PIXIAN_TIMEOUT": "{timeout}", "LEASE_SECONDS": "5"},
     ),
     "leases": Experiment(
-        "E5 leases",
-        "Make long calls on short leases, and freeze workers past theirs.",
+        "E5: make long calls on short leases, and freeze workers past theirs.",
         {"rounds": (1, "of workers frozen at random")},
         settings={"LEASE_SECONDS": "2", "PIXIAN_TIMEOUT": "60"},
     ),
     "slow": Experiment(
-        "E23 slow",
-        "Open connections that drip.",
+        "E23: open connections that drip.",
         {
             "connections": (40, "of each kind"),
             "seconds": (60, "for each kind"),
@@ -141,52 +130,42 @@ EXPERIMENTS = {
         teams=2,
     ),
     "pictures": Experiment(
-        "E24 pictures",
-        "Send pictures that are attacks to an engine, three at once, and a small photo beside them.",
+        "E24: send pictures that are attacks to an engine, three at once, and a small photo beside them.",
         {},
-        fast=False,
     ),
     "shares": Experiment(
-        "E25 shares",
-        "Let one team's programs ask for pictures at a dripping address, more than there are places.",
+        "E25: let one team's programs ask for pictures at a dripping address, more than there are places.",
         {"seconds": (40, "of load"), "within": WITHIN},
         settings=PATIENT | {"FETCH_NETWORKS": "127.0.0.0/8", "FETCH_PORTS": f"{free_port()},{free_port()}"},
         fast=False,
         teams=2,
     ),
     "batch": Experiment(
-        "E27 batch",
-        "Upload batches over lines that are cut, with credits for half; kill client and worker on the way.",
+        "E27: upload batches over lines that are cut, with credits for half; kill client and worker.",
         {"runs": (2, "batches, one after another"), "photos": (300, "of each batch")},
         {"delay": 0.02},
         {"WEB_THREADS": "16"},
-        teams=1,
     ),
     "release": Experiment(
-        "E32 release",
-        "Let a worker of an older release process what today's web process takes in.",
+        "E32: let a worker of an older release process what today's web process takes in.",
         {"uploads": (5, "of two pictures, and as many calls")},
         settings={"WEB_THREADS": "16"},
-        teams=1,
     ),
     "restore": Experiment(
-        "E26 restore",
-        "Back up under load, lose everything and restore it; then an older dump, then an empty database.",
+        "E26: back up under load, lose all and restore it; then an older dump, then an empty database.",
         {"seconds": (10.0, "of load before the backup, and as many after it")},
         {"mix": CELERY_MIX, "delay": 0.1},
         # Longer than a busy machine forgets a worker for, and over before the restore is.
         FOR_PROGRAMS | {"LEASE_SECONDS": "3"},
     ),
     "webhooks": Experiment(
-        "E18 webhooks",
-        "Kill workers at random amid webhooks to receivers that fail, are slow and die.",
+        "E18: kill workers at random amid webhooks to receivers that fail, are slow and die.",
         {"kills": (50, "how many"), "scale": (0.5, "of the 0.3 to 3 s between two kills")},
         {"delay": 0.1, "mix": MIX_WITHOUT_DOUBTS},
         TO_RECEIVERS,
         teams=1,
     ),
     "mixed": Experiment(
-        "mixed",
         "Put mixed load on a site for hours, with all faults at random, and watch its memory.",
         {"hours": (2.0, "of load")},
         BUSY,
@@ -203,7 +182,6 @@ EXPERIMENTS = {
         teams=1,
     ),
     "broker": Experiment(
-        "broker",
         "Kill Redis while Celery's workers are at work.",
         {"kills": (20, "how many"), "workers": (4, "at once")},
         {"delay": 0.2},
@@ -211,7 +189,6 @@ EXPERIMENTS = {
         broker=True,
     ),
     "connections": Experiment(
-        "connections",
         "Run many programs on few connections to PostgreSQL.",
         {"seconds": (20.0, "of load"), "restart": (False, "PostgreSQL, in the middle")},
         {"delay": 0.5},
@@ -238,7 +215,6 @@ class Outcome:
     failures: list[str]
     controls: Mapping[str, int]
     facts: Mapping[str, object] = field(default_factory=dict)
-    title: str = ""
 
 
 def say(line: str) -> None:

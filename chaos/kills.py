@@ -24,7 +24,6 @@ from jobs.models import Attempt, Job
 BETWEEN_KILLS_SECONDS = 0.3, 3
 WAITING_JOBS = 30  # there are always so many, so that every death finds a worker at work
 THREADS = 2
-SETTLES_WITHIN_SECONDS = 120
 CONTROL_KILLS = 20
 
 Start = Callable[[], Process]
@@ -35,13 +34,12 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     log = system.upstream.log()
     found = [*misled(told, log), *system.failures(web_killed=options.gateway)]
     facts: dict[str, object] = {"kills": options.kills, "jobs": Job.objects.count()}
+    facts["hosts"] = 2 if options.other_host else 1
     if told:
         facts |= {"requests": len(told), "repeated": sum(each.tries > 1 for each in told)}
     facts |= {"calls": len(log.calls), "doubts": Attempt.objects.in_doubt().count()}
     noticed = set(control(system, options.seed, gateway=options.gateway)) - set(found)
-    whose = " of Celery" if options.celery else " at the gateway" if options.gateway else ""
-    title = f"E2 kills{whose}{' on two hosts' if options.other_host else ''}"
-    return Outcome(found, {"control": len(noticed)}, facts, title)
+    return Outcome(found, {"control": len(noticed)}, facts)
 
 
 class Kills:
@@ -62,7 +60,7 @@ class Kills:
 
     def settle(self) -> None:
         """Let the last ones finish what there is, and end them as an operator would."""
-        self._system.settle(SETTLES_WITHIN_SECONDS)
+        self._system.settle()
         codes = [process.end() for process in self._processes]
         if not {*codes} <= {0, -signal.SIGTERM}:  # the latter if it was started just now
             last = self._system.log_tail()

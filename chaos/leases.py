@@ -59,7 +59,7 @@ def freeze_at_each_point(system: System, plant: Prepare = None) -> list[str]:
     lost = system.count_in_log(LOST)
     time.sleep(settings.LEASE_SECONDS)
     taker = system.worker(threads=4)
-    system.settle(PATIENCE_SECONDS)
+    system.settle()
     for process, _ in frozen.values():
         process.terminate()
         process.thaw()
@@ -115,7 +115,7 @@ def submit(system: System, name: str, seconds: float) -> int:
 
 
 def settle(system: System, workers: list[Process]) -> None:
-    system.settle(PATIENCE_SECONDS)
+    system.settle()
     end_all(workers)
     close_connections()
 

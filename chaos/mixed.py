@@ -19,7 +19,6 @@ from random import Random
 from unittest.mock import patch
 
 from django.conf import settings
-from django.core.management import call_command
 from django.db import DatabaseError, InterfaceError
 
 from accounts.ledger import operations as ledger
@@ -39,7 +38,6 @@ from chaos.visitors import Visitors
 from chaos.waiting import wait_for
 from chaos.webhooks import Round
 from jobs.models import Event, Job, Rendition, Verification
-from jobs.storage import instance
 
 POLL_SECONDS = 0.5
 BETWEEN_HAZARDS_SECONDS = (2, 15)
@@ -202,8 +200,7 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
 
 def prepare(system: System, seconds: float) -> None:
     """Set the pace of everything that runs here and in the processes forked from this one."""
-    call_command("collectstatic", interactive=False, verbosity=0)
-    instance.establish()  # as ``prepare`` does
+    system.prepare()
     patches.fast_timings(POLL_SECONDS)
     patches.compress_clock(min(DAYS * 86400 / seconds, MOST_COMPRESSED))
     User.objects.filter(pk=system.user.pk).update(is_staff=True, is_superuser=True)

@@ -56,11 +56,7 @@ FAST: tuple[tuple[Any, str, object], ...] = (
     (webhooks, "BACKOFF", (timedelta(seconds=WAIT_SECONDS),) * 50),  # 9 tries, over two days
     (webhooks, "LIMITS", FetchLimits(max_bytes=2000, seconds=RECEIVER_SECONDS)),  # 10 s
 )
-POLLS = (
-    (shared_claims, "POLL_SECONDS"),
-    (background, "PAUSE_SECONDS"),
-    (webhooks, "POLL_SECONDS"),
-)
+POLLS = ((shared_claims, "POLL_SECONDS"), (background, "PAUSE_SECONDS"), (webhooks, "POLL_SECONDS"))
 POLL_SECONDS = 0.05  # between two looks at an empty queue: 0.2 s
 PURGED_AFTER = timedelta(seconds=30)  # files of an erased picture: 5 min
 

@@ -16,14 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
-from django.core.management import call_command
 from django.db import connection
 
 from chaos.experiments import Outcome
 from chaos.process import Process
 from chaos.system import REMOVE, ROOT, System
 from jobs.models import Attempt, Job
-from jobs.storage import instance
 
 FIRST_HAS = "jobs/migrations/0018_result_ranges.py"
 """The older release is the commit that added this file: the first whose worker may run beside later ones.
@@ -31,7 +29,6 @@ FIRST_HAS = "jobs/migrations/0018_result_ranges.py"
 Those before it can't write a transfer's balance, and are stopped before an upgrade (``CHANGELOG.md``).
 """
 
-SETTLES_WITHIN_SECONDS = 120
 CONTROL_SECONDS = 10
 ENDS_WITHIN_SECONDS = 60
 
@@ -40,13 +37,12 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     commit = older()
     if not commit:
         return Outcome([], {}, {"LEFT OUT": "the older release isn't in this clone's history"})
-    call_command("collectstatic", interactive=False, verbosity=0)
-    instance.establish()  # as ``manage.py prepare`` does
+    system.prepare()
     with tempfile.TemporaryDirectory() as folder, system.serving():
         unpack(commit, Path(folder))
         with old_worker(system, Path(folder)):
             found = list(take_uploads(system, options.uploads))
-            system.settle(SETTLES_WITHIN_SECONDS)
+            system.settle()
         booked = Attempt.objects.filter(state=Attempt.State.BOOKED).count()
         found += system.failures()
         if undone := undone_jobs():

@@ -110,13 +110,7 @@ def lose_and_restore(drill: Drill, dumped_at: float) -> Forgotten:
     drill.check(f"a program was answered {answer} while calls are stopped", holds=answer == TOO_MANY)
     drill.expect_no_call(lost_at)
     uploads = sum(not each.by_program for each in lost.lost)
-    drill.facts |= {
-        "lost_uploads": uploads,
-        "lost_results": len(lost.lost) - uploads,
-        "unsent": len(lost.unsent),
-        "paid_since": len(lost.paid),
-        "forgotten": to_credits(lost.microcredits),
-    }
+    drill.facts |= {"lost_uploads": uploads, "paid_since": len(lost.paid)}
     operator.note(f"acknowledged uploads that the copy doesn't have: {uploads}")
     operator.note(f"results of programs' calls that it doesn't have: {len(lost.lost) - uploads}")
     operator.note(f"pictures that wait in it unsent: {len(lost.unsent)}, charged since: {len(lost.paid)}")
@@ -158,7 +152,6 @@ def start_again(drill: Drill, lost: Forgotten) -> None:
     log = system.upstream.log()
     drill.wrong += called_again(log, lost.paid, began)
     drill.wrong += wrong_results(Job.objects.filter(reused_from=None))
-    drill.facts["resumed"] = resumed
 
 
 def _resume(drill: Drill, batch: Batch, lost: Forgotten) -> bool:
@@ -186,7 +179,6 @@ def night(drill: Drill, lost: Forgotten) -> None:
         holds=missing == unknown - lost.microcredits,
     )
     drill.expect_none_gone(files)
-    drill.facts["strays"] = files.moved()
     operator.note(f"files gone: {len(files.gone())}; in quarantine: {files.moved()}")
 
 
@@ -230,7 +222,6 @@ def restore_empty(drill: Drill) -> None:
     drill.check(f"files were moved: {files.moved()}", holds=not files.moved())
     drill.expect_none_gone(files)
     drill.operator.note(f"files gone in the next night: {len(files.gone())}; in their place: {stayed}")
-    drill.facts["files"] = len(files.names)
 
 
 def control_of_sweep(drill: Drill) -> int:

@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.core.management import call_command
 
 from chaos.experiments import Outcome
 from chaos.programs import PAUSE_SECONDS, Seen, repeating
@@ -81,7 +80,7 @@ class Crowd:
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
-    call_command("collectstatic", interactive=False, verbosity=0)
+    system.prepare()
     key, other = (system.key(team) for team in system.teams)
     drips = kinds(system, other)
     late = overdue = 0

@@ -24,6 +24,7 @@ from uuid import UUID, uuid4
 import httpx
 from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.core.management import call_command
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 from django.middleware.csrf import get_token
@@ -47,6 +48,7 @@ from jobs.calls.upstream import connect
 from jobs.intake.submit import Upload, submit
 from jobs.management.commands.worker import Command
 from jobs.models import Job
+from jobs.storage import instance
 from pixian.imaging.decode import check
 from pixian.protocol.credentials import Credentials
 from pixian_web import celery
@@ -54,8 +56,8 @@ from pixian_web import celery
 ROOT = Path(__file__).resolve().parents[1]
 CREDITS_PER_TEAM = 1_000_000
 SIDES = (8, 64)
+PATIENCE_SECONDS = 120
 BUSY_POLL_SECONDS = 0.02
-WEB_UP_WITHIN_SECONDS = 60
 WEB_STOPS_WITHIN_SECONDS = 15
 LAST_LINES = 150
 REMOVE = "/api/v2/remove-background"
@@ -200,7 +202,7 @@ class System:
         """Run the web process once it answers, and end it."""
         web = self.web(*arguments, prepare=prepare)
         try:
-            wait_for(self.is_up, WEB_UP_WITHIN_SECONDS, "the web process's first answer")
+            wait_for(self.is_up, PATIENCE_SECONDS, "the web process's first answer")
             yield web
         finally:
             web.terminate()
@@ -212,6 +214,11 @@ class System:
         with suppress(httpx.HTTPError), self.client() as http:
             return http.get(f"{address}/healthz").is_success
         return False
+
+    def prepare(self) -> None:
+        """Do what ``manage.py prepare`` does for pages and for the files of an instance."""
+        call_command("collectstatic", interactive=False, verbosity=0)
+        instance.establish()
 
     def unfinished(self) -> int:
         """Count jobs that are queued, postponed or running."""
@@ -226,7 +233,7 @@ class System:
             else:
                 time.sleep(min(left, BUSY_POLL_SECONDS))
 
-    def settle(self, seconds: float = 60, *, idle: bool = True) -> None:
+    def settle(self, seconds: float = PATIENCE_SECONDS, *, idle: bool = True) -> None:
         """Wait until no job is unfinished and (``idle``) no call is in flight; raises TimeoutError."""
         wait_for(lambda: not self.unfinished(), seconds, "the end of all jobs")
         if idle:

@@ -25,7 +25,6 @@ from jobs.models import Attempt, Job
 
 EACH = 2
 PROXY_SECONDS = 60
-PATIENCE_SECONDS = 120
 
 DONE, FAILED, IN_DOUBT = Job.State.DONE, Job.State.FAILED, Job.State.IN_DOUBT
 
@@ -68,7 +67,7 @@ def call(system: System, kinds: Iterable[Kind], prepare: Prepare = None) -> tupl
         system.submit(name=kind.name, answers=kind.answers).pk: kind for kind in kinds for _ in range(EACH)
     }
     worker = system.worker(threads=len(jobs), prepare=prepare)
-    system.settle(PATIENCE_SECONDS)
+    system.settle()
     worker.end()
     close_connections()
     log, found = system.upstream.log(), []

@@ -22,24 +22,16 @@ DATABASES = (
 
 @dataclass(frozen=True)
 class Played:
-    """output: all that was printed. name: what the last line begins with."""
+    """output: all that was printed."""
 
     code: int
     output: str
 
-    @property
-    def name(self) -> str:
-        return self._last_line.partition(" · ")[0]
-
     def __getitem__(self, fact: str) -> int:
         """Return a figure of the last line."""
-        found = re.search(rf" · {fact} (\d+)", self._last_line)
+        found = re.search(rf" · {fact} (\d+)", self.output.rstrip().rpartition("\n")[2])
         assert found, self.output
         return int(found[1])
-
-    @property
-    def _last_line(self) -> str:
-        return self.output.rstrip().rpartition("\n")[2]
 
 
 Play = Callable[..., Played]
