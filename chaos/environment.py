@@ -54,10 +54,8 @@ class Environment:
         """Set Django up for this environment, with a migrated database."""
         os.environ.update(self.settings)
         django.setup()
-        sqlite, template = (
-            self.folder / "data/db.sqlite3",
-            _template("postgres" if self.postgres else "sqlite"),
-        )
+        sqlite = self.folder / "data/db.sqlite3"
+        template = _template("postgres" if self.postgres else "sqlite")
         if template is None:
             call_command("migrate", verbosity=0)
         elif not template.exists():
@@ -105,7 +103,7 @@ def built(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its servers are still taken down
     folder = Path(tempfile.mkdtemp(prefix="x-"))  # a short name, since a socket's path may have 108 bytes
     (folder / "data").mkdir()
-    address = hosts.ADDRESS if two_hosts else hosts.LOOPBACK
+    address, bind = (hosts.ADDRESS, hosts.EVERYWHERE) if two_hosts else (hosts.LOOPBACK,) * 2
     with ExitStack() as ends:
         if options.keep:
             ends.callback(say, f"kept: {folder}")
@@ -116,14 +114,12 @@ def built(
         own = _settings(folder, server)
         postgres = redis = None
         if options.database == "postgresql":
-            more = hosts.POSTGRES_SETTINGS if two_hosts else None
+            more = {"listen_addresses": bind}
             postgres = ends.enter_context(servers.postgres(more, template=_template("postgres")))
             own["DATABASE_URL"] = postgres.url
         if broker:
-            redis = ends.enter_context(servers.redis())
+            redis = ends.enter_context(servers.redis(bind))
             own["CELERY_BROKER_URL"] = redis.url
-        if two_hosts:
-            hosts.let_in(postgres, redis)
         own = {name: value.replace(hosts.LOOPBACK, address) for name, value in own.items()}
         yield Environment(folder, server, postgres, redis, own | dict(settings or {}))
 

@@ -6,7 +6,6 @@ are workers, which reach them only through the cable. Both hosts go when the pro
 
 import ctypes
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,15 +13,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chaos.process import fork
-from chaos.servers import Postgres, Redis
 from chaos.waiting import wait_for
 
 ADDRESS, OTHER, NETWORK = "10.77.0.1", "10.77.0.2", "10.77.0.0/24"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - of its own host
 LOOPBACK = "127.0.0.1"
 ENTERED = "EXPERIMENT_HOST"  # set in the environment of an experiment that has moved to the first host
-POSTGRES_SETTINGS = {"listen_addresses": "0.0.0.0"}  # noqa: S104 - of its own host
 PATIENCE_SECONDS = 5
 CLONE_NEWNET = 0x40000000
+CABLE = f"""
+there="nsenter --net=/proc/$1/ns/net"
+ip link add here type veth peer name there netns $1
+ip address add {ADDRESS}/24 dev here
+$there ip address add {OTHER}/24 dev there
+for device in lo here; do ip link set $device up; done
+for device in lo there; do $there ip link set $device up; done
+"""
 
 
 def enter(arguments: Sequence[str]) -> bool:
@@ -47,13 +53,7 @@ def other() -> Iterator[Path]:
     try:
         mine, its = Path("/proc/self/ns/net").readlink(), Path(f"/proc/{keeper.pid}/ns/net")
         wait_for(lambda: its.readlink() != mine, PATIENCE_SECONDS, "the second host")
-        there = ["nsenter", f"--net={its}"]
-        _run("ip", "link", "set", "lo", "up")
-        _run("ip", "link", "add", "here", "type", "veth", "peer", "name", "there", "netns", str(keeper.pid))
-        _run(*there, "ip", "link", "set", "lo", "up")
-        for prefix, device, address in ([], "here", ADDRESS), (there, "there", OTHER):
-            _run(*prefix, "ip", "address", "add", f"{address}/24", "dev", device)
-            _run(*prefix, "ip", "link", "set", device, "up")
+        subprocess.run(["sh", "-ec", CABLE, "sh", str(keeper.pid)], check=True, stdout=subprocess.DEVNULL)  # noqa: S603, S607
         yield its
     finally:
         keeper.kill()
@@ -64,21 +64,3 @@ def move(network: Path) -> None:
     with network.open() as file:
         if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "can't move to the other host")
-
-
-def let_in(*open_to_all: Postgres | Redis | None) -> None:
-    """Open servers to the other host. A Redis has to be opened anew after each start."""
-    for server in open_to_all:
-        if isinstance(server, Postgres):
-            with (server.folder / "data" / "pg_hba.conf").open("a") as rules:
-                rules.write(f"host all all {NETWORK} trust\n")
-            _run("psql", server.url, "--quiet", "--command", "SELECT pg_reload_conf()")
-        if isinstance(server, Redis):
-            with socket.create_connection((LOOPBACK, server.port), PATIENCE_SECONDS) as line:
-                for setting in ("protected-mode no", "bind 0.0.0.0"):
-                    line.sendall(f"CONFIG SET {setting}\r\n".encode())
-                    line.recv(5)
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603

@@ -94,8 +94,6 @@ def kill_celery(system: System, options: argparse.Namespace) -> list[Told]:
     killing.run(options.kills // 2)
     redis.kill()
     redis.start()
-    if options.other_host:
-        hosts.let_in(redis)
     killing.run(options.kills - options.kills // 2)
     killing.settle()
     return []

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from chaos.hosts import LOOPBACK, NETWORK
 from chaos.process import children
 from chaos.waiting import wait_for
 
@@ -205,14 +206,14 @@ def postgres(
 
 
 @contextmanager
-def redis() -> Iterator[Redis]:
+def redis(bind: str = LOOPBACK) -> Iterator[Redis]:
     """Run an empty Redis, which a kill empties again; raises NotStartedError."""
     if lacks := redis_lacks():
         raise NotStartedError(lacks)
     with server_folder(None) as folder:
         port = free_port()
-        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
-        command += ["--save", "", "--appendonly", "no"]
+        command = ["redis-server", "--bind", bind, "--port", str(port), "--dir", str(folder)]
+        command += ["--protected-mode", "no", "--save", "", "--appendonly", "no"]
         with Redis(folder, port, command) as server:
             yield server
 
@@ -238,7 +239,10 @@ def _init(data: Path, account: str | None) -> None:
     done = subprocess.run(  # noqa: S603
         command, cwd=data.parent, capture_output=True, text=True, check=False, **_run_as(account)
     )
-    if done.returncode:
+    if done.returncode == 0:
+        with (data / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {NETWORK} trust\n")
+    else:
         raise NotStartedError(f"initdb failed: {done.stderr[-LOG_TAIL:]}")
 
 
