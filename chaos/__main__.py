@@ -9,7 +9,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import import_module
 
@@ -86,7 +86,10 @@ def soak(seed: int) -> int:
     """Run the long forms of all experiments one after another, and print their last lines once more."""
     say(f"seed {seed}")
     lines, failed = [], False
-    for form in _long_forms():
+    forms = [f"{form} --database {name}" for form in LONG_FORMS for name in ("sqlite", "postgresql")]
+    forms += [f"{form} --database postgresql" for form in ON_POSTGRESQL_ALONE]
+    forms += [f"{form} --database sqlite" for form in ON_SQLITE_ALONE]
+    for form in forms:
         began, last = time.monotonic(), form
         say(f"\n$ python -m chaos {form} --seed {seed}")
         command = [sys.executable, "-m", "chaos", *form.split(), "--seed", str(seed)]
@@ -99,12 +102,6 @@ def soak(seed: int) -> int:
         lines.append(f"{verdict} {time.monotonic() - began:6.0f} s  {last}")
     say("\n".join(["", *lines]))
     return int(failed)
-
-
-def _long_forms() -> Iterator[str]:
-    yield from (f"{form} --database {name}" for form in LONG_FORMS for name in ("sqlite", "postgresql"))
-    yield from (f"{form} --database postgresql" for form in ON_POSTGRESQL_ALONE)
-    yield from (f"{form} --database sqlite" for form in ON_SQLITE_ALONE)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,13 +1,10 @@
 """Back an instance up, destroy it and restore it, by the commands that docs/operating.md gives."""
 
-import shutil
-
 import psycopg
 from psycopg.sql import SQL
 
 from chaos.operator import Operator
 from chaos.system import System, close_connections
-from jobs.storage import spool
 
 DUMP = {
     "sqlite": "sqlite3 data/db.sqlite3 \"VACUUM INTO 'backup/{name}.sqlite3'\"",
@@ -25,19 +22,10 @@ def dump(operator: Operator, name: str) -> None:
     operator.shell(DUMP[_database(operator)].format(name=name))
 
 
-def copy_files(operator: Operator) -> None:
-    """Copy the files, after the database; those in the spool come and go meanwhile."""
-    operator.shell("cp -a data/files backup/files", harmless=f"/{spool.NAME}/")
-
-
 def restore(operator: Operator, name: str) -> None:
     """Restore the database into the place where there is none."""
     for command in RESTORE[_database(operator)]:
         operator.shell(command.format(name=name))
-
-
-def restore_files(operator: Operator) -> None:
-    operator.shell("mkdir -p data && cp -a backup/files data/files")
 
 
 def lose_database(system: System) -> None:
@@ -52,10 +40,6 @@ def lose_database(system: System) -> None:
     else:
         for path in (system.environment.folder / "data").glob("db.sqlite3*"):
             path.unlink()
-
-
-def lose_files(system: System) -> None:
-    shutil.rmtree(system.environment.folder / "data")
 
 
 def _database(operator: Operator) -> str:

@@ -86,7 +86,7 @@ class Run:
     def play(self) -> None:
         """Upload, with three accidents in some order; grant credits; wait for the last result."""
         self.client = self.system.fork(self.uploader.begin)
-        accidents = [self._lose_line, self._kill_worker, self._restart_client]
+        accidents = [self.lines.lose, self._kill_worker, self._restart_client]
         self.chance.shuffle(accidents)
         for share, accident in zip((0.2, 0.45, 0.7), accidents, strict=True):
             self._wait_for_uploads(int(share * len(self.uploader.photos)))
@@ -149,11 +149,6 @@ class Run:
             wait_for(happened, PATIENCE_SECONDS, what)
         except TimeoutError as error:
             raise TimeoutError(f"{error}: {dict(self._states)}\n{self.system.log_tail()}") from error
-
-    # The accidents.
-
-    def _lose_line(self) -> None:
-        self.lines.lose()
 
     def _kill_worker(self) -> None:
         self.worker.kill()

@@ -11,7 +11,6 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 from accounts.ledger.money import MICROCREDITS
@@ -45,8 +44,9 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
     faults = _plant(system, options.attempts)
     taken = list(_balances(filled, options.attempts, faults))
     failures = [*_check(filled, faults), *_check_verify(len(faults))]
+    by_headers = {verdict: sums.attempts for verdict, sums in tally(Attempt.objects.all()).items()}
     controls = {
-        "control": _by_verdicts(options.attempts),
+        "control": int(by_headers == {Verdict.MATCHED: options.attempts}),
         "at once": int(not between(taken[0], taken[-1]).missing),
     }
     failures += _settle(filled)
@@ -84,9 +84,7 @@ def _check(filled: Filled, faults: list[Fault]) -> Iterator[str]:
         row = BalancePeriod.objects.get(opening__came_at__lt=sent, closing__came_at__gte=sent)
         if found.pop(row.pk, None) != fault.microcredits:
             yield f"{fault.name}: not found after call {fault.call}"
-    yield from (
-        f"period {pk} lacks {missing}, and nothing was planted there" for pk, missing in found.items()
-    )
+    yield from (f"period {pk} lacks {lacks}, and nothing was planted there" for pk, lacks in found.items())
 
 
 def _check_verify(faults: int) -> Iterator[str]:
@@ -108,11 +106,5 @@ def _settle(filled: Filled) -> Iterator[str]:
     yield from _check_verify(0)
 
 
-def _rows(filled: Filled) -> list[Any]:
+def _rows(filled: Filled) -> list[BalancePeriod]:
     return list(reversed(summary.rows_of(filled.account)))
-
-
-def _by_verdicts(attempts: int) -> int:
-    """Return 1 if the verdicts by the headers see nothing."""
-    sums = tally(Attempt.objects.all())
-    return int(set(sums) == {Verdict.MATCHED} and sums[Verdict.MATCHED].attempts == attempts)

@@ -105,7 +105,9 @@ class Run:
             self._hazards.end(self._hazards.mortal | self._immortal)
             close_connections()
         log = system.upstream.log()
-        self.found += [*self._hazards.found, *_stuck(), *_unexpected(system)]
+        self.found += [*self._hazards.found, *(f"{count} {what} are left" for what, count in _open())]
+        said = {words: system.count_in_log(words) for words in UNEXPECTED}
+        self.found += [f"the processes logged “{words}” {said[words]} times" for words in said if said[words]]
         self.found += [f"{line['what']}: {line['text']}" for line in visitors.noted.read()]
         self.found += [*misled(answered, log), *self._told.wrong(), *system.failures(web_killed=True)]
         self.facts = {
@@ -189,21 +191,16 @@ class Run:
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
     seconds = options.hours * 3600
-    prepare(system, seconds)
+    system.prepare()
+    patches.fast_timings(POLL_SECONDS)
+    patches.compress_clock(min(DAYS * 86400 / seconds, MOST_COMPRESSED))
+    User.objects.filter(pk=system.user.pk).update(is_staff=True, is_superuser=True)
     impatience = {} if system.environment.postgres else {"timeout": LOCK_TIMEOUT_SECONDS}
     with patch.dict(settings.DATABASES["default"]["OPTIONS"], impatience):
         tested = Run(system, 0, options.seed, seconds)
         tested.play()
     facts = tested.facts | tested.report()
     return Outcome([*tested.found, *tested.grown()], control(system, options), facts)
-
-
-def prepare(system: System, seconds: float) -> None:
-    """Set the pace of everything that runs here and in the processes forked from this one."""
-    system.prepare()
-    patches.fast_timings(POLL_SECONDS)
-    patches.compress_clock(min(DAYS * 86400 / seconds, MOST_COMPRESSED))
-    User.objects.filter(pk=system.user.pk).update(is_staff=True, is_superuser=True)
 
 
 def control(system: System, options: argparse.Namespace) -> dict[str, int]:
@@ -246,13 +243,3 @@ def _open() -> Iterator[tuple[str, int]]:
     ):
         if count := rows.count():
             yield what, count
-
-
-def _stuck() -> Iterator[str]:
-    yield from (f"{count} {what} are left" for what, count in _open())
-
-
-def _unexpected(system: System) -> Iterator[str]:
-    for words in UNEXPECTED:
-        if count := system.count_in_log(words):
-            yield f"the processes logged “{words}” {count} times"
