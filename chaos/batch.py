@@ -120,10 +120,7 @@ class Run:
             yield f"{charges} charges, of which {explained} are explained"
 
     def _finish(self) -> None:
-        """Wait for the last result; decide what the dead workers left in doubt, and try that again.
-
-        So is what was charged and lost on its way: a worker died between a response's headers and its body.
-        """
+        """Wait for the last result; try again what the dead workers left in doubt, or paid for and lost."""
         self._wait("the last ones", self._is_quiet)
         in_vain = Job.objects.filter(batch=self.uploader.batch, reason=Job.Reason.RESULT_LOST)
         while (lost := in_vain.filter(state=State.FAILED).count()) or self._states[State.IN_DOUBT]:

@@ -26,7 +26,7 @@ from jobs.models import Job, Ramp
 THREADS = 4
 BUSY_SECONDS = (0.2, 1.5)
 AWAY_SECONDS = (0.0, 1.8)  # Celery tries again after 2 s, and then after 4 s more
-CONNECTS_WITHIN_SECONDS = 60
+CONNECTS_WITHIN_SECONDS = 60  # Celery takes seconds to begin, and to connect again
 NOTICES_WITHIN_SECONDS = 1.5
 WAITING_JOBS = 4
 """So few that workers have messages in hand and wait for more: in this state Celery's defaults end them."""
@@ -78,10 +78,7 @@ def kill(system: System, redis: Redis, options: argparse.Namespace, *, control: 
 
 
 def put_to_work(system: System, workers: Sequence[Process]) -> None:
-    """Wait until each has claimed a job from now on: it is connected, and has messages in hand.
-
-    Celery takes seconds to begin, and to connect again.
-    """
+    """Wait until each has claimed a job from now on: it is connected, and has messages in hand."""
     claimed = Job.objects.filter(updated_at__gt=timezone.now())
     names = [f"{socket.gethostname()}:{worker.pid}:" for worker in workers]
 

@@ -34,7 +34,7 @@ from jobs.models import Attempt, Job
 
 PAUSE_SECONDS = 0.05
 AGAIN_SECONDS = 0.1
-MOST_WAITING = 500
+MOST_WAITING = 500  # jobs, whose pictures would else fill a small volume for good
 SETTLES_WITHIN_SECONDS = 180
 WORKERS, THREADS, UPLOADERS = 4, 2, 4
 
@@ -101,10 +101,7 @@ class Load:
                 yield f"{row} was booked with {said['charged']}, and has {row.charged_microcredits} now"
 
     def _upload(self, seed: str) -> None:
-        """Upload until told to stop; send each picture again with the same id until there is an answer.
-
-        It waits while many jobs do, whose pictures would fill a small volume for good.
-        """
+        """Upload until told to stop; send each picture again with the same id until there is an answer."""
         stop = told_to_end()
         self.system.random.seed(seed)
         patches.lose_confirmations(self._unconfirmed, seed)
@@ -161,16 +158,13 @@ def kill_server(system: System, server: Postgres, options: argparse.Namespace) -
 
 
 def control_of_server(system: System, server: Postgres) -> int:
-    """Count acknowledged uploads that are lost if a commit doesn't wait for the disk.
-
-    PostgreSQL writes what it owes some 200 ms later, so it is killed as soon as something was acknowledged.
-    """
+    """Count acknowledged uploads that are lost if a commit doesn't wait for the disk."""
     with psycopg.connect(server.url, autocommit=True) as line:
         line.execute("ALTER ROLE postgres SET synchronous_commit TO off")
     load = Load(system, "control")
     uploaders = load.uploaders()
     for _ in range(CONTROL_TRIES["postgresql"]):
-        load.uploads.wait()
+        load.uploads.wait()  # no longer, since PostgreSQL writes what it owes some 200 ms later
         server.kill()
         server.start()
     end_all(uploaders)

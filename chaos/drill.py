@@ -30,10 +30,7 @@ WAITING = [Job.State.QUEUED, Job.State.RUNNING, Job.State.KEPT, Job.State.PAUSED
 
 @dataclass
 class Drill:
-    """An instance, its operator and its clients.
-
-    poor: a team without credits. wrong: broken promises. facts: figures to print.
-    """
+    """An instance, its operator and its clients. poor: a team without credits."""
 
     system: System
     operator: Operator

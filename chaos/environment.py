@@ -26,10 +26,9 @@ TEMPLATES = "TEST_TEMPLATES"
 
 @dataclass(frozen=True)
 class Environment:
-    """The environment of an experiment.
+    """The environment of an experiment. postgres: None if the database is SQLite.
 
-    folder: all its files; ``data`` in it is the product's DATA_DIR. postgres: None if the database is SQLite.
-    redis: None unless asked for. settings: the product's environment variables.
+    folder: all its files; ``data`` in it is the product's DATA_DIR. settings: environment variables.
     """
 
     folder: Path
@@ -95,11 +94,7 @@ def built(
     broker: bool = False,
     two_hosts: bool = False,
 ) -> Iterator[Environment]:
-    """Build an environment, and take it down afterwards.
-
-    answers: the upstream's settings. settings: on top of those that every experiment needs. two_hosts: let
-    the other host reach its servers.
-    """
+    """Build an environment, and take it down afterwards. answers: the upstream's settings."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its servers are still taken down
     folder = Path(tempfile.mkdtemp(prefix="x-"))  # a short name, since a socket's path may have 108 bytes
     (folder / "data").mkdir()

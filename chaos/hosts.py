@@ -32,10 +32,7 @@ for device in lo there; do $there ip link set $device up; done
 
 
 def enter(arguments: Sequence[str]) -> bool:
-    """Start this program anew on the first host; return True once it is there.
-
-    Returns False if this system doesn't let this user have namespaces.
-    """
+    """Start this program anew on the first host; return True once it is there, False if it can't be."""
     if os.environ.get(ENTERED):
         return True
     with suppress(OSError):

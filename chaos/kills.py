@@ -68,10 +68,7 @@ class Kills:
 
 
 def kill(system: System, options: argparse.Namespace, kills: int, plant: Prepare = None) -> list[Told]:
-    """Kill our own workers or, amid programs' calls, a web process too; return what programs were told.
-
-    plant: done to each worker, or to the web process, before it begins.
-    """
+    """Kill our own workers or, amid programs' calls, a web process too; return what programs were told."""
     starts = workers(system, options.workers, None if options.gateway else plant)
     starts += [partial(system.web, prepare=plant)] * options.gateway
     killing = Kills(system, options.seed, options.scale, starts)

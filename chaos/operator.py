@@ -27,10 +27,7 @@ LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ +\[")
 
 @dataclass
 class Operator:
-    """Runs commands for an instance. transcript: lines of Markdown, without the machine's paths.
-
-    wrong: what a command's status or output says that it shouldn't.
-    """
+    """Runs commands for an instance. transcript: lines of Markdown. wrong: sentences about commands."""
 
     system: System
     transcript: list[str] = field(default_factory=list)
@@ -55,10 +52,7 @@ class Operator:
         self.note(f"{text} ({time.monotonic() - began:.1f} s)")
 
     def shell(self, command: str, harmless: str = "") -> None:
-        """Run a command in the instance's folder; raise RuntimeError if it fails.
-
-        harmless: words in each of its errors that don't make it fail.
-        """
+        """Run a command in the instance's folder; it may fail with errors that all have harmless words."""
 
         def work() -> None:
             os.chdir(self._folder)

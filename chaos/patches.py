@@ -101,10 +101,7 @@ def see_only(job: int) -> None:
 
 
 def end_with(job: int) -> None:
-    """Terminate this worker when the job has ended; no thread but the call's touches the database.
-
-    Frozen amid a write, another thread would keep everybody from SQLite.
-    """
+    """Terminate this worker when the job has ended."""
 
     def due_or_over(due: Callable[[], bool]) -> bool:
         if not Job.objects.unfinished().filter(pk=job).exists():
@@ -112,7 +109,7 @@ def end_with(job: int) -> None:
         return due()
 
     wrap(claims, "any_claimable", due_or_over)
-    wrap(Heartbeat, "_renew", lambda *_: True)
+    wrap(Heartbeat, "_renew", lambda *_: True)  # frozen amid a write, it'd keep everybody from SQLite
 
 
 @dataclass(frozen=True)

@@ -88,10 +88,7 @@ class Seen:
 
 
 class Told(NamedTuple):
-    """The last response that a program got for a picture. sha256: of the picture; body: of the response.
-
-    at: Unix time of the response.
-    """
+    """The last response for a picture, at a Unix time. sha256: of the picture; body: of the response."""
 
     sha256: str
     status: int

@@ -28,11 +28,9 @@ def running(
     rate: int | None = None,
     port: int = 0,
 ) -> Iterator[str]:
-    """Run a proxy to a server's URL, and yield its own.
+    """Run a proxy to a server's URL, and yield its own. reset: cut by RST, not by the ordinary end.
 
-    reset: cut by RST, not by the ordinary end. however_busy: cut what was opened so long ago. rate: how
-    many bytes a second a client can send on a connection. port: to listen on, so that a later proxy takes the
-    place of an earlier one.
+    port: to listen on, so that a later proxy takes the place of an earlier one.
     """
     target = urlsplit(to)
     carrier = Carrier(str(target.hostname), target.port or 80, cut_after, reset, however_busy, rate)

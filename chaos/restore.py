@@ -70,10 +70,7 @@ def play(system: System, operator: Operator, options: argparse.Namespace) -> Out
 
 
 def under_load(drill: Drill, seconds: float) -> float:
-    """Back up twice, the second time with the files, and lose all of it a while later.
-
-    Return when the second dump began.
-    """
+    """Back up twice, then with the files, and lose all of it; return when the second dump began."""
     drill.start()
     drill.check("a team without credits can't upload", holds=drill.upload(drill.poor))
     drill.processes += drill.clients.start()

@@ -30,8 +30,7 @@ PATIENCE_SECONDS = 30
 LOG_TAIL = 2000
 DEBIAN = Path("/usr/lib/postgresql")
 ACCOUNTS = ("postgres", "nobody")
-PORTS = range(20_000, 32_000)
-"""Below those that Linux gives by itself to connections and to servers that ask for any."""
+PORTS = range(20_000, 32_000)  # below those that Linux gives to others, who'd have one in the meantime
 
 POSTGRES_SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -188,10 +187,7 @@ def create_database(server: str, name: str) -> str:
 def postgres(
     settings: Mapping[str, str] | None = None, *, template: Path | None = None
 ) -> Iterator[Postgres]:
-    """Run a new and empty PostgreSQL, with these settings on top of its own; raises NotStartedError.
-
-    template: a folder of data to begin with, if it exists.
-    """
+    """Run a new PostgreSQL, empty or with a template's data; raises NotStartedError."""
     program, account = postgres_program("postgres"), _postgres_account()
     with server_folder(account) as folder:
         if template and template.exists():
@@ -274,10 +270,7 @@ def _run_as(account: str | None) -> dict[str, Any]:
 
 
 def free_port() -> int:
-    """Find a free port of 127.0.0.1, for a server that binds it later.
-
-    It is none of those that the kernel chooses for others, who could otherwise have it in the meantime.
-    """
+    """Find a free port of 127.0.0.1, for a server that binds it later."""
     while True:
         port = secrets.choice(PORTS)
         with suppress(OSError), socket.socket() as probe:

@@ -103,10 +103,7 @@ class System:
         name: str = "photo.png",
         answers: Step | list[Step] | None = None,
     ) -> Job:
-        """Submit a job of this picture or of one that no other job has; teams take turns.
-
-        answers: the upstream's to the calls with this picture.
-        """
+        """Submit a job of a picture, whose calls the upstream answers so; teams take turns."""
         self._submitted += 1
         team = self.teams[self._submitted % len(self.teams)]
         with spooled(picture or self.picture(), name) as upload:
@@ -272,11 +269,8 @@ def close_connections() -> None:
 
 
 def _opened_databases() -> list[str]:
-    """Return the write-ahead logs of SQLite that this process, in whichever thread, has open.
-
-    A child would inherit SQLite's locks in memory without those in the kernel, and what both then write
-    damages the database.
-    """
+    """Return the write-ahead logs of SQLite that this process, in whichever thread, has open."""
+    # A child would inherit SQLite's locks in memory without those in the kernel, and both would write.
     gc.collect()  # what threads that have ended left behind
     opened = set()
     for descriptor in Path("/proc/self/fd").iterdir():

@@ -83,10 +83,7 @@ def _body(fault: Fault, work: Work | None, result_bytes: int) -> tuple[bytes, st
 
 
 async def send(head: bytes, body: bytes, fault: Fault, wire: Wire, pause: float = 0) -> bool:
-    """Send what the fault lets out, and do with the connection what it says; return if that goes on.
-
-    pause: seconds before each piece of a body sent slowly.
-    """
+    """Send what the fault lets out, and do with the connection what it says; return if that goes on."""
     for piece in _pieces(head, body, fault.sends):
         wire.writer.write(piece)
         await wire.writer.drain()

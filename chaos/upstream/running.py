@@ -27,10 +27,7 @@ AnyUpstream = TypeVar("AnyUpstream", bound=Upstream)
 
 
 class Child:
-    """A server in a process of its own: ``serve`` sends its URL first, and then obeys.
-
-    It ends when this process does, however that comes about.
-    """
+    """A server in a process of its own, which ends with this one: ``serve`` sends its URL, then obeys."""
 
     def __init__(self, serve: Callable[..., Awaitable[None]], *arguments: object) -> None:
         self.connection, its_end = SPAWN.Pipe()
