@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -60,7 +61,7 @@ POLLS = ((shared_claims, "POLL_SECONDS"), (background, "PAUSE_SECONDS"), (webhoo
 POLL_SECONDS = 0.05  # between two looks at an empty queue: 0.2 s
 PURGED_AFTER = timedelta(seconds=30)  # files of an erased picture: 5 min
 
-DURING_SECONDS = 0.5
+DURING_SECONDS, MOMENT_SECONDS = 0.5, 0.2
 _beating = threading.Lock()
 _kept: list[bytes] = []
 
@@ -287,11 +288,12 @@ def delete_strays() -> None:
 
 
 def deliver_before_sending() -> None:
-    """E18: mark a delivery as delivered, and then send it."""
+    """E18: mark a delivery as delivered, and send it a moment later."""
 
     def taken(take: Callable[[Delivery], bool], delivery: Delivery) -> bool:
         ours = take(delivery)
         Delivery.objects.filter(pk=delivery.pk).update(state=Delivery.State.DELIVERED, due_at=None)
+        time.sleep(MOMENT_SECONDS)
         return ours
 
     wrap(webhooks, "_take", taken)

@@ -35,7 +35,7 @@ SHARE = 0.4
 SLOW_SECONDS = 3 * patches.RECEIVER_SECONDS
 WORKERS = 3
 JOBS_AT_FIRST = 40
-CONTROL_KILLS = 3
+CONTROL_KILLS = 5
 ENDS_WITHIN_SECONDS, TOLD_WITHIN_SECONDS = 240, 600
 
 
@@ -150,7 +150,7 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
         "deliveries": sum(counts.total() for counts in received.values()),
         "repeated": sum(count - 1 for counts in received.values() for count in counts.values()),
     }
-    losing = Round(system, 1, options.seed, options.scale)
+    losing = Round(system, 1, options.seed)  # at full scale, so that workers are killed while they send
     losing.play(CONTROL_KILLS, patches.deliver_before_sending)
     lost = sum(" never got " in line for line in losing.wrong())
     open_to_all = Round(system, 2, options.seed, options.scale)
