@@ -9,7 +9,6 @@ from uuid import uuid4
 from django.utils import timezone
 
 from accounts.models import Team
-from chaos.backups import lose_database
 from chaos.clients import Clients
 from chaos.operator import Operator
 from chaos.process import Process, kill_all
@@ -93,7 +92,7 @@ class Drill:
     def lose(self) -> None:
         """Kill all, and delete database and files."""
         self.kill()
-        lose_database(self.system)
+        self.operator.lose_database()
         shutil.rmtree(self.system.environment.folder / "data")
 
     def upload(self, team: Team) -> bool:

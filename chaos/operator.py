@@ -13,15 +13,25 @@ from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+import psycopg
 from django.core.management import execute_from_command_line
+from psycopg.sql import SQL
 
 from accounts.models import User
 from chaos.servers import postgres_program
-from chaos.system import System
+from chaos.system import System, close_connections
 
 COMMAND_ENDS_WITHIN_SECONDS = 120
 TOKEN = re.compile(r'name="token" value="([^"]+)"')
 EXPLAINS = re.compile(r'href="(/staff/reconciliation/purchases/[^"]*bought_at=[^"]*)"')
+DUMP = {
+    "sqlite": "sqlite3 data/db.sqlite3 \"VACUUM INTO 'backup/{name}.sqlite3'\"",
+    "postgresql": 'pg_dump -Fc -f backup/{name}.dump "$DATABASE_URL"',
+}
+RESTORE = {
+    "sqlite": ["cp backup/{name}.sqlite3 data/db.sqlite3"],
+    "postgresql": ["createdb postgres", 'pg_restore --exit-on-error -d "$DATABASE_URL" backup/{name}.dump'],
+}
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ +\[")
 
 
@@ -73,6 +83,29 @@ class Operator:
             self.wrong.append(f"{command} ended with {code}: {output[-1500:]}")
         return output
 
+    def dump(self, name: str) -> None:
+        """Copy the database while all runs."""
+        (self._folder / "backup").mkdir(exist_ok=True)
+        self.shell(DUMP[self._database].format(name=name))
+
+    def restore(self, name: str) -> None:
+        """Restore the database into the place where there is none."""
+        for command in RESTORE[self._database]:
+            self.shell(command.format(name=name))
+
+    def lose_database(self) -> None:
+        """Delete the database with all that belongs to it; PostgreSQL is killed first."""
+        close_connections()
+        if postgres := self.system.environment.postgres:
+            postgres.kill()
+            postgres.start()
+            template = postgres.url.rpartition("/")[0] + "/template1"
+            with psycopg.connect(template, autocommit=True) as connection:
+                connection.execute(SQL("DROP DATABASE postgres WITH (FORCE)"))
+        else:
+            for path in (self._folder / "data").glob("db.sqlite3*"):
+                path.unlink()
+
     def enter_difference(self, staff: User, period: int) -> None:
         """Enter what explains a period's difference, by the link that its page has for it."""
         began = time.monotonic()
@@ -92,6 +125,10 @@ class Operator:
         )
         if not answer.is_redirect:
             self.wrong.append(f"the purchase was answered {answer.status_code}")
+
+    @property
+    def _database(self) -> str:
+        return "postgresql" if self.system.environment.postgres else "sqlite"
 
     @property
     def _folder(self) -> Path:

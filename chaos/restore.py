@@ -16,7 +16,7 @@ from contextlib import suppress
 from accounts.ledger.money import to_credits
 from accounts.models import User
 from accounts.teams.create import open_team
-from chaos import backups, patches
+from chaos import patches
 from chaos.checker import wrong_results
 from chaos.clients import Clients
 from chaos.drill import THREADS, WATCHED_SECONDS, Drill
@@ -52,7 +52,7 @@ def run(system: System, options: argparse.Namespace) -> Outcome:
 def play(system: System, operator: Operator, options: argparse.Namespace) -> Outcome:
     patches.short_slack()
     operator.begin("Before the first picture")
-    backups.dump(operator, "empty")
+    operator.dump("empty")
     operator.manage("prepare", shown=False)
     drill = Drill(system, operator, Clients(system, str(options.seed)), open_team("Poor", system.user, 1))
     operator.manage("reconcile", shown=False)
@@ -76,10 +76,10 @@ def under_load(drill: Drill, seconds: float) -> float:
     drill.processes += drill.clients.start()
     drill.go_on(seconds / 2)
     drill.operator.begin("Back up, under load")
-    backups.dump(drill.operator, "older")
+    drill.operator.dump("older")
     drill.go_on(seconds / 2)
     dumped_at = time.time()
-    backups.dump(drill.operator, "newer")
+    drill.operator.dump("newer")
     drill.operator.shell("cp -a data/files backup/files", harmless=f"/{spool.NAME}/")  # those come and go
     drill.operator.begin("After the backup")
     # What waited for credits starts by itself, and is charged; the copy knows nothing of it.
@@ -94,7 +94,7 @@ def lose_and_restore(drill: Drill, dumped_at: float) -> Forgotten:
     system, operator, lost_at = drill.system, drill.operator, time.time()
     operator.begin("Restore the database and the files")
     operator.shell("mkdir -p data && cp -a backup/files data/files")
-    backups.restore(operator, "newer")
+    operator.restore("newer")
     lost = forgotten(system.upstream.log(), list(drill.clients.acknowledged()), dumped_at)
     before = [each.sha256[:12] for each in lost.lost if each.at < dumped_at]
     drill.check(f"acknowledged before the dump, and gone: {before}", holds=not before)
@@ -185,8 +185,8 @@ def restore_older(drill: Drill) -> None:
     drill.operator.begin("An older dump beside the newer files, without stop_calls")
     drill.kill()
     lost_at = time.time()
-    backups.lose_database(drill.system)
-    backups.restore(drill.operator, "older")
+    drill.operator.lose_database()
+    drill.operator.restore("older")
     drill.operator.manage("prepare", shown=False)
     drill.operator.do("start web and workers", drill.start)
     drill.expect_stopped("the start")
@@ -209,8 +209,8 @@ def control_of_workers(drill: Drill) -> int:
 def restore_empty(drill: Drill) -> None:
     """Start with a database that has no picture yet, on the same files."""
     drill.operator.begin("An empty database on the same files")
-    backups.lose_database(drill.system)
-    backups.restore(drill.operator, "empty")
+    drill.operator.lose_database()
+    drill.operator.restore("empty")
     said = drill.operator.manage("prepare")
     drill.check("prepare doesn't say that the files belong to another database", holds=FOREIGN in said)
     drill.operator.do("start web and workers", drill.start)
