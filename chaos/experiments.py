@@ -30,7 +30,6 @@ CELERY_MIX = (
 # None of them puts a job in doubt: jobs are in doubt in the end by the database's deaths alone.
 MIX_WITHOUT_DOUBTS = "ok=80,slow_down_bare=6,server_error=4,error_charged=4,no_charge_header=4,unreadable=2"
 
-
 Options = Mapping[str, tuple[object, str]]
 
 

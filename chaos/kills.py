@@ -30,7 +30,11 @@ Start = Callable[[], Process]
 
 
 def run(system: System, options: argparse.Namespace) -> Outcome:
-    told = kill_celery(system, options) if options.celery else kill(system, options, options.kills)
+    told: list[Told] = []
+    if options.celery:
+        kill_celery(system, options)
+    else:
+        told = kill(system, options, options.kills)
     log = system.upstream.log()
     found = [*misled(told, log), *system.failures(web_killed=options.gateway)]
     facts: dict[str, object] = {"kills": options.kills, "jobs": Job.objects.count()}
@@ -70,7 +74,8 @@ class Kills:
 def kill(system: System, options: argparse.Namespace, kills: int, plant: Prepare = None) -> list[Told]:
     """Kill our own workers or, amid programs' calls, a web process too; return what programs were told."""
     starts = workers(system, options.workers, None if options.gateway else plant)
-    starts += [partial(system.web, prepare=plant)] * options.gateway
+    if options.gateway:
+        starts.append(partial(system.web, prepare=plant))
     killing = Kills(system, options.seed, options.scale, starts)
     programs = Programs(system, f"{options.seed}-{kills}") if options.gateway else None
     killing.run(kills)
@@ -79,7 +84,7 @@ def kill(system: System, options: argparse.Namespace, kills: int, plant: Prepare
     return told
 
 
-def kill_celery(system: System, options: argparse.Namespace) -> list[Told]:
+def kill_celery(system: System, options: argparse.Namespace) -> None:
     """Kill Celery's workers and their beat, and in the middle their broker, which comes back empty."""
     redis = system.environment.needed_redis
     starts: list[Start] = [partial(system.celery, "beat")]
@@ -93,7 +98,6 @@ def kill_celery(system: System, options: argparse.Namespace) -> list[Told]:
     redis.start()
     killing.run(options.kills - options.kills // 2)
     killing.settle()
-    return []
 
 
 def workers(system: System, number: int, plant: Prepare = None) -> list[Start]:
@@ -103,8 +107,8 @@ def workers(system: System, number: int, plant: Prepare = None) -> list[Start]:
 
 def control(system: System, seed: int, *, gateway: bool = False) -> list[str]:
     """Plant a bug, and name what is wrong then."""
-    workers, scale = (2, 0.3) if gateway else (4, 0.1)
-    options = argparse.Namespace(seed=seed, workers=workers, scale=scale, gateway=gateway)
+    number, scale = (2, 0.3) if gateway else (4, 0.1)
+    options = argparse.Namespace(seed=seed, workers=number, scale=scale, gateway=gateway)
     plant = patches.forget_idempotency_keys if gateway else patches.resend_lost_calls
     told = kill(system, options, CONTROL_KILLS, plant)
     return list(misled(told, system.upstream.log())) if gateway else system.failures()
