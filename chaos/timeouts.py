@@ -1,8 +1,8 @@
 """E4, the ambiguous time-out.
 
-All times are scaled so that the client's 200 s are as short as ``--timeout``. Up to 185 s each call must be
-one charge and a job done; beyond it, and behind a proxy that cuts at 60 s or answers 504, the job must be in
-doubt after one call, until a person says what the upstream's journal says.
+All times are scaled so that the client's 200 s are 8. Up to 185 s each call must be one charge and a job
+done; beyond it, and behind a proxy that cuts at 60 s or answers 504, the job must be in doubt after one call,
+until a person says what the upstream's journal says.
 
 The control is a client with a time-out of 60 s: slow answers are in doubt, and charged twice if it takes them
 for "not processed".
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from django.conf import settings
 
 from chaos import patches, proxy
-from chaos.experiments import Outcome
+from chaos.experiments import TIMES_SCALE, Outcome
 from chaos.system import Prepare, System, close_connections
 from chaos.upstream import Step
 from jobs.audit import review
@@ -103,16 +103,15 @@ def reach(url: str) -> None:
     settings.PIXIAN_API_URL = url
 
 
-def run(system: System, options: argparse.Namespace) -> Outcome:
-    scale = options.timeout / 200
+def run(system: System, _options: argparse.Namespace) -> Outcome:
     found, _ = call(system, DIRECTLY)
     for reset in (False, True):
-        with proxy.running(system.upstream.url, PROXY_SECONDS * scale, reset=reset) as url:
+        with proxy.running(system.upstream.url, PROXY_SECONDS * TIMES_SCALE, reset=reset) as url:
             found += call(system, THROUGH_A_PROXY, partial(reach, url))[0]
     found += system.failures()
-    facts = {"scale": scale, "cases": Job.objects.count(), "decided": decide(system)}
+    facts = {"cases": Job.objects.count(), "decided": decide(system)}
     found += [f"after the decision: {wrong}" for wrong in system.failures()]
-    settings.PIXIAN_TIMEOUT = round(PROXY_SECONDS * scale)  # of the control's workers
+    settings.PIXIAN_TIMEOUT = round(PROXY_SECONDS * TIMES_SCALE)  # of the control's workers
     _, doubted = call(system, IMPATIENT)
     before = system.failures()
     call(system, IMPATIENT, patches.resend_unanswered_calls)
