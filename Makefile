@@ -160,8 +160,8 @@ browser:
 	$(call apt_install,chromium); \
 	command -v chromium >/dev/null || echo "LEFT OUT: the browser tests, since chromium is missing and can't be installed here"
 
-# Tests start private servers (chaos/servers.py, tests/site/glewlwyd.py) with Debian's programs. Any server that the packages
-# start themselves is neither used nor stopped.
+# Tests start private servers (chaos/servers.py, tests/site/glewlwyd.py) with Debian's programs. Any server
+# that the packages start themselves is neither used nor stopped.
 servers: .venv-swift/.done
 	@redis_is_here() { command -v redis-server >/dev/null; }; \
 	postgres_is_here() { command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; }; \
