@@ -5,6 +5,7 @@ from functools import wraps
 from typing import ParamSpec
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -71,7 +72,12 @@ def staff_only(view: Callable[P, HttpResponseBase]) -> Callable[P, HttpResponseB
 
 def may_spend(team_id: int, user_id: int) -> bool:
     """Return True if the user is a member of the team who may spend, and not only look."""
-    return Membership.objects.filter(team=team_id, user=user_id, role__gte=Role.MEMBER).exists()
+    return spenders(team_id).filter(user=user_id).exists()
+
+
+def spenders(team_id: int) -> QuerySet[Membership]:
+    """Return the memberships of who may spend."""
+    return Membership.objects.filter(team=team_id, role__gte=Role.MEMBER)
 
 
 def may_decide(user: User, team: Team) -> bool:

@@ -92,7 +92,7 @@ def _visible(member: Membership) -> QuerySet[ApiKey]:
 
 
 def _limited(member: Membership, pk: int) -> ApiKey:
-    """Return the key if the member may limit its owner too, as one of a person's limits."""
+    """Return the key if the member may limit its owner; raise PermissionDenied otherwise."""
     key = _key(member, pk)
     if not _may_limit(member, key):
         raise PermissionDenied(

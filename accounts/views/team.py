@@ -54,8 +54,8 @@ def rename(request: HttpRequest, team: str) -> HttpResponse:
 def may_limit(reader: Membership, role: int) -> bool:
     """Return True if the reader may limit people with this role, and their keys.
 
-    An owner may limit all, a manager those below.
-    A limit that managers could remove themselves would be none.
+    An owner may limit anyone, a manager only those below: a limit that managers could lift themselves would
+    be none.
     """
     return reader.role == Role.OWNER or role < reader.role == Role.MANAGER
 

@@ -45,9 +45,10 @@ def paid_attempt(job: Job) -> Attempt | None:
 
 
 def waiting(report: BadResult) -> Adjustment | None:
-    """Return what would give the result's charge back, if a second person has still to decide it."""
+    """Return the refund of the result's charge that waits for a second person; None if none does."""
     attempt = paid_attempt(report.job)
-    return giving_back.waiting(attempt) if attempt else None
+    proposed = giving_back.waiting(attempt) if attempt else None
+    return proposed if proposed and proposed.kind == Adjustment.Kind.REFUND else None
 
 
 @transaction.atomic

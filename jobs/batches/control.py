@@ -14,7 +14,7 @@ from accounts.ledger.allowances import AllowanceUsedUpError
 from accounts.ledger.operations import LedgerError, balances
 from accounts.models import Team, User
 from accounts.teams.permissions import may_spend
-from jobs.calls import attempts, kept
+from jobs.calls import attempts, kept_jobs
 from jobs.models import Attempt, Batch, BatchFile, Job
 from jobs.models.job import PAYER
 from jobs.queue import claims, notify
@@ -89,7 +89,7 @@ def take_over(batch: Batch, user: User) -> int:
     """Let this person pay for the kept pictures whose payer may not spend any more; return how many."""
     with claims.writing():
         _lock(batch)
-        count = claims.pay(kept.without_payer(batch), user)
+        count = claims.pay(kept_jobs.without_payer(batch), user)
     return _start_some(batch, count)
 
 
@@ -141,6 +141,9 @@ def _start_those_of(team_id: int, user_id: int, stop: Stop) -> int:
         except AllowanceUsedUpError as error:
             if error.asked_microcredits <= error.limit_microcredits:
                 break
+            # Prices have risen since it was estimated. No waiting helps it, so the others go first.
+            asked = {"estimated_microcredits": error.asked_microcredits, "updated_at": timezone.now()}
+            Job.objects.filter(pk=job.pk, state=Job.State.KEPT).update(**asked)
         except LedgerError:
             break
     return started
@@ -148,7 +151,11 @@ def _start_those_of(team_id: int, user_id: int, stop: Stop) -> int:
 
 def _in_order(team_id: int, user_id: int) -> Iterator[Job]:
     """Yield the kept jobs that the person pays for, the oldest first; each is read when it is asked for."""
-    jobs = kept.ahead(team_id, user_id).select_related("team", "created_by", "payer", "batch").order_by("pk")
+    jobs = (
+        kept_jobs.ahead(team_id, user_id)
+        .select_related("team", "created_by", "payer", "batch")
+        .order_by("pk")
+    )
     last = 0
     while job := jobs.filter(pk__gt=last).first():
         last = job.pk
@@ -165,7 +172,7 @@ def _start(job: Job) -> bool:
     with claims.writing():
         if job.batch is None or _lock(job.batch).paused_at or not claims.begin(job):
             return False
-        attempts.prepare(job, job.payer or job.created_by)
+        attempts.prepare(job, job.paid_by)
         notify.after_commit()
     return True
 

@@ -11,8 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.ledger.money import display, for_plural, rounded_up
+from jobs.batches import register
 from jobs.batches.progress import Progress
-from jobs.calls import kept
+from jobs.calls import kept_jobs
 from jobs.models import Attempt, BatchFile, Job
 
 LISTED = 200
@@ -83,7 +84,7 @@ def _kept(progress: Progress) -> Iterator[Group]:
         text = _(
             "They start by themselves, in order: in a moment, or once the allowance of their owner renews."
         )
-    if large := kept.beyond_allowance(batch):
+    if large := kept_jobs.beyond_allowance(batch):
         more = ngettext(
             "%(count)s of them may cost more than the whole allowance that pays for it, and starts once "
             "that is raised.",
@@ -92,14 +93,14 @@ def _kept(progress: Progress) -> Iterator[Group]:
             large,
         )
         text = f"{text} {more % {'count': large}}"
-    if unpaid := kept.without_payer(batch).count():
+    if unpaid := kept_jobs.without_payer(batch).count():
         more = ngettext(
             "%(count)s of them was to be paid by a person who may not spend any more.",
             "%(count)s of them were to be paid by a person who may not spend any more.",
             unpaid,
         )
         text = f"{text} {more % {'count': unpaid}}"
-        action = Action("take_over", _("Pay for them myself"), {"action": "take_over"})
+        action = Action("take_over", _("Pay for those myself"), {"action": "take_over"})
     yield Group("kept", count, title, text, "doubt", action, _jobs(progress, State.KEPT))
 
 
@@ -134,7 +135,10 @@ def _missing(progress: Progress) -> Iterator[Group]:
             "The tab that uploads has to stay open. If it was closed, choose the same files again: those "
             "that are here are recognised, and only the missing ones are sent. Nothing is held for them."
         )
-        action = Action("forget_missing", _("Don't wait for them"), {"action": "forget_missing"})
+        # While a tab uploads them it would cut that off.
+        action = None
+        if register.is_abandoned(progress.batch):
+            action = Action("forget_missing", _("Don't wait for them"), {"action": "forget_missing"})
         listed = _files(files.filter(fetch_after=None))
         yield Group("missing", count, title % {"count": count}, text, "wait", action, files=listed)
 

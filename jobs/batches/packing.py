@@ -34,7 +34,7 @@ class LeftOutError(Exception):
 def fetch(entry: Entry) -> tuple[Rendition, Iterator[bytes]]:
     """Return an entry's rendition and its checked content; make it if need be; raise LeftOutError.
 
-    Raises StorageUnavailableError, since no other picture would come either.
+    Raises StorageUnavailableError if the storage is away, since then no other picture would come either.
     """
     try:
         return _fetch(entry)

@@ -11,7 +11,7 @@ from accounts.ledger import operations as ledger
 from accounts.ledger.money import rounded_up
 from accounts.models import Team, User
 from jobs.batches import register, reuse
-from jobs.calls import attempts, kept, pricing
+from jobs.calls import attempts, kept_jobs, pricing
 from jobs.models import Batch
 from pixian.protocol.limits import MAX_PROCESSED_PIXELS
 
@@ -130,7 +130,7 @@ def plan(batch: Batch, user: User, *, reusing: bool = False) -> Plan:
 
 def means_of(team: Team, user: User) -> Means:
     """Return what a person can spend in a team now."""
-    balances, waiting = ledger.balances(team), kept.ahead(team.pk, user.pk)
+    balances, waiting = ledger.balances(team), kept_jobs.ahead(team.pk, user.pk)
     tightest = next(iter(allowances.spender_standings(team, user)), None)
     return Means(
         pool=balances.available,

@@ -7,10 +7,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID, uuid4
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from jobs.intake.forms import oversize_message
@@ -23,6 +24,7 @@ MAX_AT_ONCE = 500
 MAX_NUMBER = 1_000_000
 MAX_FOLDER = 500
 MAX_COUNT = 2**31 - 1  # the database's columns
+ABANDONED_AFTER = timedelta(minutes=5)
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Problem = BatchFile.Problem
@@ -131,6 +133,12 @@ def refused(batch: Batch, request_ids: Sequence[UUID]) -> dict[str, str]:
 def missing(batch: Batch) -> QuerySet[BatchFile]:
     """Return the files that a browser still has to send, in order."""
     return batch.files.missing().filter(url="").order_by("number")
+
+
+def is_abandoned(batch: Batch) -> bool:
+    """Tell if nothing of the batch has changed for a while: no tab seems to upload what is missing."""
+    changed = Q(updated_at__gt=timezone.now() - ABANDONED_AFTER)
+    return not (batch.files.filter(changed).exists() or batch.jobs.filter(changed).exists())
 
 
 def record_problem(file: BatchFile, problem: str, message: str) -> None:

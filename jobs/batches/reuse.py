@@ -21,7 +21,7 @@ COPIED = (
 
 def earlier(team: Team, sha256s: Collection[str]) -> dict[str, Job]:
     """Return the latest job with a master for each of these pictures that the team has cut out."""
-    done = Job.objects.filter(team=team, state=Job.State.DONE, test=False, origin=Job.Origin.BROWSER)
+    done = Job.objects.filter(team=team, state=Job.State.DONE, test=False)
     whole = done.filter(erased_at=None, damage=None, reused_from__damage=None).select_related("reused_from")
     found = {}
     for column in ("source_sha256", "original_sha256"):  # of what was stored, and of what that was made from
@@ -69,7 +69,10 @@ def _still_there(jobs: Iterable[Job]) -> set[int]:
 
 
 def _has_master(job: Job) -> bool:
-    """Tell if the result is the plain cut-out in the picture's own frame, from which every style is made."""
+    """Tell if it is a browser's plain cut-out in the picture's own frame, from which every style is made."""
+    # Asked here, because SQLite would look through all of the team's browser jobs for it.
+    if job.origin != Job.Origin.BROWSER:
+        return False
     options = Options.parse(job.options)
     is_whole = options.keeps_frame(job.width, job.height) and options.fill_color is None
     return is_whole and options.max_pixels == Options.max_pixels

@@ -199,7 +199,7 @@ def retry(job: Job, reason: Reason, seconds: int) -> None:
         claims.fail(job, Reason.GAVE_UP)
         return
     try:
-        attempts.prepare(job, job.payer or job.created_by)
+        attempts.prepare(job, job.paid_by)
     except LedgerError:
         claims.fail(job, Reason.NO_CREDITS)
     else:

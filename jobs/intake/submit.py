@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.ledger.operations import LedgerError
 from accounts.models import ApiKey, Team, User
 from jobs import plain_sql
-from jobs.calls import attempts, kept
+from jobs.calls import attempts, kept_jobs
 from jobs.models import Attempt, Batch, BatchFile, Job
 from jobs.queue import claims, concurrency, notify
 from jobs.queue.claims import CallLimitError
@@ -169,7 +169,7 @@ def _queue_or_keep(job: Job, user: User) -> None:
 def _has_to_wait(job: Job, user: User) -> bool:
     """Tell if the batch is paused, or others of the person's pictures wait already; lock the batch's row."""
     batch, others_wait = _lock_batch_that_waits(job)
-    return bool(batch.paused_at or (others_wait and kept.ahead(job.team_id, user.pk).exists()))
+    return bool(batch.paused_at or (others_wait and kept_jobs.ahead(job.team_id, user.pk).exists()))
 
 
 def _lock_batch_that_waits(job: Job) -> tuple[Batch, bool]:

@@ -50,12 +50,12 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(state=Func(template="'kept'"), batch__paused_at=None)
 
     def with_payer(self) -> Self:
-        """Add the column ``pays``, the person whose credits the next call takes."""
-        return self.annotate(pays=PAYER)
+        """Add the column ``payer_key``, of the person whose credits the next call takes."""
+        return self.annotate(payer_key=PAYER)
 
     def kept_by(self, team_id: int, user_id: int) -> Self:
         """Select the kept jobs of a team that this person pays for."""
-        return self.kept().with_payer().filter(team=team_id, pays=user_id)
+        return self.kept().with_payer().filter(team=team_id, payer_key=user_id)
 
     def in_state(self, state: str) -> Self:
         """Select the jobs in this state, by ``job_not_done`` if it isn't *done*: those are few."""
@@ -187,7 +187,7 @@ class Job(models.Model):
     # What came, if the upstream doesn't take it and ``source`` was made from it (HEIC, AVIF).
     original = models.FileField(max_length=200, blank=True)
     original_bytes = models.PositiveBigIntegerField(null=True)
-    # Of those bytes, by which a browser recognises the picture; None without an original.
+    # Of ``original``'s bytes, by which a browser recognises the picture; None without one.
     original_sha256 = models.CharField(max_length=64, null=True)  # noqa: DJ001 - null adds it without a rewrite
     source = models.FileField(max_length=200)
     source_sha256 = models.CharField(max_length=64)
@@ -245,7 +245,10 @@ class Job(models.Model):
         indexes = (
             models.Index(fields=["team", "-id"], name="job_history"),
             models.Index(fields=["batch", "updated_at"], name="job_batch_changes"),
-            models.Index("team", PAYER, "id", condition=Q(state="kept"), name="job_kept"),
+            # Read by processes of the release before ``payer``; the next release drops it.
+            models.Index(fields=["team", "created_by", "id"], condition=Q(state="kept"), name="job_kept"),
+            models.Index("team", PAYER, "id", condition=Q(state="kept"), name="job_kept_by_payer"),
+            models.Index(fields=["payer"], condition=Q(payer__isnull=False), name="job_by_payer"),
             models.Index(fields=["team", "source_sha256"], name="job_same_source"),
             models.Index(
                 fields=["team", "original_sha256"],
@@ -277,6 +280,11 @@ class Job(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("job", args=[self.team.slug, self.pk])
+
+    @property
+    def paid_by(self) -> User:
+        """The person whose credits the next call takes; ``PAYER`` in SQL."""
+        return self.payer or self.created_by
 
     # Django's own of these two hash all the labels at each call, and a page makes hundreds.
     def get_state_display(self) -> str:  # type: ignore[no-redef]

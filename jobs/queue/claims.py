@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import BigIntegerField, Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -289,10 +289,16 @@ def cancel(job: Job) -> bool:
 
 
 def keep_again(jobs: QuerySet[Job], payer: User) -> int:
-    """Let failed or cancelled jobs of a batch wait for credits of this person, to be started from there."""
+    """Let failed or cancelled jobs of a batch wait for credits, to be started from there.
+
+    This person pays for what failed, which is called again. What was cancelled stays with whoever began it:
+    an undone cancellation moves no cost.
+    """
     ended = jobs.filter(state__in=[State.FAILED, State.CANCELLED], batch__isnull=False, erased_at=None)
     reopen(*ended.order_by("batch").values_list("batch", flat=True).distinct())
-    return _move_all(ended, state=State.KEPT, reason="", payer=payer)
+    whose = When(state=State.FAILED, then=Value(payer.pk))
+    paid_by = Case(whose, default="payer", output_field=BigIntegerField())
+    return _move_all(ended, state=State.KEPT, reason="", payer=paid_by)
 
 
 def pay(jobs: QuerySet[Job], payer: User) -> int:

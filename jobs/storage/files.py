@@ -1,5 +1,6 @@
 """Name, check and store a job's files, so that a stored file survives a power cut."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -35,8 +36,9 @@ class StorageUnavailableError(OSError):
 
 
 def concerns_all(error: OSError) -> bool:
-    """Tell a storage that is away or full from a file that can't be read or written, while others may be."""
-    return isinstance(error, StorageUnavailableError) or error.errno in spool.FULL
+    """Tell a storage or a machine that can't go on from one file that can't be read or written."""
+    of_machine = (*spool.FULL, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS)
+    return isinstance(error, StorageUnavailableError) or error.errno in of_machine
 
 
 class SourceLostError(Exception):

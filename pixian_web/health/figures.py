@@ -17,7 +17,7 @@ from jobs.queue import concurrency, workers
 from jobs.storage.volumes import volumes
 from pixian_web.health import work
 
-KEPT = Func(template="'kept'")  # a literal, for SQLite's partial index ``job_kept``
+KEPT = Func(template="'kept'")  # a literal, for SQLite's partial index ``job_kept_by_payer``
 CREDITS = (LedgerAccount.Kind.AVAILABLE, LedgerAccount.Kind.HELD, LedgerAccount.Kind.SPENT)
 
 

@@ -56,11 +56,16 @@ def queue() -> Finding:
         "running": _count(Job.objects.in_flight(now)),
         "free": free,
     }
-    if for_operator := _for_operator():
-        return False, f"{says} {for_operator}"
-    if oldest is None:
-        return True, says
-    says += " " + _("The oldest has been due for %(time)s.") % {"time": timesince(oldest, now)}
+    for_operator, is_stuck = _for_operator(), False
+    if oldest is not None:
+        is_stuck, since = _is_stuck(oldest, free, now)
+        says += f" {since}"
+    return not (is_stuck or for_operator), f"{says} {for_operator}".rstrip()
+
+
+def _is_stuck(oldest: datetime, free: int, now: datetime) -> tuple[bool, str]:
+    """Tell if due jobs wait although they could start, and since when they wait."""
+    says = _("The oldest has been due for %(time)s.") % {"time": timesince(oldest, now)}
     idle = _idle_threads(now)
     if idle and free and now - oldest > STARTS_WITHIN:
         why = ngettext(
@@ -68,9 +73,9 @@ def queue() -> Finding:
             "No worker takes it, although %(count)s threads are idle.",
             idle,
         )
-        return False, f"{says} {why % {'count': idle}}"
-    is_stuck = free and now - oldest > (SLOW_QUEUE if workers.at_work().exists() else STARTS_WITHIN)
-    return not is_stuck, says
+        return True, f"{says} {why % {'count': idle}}"
+    patience = SLOW_QUEUE if workers.at_work().exists() else STARTS_WITHIN
+    return bool(free) and now - oldest > patience, says
 
 
 def _for_operator() -> str:

@@ -281,7 +281,9 @@ def test_pictures_that_wait_for_an_operator_are_named_with_what_for(world: World
     assert f"Picture {jobs[0].pk} and others wait, 2 together: The storage of the pictures" in check.says
     assert f"Picture {jobs[2].pk} waits: The result is safe" in check.says
     assert f"Picture {jobs[3].pk} " not in check.says
-    Job.objects.update(reason="")
+    Job.objects.update(run_after=timezone.now() - timedelta(minutes=2))
+    assert "The oldest has been due" in said("Queue").says
+    Job.objects.update(reason="", run_after=timezone.now())
     assert said("Queue").fine
 
 

@@ -142,6 +142,10 @@ def test_what_never_comes_is_not_waited_for(batch_page: Page, address: str, inst
     batch_page.reload()
     panel = batch_page.locator("#uploads")
     expect(panel).to_contain_text("1 picture of this batch has not been uploaded")
+    expect(batch_page.get_by_role("button", name="Don't wait for them")).to_have_count(0)
+    for rows in ("BatchFile", "Job"):  # nobody has uploaded anything for a while
+        change(instance, f"{rows}.objects.filter(batch='{batch}').update(updated_at='2026-01-01T00:00Z')")
+    batch_page.reload()
     batch_page.get_by_role("button", name="Don't wait for them").click()
     expect(panel).to_be_empty()
     expect(batch_page.locator("[data-groups]")).not_to_contain_text("isn't uploaded yet")

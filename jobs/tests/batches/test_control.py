@@ -237,6 +237,26 @@ def test_who_retries_pays(world: World) -> None:
     assert (held.count(), held[0].actor) == (3, world.bob)
 
 
+def test_an_undone_cancellation_moves_no_cost(world: World) -> None:
+    jobs = add(world, 2, world.alice)
+    control.cancel(the_batch())
+    assert (control.retry(the_batch(), world.bob, state="cancelled"), states(jobs)) == (2, ["queued"] * 2)
+    assert {hold.actor for hold in Transfer.objects.filter(kind=Transfer.Kind.HOLD)} == {world.alice}
+
+
+def test_what_turns_out_to_cost_more_than_an_allowance_lets_others_go_first(world: World) -> None:
+    """Prices have risen since it was kept."""
+    bob = Membership.objects.get(team=world.team, user=world.bob)
+    leave(world, 0)
+    (large,) = add(world, 1, world.bob)
+    leave(world, 10)
+    allowances.grant(bob, limit=CREDIT // 2, period=Allowance.Period.DAY)
+    Job.objects.filter(pk=large.pk).update(estimated_microcredits=CREDIT // 4)
+    assert control.start_kept() == 0
+    assert "1 of them may cost more than the whole allowance" in waiting_group().text
+    assert plan.means_of(world.team, world.bob).waiting == 0
+
+
 def test_what_nobody_pays_for_any_more_can_be_taken_over(world: World, client: Client) -> None:
     leave(world, 0)
     jobs = add(world, 2)

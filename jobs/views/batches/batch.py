@@ -16,7 +16,7 @@ from accounts.models import Role, User
 from accounts.teams.permissions import enter, remember
 from jobs.batches import changes as changed
 from jobs.batches import control as controls
-from jobs.batches import create, proof
+from jobs.batches import create, proof, register
 from jobs.batches.cursor import Cursor
 from jobs.batches.progress import progress
 from jobs.models import Batch, Job
@@ -114,8 +114,10 @@ def _act(shown: Batch, user: User, action: str, state: str, keys: list[int] | No
             text = ngettext("%(count)s picture goes again.", "%(count)s pictures go again.", count)
             return text % {"count": count}
         case _:
-            forget = controls.forget_missing if action == "forget_missing" else controls.forget_refused
-            count = forget(shown)
+            if action == "forget_missing":
+                count = controls.forget_missing(shown) if register.is_abandoned(shown) else 0
+            else:
+                count = controls.forget_refused(shown)
             text = ngettext("%(count)s file removed.", "%(count)s files removed.", count)
             return text % {"count": count}
 

@@ -50,11 +50,12 @@ def files(request: HttpRequest, team: str, batch: UUID) -> HttpResponse:
 
 @require_GET
 def missing(request: HttpRequest, team: str, batch: UUID) -> JsonResponse:
-    """List the files that still have to be chosen and uploaded."""
+    """List the files that still have to be chosen and uploaded, and tell if nobody seems to upload them."""
     member = enter(request, team)
+    its_batch = scripts.batch_of(member, batch)
     columns = ("request_id", "number", "name", "folder", "bytes", "sha256")
-    rows = register.missing(scripts.batch_of(member, batch)).values(*columns)
-    return JsonResponse({"files": list(rows)})
+    rows = list(register.missing(its_batch).values(*columns))
+    return JsonResponse({"files": rows, "abandoned": bool(rows) and register.is_abandoned(its_batch)})
 
 
 @require_POST

@@ -37,7 +37,7 @@ class PurchaseForm(forms.Form):
 
     token = forms.UUIDField(widget=forms.HiddenInput)
     offset = forms.CharField(required=False, widget=forms.HiddenInput)
-    """That of the time which a link filled in, since the browser's field for times has none."""
+    """The UTC offset of a time that a link filled in; the browser's own field can't carry one."""
     bought_at = MomentField(
         label=gettext_lazy("When"),
         input_formats=[MOMENT, "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"],

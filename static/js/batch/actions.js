@@ -31,7 +31,7 @@ export class Actions {
   async cancel() {
     const answer = await this.#control({ action: "cancel" });
     if (!answer) return;
-    const { cancelled: keys } = await answer.json();
+    const { cancelled: keys = [] } = await answer.json().catch(() => ({})); // empty from a server of the release before
     const undo = () => this.#control({ action: "retry", state: "cancelled" }, keys);
     this.tell(this.#words.cancelled.replace("{n}", keys.length), keys.length ? undo : null);
   }

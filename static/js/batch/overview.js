@@ -22,7 +22,7 @@ export class Overview {
     say(find("[data-left]"), state.left ?? "");
     say(find("[data-pace]"), state.pace);
     for (const element of this.#page.querySelectorAll("[data-credits]")) say(element, state.credits[element.dataset.credits]);
-    find("[data-open]").hidden = state.credits.held === "0" && state.credits.rest === "0";
+    find("[data-unspent]").hidden = state.credits.held === "0" && state.credits.rest === "0";
     for (const element of this.#page.querySelectorAll("[data-count]")) say(element, String(state.chips[element.dataset.count]));
     for (const element of this.#page.querySelectorAll("[data-when]")) element.hidden = !state.chips[element.dataset.when];
     this.#showBar(find(".batch-bar"), state);

@@ -4,6 +4,7 @@ import { SlowLineError } from "./line.js";
 
 const FULL = { atOnce: 4, bytes: 2 * 1024 * 1024 };
 const LEAST_BYTES = 64 * 1024; // the server keeps at most 1000 chunks of a file
+const SMALL_SECONDS = 1;
 const QUICK_SECONDS = 5; // twice as much in twice as many takes four times as long, which isn't too long yet
 
 export class Pace {
@@ -29,7 +30,8 @@ export class Pace {
     try {
       const answer = await send();
       const seconds = (performance.now() - began) / 1000;
-      if ((seconds * pace.bytes) / bytes < QUICK_SECONDS) next = faster(pace);
+      // A small file says little of the line: most of its time is the server's.
+      if (bytes < pace.bytes ? seconds < SMALL_SECONDS : seconds < QUICK_SECONDS) next = faster(pace);
       return answer;
     } catch (error) {
       if (error instanceof SlowLineError) next = slower(pace);

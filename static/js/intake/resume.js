@@ -24,9 +24,10 @@ export class Resume {
 
   // Shows what is missing, and looks again now and then: another tab may be uploading it.
   async look() {
-    const { files } = await this.#page.line.json(this.#batch.missing, { method: "GET" });
+    const { files, abandoned } = await this.#page.line.json(this.#batch.missing, { method: "GET" });
     this.#missing = files.filter(({ request_id: id }) => !this.#acts.isOnItsWay(id));
     this.#render();
+    this.#part?.show("forget", abandoned);
     if (this.#missing.length) this.#lookLater();
   }
 
@@ -87,7 +88,7 @@ export class Resume {
     this.#part.group = Part.clone(templates, "names");
     this.#part.slot("notes").append(this.#part.group.root);
     for (const kind of ["files", "folder"]) this.#part.on(kind, () => this.#acts.pick(kind));
-    this.#part.on("forget", () => this.#part.during(() => this.#forget()).catch(() => {})); // it can be pressed again
+    this.#part.on("forget", () => this.#part.during(() => this.#forget()).catch((error) => this.#part.set("error", error.message)));
     region.append(this.#part.root);
   }
 

@@ -3,13 +3,13 @@
 from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.ledger import allowances
-from accounts.models import Membership, Role
+from accounts.teams import permissions
 from jobs.models import Batch, Job
 from jobs.models.job import PAYER
 
 
 def ahead(team_id: int, user_id: int) -> QuerySet[Job]:
-    """Select the kept jobs that a person pays for, and that go before the person's new ones.
+    """Select the kept jobs that go before a person's new ones, and that the person pays for.
 
     One that costs more than a whole allowance doesn't hold up the others, which it would do for ever.
     """
@@ -32,5 +32,5 @@ def _beyond(batch: Batch, payer: int) -> int:
 
 def without_payer(batch: Batch) -> QuerySet[Job]:
     """Select the kept jobs of the batch whose payer has left the team, or may only look by now."""
-    spends = Membership.objects.filter(team=batch.team_id, user=OuterRef("pays"), role__gte=Role.MEMBER)
+    spends = permissions.spenders(batch.team_id).filter(user=OuterRef("payer_key"))
     return batch.jobs.kept().with_payer().filter(~Exists(spends))
