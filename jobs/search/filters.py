@@ -26,7 +26,7 @@ COMMON = 40
 FIRST_JUDGED, MAX_JUDGED = 200, 3_000
 """The same, of jobs whose verdicts are computed, and the most of them for one page."""
 
-APART = 2
+APART = 4
 """A job that such an index names takes so many times as long to read as one of a scan: they lie apart."""
 
 
