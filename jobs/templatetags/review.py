@@ -58,12 +58,17 @@ class Change(NamedTuple):
 
 
 @register.simple_tag
-def case_count(user: User | AnonymousUser, team: Team, membership: Membership | None) -> str:
-    """Return how many cases wait, as ``7`` or ``99+``; empty for none, or for a reader who can't decide."""
+def case_count(
+    user: User | AnonymousUser, team: Team, membership: Membership | None, known: int | str = ""
+) -> str:
+    """Return how many cases wait, as ``7`` or ``99+``; empty for none, or for a reader who can't decide.
+
+    known: their number on a page that has counted them, which spares a query.
+    """
     manages = membership is not None and membership.role >= Role.MANAGER
     if not (manages or getattr(user, "is_staff", False)):
         return ""
-    count = queries.count(team)
+    count = known if isinstance(known, int) else queries.count(team)
     return f"{queries.MAX_COUNTED}+" if count > queries.MAX_COUNTED else str(count or "")
 
 

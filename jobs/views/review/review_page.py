@@ -51,6 +51,8 @@ def show(
         "before": before,
         "after": after,
     }
+    if team and only.calls is None:
+        context["cases_waiting"] = sum(page.counts.values())
     if shown:
         context |= _of_one(shown, user_of(request), form)
     if team and user_of(request).is_staff:
