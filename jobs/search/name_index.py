@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 LENGTH = 3
 """Characters of a trigram: a shorter part of a name isn't in the index."""
 
-PATIENCE_MILLISECONDS = 30
+PATIENCE_MILLISECONDS = 20
 """Time that PostgreSQL may take: it collects every match of a part that is common, and sorts them."""
 
 _WORD = re.compile(rf"[^\W_]{{{LENGTH},}}")  # PostgreSQL has trigrams of letters and digits only
