@@ -444,19 +444,19 @@ def test_login_keeps_the_key_where_nobody_else_can_read_it(
 def test_a_killed_run_goes_on_and_each_picture_is_paid_once(
     run: Run, shop: Shop, tmp_path: Path, days: int
 ) -> None:
-    pictures = several(8)
+    pictures = several(12)
     photos, out = folder(tmp_path, **pictures), tmp_path / "out"
     kill_in_the_middle(shop, photos, out, pictures)
     if days:
         age(shop, out, pictures)
     assert run("remove", photos, "--to", out) == 0
     assert results(out) == {f"{name}.png": result(content) for name, content in pictures.items()}
-    assert shop.charges(*pictures.values()) == shop.settled(*pictures.values()) == [1] * 8
+    assert shop.charges(*pictures.values()) == shop.settled(*pictures.values()) == [1] * 12
 
 
 def test_without_its_journal_a_killed_run_would_pay_twice(run: Run, shop: Shop, tmp_path: Path) -> None:
     """The control: after a day only the journal knows what was sent."""
-    pictures = several(8)
+    pictures = several(12)
     photos, out = folder(tmp_path, **pictures), tmp_path / "out"
     kill_in_the_middle(shop, photos, out, pictures)
     age(shop, out, pictures)
@@ -469,7 +469,7 @@ def kill_in_the_middle(shop: Shop, photos: Path, out: Path, pictures: dict[str, 
     """Kill the client by SIGKILL with some pictures done, some under way, and some not begun."""
     shop.slow_down(0.4, *pictures.values())
     with started(shop, "remove", photos, "--to", out, "--threads", "3") as process:
-        wait(lambda: len(list(out.glob("*.png"))) >= 2 and shop.in_flight == 3)
+        wait(lambda: len(list(out.glob("*.png"))) >= 2 and shop.in_flight)
         process.kill()
     shop.upstream.wait_idle()
     assert 0 < len(list(out.glob("*.png"))) < sum(shop.charges(*pictures.values())) < len(pictures)
