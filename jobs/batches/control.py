@@ -74,10 +74,10 @@ def cancel(batch: Batch, only: Sequence[int] | None = None) -> list[int]:
 
 
 def retry(batch: Batch, user: User, only: Sequence[int] | None = None, *, state: str = "") -> int:
-    """Let failed and cancelled pictures wait for credits of this person; return how many will be tried again.
+    """Let failed and cancelled pictures wait for credits; return how many will be tried again.
 
-    only: the keys of the jobs; None for all of the batch. state: only those in this state. Some of them start
-    at once, and the rest within seconds (``jobs.worker.background``).
+    This person pays for those that failed. only: the keys of the jobs; None for all of the batch. state: only
+    those in this state. Some of them start at once, and the rest within seconds (``jobs.worker.background``).
     """
     jobs = batch.jobs.all() if only is None else batch.jobs.filter(pk__in=only)
     with claims.writing():
