@@ -14,7 +14,7 @@ from accounts.ledger.money import display, for_plural, rounded_up
 from jobs.batches import register
 from jobs.batches.progress import Progress
 from jobs.calls import kept_jobs
-from jobs.models import Attempt, BatchFile, Job
+from jobs.models import Attempt, Batch, BatchFile, Job
 
 LISTED = 200
 """Pictures or files that a group names."""
@@ -84,24 +84,31 @@ def _kept(progress: Progress) -> Iterator[Group]:
         text = _(
             "They start by themselves, in order: in a moment, or once the allowance of their owner renews."
         )
+    unpaid = kept_jobs.without_payer(batch).count()
+    text = " ".join((text, *_held_up(batch, unpaid)))
+    if unpaid:
+        action = Action("take_over", _("Pay for those myself"), {"action": "take_over"})
+    yield Group("kept", count, title, text, "doubt", action, _jobs(progress, State.KEPT))
+
+
+def _held_up(batch: Batch, unpaid: int) -> Iterator[str]:
+    """Say how many of the batch's kept pictures no waiting helps, and why. unpaid: those without a payer."""
     if large := kept_jobs.beyond_allowance(batch):
-        more = ngettext(
+        text = ngettext(
             "%(count)s of them may cost more than the whole allowance that pays for it, and starts once "
             "that is raised.",
             "%(count)s of them may cost more than the whole allowance that pays for them, and start once "
             "that is raised.",
             large,
         )
-        text = f"{text} {more % {'count': large}}"
-    if unpaid := kept_jobs.without_payer(batch).count():
-        more = ngettext(
+        yield text % {"count": large}
+    if unpaid:
+        text = ngettext(
             "%(count)s of them was to be paid by a person who may not spend any more.",
             "%(count)s of them were to be paid by a person who may not spend any more.",
             unpaid,
         )
-        text = f"{text} {more % {'count': unpaid}}"
-        action = Action("take_over", _("Pay for those myself"), {"action": "take_over"})
-    yield Group("kept", count, title, text, "doubt", action, _jobs(progress, State.KEPT))
+        yield text % {"count": unpaid}
 
 
 def _paused(progress: Progress) -> Iterator[Group]:
